@@ -1,0 +1,1 @@
+"""Search strategies, the staged pipeline and its executors."""

@@ -1,0 +1,1 @@
+"""The rank search as a gymnasium environment."""

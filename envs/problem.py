@@ -1,0 +1,35 @@
+"""The decision problem that every strategy solves: which rank for which layer, under a budget."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from shrinkml.compression.cost import ModelCost
+from shrinkml.compression.plan import RankPlan
+
+
+class PlanEvaluator(Protocol):
+    """Judges plans. The environment never sees a model: a dictionary of plans will do."""
+
+    def __call__(self, plan: RankPlan) -> float:
+        """The WER (a fraction, may exceed 1) of the model under `plan`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RankProblem:
+    """One search: the layers, what each may become, and what the whole may weigh. Picklable; holds no model.
+
+    Attributes:
+        cost: the layers in forward order, and the price of a plan.
+        menus: layer name -> the ranks that it may get, ascending; None (dense) last where the layer may stay dense.
+        compression_ratio: every plan must be at least this many times smaller than `cost.dense_parameters`.
+        spectra: layer name -> singular values, descending.
+        baseline_wer: of the model that the search starts from, on the set that plans are judged on.
+    """
+
+    cost: ModelCost
+    menus: Mapping[str, tuple[int | None, ...]]
+    compression_ratio: float
+    spectra: Mapping[str, tuple[float, ...]]
+    baseline_wer: float

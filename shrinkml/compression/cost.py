@@ -1,0 +1,65 @@
+"""What a plan costs: parameters, bytes and multiply-accumulates (1 MAC = 2 FLOPs)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.errors import PlanError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """The price list of one model.
+
+    Attributes:
+        layers: its factorizable matrices.
+        other_parameters: everything else (biases, norms, what is left alone), the same under every plan.
+    """
+
+    layers: tuple[LayerSpec, ...]
+    other_parameters: int
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise PlanError("no factorizable layer: a model needs at least one Linear or LSTM weight matrix")
+
+    @property
+    def dense_parameters(self) -> int:
+        """Parameters of the model with every layer dense."""
+        return self.parameters(RankPlan({}))
+
+    def parameters(self, plan: RankPlan) -> int:
+        """Parameters of the whole model under `plan`.
+
+        Raises:
+            PlanError: the plan names a layer that the model does not have.
+            RankError: a rank outside its layer's range.
+        """
+        unknown = set(plan.ranks) - {layer.name for layer in self.layers}
+        if unknown:
+            raise PlanError(f"the plan names layers that the model lacks: {', '.join(sorted(unknown))}")
+        return self.other_parameters + sum(layer.weights_at(plan.rank(layer.name)) for layer in self.layers)
+
+    def macs_per_s(self, plan: RankPlan) -> float:
+        """Multiply-accumulates of the factorizable layers per second of audio (0 where calls were not measured)."""
+        return sum(layer.calls_per_s * layer.weights_at(plan.rank(layer.name)) for layer in self.layers)
+
+    def compression_ratio(self, plan: RankPlan) -> float:
+        """Original over compressed parameters: 5.0 is five times smaller."""
+        return self.dense_parameters / self.parameters(plan)
+
+    def budget(self, compression_ratio: float) -> int:
+        """The most parameters that a model `compression_ratio` times smaller may have."""
+        return int(self.dense_parameters / compression_ratio)
+
+
+def layer_named(layers: Sequence[LayerSpec], name: str) -> LayerSpec:
+    """The layer called `name`.
+
+    Raises:
+        PlanError: there is none.
+    """
+    for layer in layers:
+        if layer.name == name:
+            return layer
+    raise PlanError(f"no layer named {name!r}; the model has {', '.join(layer.name for layer in layers)}")

@@ -1,0 +1,147 @@
+"""The description of a job: the same in YAML, over HTTP and in Python."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shrinkml.errors import ConfigError
+
+
+BUNDLED = "reference/"  # prefix of the models that ship with the package
+MAX_STEP = 2.5  # how much smaller one automatic stage makes the model; iterating in larger steps loses accuracy
+
+
+class Part(BaseModel):
+    """A section of a job: unknown fields are refused, nothing changes after validation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSpec(Part):
+    """The transcribed speech, as manifests (JSON lines of audio_filepath, duration, text)."""
+
+    train: str | None = Field(None, description="Manifest to fine-tune on; without it nothing is fine-tuned.")
+    dev: str = Field(description="Manifest that the search and the stage gates measure on.")
+    test: str = Field(description="Manifest of the final figures; never seen by the search.")
+    proxy_utterances: int = Field(
+        200, ge=1, description="Utterances of dev that each plan of a search is judged on (all of dev if it is smaller)."
+    )
+    train_utterances: int | None = Field(
+        None, ge=1, description="Use only the first utterances of train after a seeded shuffle; all of them if absent."
+    )
+
+
+class Goal(Part):
+    """What the user wants."""
+
+    compression_ratio: float = Field(
+        gt=1.0, le=1000.0, description="Original over compressed parameters: 5.0 is five times smaller."
+    )
+    max_wer_increase: float = Field(
+        0.003, ge=0.0, le=1.0, description="Absolute WER that may be lost, as a fraction: 0.003 is 0.3 points."
+    )
+
+
+class SearchSpec(Part):
+    """How ranks are searched."""
+
+    strategy: str = Field("ppo", description="Name of a search strategy.")
+    evaluations: int = Field(100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed.")
+    seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per stage; the best plan wins.")
+    reward: str = Field("budget_wall", description="Name of a reward.")
+    baselines: tuple[str, ...] = Field(
+        ("uniform", "greedy", "random", "evolution"),
+        description="Strategies run beside it at the same number of evaluations, in the last stage's table.",
+    )
+
+
+class FinetuneSpec(Part):
+    """How a factorized model is trained on."""
+
+    epochs: int = Field(3, ge=0, le=1000, description="Passes over the training set per stage; 0 turns it off.")
+    distill: bool = Field(True, description="Learn the original's posteriors beside the transcripts.")
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
+    batch_size: int = Field(32, ge=1, le=4096, description="Utterances per step.")
+
+
+class JobSpec(Part):
+    """One compression job.
+
+    Relative paths mean relative to the file that the job was read from, or to the server's data folder.
+    """
+
+    name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
+    model: str = Field(description="reference/las (bundled) or the folder of a checkpoint.")
+    data: DataSpec
+    goal: Goal
+    search: SearchSpec = SearchSpec()
+    stages: Literal["auto"] | tuple[Annotated[float, Field(gt=1.0)], ...] = Field(
+        "auto", description="Compression ratios on the way, ascending; the last is the goal's. auto: steps of 2.5x at most."
+    )
+    finetune: FinetuneSpec = FinetuneSpec()
+    factorizer: str = Field("svd", description="Name of a factorizer: svd or whitened.")
+    executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
+    workers: int = Field(2, ge=1, le=1024, description="Searches that run side by side (Ray), one CPU thread each.")
+    seed: int = Field(0, ge=0, description="Of everything random in the job.")
+
+    @model_validator(mode="after")
+    def _stages_lead_to_the_goal(self) -> "JobSpec":
+        if self.stages != "auto":
+            if not self.stages or list(self.stages) != sorted(set(self.stages)):
+                raise ValueError(f"stages {list(self.stages)} must ascend, each above the one before")
+            if self.stages[-1] != self.goal.compression_ratio:
+                raise ValueError(
+                    f"the last stage ({self.stages[-1]}) must be goal.compression_ratio ({self.goal.compression_ratio})"
+                )
+        return self
+
+    @property
+    def stage_ratios(self) -> tuple[float, ...]:
+        """The compression ratio of every stage, ascending."""
+        if self.stages != "auto":
+            return self.stages
+        goal = self.goal.compression_ratio
+        n_stages = max(1, math.ceil(math.log(goal) / math.log(MAX_STEP)))
+        return tuple(round(goal ** (i / n_stages), 3) for i in range(1, n_stages)) + (goal,)
+
+
+def parse_job(value: Any, *, source: str = "job") -> JobSpec:
+    """The job that the plain JSON or YAML `value` describes.
+
+    Raises:
+        ConfigError: naming every wrong field, its value and what is allowed.
+    """
+    try:
+        return JobSpec.model_validate(value)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc'])) or 'job'}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()]
+        raise ConfigError(f"{source} is no valid job:\n  " + "\n  ".join(problems)) from error
+
+
+def read_job(path: Path) -> JobSpec:
+    """The job in the YAML file `path`, its relative paths made absolute.
+
+    Raises:
+        ConfigError: missing file, broken YAML or invalid job.
+    """
+    try:
+        value = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"no job file {path}; write one like configs/demo.yaml") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    return resolved(parse_job(value, source=str(path)), path.parent)
+
+
+def resolved(job: JobSpec, base: Path) -> JobSpec:
+    """`job` with its relative paths taken from the folder `base`; bundled model names stay as they are."""
+
+    def absolute(value: str | None) -> str | None:
+        return None if value is None else str((base / value).resolve())
+
+    data = job.data.model_copy(update={split: absolute(getattr(job.data, split)) for split in ("train", "dev", "test")})
+    model = job.model if job.model.startswith(BUNDLED) else absolute(job.model)
+    return job.model_copy(update={"data": data, "model": model})

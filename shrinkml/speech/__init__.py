@@ -1,0 +1,1 @@
+"""Speech in: audio, features, manifests, text, scoring, and the synthetic and real reference tasks."""
