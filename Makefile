@@ -1,0 +1,72 @@
+# Every target does its own set-up: the first run of any of them makes .venv, later ones find it in place.
+# PYTHON picks the interpreter (3.11 or later); pip's own settings pick the package index.
+PYTHON ?= python3
+export OMP_WAIT_POLICY = passive
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.runtime-ready
+DEV_READY := $(VENV)/.dev-ready
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative digits librispeech results clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## Make the bundled recogniser five times smaller through the real service (under 8 minutes).
+	$(BIN)/python -m server.demo
+
+serve: $(READY)  ## Start the HTTP service and its worker on this machine.
+	$(BIN)/shrinkml serve
+
+test: $(DEV_READY)  ## Run the tests (under 10 minutes, no network).
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(DEV_READY)  ## Run the proofs that take minutes.
+	$(BIN)/pytest -m slow
+
+check: $(DEV_READY)  ## Format, lint, types, then the tests: what CI runs.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) --no-print-directory test
+
+format: $(DEV_READY)  ## Format the code and apply the linter's safe fixes.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+reference: $(READY)  ## Retrain the bundled model from synthetic speech.
+	$(BIN)/python benchmarks/reference.py
+
+bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
+	$(BIN)/python benchmarks/lstm.py
+
+bench-iterative: $(READY)  ## Iterative against one-shot against a narrower model, 8x to 24x (resumable).
+	$(BIN)/python benchmarks/iterative.py
+
+digits: $(READY)  ## Train on real people's digits and compress.
+	$(BIN)/python benchmarks/digits.py
+
+librispeech: $(READY)  ## Train on real read speech and compress.
+	$(BIN)/python benchmarks/librispeech.py
+
+results: $(READY)  ## Print the README's table from the reports under runs/.
+	$(BIN)/python benchmarks/results.py
+
+clean:  ## Remove the environment, caches and build leftovers; keeps data/ and runs/.
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "ShrinkML needs Python 3.11 or later; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(DEV_READY): $(READY) requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@

@@ -1,0 +1,66 @@
+"""The four packages import only to their left, and the light modules stay light."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYERS = ("shrinkml", "envs", "agents", "server")
+HEAVY = {"torch", "stable_baselines3", "sb3_contrib", "ray"}
+
+
+def sources() -> list[Path]:
+    return sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+
+
+def imported_packages(source: str) -> Iterator[str]:
+    """Top-level packages imported anywhere in `source`, inside functions too; the linter refuses relative imports upwards."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield str(node.module).partition(".")[0]
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = "import envs.problem as p\ndef f():\n    from agents.strategy import Trial\nfrom . import sibling"
+    assert list(imported_packages(source)) == ["envs", "agents"]
+
+
+@pytest.mark.parametrize("source", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_its_own_layer_and_those_below(source):
+    layer = source.relative_to(ROOT).parts[0]
+    above = set(LAYERS[LAYERS.index(layer) + 1 :])
+    assert not above & set(imported_packages(source.read_text()))
+
+
+def test_ray_is_imported_in_one_file_only():
+    importers = [path for path in sources() if "ray" in imported_packages(path.read_text())]
+    assert importers == [ROOT / "agents" / "ray_executor.py"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "shrinkml",
+        "shrinkml.client",
+        "shrinkml.compression.cost",
+        "shrinkml.compression.plan",
+        "shrinkml.evaluation",
+        "shrinkml.events",
+        "shrinkml.job",
+        "shrinkml.report",
+        "envs",
+        "server.app",
+        "server.cli",
+    ],
+)
+def test_importing_a_light_module_loads_nothing_heavy(module):
+    program = f"import sys, {module}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert not HEAVY & set(run.stdout.split())
