@@ -18,7 +18,7 @@ def sources() -> list[Path]:
 
 
 def imported_packages(source: str) -> Iterator[str]:
-    """Top-level packages imported anywhere in `source`, inside functions too; the linter refuses relative imports upwards."""
+    """Top-level packages imported anywhere in `source`; relative imports cannot leave their layer (a lint rule)."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
