@@ -1,0 +1,127 @@
+"""What a report holds: the keys of report.json that other tools rely on.
+
+WERs are fractions. `Evaluation` rows are those of `shrinkml.evaluation`, as JSON. "On dev" is the set that the gates
+measure on, "on the proxy set" the small part of it that the search judges plans on, "on test" the held-out figures.
+"""
+
+from typing import Any, TypedDict
+
+
+class GoalRow(TypedDict):
+    """What was asked for."""
+
+    compression_ratio: float  # original / compressed parameters
+    max_wer_increase: float  # absolute
+
+
+class MissedBy(TypedDict):
+    """How far the result is from the goal; 0 where that part is met."""
+
+    compression_ratio: float  # goal - reached
+    wer: float  # reached - allowed, on test
+
+
+class SpeedRow(TypedDict):
+    """One setting of `shrinkml.speed.speedup`; ranges are [least, most] over the runs."""
+
+    batch_size: int
+    threads: int
+    speedup: float
+    speedup_range: list[float]
+    rtf_dense: float
+    rtf_dense_range: list[float]
+    rtf_compressed: float
+    rtf_compressed_range: list[float]
+
+
+class Speed(TypedDict):
+    """What `shrinkml.speed.speedup` measured."""
+
+    batch1: float
+    batch16: float
+    threads: int
+    runs: int
+    n_utterances: int
+    audio_s: float
+    settings: list[SpeedRow]
+
+
+class StageRow(TypedDict):
+    """One pass through search, factorization, fine-tuning and gate."""
+
+    stage: int  # from 1, in the order they were run, steps back included
+    target_ratio: float  # compression ratio that the search had to reach
+    compression_ratio: float  # reached
+    parameters: int
+    strategy: str  # whose plan was taken
+    wer_before: float  # factorized, before fine-tuning, on dev
+    wer_after: float  # after fine-tuning, on dev
+    accepted: bool  # by the gate
+    seconds: float
+
+
+class ComparisonRow(TypedDict):
+    """The best plan of one strategy and seed in the last stage, on the proxy set, before fine-tuning."""
+
+    strategy: str
+    seed: int
+    evaluations: int
+    compression_ratio: float
+    wer: float
+
+
+class LayerRow(TypedDict):
+    """What became of one factorizable matrix."""
+
+    name: str
+    shape: list[int]  # [out, in]
+    rank: int | None  # None: dense
+    break_even_rank: int
+
+
+class TrialRow(TypedDict):
+    """One plan that a search judged, on the proxy set, before fine-tuning; in the order of judging."""
+
+    stage: int
+    strategy: str
+    seed: int
+    wer: float
+    parameters: int
+
+
+class CheckpointRow(TypedDict):
+    """A file or archive that can be downloaded."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class Sample(TypedDict):
+    """What both models hear in one test utterance."""
+
+    reference: str
+    baseline: str
+    result: str
+
+
+class Report(TypedDict):
+    """Everything that a run found out."""
+
+    job: dict[str, Any]  # the JobSpec
+    goal: GoalRow
+    goal_met: bool
+    missed_by: MissedBy
+    baseline: dict[str, Any]  # Evaluation of the original on test
+    result: dict[str, Any]  # Evaluation of the smallest accepted model on test
+    compression_ratio: float  # original / compressed parameters
+    size_ratio: float  # original / compressed bytes on disk
+    speedup: Speed
+    stages: list[StageRow]
+    comparison: list[ComparisonRow]
+    layers: list[LayerRow]
+    trials: list[TrialRow]
+    checkpoints: list[CheckpointRow]
+    samples: list[Sample]
+    seconds: float  # of the whole run
+    versions: dict[str, str]  # package -> version
