@@ -1,0 +1,180 @@
+"""LSTM layers whose input and recurrent matrices are each dense or a product of two thin ones.
+
+Gates stand in torch's order (input, forget, cell, output) and every parameter is named as in `nn.LSTM`, so that
+`weight_ih_l0` becomes `weight_ih_l0_up` and `weight_ih_l0_down` where it has a rank.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from shrinkml.compression.factors import Factors, add_matrix, apply, get_matrix, product
+
+State = tuple[Tensor, Tensor]
+
+
+class LowRankLSTM(nn.Module):
+    """A drop-in for `nn.LSTM` (without `proj_size`) with a rank for each of its matrices.
+
+    Its parameters start as zeros: surgery or a state dict fills them.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: units per direction.
+        ranks: matrix name ("weight_ih_l0", "weight_hh_l0_reverse") -> rank; what is not named stays dense.
+        num_layers: layers stacked on each other.
+        bias: whether gates have the two biases of `nn.LSTM`.
+        batch_first: whether tensors are [batch, time, features] and not [time, batch, features].
+        dropout: probability between stacked layers, in training.
+        bidirectional: whether a second direction reads each sequence from its end.
+    """
+
+    proj_size = 0
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        ranks: Mapping[str, int],
+        *,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        for layer in range(num_layers):
+            n_in = input_size if layer == 0 else hidden_size * (2 if bidirectional else 1)
+            for suffix in self.suffixes(layer):
+                for name, columns in ((f"weight_ih_{suffix}", n_in), (f"weight_hh_{suffix}", hidden_size)):
+                    add_matrix(self, name, (4 * hidden_size, columns), ranks.get(name))
+                if bias:
+                    for name in (f"bias_ih_{suffix}", f"bias_hh_{suffix}"):
+                        self.register_parameter(name, nn.Parameter(torch.zeros(4 * hidden_size)))
+
+    def suffixes(self, layer: int) -> tuple[str, ...]:
+        """What the parameter names of each direction of `layer` end in."""
+        return (f"l{layer}", f"l{layer}_reverse") if self.bidirectional else (f"l{layer}",)
+
+    def forward(self, input: Tensor | PackedSequence, hx: State | None = None) -> tuple[Tensor | PackedSequence, State]:
+        """As `nn.LSTM.forward`: the last layer's outputs, and the final h and c of every layer and direction."""
+        if isinstance(input, PackedSequence):
+            data, batch_sizes, order, inverse = input
+            output, state = self._stack(data, batch_sizes, _reordered(hx, order))
+            final = _reordered(state, inverse)
+            assert final is not None
+            return PackedSequence(output, batch_sizes, order, inverse), final
+        if input.dim() == 2:
+            one = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+            output, (h, c) = self._stack(input.unsqueeze(1), None, one)
+            return output.squeeze(1), (h.squeeze(1), c.squeeze(1))
+        output, state = self._stack(input.transpose(0, 1) if self.batch_first else input, None, hx)
+        return output.transpose(0, 1) if self.batch_first else output, state
+
+    def _stack(self, x: Tensor, batch_sizes: Tensor | None, hx: State | None) -> tuple[Tensor, State]:
+        """All layers: x is [time, batch, in], or packed [frames, in] with `batch_sizes` [time]."""
+        n_directions = len(self.suffixes(0))
+        batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
+        if hx is None:
+            zeros = x.new_zeros(self.num_layers * n_directions, batch, self.hidden_size)
+            hx = (zeros, zeros)
+        finals = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = F.dropout(x, self.dropout, self.training)
+            here = slice(layer * n_directions, (layer + 1) * n_directions)
+            x, final = self.run_layer(layer, x, batch_sizes, (hx[0][here], hx[1][here]))
+            finals.append(final)
+        h, c = (torch.cat(parts) for parts in zip(*finals, strict=True))
+        return x, (h, c)
+
+    def run_layer(self, layer: int, x: Tensor, batch_sizes: Tensor | None, hx: State) -> tuple[Tensor, State]:
+        """One layer, all directions: outputs as `x` is laid out, and final states [directions, batch, units]."""
+        suffixes = self.suffixes(layer)
+        x, weights_ih = _shared_input(x, [get_matrix(self, f"weight_ih_{suffix}") for suffix in suffixes])
+        flat: list[Tensor] = []
+        for suffix, weight_ih in zip(suffixes, weights_ih, strict=True):
+            flat += [weight_ih, product(get_matrix(self, f"weight_hh_{suffix}"))]
+            if self.bias:
+                flat += [self.get_parameter(f"bias_ih_{suffix}"), self.get_parameter(f"bias_hh_{suffix}")]
+        options = (flat, self.bias, 1, 0.0, self.training, self.bidirectional)
+        if batch_sizes is None:
+            output, h, c = torch.lstm(x, hx, *options, False)
+        else:
+            output, h, c = torch.lstm(x, batch_sizes, hx, *options)
+        return output, (h, c)
+
+    def extra_repr(self) -> str:
+        """What `print` shows of the layer."""
+        ranks = {
+            name.removesuffix("_down"): p.shape[0] for name, p in self.named_parameters() if name.endswith("_down")
+        }
+        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, ranks={ranks}"
+
+
+class LowRankLSTMCell(nn.Module):
+    """A drop-in for `nn.LSTMCell` with a rank for each of its matrices.
+
+    Its parameters start as zeros: surgery or a state dict fills them.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: units.
+        ranks: "weight_ih" and "weight_hh" -> rank; what is not named stays dense.
+        bias: whether gates have the two biases of `nn.LSTMCell`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, ranks: Mapping[str, int], *, bias: bool = True) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        for name, columns in (("weight_ih", input_size), ("weight_hh", hidden_size)):
+            add_matrix(self, name, (4 * hidden_size, columns), ranks.get(name))
+        self.bias_ih = nn.Parameter(torch.zeros(4 * hidden_size)) if bias else None
+        self.bias_hh = nn.Parameter(torch.zeros(4 * hidden_size)) if bias else None
+
+    def forward(self, input: Tensor, hx: State | None = None) -> State:
+        """One step: [batch, in] (or [in]) and the state before it to the state after it."""
+        h, c = hx if hx is not None else (input.new_zeros(*input.shape[:-1], self.hidden_size),) * 2
+        gates = apply(get_matrix(self, "weight_ih"), input, self.bias_ih)
+        gates = gates + apply(get_matrix(self, "weight_hh"), h, self.bias_hh)
+        i, f, g, o = gates.chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _reordered(state: State | None, order: Tensor | None) -> State | None:
+    """`state` with its batch (second) dimension in `order`."""
+    if state is None or order is None:
+        return state
+    return state[0].index_select(1, order), state[1].index_select(1, order)
+
+
+def _shared_input(x: Tensor, matrices: list[Tensor | Factors]) -> tuple[Tensor, list[Tensor]]:
+    """An input [..., k] and a matrix [4 units, k] per direction whose products are those of `x` with `matrices`.
+
+    torch's LSTM reads one input for both directions. Where all matrices are thin enough, that input is `x` behind
+    the `down` factors of all directions side by side, and each `up` factor is padded with zeros for the others.
+    """
+    factors = [matrix for matrix in matrices if isinstance(matrix, Factors)]
+    width = sum(matrix.rank for matrix in factors)
+    if len(factors) < len(matrices) or width >= x.shape[-1]:
+        return x, [product(matrix) for matrix in matrices]
+    weights = []
+    before = 0
+    for up, down in factors:
+        weights.append(F.pad(up, (before, width - before - down.shape[0])))
+        before += down.shape[0]
+    return F.linear(x, torch.cat([matrix.down for matrix in factors])), weights
