@@ -25,6 +25,10 @@ class ManifestError(ShrinkError, ValueError):
     """A manifest with problems; the message lists every one with its line."""
 
 
+class ScoringError(ShrinkError, ValueError):
+    """References and hypotheses that cannot be scored."""
+
+
 class RankError(ShrinkError, ValueError):
     """A rank outside the range that its layer allows."""
 
