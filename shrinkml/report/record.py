@@ -21,6 +21,21 @@ class MissedBy(TypedDict):
     wer: float  # reached - allowed, on test
 
 
+class SetRow(TypedDict):
+    """A set that decisions are made on, and what the original makes of it."""
+
+    n_utterances: int
+    n_words: int
+    baseline_wer: float
+
+
+class Sets(TypedDict):
+    """The sets of a run beside test."""
+
+    dev: SetRow
+    proxy: SetRow
+
+
 class SpeedRow(TypedDict):
     """One setting of `shrinkml.speed.speedup`; ranges are [least, most] over the runs."""
 
@@ -114,6 +129,7 @@ class Report(TypedDict):
     missed_by: MissedBy
     baseline: dict[str, Any]  # Evaluation of the original on test
     result: dict[str, Any]  # Evaluation of the smallest accepted model on test
+    sets: Sets
     compression_ratio: float  # original / compressed parameters
     size_ratio: float  # original / compressed bytes on disk
     speedup: Speed

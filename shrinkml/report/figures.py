@@ -1,0 +1,238 @@
+"""The report's figures, as plotly's plain JSON (data and layout); colours of text and grid are the page's business.
+
+Everything that comes from a user's model or job is escaped: plotly shows some HTML tags in labels.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from shrinkml.report.wording import percent
+
+Figure = dict[str, Any]
+
+# Told apart by colour-blind eyes, by 3:1 or more from both backgrounds of the page, and by their symbols.
+COLOURS = ("#2f7fd0", "#d9772b", "#1f9e89", "#c74f8b", "#8e63ce", "#8a8f1f")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+NEUTRAL = "#868e99"
+LEAST_WER = 0.0005  # where a WER of zero is drawn: a logarithmic axis has none
+TICKS = [step * 10.0**power for power in range(-3, 5) for step in (1, 2, 3, 5)]
+
+
+def figures(report: Mapping[str, Any]) -> dict[str, Figure]:
+    """All figures by the name that the page knows them by."""
+    return {
+        "plans": plans_figure(report),
+        "stages": stages_figure(report),
+        "ranks": ranks_figure(report),
+        "search": search_figure(report),
+    }
+
+
+def pareto_front(points: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Those (parameters, WER) than which no other is both as small and as good, by size."""
+    front: list[tuple[int, float]] = []
+    for parameters, wer in sorted(points):
+        if not front or wer < front[-1][1]:
+            front.append((parameters, wer))
+    return front
+
+
+def plans_figure(report: Mapping[str, Any]) -> Figure:
+    """WER against size of every plan that was judged, with the Pareto front, the original and the result."""
+    original = (report["baseline"]["parameters"], report["sets"]["proxy"]["baseline_wer"])
+    result = (report["result"]["parameters"], report["result"]["wer"])
+    trials = report["trials"]
+    front = pareto_front([original, *((trial["parameters"], trial["wer"]) for trial in trials)])
+    data = [
+        _points(strategy, [trial for trial in trials if trial["strategy"] == strategy], style, original[0])
+        for strategy, style in _styles(trials).items()
+    ]
+    data.append(
+        {
+            **_xy("Pareto front", front),
+            "mode": "lines",
+            "line": {"shape": "hv", "width": 1.5, "color": NEUTRAL},
+            "hoverinfo": "skip",
+        }
+    )
+    data.append(_mark("original", original, "star", "on the proxy set"))
+    data.append(_mark("result, fine-tuned", result, "star-diamond", "on test"))
+    return {
+        "data": data,
+        "layout": {
+            "height": 440,
+            "xaxis": {
+                "type": "log",
+                "title": {"text": "million parameters"},
+                "tickvals": TICKS,
+                "ticktext": _plain(TICKS),
+            },
+            "yaxis": {"type": "log", "title": {"text": "WER, %"}, "tickvals": TICKS, "ticktext": _plain(TICKS)},
+        },
+    }
+
+
+def stages_figure(report: Mapping[str, Any]) -> Figure:
+    """WER of every stage before and after fine-tuning, with the most that the goal allows."""
+    stages = report["stages"]
+    labels = [
+        f"{stage['stage']}: {stage['compression_ratio']:.2f}x" + ("" if stage["accepted"] else ", stepped back")
+        for stage in stages
+    ]
+    dev = report["sets"]["dev"]
+    lines = [("original", dev["baseline_wer"], "dot")]
+    lines.append(("most allowed", dev["baseline_wer"] + report["goal"]["max_wer_increase"], "dash"))
+    bars = (("before fine-tuning", "wer_before", COLOURS[1]), ("after fine-tuning", "wer_after", COLOURS[0]))
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "name": name,
+                "x": labels,
+                "y": [100 * stage[key] for stage in stages],
+                "text": [percent(stage[key]) for stage in stages],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "hovertemplate": "%{text}<extra>" + name + "</extra>",
+                "marker": {"color": colour},
+            }
+            for name, key, colour in bars
+        ],
+        "layout": {
+            "height": 380,
+            "barmode": "group",
+            "xaxis": {"title": {"text": "stage: times smaller"}, "type": "category", "showgrid": False},
+            "yaxis": {"title": {"text": "WER on dev, %"}, "rangemode": "tozero"},
+            "shapes": [_level(*line) for line in lines],
+        },
+    }
+
+
+def ranks_figure(report: Mapping[str, Any]) -> Figure:
+    """Rank of every layer, in front of its break-even rank."""
+    layers = list(reversed(report["layers"]))  # plotly draws the first at the bottom
+    names = [escape(layer["name"]) for layer in layers]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": "break-even rank",
+                "y": names,
+                "x": [layer["break_even_rank"] for layer in layers],
+                "marker": {"color": NEUTRAL, "opacity": 0.3},
+                "hovertemplate": "break-even at rank %{x}<extra>%{y}</extra>",
+            },
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": "rank",
+                "y": names,
+                "x": [layer["rank"] or 0 for layer in layers],
+                "width": 0.45,
+                "text": ["dense" if layer["rank"] is None else str(layer["rank"]) for layer in layers],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "marker": {"color": COLOURS[0]},
+                "customdata": ["{} x {}".format(*layer["shape"]) for layer in layers],
+                "hovertemplate": "rank %{text}, matrix %{customdata}<extra>%{y}</extra>",
+            },
+        ],
+        "layout": {
+            "height": 110 + 26 * len(layers),
+            "barmode": "overlay",
+            "xaxis": {"title": {"text": "rank"}},
+            "yaxis": {"automargin": True},
+        },
+    }
+
+
+def search_figure(report: Mapping[str, Any]) -> Figure:
+    """Best WER so far against evaluations, for every strategy and seed of the last stage."""
+    last = max((trial["stage"] for trial in report["trials"]), default=0)
+    trials = [trial for trial in report["trials"] if trial["stage"] == last]
+    data = []
+    for strategy, (colour, symbol) in _styles(report["trials"]).items():
+        for seed in sorted({trial["seed"] for trial in trials if trial["strategy"] == strategy}):
+            wers = [trial["wer"] for trial in trials if (trial["strategy"], trial["seed"]) == (strategy, seed)]
+            best = [min(wers[: n + 1]) for n in range(len(wers))]
+            name = escape(f"{strategy}, seed {seed}")
+            data.append(
+                {
+                    **_xy(name, list(enumerate(best, 1)), scale=1.0),
+                    "mode": "lines+markers" if len(best) == 1 else "lines",
+                    "line": {"shape": "hv", "width": 2, "color": colour},
+                    "marker": {"size": 9, "symbol": symbol, "color": colour},
+                    "hovertemplate": "%{y:.2f} % after %{x}<extra>" + name + "</extra>",
+                }
+            )
+    return {
+        "data": data,
+        "layout": {
+            "height": 380,
+            "xaxis": {"title": {"text": "plans judged"}, "rangemode": "tozero"},
+            "yaxis": {
+                "type": "log",
+                "title": {"text": "best WER so far, %"},
+                "tickvals": TICKS,
+                "ticktext": _plain(TICKS),
+            },
+        },
+    }
+
+
+def _styles(trials: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Strategy -> colour and symbol, the same in every figure."""
+    strategies = dict.fromkeys(trial["strategy"] for trial in trials)
+    return {name: (COLOURS[i % len(COLOURS)], SYMBOLS[i % len(SYMBOLS)]) for i, name in enumerate(strategies)}
+
+
+def _points(strategy: str, trials: Sequence[Mapping[str, Any]], style: tuple[str, str], dense: int) -> Figure:
+    colour, symbol = style
+    return {
+        **_xy(escape(strategy), [(trial["parameters"], trial["wer"]) for trial in trials]),
+        "mode": "markers",
+        "marker": {"size": 7, "symbol": symbol, "color": colour, "opacity": 0.65},
+        "customdata": [[trial["stage"], trial["seed"], dense / trial["parameters"]] for trial in trials],
+        "hovertemplate": "%{y:.2f} % WER, %{customdata[2]:.2f} times smaller<br>stage %{customdata[0]}, "
+        "seed %{customdata[1]}<extra>" + escape(strategy) + "</extra>",
+    }
+
+
+def _level(name: str, wer: float, dash: str) -> Figure:
+    """A line across the whole figure at `wer`."""
+    return {
+        "type": "line",
+        "name": f"{name} ({percent(wer)})",
+        "showlegend": True,
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": 100 * wer,
+        "y1": 100 * wer,
+        "line": {"dash": dash, "width": 1.5, "color": NEUTRAL},
+    }
+
+
+def _mark(name: str, point: tuple[int, float], symbol: str, where: str) -> Figure:
+    return {
+        **_xy(f"{name} ({where})", [point]),
+        "mode": "markers",
+        "marker": {"size": 15, "symbol": symbol, "color": "#c2332f", "line": {"width": 1, "color": "#ffffff"}},
+        "hovertemplate": f"{percent(point[1])} WER, {point[0]:,} parameters<extra>{name}</extra>",
+    }
+
+
+def _xy(name: str, points: Sequence[tuple[int, float]], *, scale: float = 1e-6) -> Figure:
+    """A scatter trace of (count, WER) points: counts times `scale`, WER in percent."""
+    return {
+        "type": "scatter",
+        "name": name,
+        "x": [scale * count for count, _ in points],
+        "y": [100 * max(wer, LEAST_WER) for _, wer in points],
+    }
+
+
+def _plain(ticks: Iterable[float]) -> list[str]:
+    return [f"{tick:g}" for tick in ticks]

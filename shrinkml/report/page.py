@@ -1,0 +1,46 @@
+"""The report as one HTML page that needs no network: its figures, plotly's own script and the style are all inside."""
+
+from collections.abc import Mapping
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from shrinkml.report.figures import figures
+from shrinkml.report.wording import facts, headline, percent, verdict
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The page of `report`; every text in it is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["percent"] = percent
+    return environment.get_template("page.html").render(
+        report=report,
+        headline=headline(report),
+        verdict=verdict(report),
+        facts=facts(report),
+        figures=figures(report),
+        samples=[_marked_sample(sample) for sample in report["samples"]],
+        job=yaml.safe_dump(report["job"], sort_keys=False, allow_unicode=True),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def marked(reference: str, hypothesis: str) -> list[tuple[str, bool]]:
+    """The words of `hypothesis`, each with whether it is wrong."""
+    heard, said = hypothesis.split(), reference.split()
+    right: set[int] = set()
+    for match in SequenceMatcher(None, said, heard, autojunk=False).get_matching_blocks():
+        right.update(range(match.b, match.b + match.size))
+    return [(word, index not in right) for index, word in enumerate(heard)]
+
+
+def _marked_sample(sample: Mapping[str, str]) -> dict[str, Any]:
+    said = sample["reference"]
+    return {"reference": said, **{model: marked(said, sample[model]) for model in ("baseline", "result")}}

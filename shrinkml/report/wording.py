@@ -1,0 +1,131 @@
+"""A report in words: the headline, the comparison's verdict, the table of before and after."""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+
+class Fact(NamedTuple):
+    """One line of the table of before and after."""
+
+    label: str
+    before: str
+    after: str
+    change: str
+
+
+def headline(report: Mapping[str, Any]) -> str:
+    """Whether the goal was met, what was reached, and by how much it was missed."""
+    ratio, goal, missed = report["compression_ratio"], report["goal"], report["missed_by"]
+    change = report["result"]["wer"] - report["baseline"]["wer"]
+    reached = (
+        f"{ratio:.2f} times smaller, {wer_change(change)} (at most {points(goal['max_wer_increase'])} more allowed)"
+    )
+    if report["goal_met"]:
+        return f"Goal met: {reached}."
+    misses = []
+    if missed["compression_ratio"] > 0:
+        misses.append(f"{missed['compression_ratio']:.2f} short of {goal['compression_ratio']:g} times smaller")
+    if missed["wer"] > 0:
+        misses.append(f"{points(missed['wer'])} of WER too many")
+    return f"Goal missed, {' and '.join(misses)}: {reached}."
+
+
+def verdict(report: Mapping[str, Any]) -> str:
+    """Whether the searching strategy won against the others it was compared with, in one sentence."""
+    name = report["job"]["search"]["strategy"]
+    medians = median_wers(report["comparison"])
+    others = {strategy: wer for strategy, wer in medians.items() if strategy != name}
+    if name not in medians or not others:
+        return "No other strategy was run to compare with."
+    rival = min(others, key=lambda strategy: others[strategy])
+    difference = others[rival] - medians[name]
+    outcome = "tied with" if difference == 0 else "won against" if difference > 0 else "lost to"
+    n_words = report["sets"]["proxy"]["n_words"]
+    most = max(row["evaluations"] for row in report["comparison"])
+    return (
+        f"{name} {outcome} {rival}, the best of the others: {percent(medians[name])} against {percent(others[rival])} "
+        f"WER before fine-tuning ({abs(difference) * n_words:.0f} of {n_words} words), at most {most} evaluations each."
+    )
+
+
+def median_wers(comparison: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Strategy -> median over its seeds of the best plan's WER."""
+    wers: dict[str, list[float]] = {}
+    for row in comparison:
+        wers.setdefault(row["strategy"], []).append(row["wer"])
+    return {strategy: statistics.median(values) for strategy, values in wers.items()}
+
+
+def facts(report: Mapping[str, Any]) -> list[Fact]:
+    """The original against the result, line by line."""
+    before, after = report["baseline"], report["result"]
+    return [
+        Fact("WER", percent(before["wer"]), percent(after["wer"]), wer_change(after["wer"] - before["wer"])),
+        Fact("95 % interval", interval(before["wer_ci95"]), interval(after["wer_ci95"]), ""),
+        Fact("CER", percent(before["cer"]), percent(after["cer"]), ""),
+        Fact(
+            "Parameters",
+            f"{before['parameters']:,}",
+            f"{after['parameters']:,}",
+            f"{report['compression_ratio']:.2f} times smaller",
+        ),
+        Fact(
+            "On disk",
+            megabytes(before["bytes"]),
+            megabytes(after["bytes"]),
+            f"{report['size_ratio']:.2f} times smaller",
+        ),
+        *(_speed_fact(row) for row in report["speedup"]["settings"]),
+    ]
+
+
+def _speed_fact(row: Mapping[str, Any]) -> Fact:
+    threads = "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
+    least, most = row["speedup_range"]
+    return Fact(
+        f"Real-time factor, batch {row['batch_size']}, {threads}",
+        f"{row['rtf_dense']:.4f}",
+        f"{row['rtf_compressed']:.4f}",
+        f"{row['speedup']:.2f} times as fast ({least:.2f} to {most:.2f})",
+    )
+
+
+def summary_table(report: Mapping[str, Any]) -> str:
+    """The headline and the table of before and after as plain text."""
+    n_utterances, n_words = report["result"]["n_utterances"], report["result"]["n_words"]
+    rows = [Fact(f"{n_utterances} test utterances, {n_words} words", "original", "compressed", ""), *facts(report)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        f"{row.label:<{widths[0]}}  {row.before:>{widths[1]}}  {row.after:>{widths[2]}}  {row.change}".rstrip()
+        for row in rows
+    ]
+    return "\n".join([headline(report), "", *lines, "", verdict(report)])
+
+
+def percent(fraction: float) -> str:
+    """0.0123 as "1.23 %"."""
+    return f"{100 * fraction:.2f} %"
+
+
+def points(fraction: float) -> str:
+    """An absolute difference of two fractions: 0.003 as "0.30 points"."""
+    return f"{100 * fraction:.2f} points"
+
+
+def wer_change(difference: float) -> str:
+    """0.003 as "0.30 points more WER"."""
+    if difference == 0:
+        return "the same WER"
+    return f"{points(abs(difference))} {'more' if difference > 0 else 'less'} WER"
+
+
+def interval(bounds: Iterable[float]) -> str:
+    """(0.01, 0.02) as "1.00 to 2.00 %"."""
+    least, most = bounds
+    return f"{100 * least:.2f} to {100 * most:.2f} %"
+
+
+def megabytes(n_bytes: int) -> str:
+    """2_500_000 as "2.50 MB"."""
+    return f"{n_bytes / 1e6:.2f} MB"

@@ -1,0 +1,184 @@
+"""A report as a real run writes it, in small."""
+
+import random
+
+import pytest
+
+from shrinkml.compression.plan import LayerSpec
+
+EVALUATION = {
+    "wer": 0.0062,
+    "wer_ci95": [0.0041, 0.0087],
+    "cer": 0.0031,
+    "substitutions": 12,
+    "deletions": 3,
+    "insertions": 2,
+    "n_utterances": 600,
+    "n_words": 2741,
+    "parameters": 5_412_334,
+    "bytes": 10_834_112,
+    "macs_per_s": 6.1e7,
+    "normaliser": "shrinkml-basic/1",
+    "scorer": "jiwer/4.0.0",
+    "seed": 0,
+}
+LAYERS = [
+    ("encoder.0.weight_ih_l0", 1280, 160, 24),
+    ("encoder.0.weight_hh_l0", 1280, 320, 32),
+    ("encoder.0.weight_ih_l0_reverse", 1280, 160, 32),
+    ("encoder.0.weight_hh_l0_reverse", 1280, 320, 40),
+    ("encoder.1.weight_ih_l0", 1280, 1280, 56),
+    ("encoder.1.weight_hh_l0", 1280, 320, 24),
+    ("encoder.1.weight_ih_l0_reverse", 1280, 1280, 48),
+    ("encoder.1.weight_hh_l0_reverse", 1280, 320, 16),
+    ("cell.weight_ih", 1280, 768, 64),
+    ("cell.weight_hh", 1280, 320, 48),
+    ("key.weight", 320, 640, 48),
+    ("query.weight", 320, 320, None),
+    ("readout.weight", 320, 960, 56),
+    ("output.weight", 112, 320, None),
+]
+STRATEGIES = {"ppo": 50, "uniform": 1, "greedy": 4, "random": 50, "evolution": 50}
+
+
+def trials(rng, stage, parameters, floor):
+    """Judged plans whose best WER improves with the number of evaluations, as searches do."""
+    rows = []
+    for strategy, evaluations in STRATEGIES.items():
+        spread = {"random": 1.2, "uniform": 0.9}.get(strategy, 0.5)
+        for n in range(evaluations):
+            wer = floor * (1 + spread * (0.05 + rng.random()) * 8 / (1 + 0.08 * n))
+            size = int(parameters * (1 - 0.06 * rng.random()))
+            rows.append({"stage": stage, "strategy": strategy, "seed": 0, "wer": round(wer, 5), "parameters": size})
+    return rows
+
+
+def comparison(rows):
+    """The best row of each strategy."""
+    best = {}
+    for row in rows:
+        if row["strategy"] not in best or row["wer"] < best[row["strategy"]]["wer"]:
+            best[row["strategy"]] = row
+    return [
+        {
+            "strategy": strategy,
+            "seed": 0,
+            "evaluations": STRATEGIES[strategy],
+            "compression_ratio": round(EVALUATION["parameters"] / row["parameters"], 3),
+            "wer": row["wer"],
+        }
+        for strategy, row in best.items()
+    ]
+
+
+def speed_row(batch_size, threads, dense, compressed):
+    ratio = dense / compressed
+    return {
+        "batch_size": batch_size,
+        "threads": threads,
+        "speedup": ratio,
+        "speedup_range": [0.94 * ratio, 1.05 * ratio],
+        "rtf_dense": dense,
+        "rtf_dense_range": [0.97 * dense, 1.06 * dense],
+        "rtf_compressed": compressed,
+        "rtf_compressed_range": [0.97 * compressed, 1.04 * compressed],
+    }
+
+
+@pytest.fixture
+def report():
+    """Two stages to five times smaller, goal met."""
+    rng = random.Random(0)
+    last_trials = trials(rng, 2, 1_080_000, 0.021)
+    settings = [
+        speed_row(1, 1, 0.0214, 0.0119),
+        speed_row(16, 1, 0.0067, 0.0037),
+        speed_row(1, 2, 0.0151, 0.0103),
+        speed_row(16, 2, 0.0041, 0.0027),
+    ]
+    return {
+        "job": {
+            "name": "demo",
+            "model": "reference/las",
+            "goal": {"compression_ratio": 5.0, "max_wer_increase": 0.003},
+            "search": {"strategy": "ppo", "evaluations": 50, "seeds": 1},
+            "stages": "auto",
+        },
+        "goal": {"compression_ratio": 5.0, "max_wer_increase": 0.003},
+        "goal_met": True,
+        "missed_by": {"compression_ratio": 0.0, "wer": 0.0},
+        "baseline": EVALUATION,
+        "result": {
+            **EVALUATION,
+            "wer": 0.0073,
+            "wer_ci95": [0.005, 0.0099],
+            "cer": 0.0036,
+            "parameters": 1_071_902,
+            "bytes": 2_152_960,
+        },
+        "sets": {
+            "dev": {"n_utterances": 600, "n_words": 2755, "baseline_wer": 0.0058},
+            "proxy": {"n_utterances": 150, "n_words": 688, "baseline_wer": 0.0058},
+        },
+        "compression_ratio": 5_412_334 / 1_071_902,
+        "size_ratio": 10_834_112 / 2_152_960,
+        "speedup": {
+            "batch1": settings[0]["speedup"],
+            "batch16": settings[1]["speedup"],
+            "threads": 1,
+            "runs": 5,
+            "n_utterances": 64,
+            "audio_s": 118.4,
+            "settings": settings,
+        },
+        "stages": [
+            {
+                "stage": 1,
+                "target_ratio": 2.236,
+                "compression_ratio": 2.25,
+                "parameters": 2_405_000,
+                "strategy": "ppo",
+                "wer_before": 0.0116,
+                "wer_after": 0.0055,
+                "accepted": True,
+                "seconds": 121.0,
+            },
+            {
+                "stage": 2,
+                "target_ratio": 5.0,
+                "compression_ratio": 5.05,
+                "parameters": 1_071_902,
+                "strategy": "ppo",
+                "wer_before": 0.0327,
+                "wer_after": 0.0071,
+                "accepted": True,
+                "seconds": 180.0,
+            },
+        ],
+        "comparison": comparison(last_trials),
+        "layers": [
+            {
+                "name": name,
+                "shape": [rows, columns],
+                "rank": rank,
+                "break_even_rank": LayerSpec(name, "linear", rows, columns).break_even_rank,
+            }
+            for name, rows, columns, rank in LAYERS
+        ],
+        "trials": trials(rng, 1, 2_405_000, 0.008) + last_trials,
+        "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
+        "samples": [
+            {
+                "reference": "turn on the kitchen lights",
+                "baseline": "turn on the kitchen lights",
+                "result": "turn on the kitchen lights",
+            },
+            {
+                "reference": "set the bedroom heating to nineteen degrees",
+                "baseline": "set the bedroom heating to ninety degrees",
+                "result": "set the bedroom heater to nineteen degrees",
+            },
+        ],
+        "seconds": 327.4,
+        "versions": {"shrinkml": "0.1.0", "torch": "2.13.0+cpu", "python": "3.11.7"},
+    }

@@ -1,0 +1,77 @@
+"""The report's sentences say what the figures say."""
+
+import pytest
+
+from shrinkml.report.wording import facts, headline, interval, median_wers, verdict, wer_change
+
+
+def test_a_met_goal_is_said_with_what_was_reached_and_allowed(report):
+    expected = "Goal met: 5.05 times smaller, 0.11 points more WER (at most 0.30 points more allowed)."
+    assert headline(report) == expected
+
+
+@pytest.mark.parametrize(
+    ("missed_by", "words"),
+    [
+        ({"compression_ratio": 0.8, "wer": 0.0}, "Goal missed, 0.80 short of 5 times smaller: "),
+        ({"compression_ratio": 0.0, "wer": 0.0012}, "Goal missed, 0.12 points of WER too many: "),
+        ({"compression_ratio": 0.8, "wer": 0.0012}, "0.80 short of 5 times smaller and 0.12 points of WER too many: "),
+    ],
+)
+def test_a_missed_goal_is_said_with_by_how_much(report, missed_by, words):
+    report.update(goal_met=False, missed_by=missed_by)
+    assert words in headline(report)
+
+
+def comparison(**wers):
+    return [
+        {"strategy": strategy, "seed": seed, "evaluations": 50, "compression_ratio": 5.0, "wer": wer}
+        for strategy, values in wers.items()
+        for seed, wer in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            comparison(ppo=[0.02], greedy=[0.03], random=[0.04]),
+            "ppo won against greedy, the best of the others: 2.00 % against",
+        ),
+        (comparison(ppo=[0.03], greedy=[0.02]), "ppo lost to greedy"),
+        (comparison(ppo=[0.03], greedy=[0.03]), "ppo tied with greedy"),
+        (comparison(ppo=[0.03]), "No other strategy was run"),
+        ([], "No other strategy was run"),
+    ],
+)
+def test_the_verdict_names_the_winner(report, rows, words):
+    report["comparison"] = rows
+    assert words in verdict(report)
+
+
+def test_the_verdict_counts_the_words_that_decided(report):
+    report["comparison"] = comparison(ppo=[0.02], greedy=[0.03])
+    report["sets"]["proxy"]["n_words"] = 700
+    assert "(7 of 700 words)" in verdict(report)
+
+
+def test_seeds_are_compared_by_their_median():
+    assert median_wers(comparison(ppo=[0.01, 0.02, 0.09], sac=[0.03])) == {"ppo": 0.02, "sac": 0.03}
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [(0.003, "0.30 points more WER"), (-0.001, "0.10 points less WER"), (0.0, "the same WER")],
+)
+def test_a_change_of_wer_says_its_direction(difference, words):
+    assert wer_change(difference) == words
+
+
+def test_an_interval_is_in_percent():
+    assert interval((0.0041, 0.0087)) == "0.41 to 0.87 %"
+
+
+def test_the_facts_name_batch_and_threads_of_every_speed(report):
+    labels = [fact.label for fact in facts(report)]
+    assert "Real-time factor, batch 1, 1 thread" in labels
+    assert "Real-time factor, batch 16, 2 threads" in labels
