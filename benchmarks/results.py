@@ -1,0 +1,45 @@
+"""Prints the README's table of results from the reports of finished runs: `python benchmarks/results.py [runs]`."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shrinkml.report.wording import interval, percent
+
+COLUMNS = ("run", "parameters", "times smaller", "WER before", "WER after", "speed, batch 1", "batch 16", "minutes")
+
+
+def row(name: str, report: Mapping[str, Any]) -> tuple[str, ...]:
+    before, after, speed = report["baseline"], report["result"], report["speedup"]
+    return (
+        name if report["goal_met"] else f"{name} (goal missed)",
+        f"{before['parameters'] / 1e6:.2f} M to {after['parameters'] / 1e6:.2f} M",
+        f"{report['compression_ratio']:.1f}",
+        f"{percent(before['wer'])} ({interval(before['wer_ci95'])})",
+        f"{percent(after['wer'])} ({interval(after['wer_ci95'])})",
+        f"{speed['batch1']:.2f}x",
+        f"{speed['batch16']:.2f}x",
+        f"{report['seconds'] / 60:.1f}",
+    )
+
+
+def table(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown, a line per report."""
+    rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(row(name, report) for name, report in reports.items())]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="folder with one folder per run")
+    runs = parser.parse_args().runs
+    files = sorted(runs.glob("*/report.json"))
+    if not files:
+        parser.exit(1, f"no report under {runs}; `make demo` makes runs/demo/report.json\n")
+    print(table({file.parent.name: json.loads(file.read_text()) for file in files}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The README's table is what `make results` prints."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from shrinkml.report import write_report
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "results.py"
+
+
+def results(runs):
+    return subprocess.run([sys.executable, SCRIPT, runs], capture_output=True, text=True, timeout=60)
+
+
+def test_every_report_is_a_row_with_before_and_after(report, tmp_path):
+    write_report(report, tmp_path / "demo")
+    write_report({**report, "goal_met": False}, tmp_path / "digits")
+    header, rule, demo, digits = results(tmp_path).stdout.splitlines()
+    assert header.count("|") == rule.count("|") == demo.count("|")
+    assert (
+        "| demo | 5.41 M to 1.07 M | 5.0 | 0.62 % (0.41 to 0.87 %) | 0.73 % (0.50 to 0.99 %) | 1.80x | 1.81x | 5.5 |"
+        in demo
+    )
+    assert digits.startswith("| digits (goal missed) |")
+
+
+def test_without_a_report_it_says_how_to_make_one(tmp_path):
+    run = results(tmp_path)
+    assert run.returncode == 1
+    assert "no report under" in run.stderr
+    assert "`make demo`" in run.stderr
