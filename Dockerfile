@@ -1,4 +1,4 @@
-# The service and its worker in one container: docker run -p 8000:8000 -v shrinkml:/data shrinkml
+# The service and its worker in one container: docker run -p 8765:8765 -v shrinkml:/data shrinkml
 FROM python:3.11-slim
 
 # PyPI's torch for Linux brings several GB of CUDA libraries; this index holds the CPU build of the same version.
@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
 
 USER shrinkml
 VOLUME /data
-EXPOSE 8000
+EXPOSE 8765
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/v1/health', timeout=3)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/healthz', timeout=3)"]
 CMD ["shrinkml", "serve", "--host", "0.0.0.0", "--home", "/data"]

@@ -15,10 +15,10 @@ class GoalRow(TypedDict):
 
 
 class MissedBy(TypedDict):
-    """How far the result is from the goal; 0 where that part is met."""
+    """How far a goal was missed."""
 
-    compression_ratio: float  # goal - reached
-    wer: float  # reached - allowed, on test
+    wer_at_goal_ratio: float  # what the best model of the goal's size has above the WER allowed, on dev
+    ratio_at_goal_wer: float  # what the smallest model within the WER allowed lacks to the goal's compression ratio
 
 
 class SetRow(TypedDict):
@@ -125,10 +125,10 @@ class Report(TypedDict):
 
     job: dict[str, Any]  # the JobSpec
     goal: GoalRow
-    goal_met: bool
-    missed_by: MissedBy
+    goal_met: bool  # by the gates, on dev
+    missed_by: MissedBy | None
     baseline: dict[str, Any]  # Evaluation of the original on test
-    result: dict[str, Any]  # Evaluation of the smallest accepted model on test
+    result: dict[str, Any]  # Evaluation of the smallest accepted model on test; of the best one where none was
     sets: Sets
     compression_ratio: float  # original / compressed parameters
     size_ratio: float  # original / compressed bytes on disk
