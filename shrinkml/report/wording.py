@@ -24,10 +24,9 @@ def headline(report: Mapping[str, Any]) -> str:
     )
     if missed is None:
         return f"Goal met: {reached}"
-    return (
-        f"Goal missed: {reached} At {goal['compression_ratio']:g} times smaller, {points(missed['wer_at_goal_ratio'])} too many "
-        f"on dev; within the WER allowed, {missed['ratio_at_goal_wer']:.2f} short of {goal['compression_ratio']:g} times."
-    )
+    at_ratio, at_wer = points(missed["wer_at_goal_ratio"]), f"{missed['ratio_at_goal_wer']:.2f} times"
+    ratio = f"{goal['compression_ratio']:g} times smaller"
+    return f"Goal missed by {at_ratio} of WER on dev at {ratio}, or by {at_wer} at the WER allowed: {reached}"
 
 
 def verdict(report: Mapping[str, Any]) -> str:

@@ -13,8 +13,10 @@ def test_a_met_goal_is_said_with_what_was_reached_and_allowed(report):
 def test_a_missed_goal_is_said_with_by_how_much(report):
     report.update(goal_met=False, missed_by={"wer_at_goal_ratio": 0.0012, "ratio_at_goal_wer": 0.8})
     said = headline(report)
-    assert said.startswith("Goal missed: 5.05 times smaller with")
-    assert "At 5 times smaller, 0.12 points too many on dev; within the WER allowed, 0.80 short of 5 times." in said
+    assert said.startswith(
+        "Goal missed by 0.12 points of WER on dev at 5 times smaller, or by 0.80 times at the WER allowed: "
+    )
+    assert "5.05 times smaller with 0.11 points more WER on test" in said
 
 
 def comparison(**wers):
