@@ -15,10 +15,11 @@ class GoalRow(TypedDict):
 
 
 class MissedBy(TypedDict):
-    """How far a goal was missed."""
+    """How far the result is from the goal; 0 where a part of it is met."""
 
+    compression_ratio: float  # what the result lacks to the goal's size
+    wer: float  # what it has above the WER allowed, on test
     wer_at_goal_ratio: float  # what the best model of the goal's size has above the WER allowed, on dev
-    ratio_at_goal_wer: float  # what the smallest model within the WER allowed lacks to the goal's compression ratio
 
 
 class SetRow(TypedDict):
@@ -125,8 +126,8 @@ class Report(TypedDict):
 
     job: dict[str, Any]  # the JobSpec
     goal: GoalRow
-    goal_met: bool  # by the gates, on dev
-    missed_by: MissedBy | None
+    goal_met: bool
+    missed_by: MissedBy
     baseline: dict[str, Any]  # Evaluation of the original on test
     result: dict[str, Any]  # Evaluation of the smallest accepted model on test; of the best one where none was
     sets: Sets

@@ -16,17 +16,24 @@ class Fact(NamedTuple):
 
 def headline(report: Mapping[str, Any]) -> str:
     """Whether the goal was met, what was reached on test, and by how much it was missed."""
-    goal, missed = report["goal"], report["missed_by"]
-    change = report["result"]["wer"] - report["baseline"]["wer"]
-    reached = (
-        f"{report['compression_ratio']:.2f} times smaller with {wer_change(change)} on test "
-        f"(at most {points(goal['max_wer_increase'])} more allowed)."
-    )
-    if missed is None:
-        return f"Goal met: {reached}"
-    at_ratio, at_wer = points(missed["wer_at_goal_ratio"]), f"{missed['ratio_at_goal_wer']:.2f} times"
-    ratio = f"{goal['compression_ratio']:g} times smaller"
-    return f"Goal missed by {at_ratio} of WER on dev at {ratio}, or by {at_wer} at the WER allowed: {reached}"
+    allowed = points(report["goal"]["max_wer_increase"])
+    change = wer_change(report["result"]["wer"] - report["baseline"]["wer"])
+    reached = f"{report['compression_ratio']:.2f} times smaller with {change} on test (at most {allowed} more allowed)"
+    if report["goal_met"]:
+        return f"Goal met: {reached}."
+    return f"Goal missed: {reached}; {'; '.join(_misses(report))}."
+
+
+def _misses(report: Mapping[str, Any]) -> list[str]:
+    missed, wanted = report["missed_by"], f"{report['goal']['compression_ratio']:g} times"
+    misses = []
+    if missed["compression_ratio"] > 0:
+        misses.append(f"{missed['compression_ratio']:.2f} short of {wanted}")
+    if missed["wer"] > 0:
+        misses.append(f"{points(missed['wer'])} of WER too many")
+    if missed["wer_at_goal_ratio"] > 0:
+        misses.append(f"the best model {wanted} smaller has {points(missed['wer_at_goal_ratio'])} too many on dev")
+    return misses
 
 
 def verdict(report: Mapping[str, Any]) -> str:

@@ -106,7 +106,7 @@ def report():
         },
         "goal": {"compression_ratio": 5.0, "max_wer_increase": 0.003},
         "goal_met": True,
-        "missed_by": None,
+        "missed_by": {"compression_ratio": 0.0, "wer": 0.0, "wer_at_goal_ratio": 0.0},
         "baseline": EVALUATION,
         "result": {
             **EVALUATION,
