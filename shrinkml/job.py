@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shrinkml.errors import ConfigError
 
-
 BUNDLED = "reference/"  # prefix of the models that ship with the package
 MAX_STEP = 2.5  # how much smaller one automatic stage makes the model; iterating in larger steps loses accuracy
 
@@ -27,7 +26,9 @@ class DataSpec(Part):
     dev: str = Field(description="Manifest that the search and the stage gates measure on.")
     test: str = Field(description="Manifest of the final figures; never seen by the search.")
     proxy_utterances: int = Field(
-        200, ge=1, description="Utterances of dev that each plan of a search is judged on (all of dev if it is smaller)."
+        200,
+        ge=1,
+        description="Utterances of dev that each plan of a search is judged on (all of dev if it is smaller).",
     )
     train_utterances: int | None = Field(
         None, ge=1, description="Use only the first utterances of train after a seeded shuffle; all of them if absent."
@@ -49,7 +50,9 @@ class SearchSpec(Part):
     """How ranks are searched."""
 
     strategy: str = Field("ppo", description="Name of a search strategy.")
-    evaluations: int = Field(100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed.")
+    evaluations: int = Field(
+        100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."
+    )
     seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per stage; the best plan wins.")
     reward: str = Field("budget_wall", description="Name of a reward.")
     baselines: tuple[str, ...] = Field(
@@ -79,7 +82,8 @@ class JobSpec(Part):
     goal: Goal
     search: SearchSpec = SearchSpec()
     stages: Literal["auto"] | tuple[Annotated[float, Field(gt=1.0)], ...] = Field(
-        "auto", description="Compression ratios on the way, ascending; the last is the goal's. auto: steps of 2.5x at most."
+        "auto",
+        description="Compression ratios on the way, ascending; the last is the goal's. auto: steps of 2.5x at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
     factorizer: str = Field("svd", description="Name of a factorizer: svd or whitened.")
@@ -105,7 +109,7 @@ class JobSpec(Part):
             return self.stages
         goal = self.goal.compression_ratio
         n_stages = max(1, math.ceil(math.log(goal) / math.log(MAX_STEP)))
-        return tuple(round(goal ** (i / n_stages), 3) for i in range(1, n_stages)) + (goal,)
+        return (*(round(goal ** (i / n_stages), 3) for i in range(1, n_stages)), goal)
 
 
 def parse_job(value: Any, *, source: str = "job") -> JobSpec:
@@ -117,7 +121,9 @@ def parse_job(value: Any, *, source: str = "job") -> JobSpec:
     try:
         return JobSpec.model_validate(value)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'job'}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()]
+        problems = [
+            f"{'.'.join(map(str, e['loc'])) or 'job'}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()
+        ]
         raise ConfigError(f"{source} is no valid job:\n  " + "\n  ".join(problems)) from error
 
 

@@ -1,0 +1,54 @@
+"""Text to token ids and back, in words or characters."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from shrinkml.errors import CheckpointError
+
+Unit = Literal["word", "char"]
+
+BLANK, END, UNKNOWN = 0, 1, 2  # CTC's blank (never a target); start and end of a transcript; out of vocabulary
+SPECIAL = ("<blank>", "<end>", "<unk>")
+
+
+class Tokenizer:
+    """A closed vocabulary of words or characters.
+
+    Attributes:
+        unit: what a token is.
+        vocabulary: token of every id; the first three are SPECIAL.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], unit: Unit) -> None:
+        if tuple(vocabulary[: len(SPECIAL)]) != SPECIAL or len(set(vocabulary)) != len(vocabulary):
+            raise CheckpointError(f"a vocabulary starts with {', '.join(SPECIAL)} and holds no token twice")
+        self.unit = unit
+        self.vocabulary = tuple(vocabulary)
+        self._ids = {token: index for index, token in enumerate(self.vocabulary)}
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], unit: Unit) -> "Tokenizer":
+        """The vocabulary of all tokens in `texts`, sorted."""
+        tokens = {token for text in texts for token in _split(text, unit)}
+        return cls((*SPECIAL, *sorted(tokens)), unit)
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, without the end."""
+        return [self._ids.get(token, UNKNOWN) for token in _split(text, self.unit)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`, up to the first END; blanks are skipped."""
+        tokens = []
+        for index in ids:
+            if index == END:
+                break
+            if index != BLANK:
+                tokens.append(self.vocabulary[index])
+        return (" " if self.unit == "word" else "").join(tokens).strip()
+
+
+def _split(text: str, unit: Unit) -> list[str]:
+    return text.split() if unit == "word" else list(" ".join(text.split()))

@@ -1,0 +1,101 @@
+"""Training a recogniser from a YAML recipe: how the reference models come about."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shrinkml.checkpoint import inspect, load, save
+from shrinkml.dataset import Dataset, load_dataset
+from shrinkml.errors import ConfigError
+from shrinkml.evaluation import evaluate
+from shrinkml.events import ShouldStop
+from shrinkml.models.las import Las, LasConfig
+from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.speech.manifest import check_splits
+from shrinkml.training import Epoch, train
+
+
+class Recipe(BaseModel):
+    """How to train a LAS from nothing. Relative paths mean relative to the recipe's file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: str = Field(description="Manifest to learn from.")
+    dev: str = Field(description="Manifest of the figures that choices are made by.")
+    test: str = Field(description="Manifest of the final figures.")
+    unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is.")
+    shape: dict[str, Any] = Field(default_factory=dict, description="Fields of LasConfig to change.")
+    epochs: int = Field(24, ge=1, description="Passes over train.")
+    learning_rate: float = Field(2e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
+    batch_size: int = Field(64, ge=1, description="Utterances per step.")
+    seed: int = Field(0, ge=0, description="Of weights, order, dropout and masks.")
+    dtype: Literal["float16", "float32"] = Field("float16", description="Of the stored weights.")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in the YAML file `path`, its manifests made absolute.
+
+    Raises:
+        ConfigError: missing file, broken YAML or invalid fields.
+    """
+    try:
+        recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise ConfigError(f"no recipe {path}; write one like configs/train/commands.yaml") from None
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ConfigError(f"{path} is no valid recipe: {error}") from error
+    base = path.parent
+    return recipe.model_copy(update={s: str((base / getattr(recipe, s)).resolve()) for s in ("train", "dev", "test")})
+
+
+def train_from_recipe(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    should_stop: ShouldStop = lambda: False,
+) -> dict[str, Any]:
+    """Trains what `recipe` says, writes the checkpoint `folder`, and returns its Evaluation on dev and test.
+
+    A killed training goes on from its last epoch: its state lies beside `folder` until the checkpoint is written.
+
+    Raises:
+        ManifestError: the data have problems; all are listed.
+        ConfigError: the shape is none of a LAS.
+        StoppedError: `should_stop` said so.
+    """
+    splits = check_splits({split: Path(getattr(recipe, split)) for split in ("train", "dev", "test")})
+    tokenizer = Tokenizer.from_texts((u.text for u in splits["train"]), recipe.unit)
+    model = fresh_las(LasConfig.from_json(recipe.shape), tokenizer, recipe.seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    state_file = folder.with_name(f".{folder.name}.training")
+    train(
+        model,
+        load_dataset(model, splits["train"]),
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        state_file=state_file,
+        on_epoch=on_epoch,
+        should_stop=should_stop,
+    )
+    provenance = {"recipe": {key: value for key, value in recipe.model_dump().items() if key not in splits}}
+    save(model, folder, dtype=recipe.dtype, provenance=provenance)
+    state_file.unlink(missing_ok=True)
+    return {split: _measured(folder, load_dataset(model, splits[split])) for split in ("dev", "test")}
+
+
+def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
+    """An untrained LAS whose weights depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Las(config, tokenizer)
+
+
+def _measured(folder: Path, dataset: Dataset) -> dict[str, Any]:
+    return evaluate(load(folder), dataset, stored_bytes=inspect(folder).stored_bytes).to_json()

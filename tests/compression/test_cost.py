@@ -1,0 +1,42 @@
+import pytest
+
+from shrinkml.compression.cost import ModelCost, layer_named
+from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.errors import PlanError
+
+COST = ModelCost((LayerSpec("a", "linear", 10, 20, 5.0), LayerSpec("b", "linear", 30, 10, 2.0)), other_parameters=7)
+
+
+def test_the_dense_model_has_all_its_weights():
+    assert COST.dense_parameters == 200 + 300 + 7
+
+
+def test_a_plan_replaces_only_the_layers_that_it_names():
+    assert COST.parameters(RankPlan({"a": 2})) == 2 * 30 + 300 + 7
+
+
+def test_macs_count_every_call_of_every_factor():
+    assert COST.macs_per_s(RankPlan({"a": 2})) == 5.0 * 60 + 2.0 * 300
+
+
+def test_the_budget_is_met_exactly_when_the_ratio_is_reached():
+    plan = RankPlan({"a": 2, "b": 3})
+    ratio = COST.compression_ratio(plan)
+    assert COST.parameters(plan) <= COST.budget(ratio * 0.999)
+    assert COST.parameters(plan) > COST.budget(ratio * 1.01)
+
+
+def test_a_plan_for_another_model_is_refused():
+    with pytest.raises(PlanError, match="layers that the model lacks: c"):
+        COST.parameters(RankPlan({"c": 1}))
+
+
+def test_a_model_without_factorizable_layers_is_refused():
+    with pytest.raises(PlanError, match="no factorizable layer"):
+        ModelCost((), 7)
+
+
+def test_a_layer_is_found_by_name():
+    assert layer_named(COST.layers, "b").out_features == 30
+    with pytest.raises(PlanError, match="no layer named 'c'; the model has a, b"):
+        layer_named(COST.layers, "c")

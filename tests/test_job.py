@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from shrinkml.errors import ConfigError
+from shrinkml.job import MAX_STEP, JobSpec, parse_job, read_job
+
+
+def job(**changes: object) -> dict:
+    return {
+        "model": "reference/las",
+        "data": {"dev": "dev.jsonl", "test": "test.jsonl"},
+        "goal": {"compression_ratio": 5.0},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2.5, 5.0, 12.0, 24.0])
+def test_automatic_stages_ascend_to_the_goal_in_bounded_steps(ratio):
+    stages = parse_job(job(goal={"compression_ratio": ratio})).stage_ratios
+    steps = [b / a for a, b in zip((1.0, *stages), stages, strict=False)]
+    assert stages[-1] == ratio
+    assert all(1.0 < step <= MAX_STEP * 1.001 for step in steps)  # stages are rounded to three decimals
+
+
+def test_stages_that_do_not_end_at_the_goal_are_refused():
+    with pytest.raises(ConfigError, match=r"the last stage \(4\.0\) must be goal\.compression_ratio \(5\.0\)"):
+        parse_job(job(stages=[2.0, 4.0]))
+
+
+def test_stages_that_do_not_ascend_are_refused():
+    with pytest.raises(ConfigError, match="must ascend"):
+        parse_job(job(stages=[3.0, 2.0, 5.0]))
+
+
+def test_every_wrong_field_is_named_with_its_value():
+    with pytest.raises(ConfigError) as caught:
+        parse_job(job(goal={"compression_ratio": 0.5}, modle="typo"))
+    assert "goal.compression_ratio: Input should be greater than 1 (got 0.5)" in str(caught.value)
+    assert "modle: Extra inputs are not permitted" in str(caught.value)
+
+
+def test_a_job_survives_json():
+    spec = parse_job(job(stages=[2.0, 5.0]))
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path):
+    (tmp_path / "job.yaml").write_text(
+        "model: models/mine\ndata: {dev: ../dev.jsonl, test: /elsewhere/test.jsonl}\ngoal: {compression_ratio: 2}\n"
+    )
+    spec = read_job(tmp_path / "job.yaml")
+    assert spec.model == str(tmp_path / "models" / "mine")
+    assert spec.data.dev == str(tmp_path.parent / "dev.jsonl")
+    assert spec.data.test == "/elsewhere/test.jsonl"
+
+
+def test_bundled_models_keep_their_name(tmp_path: Path):
+    (tmp_path / "job.yaml").write_text(
+        "model: reference/las\ndata: {dev: dev.jsonl, test: test.jsonl}\ngoal: {compression_ratio: 2}\n"
+    )
+    assert read_job(tmp_path / "job.yaml").model == "reference/las"
+
+
+def test_a_missing_file_is_a_clear_error(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"no job file .*nothing\.yaml"):
+        read_job(tmp_path / "nothing.yaml")
+
+
+def test_broken_yaml_is_a_clear_error(tmp_path: Path):
+    (tmp_path / "job.yaml").write_text("model: [unclosed\n")
+    with pytest.raises(ConfigError, match="no valid YAML"):
+        read_job(tmp_path / "job.yaml")
