@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from shrinkml.compression import lstm_kernel
 from shrinkml.compression.factors import Factors, add_matrix, apply, get_matrix, product
 
 State = tuple[Tensor, Tensor]
@@ -101,19 +102,49 @@ class LowRankLSTM(nn.Module):
 
     def run_layer(self, layer: int, x: Tensor, batch_sizes: Tensor | None, hx: State) -> tuple[Tensor, State]:
         """One layer, all directions: outputs as `x` is laid out, and final states [directions, batch, units]."""
+        if not lstm_kernel.usable(x):
+            return self._run_differentiably(layer, x, batch_sizes, hx)
+        if batch_sizes is not None:
+            return self._run_compiled(layer, x, batch_sizes, hx)
+        steps, batch, _ = x.shape
+        output, state = self._run_compiled(layer, x.flatten(0, 1), torch.full((steps,), batch), hx)
+        return output.view(steps, batch, -1), state
+
+    def _run_compiled(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
+        """One layer for inference: x is packed [frames, in]."""
+        h, c = (part.clone(memory_format=torch.contiguous_format) for part in hx)
+        output = x.new_empty(len(x), len(h) * self.hidden_size)
+        for direction, suffix in enumerate(self.suffixes(layer)):
+            weight_in = get_matrix(self, f"weight_ih_{suffix}")
+            lstm_kernel.lstm_direction_(
+                output[:, direction * self.hidden_size :],
+                h[direction],
+                c[direction],
+                input=F.linear(x, weight_in.down) if isinstance(weight_in, Factors) else x,
+                batch_sizes=batch_sizes,
+                weight_in=weight_in.up if isinstance(weight_in, Factors) else weight_in,
+                weight_hidden=get_matrix(self, f"weight_hh_{suffix}"),
+                bias=torch.add(*self._biases(suffix)) if self.bias else None,
+                reverse=direction == 1,
+            )
+        return output, (h, c)
+
+    def _run_differentiably(self, layer: int, x: Tensor, batch_sizes: Tensor | None, hx: State) -> tuple[Tensor, State]:
+        """One layer through torch's fused LSTM, which has gradients but wants a dense recurrent matrix."""
         suffixes = self.suffixes(layer)
-        x, weights_ih = _shared_input(x, [get_matrix(self, f"weight_ih_{suffix}") for suffix in suffixes])
+        x, weights_in = _shared_input(x, [get_matrix(self, f"weight_ih_{suffix}") for suffix in suffixes])
         flat: list[Tensor] = []
-        for suffix, weight_ih in zip(suffixes, weights_ih, strict=True):
-            flat += [weight_ih, product(get_matrix(self, f"weight_hh_{suffix}"))]
-            if self.bias:
-                flat += [self.get_parameter(f"bias_ih_{suffix}"), self.get_parameter(f"bias_hh_{suffix}")]
+        for suffix, weight_in in zip(suffixes, weights_in, strict=True):
+            flat += [weight_in, product(get_matrix(self, f"weight_hh_{suffix}")), *self._biases(suffix)]
         options = (flat, self.bias, 1, 0.0, self.training, self.bidirectional)
         if batch_sizes is None:
             output, h, c = torch.lstm(x, hx, *options, False)
         else:
             output, h, c = torch.lstm(x, batch_sizes, hx, *options)
         return output, (h, c)
+
+    def _biases(self, suffix: str) -> list[Tensor]:
+        return [self.get_parameter(f"bias_{kind}_{suffix}") for kind in ("ih", "hh")] if self.bias else []
 
     def extra_repr(self) -> str:
         """What `print` shows of the layer."""
@@ -150,6 +181,8 @@ class LowRankLSTMCell(nn.Module):
         h, c = hx if hx is not None else (input.new_zeros(*input.shape[:-1], self.hidden_size),) * 2
         gates = apply(get_matrix(self, "weight_ih"), input, self.bias_ih)
         gates = gates + apply(get_matrix(self, "weight_hh"), h, self.bias_hh)
+        if lstm_kernel.usable(input):
+            return lstm_kernel.lstm_gates(gates, c)
         i, f, g, o = gates.chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
