@@ -4,6 +4,9 @@ libsndfile reads WAV, FLAC, OGG and MP3 and goes by a file's content, not its na
 """
 
 import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +22,63 @@ def read_audio(path: Path, sample_rate_hz: int) -> np.ndarray:
     Raises:
         AudioError: missing, unreadable or empty file, or samples that are not finite.
     """
-    if not path.is_file():
-        raise AudioError(f"no audio file {path}")
-    try:
-        samples, file_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"cannot read {path}: {error.error_string} Allowed: WAV, FLAC, OGG, MP3") from error
-    if not len(samples):
-        raise AudioError(f"{path} holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path} holds samples that are not finite (NaN or infinity)")
+    samples, file_rate_hz = _decode(path)
     waveform = samples.mean(axis=1, dtype=np.float32)
     if file_rate_hz != sample_rate_hz:
         waveform = soxr.resample(waveform, file_rate_hz, sample_rate_hz)
     return np.ascontiguousarray(waveform, dtype=np.float32)
 
 
+def write_flac(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
+    """Write the `waveform` [samples] in [-1, 1] to `path`, as 16-bit FLAC."""
+    # In memory first: libsndfile forces every file that it writes to the disk, which costs most of the time.
+    content = io.BytesIO()
+    soundfile.write(content, waveform, sample_rate_hz, format="FLAC", subtype="PCM_16")
+    path.write_bytes(content.getvalue())
+
+
+def audio_duration_s(path: Path) -> float:
+    """The duration that the file's header states, without decoding the rest.
+
+    Raises:
+        AudioError: missing, unreadable or empty file.
+    """
+    with _open(path) as file:
+        if not file.frames:
+            raise AudioError(f"{path} holds no samples")
+        return float(file.frames / file.samplerate)
+
+
 def audio_digest(path: Path) -> str:
-    """Sixteen hex digits of the file's bytes: two copies of one recording share them, whatever they are called."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    """Sixteen hex digits of what is heard: a copy under another name or in another lossless format has the same.
+
+    Raises:
+        AudioError: as `read_audio`.
+    """
+    samples, file_rate_hz = _decode(path)
+    digest = hashlib.sha256(f"{file_rate_hz} {samples.shape[1]} ".encode())
+    digest.update(samples.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _decode(path: Path) -> tuple[np.ndarray, int]:
+    """([samples, channels] float32, sample rate) of the file."""
+    with _open(path) as file:
+        samples: np.ndarray = file.read(dtype="float32", always_2d=True)
+        sample_rate_hz: int = file.samplerate
+    if not len(samples):
+        raise AudioError(f"{path} holds no samples")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path} holds samples that are not finite (NaN or infinity)")
+    return samples, sample_rate_hz
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[soundfile.SoundFile]:
+    if not path.is_file():
+        raise AudioError(f"no audio file {path}")
+    try:
+        with soundfile.SoundFile(path) as file:
+            yield file
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless samples, told by the name .raw
+        raise AudioError(f"cannot read {path} as audio ({error}); allowed: WAV, FLAC, OGG, MP3") from error

@@ -54,7 +54,7 @@ def prepare(folder: Path, *, seed: int = 0, train: int = 6000, dev: int = 600, t
             utterances = [Utterance(fresh / t.path, next(durations), t.text, t.voice.name, "en") for t in chosen]
             write_manifest(fresh / f"{split}.jsonl", utterances)
 
-    return prepare_once(folder, {"task": "commands", "version": 1, "seed": seed, **sizes}, write)
+    return prepare_once(folder, {"task": "commands", "version": 2, "seed": seed, **sizes}, write)
 
 
 def split_of(sentence: str) -> str:

@@ -10,6 +10,7 @@ References:
 
 import ctypes
 from dataclasses import dataclass
+from pathlib import Path
 
 import espeakng_loader
 import numpy as np
@@ -23,6 +24,7 @@ CHARS_UTF8 = 1
 POS_CHARACTER = 1
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
 BUFFER_MS = 200
+BREATH_SEED = 1
 
 SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
@@ -54,6 +56,8 @@ class Espeak:
         )
         if self.sample_rate_hz <= 0:
             raise AudioError("eSpeak NG found no voice data; reinstall the package espeakng-loader")
+        # eSpeak seeds its breath noise by the clock.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(BREATH_SEED))
         self._chunks: list[np.ndarray] = []
         # Held here: ctypes would free a callback that only C knows of.
         self._callback = SynthCallback(self._collect)
@@ -66,7 +70,9 @@ class Espeak:
             AudioError: eSpeak has no such voice, or nothing to say.
         """
         self._chunks.clear()
-        if self._library.espeak_SetVoiceByName(voice.name.encode()) != 0:
+        # eSpeak speaks with its default variant when it does not know the one asked for, so that is looked up here.
+        variant = Path(espeakng_loader.get_data_path(), "voices", "!v", voice.name.partition("+")[2])
+        if not variant.is_file() or self._library.espeak_SetVoiceByName(voice.name.encode()) != 0:
             raise AudioError(f"eSpeak NG has no voice {voice.name!r}; a voice is accent+variant, like 'en-us+m3'")
         for parameter, value in (
             (RATE, voice.rate_wpm),
@@ -78,9 +84,10 @@ class Espeak:
         data = text.encode()
         self._library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, POS_CHARACTER, 0, CHARS_UTF8, None, None)
         self._library.espeak_Synchronize()
-        if not self._chunks:
+        samples = np.concatenate(self._chunks)
+        if not samples.any():
             raise AudioError(f"eSpeak NG said nothing for {text!r}; give it words")
-        return np.concatenate(self._chunks).astype(np.float32) / 32768.0
+        return samples.astype(np.float32) / 32768.0
 
     def _collect(self, samples: "ctypes._Pointer[ctypes.c_short]", n_samples: int, _events: int | None) -> int:
         if samples and n_samples > 0:

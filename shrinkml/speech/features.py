@@ -33,6 +33,7 @@ def log_mel(waveform: np.ndarray, sample_rate_hz: int, *, n_mels: int = 80) -> n
     options.frame_opts.dither = 0.0
     options.mel_opts.num_bins = n_mels
     fbank = kaldi_native_fbank.OnlineFbank(options)
-    fbank.accept_waveform(sample_rate_hz, np.asarray(waveform, dtype=np.float32) * PCM16_SCALE)
+    # A list: the binding copies its argument element by element, a fifth slower from an array.
+    fbank.accept_waveform(sample_rate_hz, (np.asarray(waveform, dtype=np.float32) * PCM16_SCALE).tolist())
     fbank.input_finished()
     return np.stack([fbank.get_frame(i) for i in range(fbank.num_frames_ready)])

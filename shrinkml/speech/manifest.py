@@ -1,53 +1,133 @@
-"""Transcribed speech as NeMo-style JSON lines: `audio_filepath`, `duration`, `text`, optional `speaker` and `lang`."""
+"""Transcribed speech as NeMo-style JSON lines: `audio_filepath`, `duration`, `text`, optional `speaker` and `lang`.
 
-import json
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+Manifests are checked whole before any work is done on them, and every problem is reported at once, with its line.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from shrinkml.errors import AudioError, ManifestError
+from shrinkml.speech.audio import audio_digest, audio_duration_s
+from shrinkml.speech.utterance import Utterance, parse_line
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """One transcribed recording.
+__all__ = ["MAX_SHOWN", "Utterance", "check_splits", "read_manifest", "refuse", "write_manifest"]
 
-    Attributes:
-        audio: the file, as an absolute path or relative to the working directory.
-        duration_s: of the audio.
-        text: what is said.
-        speaker: who says it, where known.
-        lang: the language's code, where known.
+MAX_SHOWN = 20  # problems in one message
+
+
+def read_manifest(path: Path) -> list[Utterance]:
+    """The utterances in the manifest at `path`, their audio files as absolute paths.
+
+    Audio files are opened as far as their header; they are not decoded.
+
+    Raises:
+        ManifestError: no such file, no utterances, or lines with problems; the message lists them.
     """
+    utterances, problems = _parse(path)
+    refuse(problems)
+    return utterances
 
-    audio: Path
-    duration_s: float
-    text: str
-    speaker: str | None = None
-    lang: str | None = None
+
+def check_splits(manifests: Mapping[str, Path]) -> dict[str, list[Utterance]]:
+    """Split -> its utterances, once every manifest is sound and no two splits overlap.
+
+    Two splits overlap where a recording stands in both, under whatever name or in whatever lossless format, or a
+    speaker does. Utterances without a speaker are compared by recording only.
+
+    Args:
+        manifests: split -> manifest.
+
+    Raises:
+        ManifestError: every problem of every manifest, and every overlap.
+    """
+    splits: dict[str, list[Utterance]] = {}
+    problems: list[str] = []
+    for split, path in manifests.items():
+        splits[split], wrong = _parse(path)
+        problems += wrong
+    refuse([*problems, *_shared_speakers(splits), *_shared_audio(splits)])
+    return splits
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write `utterances` to `path`, their audio files relative to its folder."""
     base = path.parent.resolve()
     with path.open("w", encoding="utf-8") as file:
-        for utterance in utterances:
-            file.write(json.dumps(_to_json(utterance, base), ensure_ascii=False) + "\n")
+        file.writelines(utterance.to_line(base) + "\n" for utterance in utterances)
 
 
-def read_manifest(path: Path) -> list[Utterance]:
-    """The utterances in the manifest at `path`."""
+def refuse(problems: list[str]) -> None:
+    """Do nothing if there are no `problems`.
+
+    Raises:
+        ManifestError: there are some; the message counts them and shows the first MAX_SHOWN.
+    """
+    if not problems:
+        return
+    shown = problems[:MAX_SHOWN]
+    if len(problems) > MAX_SHOWN:
+        shown.append(f"and {len(problems) - MAX_SHOWN} more")
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    raise ManifestError(f"{count} in the data:\n  " + "\n  ".join(shown))
+
+
+def _parse(path: Path) -> tuple[list[Utterance], list[str]]:
+    """The good lines of the manifest at `path`, and what is wrong with the others."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        return [], [f"{path}: cannot be read: {error}"]
     base = path.parent.resolve()
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return [
-        Utterance(base / r["audio_filepath"], r["duration"], r["text"], r.get("speaker"), r.get("lang")) for r in rows
-    ]
+    utterances, problems = [], []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        utterance, wrong = parse_line(line, base)
+        problems += [f"{path}:{number}: {problem}" for problem in wrong]
+        if utterance is not None:
+            utterances.append(utterance)
+    if not utterances and not problems:
+        problems.append(f"{path}: holds no utterances")
+    return utterances, problems
 
 
-def _to_json(utterance: Utterance, base: Path) -> dict[str, str | float]:
-    value: dict[str, str | float] = {
-        "audio_filepath": Path(os.path.relpath(utterance.audio.resolve(), base)).as_posix(),
-        "duration": utterance.duration_s,
-        "text": utterance.text,
-    }
-    optional = {"speaker": utterance.speaker, "lang": utterance.lang}
-    return value | {key: text for key, text in optional.items() if text is not None}
+def _shared_speakers(splits: Mapping[str, list[Utterance]]) -> Iterator[str]:
+    found = defaultdict(set)
+    for split, utterances in splits.items():
+        for utterance in utterances:
+            if utterance.speaker is not None:
+                found[utterance.speaker].add(split)
+    for speaker, where in sorted(found.items()):
+        if len(where) > 1:
+            yield f"speaker {speaker!r} is in {_listed(splits, where)}; a speaker belongs in one split"
+
+
+def _shared_audio(splits: Mapping[str, list[Utterance]]) -> Iterator[str]:
+    """Recordings in two splits. Equal ones last equally long, so only those are decoded to compare them."""
+    by_duration = defaultdict(list)
+    for split, utterances in splits.items():
+        for utterance in utterances:
+            by_duration[audio_duration_s(utterance.audio)].append((split, utterance.audio))
+    for candidates in by_duration.values():
+        if len({split for split, _ in candidates}) > 1:
+            yield from _same_audio(splits, candidates)
+
+
+def _same_audio(splits: Mapping[str, list[Utterance]], candidates: list[tuple[str, Path]]) -> Iterator[str]:
+    by_digest = defaultdict(list)
+    for split, audio in candidates:
+        try:
+            by_digest[audio_digest(audio)].append((split, audio))
+        except AudioError as error:
+            yield f"{split}: {error}"
+    for same in by_digest.values():
+        where = {split for split, _ in same}
+        if len(where) > 1:
+            files = ", ".join(dict.fromkeys(str(audio) for _, audio in same))
+            yield f"the same audio is in {_listed(splits, where)}: {files}"
+
+
+def _listed(splits: Mapping[str, list[Utterance]], where: set[str]) -> str:
+    """The splits `where`, in the order in which they were given."""
+    return " and ".join(split for split in splits if split in where)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soundfile
 import soxr
 
 from shrinkml.errors import AudioError
+from shrinkml.speech.audio import write_flac
 from shrinkml.speech.espeak import Espeak, Voice
 
 SAMPLE_RATE_HZ = 16_000
@@ -92,7 +92,7 @@ def record(takes: Sequence[Take], folder: Path) -> Iterator[float]:
     babble = _babble([_speech(espeak, take) for take in takes[:BABBLE_TALKERS]])
     for take in takes:
         waveform = _mix(_speech(espeak, take), take, babble)
-        soundfile.write(folder / take.path, waveform, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+        write_flac(folder / take.path, waveform, SAMPLE_RATE_HZ)
         yield len(waveform) / SAMPLE_RATE_HZ
 
 

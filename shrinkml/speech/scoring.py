@@ -1,0 +1,169 @@
+"""Word and character error rates over a corpus, aligned by jiwer, with a bootstrap interval.
+
+References:
+    Bisani and Ney 2004, Bootstrap estimates for confidence intervals in ASR performance evaluation, ICASSP.
+    Liu, Peng et al. 2020, Statistical testing on ASR performance via blockwise bootstrap, arXiv:1912.09508
+    (resampling whole speakers, because one speaker's errors are not independent).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal
+
+import jiwer
+import numpy as np
+
+from shrinkml.errors import ScoringError
+from shrinkml.speech.text import NORMALISER, normalise
+
+SCORER = f"jiwer/{version('jiwer')}"
+N_RESAMPLES = 2000
+MIN_GROUPS = 8  # with fewer speakers, an interval over speakers would rest on a handful of values
+
+
+@dataclass(frozen=True, slots=True)
+class WordErrors:
+    """Word errors of each utterance.
+
+    Attributes:
+        substitutions: [utterances].
+        deletions: [utterances].
+        insertions: [utterances].
+        n_words: [utterances], words of the reference.
+    """
+
+    substitutions: np.ndarray
+    deletions: np.ndarray
+    insertions: np.ndarray
+    n_words: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """[utterances], all three kinds together."""
+        errors: np.ndarray = self.substitutions + self.deletions + self.insertions
+        return errors
+
+    @property
+    def wer(self) -> float:
+        """Word error rate over the corpus: errors per reference word, as a fraction; insertions may take it above 1."""
+        return float(self.errors.sum() / self.n_words.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well hypotheses match references, over the whole corpus.
+
+    Attributes:
+        wer: word error rate as a fraction.
+        wer_ci95: bootstrap 95 % interval of `wer`.
+        cer: character error rate as a fraction, spaces counted.
+        substitutions: words.
+        deletions: words.
+        insertions: words.
+        n_utterances: utterances scored.
+        n_words: reference words.
+        resampled: what the bootstrap drew: "speakers" where all are known and there are at least MIN_GROUPS.
+        normaliser: id and version of the text normaliser.
+        scorer: name and version of the scoring library.
+        seed: of the bootstrap.
+    """
+
+    wer: float
+    wer_ci95: tuple[float, float]
+    cer: float
+    substitutions: int
+    deletions: int
+    insertions: int
+    n_utterances: int
+    n_words: int
+    resampled: Literal["utterances", "speakers"]
+    normaliser: str
+    scorer: str
+    seed: int
+
+
+def score(
+    references: Sequence[str], hypotheses: Sequence[str], *, groups: Sequence[str | None] | None = None, seed: int = 0
+) -> Score:
+    """The score of `hypotheses`, both sides normalised first.
+
+    Args:
+        references: what was said; none may be empty once normalised.
+        hypotheses: what was recognised, in the same order.
+        groups: the speaker of each utterance, None where unknown.
+        seed: of the bootstrap.
+
+    Raises:
+        ScoringError: as `word_errors`; or `groups` of another length.
+    """
+    if groups is not None and len(groups) != len(references):
+        raise ScoringError(f"{len(groups)} groups for {len(references)} references; one group per reference is needed")
+    counts = word_errors(references, hypotheses)
+    blocks = _blocks(groups)
+    characters = jiwer.process_characters(list(map(normalise, references)), list(map(normalise, hypotheses)))
+    return Score(
+        wer=counts.wer,
+        wer_ci95=_interval(_sums(counts.errors, blocks), _sums(counts.n_words, blocks), seed),
+        cer=float(characters.cer),
+        substitutions=int(counts.substitutions.sum()),
+        deletions=int(counts.deletions.sum()),
+        insertions=int(counts.insertions.sum()),
+        n_utterances=len(references),
+        n_words=int(counts.n_words.sum()),
+        resampled="utterances" if blocks is None else "speakers",
+        normaliser=NORMALISER,
+        scorer=SCORER,
+        seed=seed,
+    )
+
+
+def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
+    """The word errors of each utterance, both sides normalised first: all that a search needs of `score`.
+
+    Raises:
+        ScoringError: no references, not as many hypotheses, or a reference without words.
+    """
+    if len(references) != len(hypotheses):
+        raise ScoringError(f"{len(references)} references for {len(hypotheses)} hypotheses; they must pair up")
+    if not references:
+        raise ScoringError("no references to score; an error rate needs at least one")
+    wanted = [normalise(text) for text in references]
+    empty = [i for i, text in enumerate(wanted) if not text]
+    if empty:
+        first = f"index {empty[0]}, {references[empty[0]]!r}"
+        raise ScoringError(f"{len(empty)} references hold no words, the first at {first}; leave them out")
+    aligned = jiwer.process_words(wanted, [normalise(text) for text in hypotheses])
+    counts = [_count(chunks) for chunks in aligned.alignments]
+    substitutions, deletions, insertions = np.array(counts, dtype=np.int64).T
+    return WordErrors(substitutions, deletions, insertions, np.array([len(words) for words in aligned.references]))
+
+
+def _count(chunks: Sequence[jiwer.AlignmentChunk]) -> tuple[int, int, int]:
+    """(substitutions, deletions, insertions) of one alignment."""
+    counts = {"substitute": 0, "delete": 0, "insert": 0, "equal": 0}
+    for chunk in chunks:
+        counts[chunk.type] += max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+    return counts["substitute"], counts["delete"], counts["insert"]
+
+
+def _blocks(groups: Sequence[str | None] | None) -> np.ndarray | None:
+    """[utterances] the number of each one's speaker; None where utterances are to be resampled one by one."""
+    if groups is None or any(group is None for group in groups):
+        return None
+    names, blocks = np.unique(np.array(groups, dtype=str), return_inverse=True)
+    return blocks if len(names) >= MIN_GROUPS else None
+
+
+def _sums(values: np.ndarray, blocks: np.ndarray | None) -> np.ndarray:
+    """[blocks] the sum of `values` in each block."""
+    return values if blocks is None else np.bincount(blocks, weights=values)
+
+
+def _interval(errors: np.ndarray, n_words: np.ndarray, seed: int) -> tuple[float, float]:
+    """The middle 95 % of the WERs of N_RESAMPLES corpora drawn, with replacement, from these blocks."""
+    generator = np.random.default_rng(seed)
+    draws = (generator.integers(len(errors), size=len(errors)) for _ in range(N_RESAMPLES))
+    wers = [errors[draw].sum() / n_words[draw].sum() for draw in draws]
+    low, high = np.quantile(wers, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,104 @@
+"""One transcribed recording, and the JSON line that stands for it in a manifest."""
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shrinkml.errors import AudioError
+from shrinkml.speech.audio import audio_duration_s
+
+REQUIRED = ("audio_filepath", "duration", "text")
+OPTIONAL = ("speaker", "lang")
+# A stated duration may differ from the file's by the larger of the two: tools round to a tenth of a second, and count
+# or drop the padding of an MP3 encoder, up to two frames of 1,152 samples (0.144 s at 16 kHz).
+DURATION_TOLERANCE_S = 0.15
+DURATION_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One transcribed recording.
+
+    Attributes:
+        audio: the file.
+        duration_s: of the audio.
+        text: what is said.
+        speaker: who says it, where known.
+        lang: the language's code, where known.
+    """
+
+    audio: Path
+    duration_s: float
+    text: str
+    speaker: str | None = None
+    lang: str | None = None
+
+    def to_line(self, base: Path) -> str:
+        """The manifest line of this utterance, its audio file relative to the absolute folder `base`."""
+        value: dict[str, str | float] = {
+            "audio_filepath": Path(os.path.relpath(self.audio.resolve(), base)).as_posix(),
+            "duration": self.duration_s,
+            "text": self.text,
+        }
+        optional = {"speaker": self.speaker, "lang": self.lang}
+        value |= {key: text for key, text in optional.items() if text is not None}
+        return json.dumps(value, ensure_ascii=False)
+
+
+def parse_line(line: str, base: Path) -> tuple[Utterance | None, list[str]]:
+    """The utterance of a manifest line, or None and everything that is wrong with it.
+
+    Args:
+        line: a JSON object.
+        base: folder that a relative `audio_filepath` starts from.
+    """
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        return None, [f"broken JSON: {error}"]
+    if not isinstance(value, dict):
+        return None, [f"a line must be a JSON object, not {line.strip()[:40]!r}"]
+    problems = [*_key_problems(value), *_value_problems(value)]
+    if problems:
+        return None, problems
+    audio = Path(os.path.normpath(base / value["audio_filepath"]))
+    problems += _audio_problems(audio, value["duration"])
+    if problems:
+        return None, problems
+    return Utterance(audio, float(value["duration"]), value["text"], value.get("speaker"), value.get("lang")), []
+
+
+def _key_problems(value: Mapping[str, Any]) -> Iterator[str]:
+    known = REQUIRED + OPTIONAL
+    for key in value:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            yield f"unknown key {key!r}; known: {', '.join(known)}.{hint}"
+    for key in REQUIRED:
+        if key not in value:
+            yield f"no {key!r}; every line needs {', '.join(REQUIRED)}"
+
+
+def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("audio_filepath", "text", *OPTIONAL):
+        if key in value and not (isinstance(value[key], str) and value[key].strip()):
+            yield f"{key} is {value[key]!r}; allowed: a string that is not blank"
+    duration = value.get("duration", 1.0)
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration < math.inf:
+        yield f"duration is {duration!r}; allowed: a number of seconds above 0"
+
+
+def _audio_problems(audio: Path, stated_s: float) -> Iterator[str]:
+    try:
+        duration_s = audio_duration_s(audio)
+    except AudioError as error:
+        yield str(error)
+        return
+    if abs(duration_s - stated_s) > max(DURATION_TOLERANCE_S, DURATION_TOLERANCE * duration_s):
+        yield f"duration is {stated_s} s, but {audio} lasts {duration_s:.2f} s"
