@@ -1,21 +1,24 @@
 # The service and its worker in one container: docker run -p 8765:8765 -v shrinkml:/data shrinkml
-FROM python:3.11-slim
+FROM python:3.11 AS build
+WORKDIR /src
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
+FROM python:3.11-slim
 # PyPI's torch for Linux brings several GB of CUDA libraries; this index holds the CPU build of the same version.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV OMP_WAIT_POLICY=passive PYTHONUNBUFFERED=1
-
-WORKDIR /app
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" --requirement requirements.txt
-COPY . .
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
+COPY requirements.txt /tmp/requirements.txt
+RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" --requirement /tmp/requirements.txt
+COPY --from=build /wheels /wheels
+RUN pip install --no-cache-dir --no-deps /wheels/*.whl \
     && useradd --create-home --uid 10001 shrinkml \
     && install --directory --owner shrinkml /data
 
 USER shrinkml
+WORKDIR /data
 VOLUME /data
 EXPOSE 8765
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/healthz', timeout=3)"]
-CMD ["shrinkml", "serve", "--host", "0.0.0.0", "--home", "/data"]
+CMD ["shrinkml", "serve", "--host", "0.0.0.0"]

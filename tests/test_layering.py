@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def test_a_module_imports_only_its_own_layer_and_those_below(source):
     layer = source.relative_to(ROOT).parts[0]
     above = set(LAYERS[LAYERS.index(layer) + 1 :])
     assert not above & set(imported_packages(source.read_text()))
+
+
+def test_every_package_is_shipped():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shipped = set(project["tool"]["setuptools"]["packages"])
+    assert shipped == {".".join(path.parent.relative_to(ROOT).parts) for path in sources()}
 
 
 def test_ray_is_imported_in_one_file_only():
