@@ -1,8 +1,20 @@
 """What flows into each factorizable matrix when a model works: the statistics that whitening and MAC counts need."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from shrinkml.compression.layers import find_slots
+from shrinkml.compression.low_rank import LowRankEmbedding
+from shrinkml.compression.low_rank_lstm import LowRankLSTM, LowRankLSTMCell, State, as_low_rank
+from shrinkml.errors import CalibrationError
+
+Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and what it is multiplied with [frames, in]
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,8 +23,108 @@ class LayerStats:
 
     Attributes:
         gram: [in, in], the sum over frames of x x^T.
-        n_frames: inputs seen.
+        n_frames: inputs seen: products with the matrix.
     """
 
     gram: Tensor
     n_frames: int
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, run: Callable[[], object]) -> dict[str, LayerStats]:
+    """Statistics of every factorizable matrix over one call of `run`: layer name -> statistics.
+
+    Recurrent matrices are described by the hidden states that they multiply. Matrices that `run` does not reach, and
+    embeddings, which are looked up and not multiplied, are left out. Padding counts as input: give sequences of
+    different lengths packed, as `nn.LSTM` wants them.
+
+    Args:
+        model: dense or in part low rank; it is the same afterwards, also when `run` fails.
+        run: lets the model work on the calibration speech.
+
+    Raises:
+        CalibrationError: `run` reached no layer, or an input was not finite.
+    """
+    totals: dict[str, LayerStats] = {}
+    layers: dict[nn.Module, dict[str, str]] = {}
+    for slot in find_slots(model):
+        layers.setdefault(slot.module, {})[slot.name] = slot.layer
+    with ExitStack() as hooks:
+        for module, names in layers.items():
+            hooks.enter_context(module.register_forward_pre_hook(_recorder(names, totals), with_kwargs=True))
+        run()
+    if not totals:
+        raise CalibrationError("the calibration run reached no factorizable layer of the model; let it call the model")
+    for layer, stats in totals.items():
+        if not bool(stats.gram.isfinite().all()):
+            raise CalibrationError(
+                f"layer {layer!r} got NaN or infinite inputs in calibration; check features and weights"
+            )
+    return totals
+
+
+def calls_per_s(stats: Mapping[str, LayerStats], audio_s: float) -> dict[str, float]:
+    """Products with each layer's matrix per second of the `audio_s` seconds of speech that it was calibrated on."""
+    return {layer: found.n_frames / audio_s for layer, found in stats.items()}
+
+
+def _recorder(
+    layers: Mapping[str, str], totals: dict[str, LayerStats]
+) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    """A forward pre-hook that adds to `totals` what the matrices `layers` (name in the module -> layer) are given."""
+
+    def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for name, x in _inputs(module, *args, **kwargs):
+            if name in layers:
+                before = totals.get(layers[name])
+                gram, n_frames = x.T @ x, len(x)
+                totals[layers[name]] = (
+                    LayerStats(gram, n_frames)
+                    if before is None
+                    else LayerStats(before.gram + gram, before.n_frames + n_frames)
+                )
+
+    return record
+
+
+def _inputs(module: nn.Module, input: Any, hx: Any = None) -> Inputs:
+    """The inputs of the matrices of `module` when it is called with `input` and, if recurrent, the state `hx`."""
+    if isinstance(module, nn.LSTM | LowRankLSTM):
+        yield from _lstm_inputs(as_low_rank(module), input, hx)
+    elif isinstance(module, nn.LSTMCell | LowRankLSTMCell):
+        h = input.new_zeros(*input.shape[:-1], module.hidden_size) if hx is None else hx[0]
+        yield "weight_ih", input.reshape(-1, module.input_size)
+        yield "weight_hh", h.reshape(-1, module.hidden_size)
+    elif not isinstance(module, nn.Embedding | LowRankEmbedding):
+        yield "weight", input.reshape(-1, input.shape[-1])
+
+
+def _lstm_inputs(lstm: LowRankLSTM, input: Tensor | PackedSequence, hx: State | None) -> Inputs:
+    for layer, run in enumerate(lstm.run_layers(input, hx)):
+        outputs = run.output.chunk(len(run.initial[0]), dim=1)
+        for direction, suffix in enumerate(lstm.suffixes(layer)):
+            h = previous_states(outputs[direction], run.initial[0][direction], run.batch_sizes, reverse=direction == 1)
+            yield f"weight_ih_{suffix}", run.input
+            yield f"weight_hh_{suffix}", h
+
+
+def previous_states(states: Tensor, initial: Tensor, batch_sizes: Tensor, *, reverse: bool) -> Tensor:
+    """The hidden state before each frame of packed sequences: [frames, units], like `states`.
+
+    Args:
+        states: [frames, units], the hidden state after each frame.
+        initial: [batch, units], the state before each sequence's first frame in the direction of time.
+        batch_sizes: [time], sequences still running at each step.
+        reverse: whether time runs backwards.
+    """
+    none = batch_sizes.new_zeros(1)
+    frame = torch.arange(len(states))
+    step = torch.repeat_interleave(batch_sizes)
+    sequence = frame - (batch_sizes.cumsum(0) - batch_sizes)[step]
+    if reverse:
+        neighbour = frame + batch_sizes[step]
+        starts = sequence >= torch.cat((batch_sizes[1:], none))[step]
+    else:
+        neighbour = frame - torch.cat((none, batch_sizes[:-1]))[step]
+        starts = step == 0
+    return torch.cat((initial, states))[torch.where(starts, sequence, len(initial) + neighbour)]

@@ -4,7 +4,8 @@ Gates stand in torch's order (input, forget, cell, output) and every parameter i
 `weight_ih_l0` becomes `weight_ih_l0_up` and `weight_ih_l0_down` where it has a rank.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,24 @@ from shrinkml.compression import lstm_kernel
 from shrinkml.compression.factors import Factors, add_matrix, apply, get_matrix, product
 
 State = tuple[Tensor, Tensor]
+
+
+class LayerRun(NamedTuple):
+    """What one layer of an LSTM did.
+
+    Attributes:
+        input: [frames, in], the frames of each time step together, longest sequence first.
+        batch_sizes: [time], sequences at each step.
+        initial: h and c before the first step, each [directions, batch, units].
+        output: [frames, directions * units].
+        final: h and c after each sequence's last step.
+    """
+
+    input: Tensor
+    batch_sizes: Tensor
+    initial: State
+    output: Tensor
+    final: State
 
 
 class LowRankLSTM(nn.Module):
@@ -70,48 +89,50 @@ class LowRankLSTM(nn.Module):
 
     def forward(self, input: Tensor | PackedSequence, hx: State | None = None) -> tuple[Tensor | PackedSequence, State]:
         """As `nn.LSTM.forward`: the last layer's outputs, and the final h and c of every layer and direction."""
+        runs = list(self.run_layers(input, hx))
+        h, c = (torch.cat(parts) for parts in zip(*(run.final for run in runs), strict=True))
+        output = runs[-1].output
         if isinstance(input, PackedSequence):
-            data, batch_sizes, order, inverse = input
-            output, state = self._stack(data, batch_sizes, _reordered(hx, order))
-            final = _reordered(state, inverse)
-            assert final is not None
-            return PackedSequence(output, batch_sizes, order, inverse), final
+            state = _reordered((h, c), input.unsorted_indices)
+            return PackedSequence(output, input.batch_sizes, input.sorted_indices, input.unsorted_indices), state
         if input.dim() == 2:
-            one = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-            output, (h, c) = self._stack(input.unsqueeze(1), None, one)
-            return output.squeeze(1), (h.squeeze(1), c.squeeze(1))
-        output, state = self._stack(input.transpose(0, 1) if self.batch_first else input, None, hx)
-        return output.transpose(0, 1) if self.batch_first else output, state
+            return output, (h.squeeze(1), c.squeeze(1))
+        output = output.view(-1, h.shape[1], output.shape[-1])
+        return output.transpose(0, 1) if self.batch_first else output, (h, c)
 
-    def _stack(self, x: Tensor, batch_sizes: Tensor | None, hx: State | None) -> tuple[Tensor, State]:
-        """All layers: x is [time, batch, in], or packed [frames, in] with `batch_sizes` [time]."""
+    def run_layers(self, input: Tensor | PackedSequence, hx: State | None = None) -> Iterator[LayerRun]:
+        """Each layer in turn, as it works in `forward`."""
+        x, batch_sizes, hx = self._packed(input, hx)
         n_directions = len(self.suffixes(0))
-        batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
-        if hx is None:
-            zeros = x.new_zeros(self.num_layers * n_directions, batch, self.hidden_size)
-            hx = (zeros, zeros)
-        finals = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
                 x = F.dropout(x, self.dropout, self.training)
             here = slice(layer * n_directions, (layer + 1) * n_directions)
-            x, final = self.run_layer(layer, x, batch_sizes, (hx[0][here], hx[1][here]))
-            finals.append(final)
-        h, c = (torch.cat(parts) for parts in zip(*finals, strict=True))
-        return x, (h, c)
+            initial = hx[0][here], hx[1][here]
+            run = self._run_compiled if lstm_kernel.usable(x) else self._run_differentiably
+            output, final = run(layer, x, batch_sizes, initial)
+            yield LayerRun(x, batch_sizes, initial, output, final)
+            x = output
 
-    def run_layer(self, layer: int, x: Tensor, batch_sizes: Tensor | None, hx: State) -> tuple[Tensor, State]:
-        """One layer, all directions: outputs as `x` is laid out, and final states [directions, batch, units]."""
-        if not lstm_kernel.usable(x):
-            return self._run_differentiably(layer, x, batch_sizes, hx)
-        if batch_sizes is not None:
-            return self._run_compiled(layer, x, batch_sizes, hx)
-        steps, batch, _ = x.shape
-        output, state = self._run_compiled(layer, x.flatten(0, 1), torch.full((steps,), batch), hx)
-        return output.view(steps, batch, -1), state
+    def _packed(self, input: Tensor | PackedSequence, hx: State | None) -> tuple[Tensor, Tensor, State]:
+        """Frames [frames, in] ordered by time, sequences at each step [time], and the initial state in that order."""
+        if isinstance(input, PackedSequence):
+            x, batch_sizes = input.data, input.batch_sizes
+            hx = None if hx is None else _reordered(hx, input.sorted_indices)
+        else:
+            if input.dim() == 2:
+                input = input.unsqueeze(1)
+                hx = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+            elif self.batch_first:
+                input = input.transpose(0, 1)
+            x, batch_sizes = input.flatten(0, 1), torch.full((input.shape[0],), input.shape[1])
+        if hx is None:
+            zeros = x.new_zeros(self.num_layers * len(self.suffixes(0)), int(batch_sizes[0]), self.hidden_size)
+            hx = (zeros, zeros)
+        return x, batch_sizes, hx
 
     def _run_compiled(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
-        """One layer for inference: x is packed [frames, in]."""
+        """One layer, all directions, for inference: outputs [frames, directions * units] and the final state."""
         h, c = (part.clone(memory_format=torch.contiguous_format) for part in hx)
         output = x.new_empty(len(x), len(h) * self.hidden_size)
         for direction, suffix in enumerate(self.suffixes(layer)):
@@ -129,19 +150,20 @@ class LowRankLSTM(nn.Module):
             )
         return output, (h, c)
 
-    def _run_differentiably(self, layer: int, x: Tensor, batch_sizes: Tensor | None, hx: State) -> tuple[Tensor, State]:
-        """One layer through torch's fused LSTM, which has gradients but wants a dense recurrent matrix."""
+    def _run_differentiably(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
+        """The same through torch's fused LSTM, which has gradients but wants a dense recurrent matrix."""
         suffixes = self.suffixes(layer)
         x, weights_in = _shared_input(x, [get_matrix(self, f"weight_ih_{suffix}") for suffix in suffixes])
         flat: list[Tensor] = []
         for suffix, weight_in in zip(suffixes, weights_in, strict=True):
             flat += [weight_in, product(get_matrix(self, f"weight_hh_{suffix}")), *self._biases(suffix)]
         options = (flat, self.bias, 1, 0.0, self.training, self.bidirectional)
-        if batch_sizes is None:
-            output, h, c = torch.lstm(x, hx, *options, False)
-        else:
+        if batch_sizes[0] > batch_sizes[-1]:
             output, h, c = torch.lstm(x, batch_sizes, hx, *options)
-        return output, (h, c)
+            return output, (h, c)
+        # Of one length: torch is faster on a plain tensor.
+        output, h, c = torch.lstm(x.view(len(batch_sizes), -1, x.shape[1]), hx, *options, False)
+        return output.flatten(0, 1), (h, c)
 
     def _biases(self, suffix: str) -> list[Tensor]:
         return [self.get_parameter(f"bias_{kind}_{suffix}") for kind in ("ih", "hh")] if self.bias else []
@@ -188,9 +210,21 @@ class LowRankLSTMCell(nn.Module):
         return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def _reordered(state: State | None, order: Tensor | None) -> State | None:
+def as_low_rank(lstm: nn.LSTM | LowRankLSTM) -> LowRankLSTM:
+    """`lstm` as a `LowRankLSTM`; one made from an `nn.LSTM` shares its parameters."""
+    if isinstance(lstm, LowRankLSTM):
+        return lstm
+    names = ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
+    with torch.device("meta"):
+        same = LowRankLSTM(lstm.input_size, lstm.hidden_size, {}, **{name: getattr(lstm, name) for name in names})
+    for name, parameter in lstm.named_parameters():
+        setattr(same, name, parameter)
+    return same.train(lstm.training)
+
+
+def _reordered(state: State, order: Tensor | None) -> State:
     """`state` with its batch (second) dimension in `order`."""
-    if state is None or order is None:
+    if order is None:
         return state
     return state[0].index_select(1, order), state[1].index_select(1, order)
 

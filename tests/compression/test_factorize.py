@@ -1,0 +1,152 @@
+"""The oracle is Eckart and Young's theorem: no matrix of rank r is closer than the sum of the dropped energies."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from shrinkml.compression.calibration import LayerStats
+from shrinkml.compression.factorize import FACTORIZERS, decompose, svd, whitened_svd
+from shrinkml.compression.factors import Factors, product
+from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.surgery import factorize
+from shrinkml.errors import CalibrationError, PlanError, RankError, UnknownNameError
+
+drawn = settings(deadline=None, max_examples=30)
+sizes = st.integers(1, 12)
+
+
+def stats_of(frames):
+    return LayerStats(frames.T @ frames, len(frames))
+
+
+def error(weight, factors):
+    return (weight - product(factors)).square().sum()
+
+
+def output_error(weight, factors, frames):
+    return (frames @ (weight - product(factors)).T).square().sum()
+
+
+@pytest.mark.parametrize("factorizer", FACTORIZERS.values(), ids=FACTORIZERS)
+class TestEveryFactorizer:
+    @drawn
+    @given(n_out=sizes, n_in=sizes, seed=st.integers(0, 999))
+    def test_full_rank_gives_the_matrix_back(self, factorizer, n_out, n_in, seed):
+        torch.manual_seed(seed)
+        weight = torch.randn(n_out, n_in)
+        found = factorizer(weight, stats_of(torch.randn(40, n_in)))
+        assert found.max_rank == min(n_out, n_in)
+        torch.testing.assert_close(product(found.at_rank(found.max_rank)), weight, atol=1e-4, rtol=1e-4)
+
+    @drawn
+    @given(n_out=sizes, n_in=sizes, rank=sizes, seed=st.integers(0, 999))
+    def test_a_product_is_decomposed_as_its_dense_matrix_and_to_its_own_rank(self, factorizer, n_out, n_in, rank, seed):
+        torch.manual_seed(seed)
+        factors = Factors(torch.randn(n_out, rank), torch.randn(rank, n_in))
+        stats = stats_of(torch.randn(40, n_in))
+        found, dense = factorizer(factors, stats), factorizer(product(factors), stats)
+        assert found.max_rank == min(n_out, n_in, rank)
+        spectrum = dense.singular_values[: found.max_rank]
+        torch.testing.assert_close(found.singular_values, spectrum, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(product(found.at_rank(found.max_rank)), product(factors), atol=1e-3, rtol=1e-3)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_the_decomposition_has_the_type_of_the_matrix(self, factorizer, dtype):
+        weight = torch.randn(5, 4, dtype=dtype)
+        found = factorizer(weight, stats_of(torch.randn(40, 4)))
+        assert {found.up.dtype, found.down.dtype, found.singular_values.dtype} == {dtype}
+
+    def test_the_spectrum_descends(self, factorizer):
+        values = factorizer(torch.randn(8, 6), stats_of(torch.randn(40, 6))).singular_values
+        assert torch.equal(values, values.sort(descending=True).values)
+
+    @pytest.mark.parametrize("rank", [0, 5])
+    def test_ranks_out_of_range_are_refused(self, factorizer, rank):
+        found = factorizer(torch.randn(6, 4), stats_of(torch.randn(40, 4)))
+        with pytest.raises(RankError, match=rf"rank {rank} .*allowed: 1 to 4"):
+            found.at_rank(rank)
+
+
+@drawn
+@given(n_out=sizes, n_in=sizes, data=st.data(), seed=st.integers(0, 999))
+def test_the_error_of_the_weights_is_the_energy_dropped(n_out, n_in, data, seed):
+    torch.manual_seed(seed)
+    weight = torch.randn(n_out, n_in)
+    rank = data.draw(st.integers(1, min(n_out, n_in)))
+    found = svd(weight)
+    dropped = found.singular_values[rank:].square().sum()
+    torch.testing.assert_close(error(weight, found.at_rank(rank)), dropped, atol=1e-4, rtol=1e-3)
+
+
+@drawn
+@given(n_out=sizes, n_in=sizes, data=st.data(), seed=st.integers(0, 999))
+def test_the_whitened_error_of_the_outputs_is_the_energy_dropped(n_out, n_in, data, seed):
+    torch.manual_seed(seed)
+    weight = torch.randn(n_out, n_in, dtype=torch.float64)
+    frames = torch.randn(60, n_in, dtype=torch.float64) @ torch.randn(n_in, n_in, dtype=torch.float64)
+    rank = data.draw(st.integers(1, min(n_out, n_in)))
+    # The theorem holds without a ridge; with one the error is that of slightly different inputs.
+    found = whitened_svd(weight, stats_of(frames), damping=1e-12)
+    dropped = found.singular_values[rank:].square().sum()
+    scale = float((frames @ weight.T).square().sum())
+    torch.testing.assert_close(output_error(weight, found.at_rank(rank), frames), dropped, atol=1e-6 * scale, rtol=1e-3)
+
+
+def test_whitening_beats_plain_svd_on_the_inputs_that_it_was_calibrated_on():
+    torch.manual_seed(0)
+    weight, frames = torch.randn(30, 20), torch.randn(400, 20) * torch.logspace(0, -2, 20)
+    plain, whitened = svd(weight).at_rank(5), whitened_svd(weight, stats_of(frames)).at_rank(5)
+    assert output_error(weight, whitened, frames) < 0.5 * output_error(weight, plain, frames)
+    assert error(weight, plain) < error(weight, whitened)
+
+
+def test_without_statistics_whitening_is_plain_svd():
+    weight = torch.randn(6, 4)
+    assert torch.equal(whitened_svd(weight, None).up, svd(weight).up)
+
+
+def test_inputs_that_are_always_zero_do_not_keep_a_layer_from_being_whitened():
+    frames = torch.randn(50, 4)
+    frames[:, 2] = 0.0
+    found = whitened_svd(torch.randn(6, 4), stats_of(frames))
+    assert found.up.isfinite().all()
+    assert found.down.isfinite().all()
+
+
+def test_a_gram_matrix_that_is_not_positive_definite_is_refused():
+    with pytest.raises(CalibrationError, match=r"gram matrix \[4, 4\] of 3 frames with damping 0.0 is not positive"):
+        whitened_svd(torch.randn(6, 4), LayerStats(-torch.eye(4), 3), damping=0.0)
+
+
+def test_factors_share_no_memory_with_their_decomposition():
+    found = svd(torch.randn(6, 4))
+    before = found.up.clone()
+    found.at_rank(4).up.zero_()
+    assert torch.equal(found.up, before)
+
+
+class TestDecompose:
+    def test_every_layer_is_decomposed_once(self, recogniser):
+        found = decompose(recogniser)
+        assert "embedding.weight" in found
+        assert "output.weight" not in found  # tied to the embedding
+        assert len(found) == 12
+
+    def test_ranks_are_capped_by_those_of_a_factorized_model(self, recogniser):
+        model = factorize(recogniser, RankPlan({"query.weight": 3}), decompose(recogniser))
+        assert decompose(model)["query.weight"].max_rank == 3
+
+    def test_the_result_carries_no_gradient(self, recogniser):
+        assert not any(found.up.requires_grad for found in decompose(recogniser).values())
+
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf])
+    def test_broken_weights_are_refused(self, recogniser, value):
+        recogniser.query.weight.data[0, 0] = value
+        with pytest.raises(PlanError, match=r"layer 'query.weight' has NaN or infinite weights"):
+            decompose(recogniser)
+
+    def test_an_unknown_factorizer_is_refused(self):
+        with pytest.raises(UnknownNameError, match="no factorizer named 'sdv'; known: svd, whitened"):
+            decompose(nn.Linear(2, 2), "sdv")
