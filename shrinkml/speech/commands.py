@@ -11,7 +11,7 @@ import numpy as np
 from shrinkml.speech.espeak import Voice
 from shrinkml.speech.grammar import draw_sentence
 from shrinkml.speech.manifest import Utterance, write_manifest
-from shrinkml.speech.prepared import prepare_once
+from shrinkml.speech.prepared import SPLITS, prepare_once
 from shrinkml.speech.synthesis import Noise, Take, synthesise
 
 ACCENTS = (
@@ -28,7 +28,7 @@ VARIANTS = {
     "test": ("m3", "m7", "f5", "caleb", "grandma", "grandpa", "Hugo", "robert"),
 }  # fmt: skip
 NOISES: tuple[Noise, ...] = ("none", "white", "pink", "babble")
-SENTENCE_SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
+TRAIN_SHARE, DEV_SHARE = 0.7, 0.1  # of all sentences; the rest are for test
 
 
 def prepare(folder: Path, *, seed: int = 0, train: int = 6000, dev: int = 600, test: int = 800) -> dict[str, Path]:
@@ -60,15 +60,13 @@ def prepare(folder: Path, *, seed: int = 0, train: int = 6000, dev: int = 600, t
 def split_of(sentence: str) -> str:
     """The one split that `sentence` may stand in: a fixed share of all sentences, told by their hash."""
     position = int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:4]) / 2**32
-    for split, share in SENTENCE_SHARES.items():
-        if position < share:
-            return split
-        position -= share
-    return "test"
+    if position < TRAIN_SHARE:
+        return "train"
+    return "dev" if position < TRAIN_SHARE + DEV_SHARE else "test"
 
 
 def _takes(split: str, n: int, seed: int) -> list[Take]:
-    generator = np.random.default_rng([seed, list(VARIANTS).index(split)])
+    generator = np.random.default_rng([seed, SPLITS.index(split)])
     return [_take(split, i, generator) for i in range(n)]
 
 

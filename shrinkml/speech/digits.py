@@ -7,6 +7,7 @@ References:
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ from shrinkml.errors import ManifestError
 from shrinkml.speech.audio import read_audio, write_flac
 from shrinkml.speech.manifest import Utterance, write_manifest
 from shrinkml.speech.prepared import SPLITS, prepare_once
+from shrinkml.speech.speakers import hold_out_speakers
 from shrinkml.tables import look_up
 
 SAMPLE_RATE_HZ = 8_000  # the dataset's; strings keep it, and a model's reader resamples
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # The dataset's own test split is takes 0 to 4 of every digit and speaker.
+ALL_TAKES = range(50)
 TAKES = {"train": range(10, 50), "dev": range(5, 10), "test": range(5)}
 MIN_DIGITS, MAX_DIGITS = 3, 6
 MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 0.25
@@ -68,8 +71,9 @@ def prepare(
             generator = np.random.default_rng([seed, SPLITS.index(split)])
             (fresh / split).mkdir()
             strings = [_join(by_split[split], fresh / split / f"{i:05d}.flac", generator) for i in range(n)]
-            named = [u if hold_out == "speakers" else _anonymous(u) for u in strings]
-            write_manifest(fresh / f"{split}.jsonl", named)
+            if hold_out == "recordings":
+                strings = [replace(string, speaker=None) for string in strings]
+            write_manifest(fresh / f"{split}.jsonl", strings)
 
     return prepare_once(folder, parameters | sizes, write)
 
@@ -79,11 +83,9 @@ def _by_recording(source: Path, _seed: int) -> dict[str, Recordings]:
 
 
 def _by_speaker(source: Path, seed: int) -> dict[str, Recordings]:
-    everything = _recordings(source, range(50))
-    speakers = [str(name) for name in np.random.default_rng(seed).permutation(sorted(everything))]
-    chosen = {split: [speakers.pop() for _ in range(n)] for split, n in HELD_OUT_SPEAKERS.items()}
-    chosen["train"] = speakers
-    return {split: {name: everything[name] for name in names} for split, names in chosen.items()}
+    everything = _recordings(source, ALL_TAKES)
+    speakers = hold_out_speakers(everything, HELD_OUT_SPEAKERS, seed)
+    return {split: {name: everything[name] for name in names} for split, names in speakers.items()}
 
 
 HOLD_OUT: dict[str, Callable[[Path, int], dict[str, Recordings]]] = {
@@ -99,7 +101,7 @@ def _recordings(source: Path, takes: range) -> Recordings:
         match = RECORDING.fullmatch(path.stem)
         if match and int(match["take"]) in takes:
             found[match["speaker"]][int(match["digit"])].append(read_audio(path, SAMPLE_RATE_HZ))
-    if len(found) <= sum(HELD_OUT_SPEAKERS.values()) or not all(all(digits) for digits in found.values()):
+    if not found or not all(all(digits) for digits in found.values()):
         raise ManifestError(
             f"{source} is not the Free Spoken Digit Dataset (recordings/0_name_0.wav to recordings/9_name_49.wav); "
             "fetch it from github.com/Jakobovski/free-spoken-digit-dataset"
@@ -122,7 +124,3 @@ def _join(recordings: Recordings, path: Path, generator: np.random.Generator) ->
 
 def _pause(generator: np.random.Generator) -> np.ndarray:
     return np.zeros(round(generator.uniform(MIN_PAUSE_S, MAX_PAUSE_S) * SAMPLE_RATE_HZ), dtype=np.float32)
-
-
-def _anonymous(utterance: Utterance) -> Utterance:
-    return Utterance(utterance.audio, utterance.duration_s, utterance.text, None, utterance.lang)

@@ -7,12 +7,11 @@ References:
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from shrinkml.errors import ManifestError
 from shrinkml.speech.audio import audio_duration_s
 from shrinkml.speech.manifest import Utterance, write_manifest
 from shrinkml.speech.prepared import prepare_once
+from shrinkml.speech.speakers import hold_out_speakers
 
 SUFFIXES = (".flac", ".wav")  # the corpus itself is FLAC; smaller copies of it go by .wav
 
@@ -38,7 +37,7 @@ def prepare(
 
     def write(fresh: Path) -> None:
         utterances = list(_utterances(source))
-        speakers = _split_speakers({u.speaker for u in utterances if u.speaker}, held_out, seed)
+        speakers = hold_out_speakers((u.speaker for u in utterances if u.speaker), held_out, seed)
         for split, names in speakers.items():
             write_manifest(fresh / f"{split}.jsonl", [u for u in utterances if u.speaker in names])
 
@@ -53,7 +52,7 @@ def _utterances(source: Path) -> Iterator[Utterance]:
             f"no LibriSpeech transcripts (*.trans.txt) under {source}; fetch dev-clean.tar.gz from openslr.org/12"
         )
     for path in transcripts:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
             name, _, text = line.partition(" ")
             audio = _audio(path.parent, name)
             yield Utterance(audio, audio_duration_s(audio), text.lower(), name.partition("-")[0], "en")
@@ -63,12 +62,3 @@ def _audio(folder: Path, name: str) -> Path:
     """The audio file of utterance `name`; one that is missing is refused when it is opened."""
     candidates = [folder / (name + suffix) for suffix in SUFFIXES]
     return next((path for path in candidates if path.is_file()), candidates[0])
-
-
-def _split_speakers(speakers: set[str], held_out: dict[str, int], seed: int) -> dict[str, set[str]]:
-    """Split -> its speakers."""
-    if len(speakers) <= sum(held_out.values()):
-        raise ManifestError(f"{len(speakers)} speakers are too few to hold out {held_out} and train on the others")
-    shuffled = [str(name) for name in np.random.default_rng(seed).permutation(sorted(speakers))]
-    chosen = {split: {shuffled.pop() for _ in range(n)} for split, n in held_out.items()}
-    return chosen | {"train": set(shuffled)}

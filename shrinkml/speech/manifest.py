@@ -75,7 +75,7 @@ def refuse(problems: list[str]) -> None:
 def _parse(path: Path) -> tuple[list[Utterance], list[str]]:
     """The good lines of the manifest at `path`, and what is wrong with the others."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         return [], [f"{path}: cannot be read: {error}"]
     base = path.parent.resolve()

@@ -99,13 +99,12 @@ def score(
     """
     if groups is not None and len(groups) != len(references):
         raise ScoringError(f"{len(groups)} groups for {len(references)} references; one group per reference is needed")
-    counts = word_errors(references, hypotheses)
-    blocks = _blocks(groups)
-    characters = jiwer.process_characters(list(map(normalise, references)), list(map(normalise, hypotheses)))
+    wanted, heard = _normalised(references, hypotheses)
+    counts, blocks = _count_words(wanted, heard), _blocks(groups)
     return Score(
         wer=counts.wer,
         wer_ci95=_interval(_sums(counts.errors, blocks), _sums(counts.n_words, blocks), seed),
-        cer=float(characters.cer),
+        cer=float(jiwer.process_characters(wanted, heard).cer),
         substitutions=int(counts.substitutions.sum()),
         deletions=int(counts.deletions.sum()),
         insertions=int(counts.insertions.sum()),
@@ -124,6 +123,10 @@ def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErr
     Raises:
         ScoringError: no references, not as many hypotheses, or a reference without words.
     """
+    return _count_words(*_normalised(references, hypotheses))
+
+
+def _normalised(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:
     if len(references) != len(hypotheses):
         raise ScoringError(f"{len(references)} references for {len(hypotheses)} hypotheses; they must pair up")
     if not references:
@@ -133,7 +136,11 @@ def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErr
     if empty:
         first = f"index {empty[0]}, {references[empty[0]]!r}"
         raise ScoringError(f"{len(empty)} references hold no words, the first at {first}; leave them out")
-    aligned = jiwer.process_words(wanted, [normalise(text) for text in hypotheses])
+    return wanted, [normalise(text) for text in hypotheses]
+
+
+def _count_words(wanted: list[str], heard: list[str]) -> WordErrors:
+    aligned = jiwer.process_words(wanted, heard)
     counts = [_count(chunks) for chunks in aligned.alignments]
     substitutions, deletions, insertions = np.array(counts, dtype=np.int64).T
     return WordErrors(substitutions, deletions, insertions, np.array([len(words) for words in aligned.references]))

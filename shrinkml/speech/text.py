@@ -12,7 +12,8 @@ def normalise(text: str) -> str:
     apostrophes within a word ("don't"); everything else parts words. Numbers, abbreviations and spelling variants
     are left as they are.
     """
-    plain = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").lower()
+    lower = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").lower()
+    plain = unicodedata.normalize("NFKC", lower)
     kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in plain)
     words = (word.strip("'") for word in kept.split())
     return " ".join(word for word in words if word)

@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from shrinkml.speech.utterance import Utterance, parse_line
+
+
+@pytest.fixture
+def line(make_audio):
+    """A good line as a dictionary, its audio half a second long."""
+    make_audio("a.flac")
+    return {"audio_filepath": "a.flac", "duration": 0.5, "text": "lights on"}
+
+
+def problems(value: object, base: Path) -> list[str]:
+    utterance, found = parse_line(json.dumps(value), base)
+    assert (utterance is None) == bool(found)
+    return found
+
+
+def test_a_good_line_becomes_an_utterance(line, tmp_path):
+    full = line | {"speaker": "anna", "lang": "en"}
+    assert parse_line(json.dumps(full), tmp_path) == (
+        Utterance(tmp_path / "a.flac", 0.5, "lights on", "anna", "en"),
+        [],
+    )
+
+
+def test_a_line_says_again_what_was_parsed(line, tmp_path):
+    utterance, _ = parse_line(json.dumps(line), tmp_path)
+    assert json.loads(utterance.to_line(tmp_path)) == line
+
+
+def test_audio_may_lie_outside_the_folder_and_paths_may_be_absolute(line, tmp_path):
+    inner = tmp_path / "inner"
+    assert problems(line | {"audio_filepath": "../a.flac"}, inner) == []
+    assert problems(line | {"audio_filepath": str(tmp_path / "a.flac")}, inner) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"durration": 1.0}, "unknown key 'durration'; known: audio_filepath, duration, text, speaker, lang. Did you"),
+        ({"offset": 1.0}, "unknown key 'offset'"),
+        ({"duration": 0}, "duration is 0; allowed: a number of seconds above 0"),
+        ({"duration": -1.0}, "duration is -1.0; allowed"),
+        ({"duration": "0.5"}, "duration is '0.5'; allowed"),
+        ({"duration": True}, "duration is True; allowed"),
+        ({"duration": float("nan")}, "duration is nan; allowed"),
+        ({"duration": float("inf")}, "duration is inf; allowed"),
+        ({"duration": None}, "duration is None; allowed"),
+        ({"text": " "}, "text is ' '; allowed: a string that is not blank"),
+        ({"text": 7}, "text is 7; allowed"),
+        ({"speaker": 3}, "speaker is 3; allowed"),
+        ({"lang": ""}, "lang is ''; allowed"),
+        ({"audio_filepath": None}, "audio_filepath is None; allowed"),
+        ({"audio_filepath": "gone.flac"}, "no audio file"),
+        ({"duration": 5.0}, "duration is 5.0 s, but"),
+    ],
+)
+def test_each_wrong_value_is_named(line, tmp_path, change, problem):
+    (found,) = problems(line | change, tmp_path)
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("key", ["audio_filepath", "duration", "text"])
+def test_a_missing_key_is_named(line, tmp_path, key):
+    del line[key]
+    assert problems(line, tmp_path) == [f"no {key!r}; every line needs audio_filepath, duration, text"]
+
+
+def test_all_that_is_wrong_with_a_line_is_told_at_once(line, tmp_path):
+    assert len(problems({"text": 7, "duration": 0, "pitch": 1}, tmp_path)) == 4
+
+
+def test_audio_that_cannot_be_read_is_named(line, tmp_path):
+    (tmp_path / "a.flac").write_bytes(b"fLaC and then nothing")
+    (found,) = problems(line, tmp_path)
+    assert "as audio" in found
+
+
+@pytest.mark.parametrize(("text", "problem"), [("{", "broken JSON"), ("", "broken JSON"), ("[1]", "a line must be")])
+def test_a_line_that_is_no_object_is_refused(tmp_path, text, problem):
+    utterance, (found,) = parse_line(text, tmp_path)
+    assert utterance is None
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(("duration_s", "stated_s", "n_problems"), [(0.5, 0.64, 0), (0.5, 0.66, 1), (20, 20.19, 0)])
+def test_durations_may_differ_by_150_ms_or_one_percent(make_audio, tmp_path, duration_s, stated_s, n_problems):
+    make_audio("long.flac", duration_s=duration_s)
+    found = problems({"audio_filepath": "long.flac", "duration": stated_s, "text": "a"}, tmp_path)
+    assert len(found) == n_problems
