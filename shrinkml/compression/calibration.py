@@ -11,7 +11,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from shrinkml.compression.layers import find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding
-from shrinkml.compression.low_rank_lstm import LowRankLSTM, LowRankLSTMCell, State, as_low_rank
+from shrinkml.compression.low_rank_lstm import LowRankLSTM, State, as_low_rank
+from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
+from shrinkml.compression.packed import previous_states
 from shrinkml.errors import CalibrationError
 
 Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and what it is multiplied with [frames, in]
@@ -106,25 +108,3 @@ def _lstm_inputs(lstm: LowRankLSTM, input: Tensor | PackedSequence, hx: State | 
             h = previous_states(outputs[direction], run.initial[0][direction], run.batch_sizes, reverse=direction == 1)
             yield f"weight_ih_{suffix}", run.input
             yield f"weight_hh_{suffix}", h
-
-
-def previous_states(states: Tensor, initial: Tensor, batch_sizes: Tensor, *, reverse: bool) -> Tensor:
-    """The hidden state before each frame of packed sequences: [frames, units], like `states`.
-
-    Args:
-        states: [frames, units], the hidden state after each frame.
-        initial: [batch, units], the state before each sequence's first frame in the direction of time.
-        batch_sizes: [time], sequences still running at each step.
-        reverse: whether time runs backwards.
-    """
-    none = batch_sizes.new_zeros(1)
-    frame = torch.arange(len(states))
-    step = torch.repeat_interleave(batch_sizes)
-    sequence = frame - (batch_sizes.cumsum(0) - batch_sizes)[step]
-    if reverse:
-        neighbour = frame + batch_sizes[step]
-        starts = sequence >= torch.cat((batch_sizes[1:], none))[step]
-    else:
-        neighbour = frame - torch.cat((none, batch_sizes[:-1]))[step]
-        starts = step == 0
-    return torch.cat((initial, states))[torch.where(starts, sequence, len(initial) + neighbour)]

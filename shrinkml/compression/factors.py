@@ -66,6 +66,15 @@ def get_matrix(module: nn.Module, name: str) -> Matrix:
     return module.get_parameter(name)
 
 
+def ranks_of(module: nn.Module) -> dict[str, int]:
+    """The rank of each matrix that `module` holds as factors."""
+    return {
+        name.removesuffix("_down"): len(p)
+        for name, p in module._parameters.items()
+        if p is not None and name.endswith("_down")
+    }
+
+
 def add_matrix(module: nn.Module, name: str, shape: tuple[int, int], rank: int | None) -> None:
     """Registers zeros for the matrix `name` of `module`: dense where `rank` is None, factors otherwise."""
     n_out, n_in = shape

@@ -10,7 +10,8 @@ from torch import nn
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.factors import Factors, Matrix, get_matrix, rank_of, shape_of
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
-from shrinkml.compression.low_rank_lstm import LowRankLSTM, LowRankLSTMCell
+from shrinkml.compression.low_rank_lstm import LowRankLSTM
+from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import LayerKind, LayerSpec, RankPlan
 
 Holdings = Iterator[tuple[str, LayerKind]]  # the matrices of one module: name in the module, and kind

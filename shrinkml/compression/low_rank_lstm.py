@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from shrinkml.compression import lstm_kernel
-from shrinkml.compression.factors import Factors, add_matrix, apply, get_matrix, product
+from shrinkml.compression import lstm_kernel, lstm_training
+from shrinkml.compression.factors import Factors, add_matrix, get_matrix, ranks_of
 
 State = tuple[Tensor, Tensor]
 
@@ -151,63 +151,28 @@ class LowRankLSTM(nn.Module):
         return output, (h, c)
 
     def _run_differentiably(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
-        """The same through torch's fused LSTM, which has gradients but wants a dense recurrent matrix."""
-        suffixes = self.suffixes(layer)
-        x, weights_in = _shared_input(x, [get_matrix(self, f"weight_ih_{suffix}") for suffix in suffixes])
-        flat: list[Tensor] = []
-        for suffix, weight_in in zip(suffixes, weights_in, strict=True):
-            flat += [weight_in, product(get_matrix(self, f"weight_hh_{suffix}")), *self._biases(suffix)]
-        options = (flat, self.bias, 1, 0.0, self.training, self.bidirectional)
-        if batch_sizes[0] > batch_sizes[-1]:
-            output, h, c = torch.lstm(x, batch_sizes, hx, *options)
-            return output, (h, c)
-        # Of one length: torch is faster on a plain tensor.
-        output, h, c = torch.lstm(x.view(len(batch_sizes), -1, x.shape[1]), hx, *options, False)
-        return output.flatten(0, 1), (h, c)
+        """The same with gradients."""
+        results = [
+            lstm_training.lstm_direction(
+                x,
+                batch_sizes,
+                get_matrix(self, f"weight_ih_{suffix}"),
+                get_matrix(self, f"weight_hh_{suffix}"),
+                self._biases(suffix),
+                (hx[0][direction], hx[1][direction]),
+                reverse=direction == 1,
+            )
+            for direction, suffix in enumerate(self.suffixes(layer))
+        ]
+        outputs, h, c = zip(*results, strict=True)
+        return torch.cat(outputs, 1), (torch.stack(h), torch.stack(c))
 
     def _biases(self, suffix: str) -> list[Tensor]:
         return [self.get_parameter(f"bias_{kind}_{suffix}") for kind in ("ih", "hh")] if self.bias else []
 
     def extra_repr(self) -> str:
         """What `print` shows of the layer."""
-        ranks = {
-            name.removesuffix("_down"): p.shape[0] for name, p in self.named_parameters() if name.endswith("_down")
-        }
-        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, ranks={ranks}"
-
-
-class LowRankLSTMCell(nn.Module):
-    """A drop-in for `nn.LSTMCell` with a rank for each of its matrices.
-
-    Its parameters start as zeros: surgery or a state dict fills them.
-
-    Args:
-        input_size: features of the input.
-        hidden_size: units.
-        ranks: "weight_ih" and "weight_hh" -> rank; what is not named stays dense.
-        bias: whether gates have the two biases of `nn.LSTMCell`.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int, ranks: Mapping[str, int], *, bias: bool = True) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.bias = bias
-        for name, columns in (("weight_ih", input_size), ("weight_hh", hidden_size)):
-            add_matrix(self, name, (4 * hidden_size, columns), ranks.get(name))
-        self.bias_ih = nn.Parameter(torch.zeros(4 * hidden_size)) if bias else None
-        self.bias_hh = nn.Parameter(torch.zeros(4 * hidden_size)) if bias else None
-
-    def forward(self, input: Tensor, hx: State | None = None) -> State:
-        """One step: [batch, in] (or [in]) and the state before it to the state after it."""
-        h, c = hx if hx is not None else (input.new_zeros(*input.shape[:-1], self.hidden_size),) * 2
-        gates = apply(get_matrix(self, "weight_ih"), input, self.bias_ih)
-        gates = gates + apply(get_matrix(self, "weight_hh"), h, self.bias_hh)
-        if lstm_kernel.usable(input):
-            return lstm_kernel.lstm_gates(gates, c)
-        i, f, g, o = gates.chunk(4, -1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
+        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, ranks={ranks_of(self)}"
 
 
 def as_low_rank(lstm: nn.LSTM | LowRankLSTM) -> LowRankLSTM:
@@ -227,21 +192,3 @@ def _reordered(state: State, order: Tensor | None) -> State:
     if order is None:
         return state
     return state[0].index_select(1, order), state[1].index_select(1, order)
-
-
-def _shared_input(x: Tensor, matrices: list[Tensor | Factors]) -> tuple[Tensor, list[Tensor]]:
-    """An input [..., k] and a matrix [4 units, k] per direction whose products are those of `x` with `matrices`.
-
-    torch's LSTM reads one input for both directions. Where all matrices are thin enough, that input is `x` behind
-    the `down` factors of all directions side by side, and each `up` factor is padded with zeros for the others.
-    """
-    factors = [matrix for matrix in matrices if isinstance(matrix, Factors)]
-    width = sum(matrix.rank for matrix in factors)
-    if len(factors) < len(matrices) or width >= x.shape[-1]:
-        return x, [product(matrix) for matrix in matrices]
-    weights = []
-    before = 0
-    for up, down in factors:
-        weights.append(F.pad(up, (before, width - before - down.shape[0])))
-        before += down.shape[0]
-    return F.linear(x, torch.cat([matrix.down for matrix in factors])), weights

@@ -15,7 +15,8 @@ from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.factors import Factors, Matrix, parameter_names, product, rank_of, shape_of
 from shrinkml.compression.layers import Slot, find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
-from shrinkml.compression.low_rank_lstm import LowRankLSTM, LowRankLSTMCell
+from shrinkml.compression.low_rank_lstm import LowRankLSTM
+from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import PlanError, RankError
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
-from shrinkml.compression.calibration import calibrate, calls_per_s, previous_states
+from shrinkml.compression.calibration import calibrate, calls_per_s
 from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.plan import RankPlan
@@ -42,15 +42,6 @@ def test_recurrent_matrices_see_the_state_before_each_frame_of_packed_sequences(
         torch.testing.assert_close(stats[f"weight_hh_{suffix}"].gram, gram(expected), atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(stats[f"weight_ih_{suffix}"].gram, gram(torch.cat(sequences)), atol=1e-4, rtol=1e-4)
         assert stats[f"weight_hh_{suffix}"].n_frames == sum(lengths)
-
-
-def test_states_before_start_from_the_initial_state():
-    initial, states = torch.tensor([[10.0], [20.0]]), torch.tensor([[1.0], [2.0], [3.0]])
-    batch_sizes = torch.tensor([2, 1])  # frames: sequence 0 step 0, sequence 1 step 0, sequence 0 step 1
-    forward = previous_states(states, initial, batch_sizes, reverse=False)
-    backward = previous_states(states, initial, batch_sizes, reverse=True)
-    assert forward.flatten().tolist() == [10.0, 20.0, 1.0]
-    assert backward.flatten().tolist() == [3.0, 20.0, 10.0]
 
 
 def test_a_second_layer_sees_the_first_ones_outputs():

@@ -1,0 +1,51 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+from shrinkml.compression.low_rank_lstm import LowRankLSTM
+from shrinkml.compression.surgery import merge
+
+TOLERANCE = 1e-4  # float32 sums over all frames
+
+
+@pytest.mark.parametrize("lengths", [(5, 5, 5), (5, 3, 6)], ids=["equal lengths", "different lengths"])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_gradients_are_those_of_torchs_layer_with_the_product_as_weight(lengths, bias):
+    ranks = {"weight_ih_l0": 3, "weight_hh_l0": 2, "weight_hh_l0_reverse": 3}
+    lstm = LowRankLSTM(12, 7, ranks, bidirectional=True, bias=bias)
+    for parameter in lstm.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    dense = merge(lstm)
+    x = pack_sequence([torch.randn(length, 12) for length in lengths], enforce_sorted=False)
+    for module in (lstm, dense):
+        y, (h, c) = module(x)
+        (y.data.square().sum() + h.sum() + c.square().sum()).backward()
+    for name, parameter in dense.named_parameters():
+        if name not in ranks:
+            torch.testing.assert_close(lstm.get_parameter(name).grad, parameter.grad, atol=TOLERANCE, rtol=TOLERANCE)
+            continue
+        up, down = lstm.get_parameter(f"{name}_up"), lstm.get_parameter(f"{name}_down")
+        torch.testing.assert_close(up.grad, parameter.grad @ down.T, atol=TOLERANCE, rtol=TOLERANCE)
+        torch.testing.assert_close(down.grad, up.T @ parameter.grad, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_padding_leaves_the_state_as_it_is_even_when_gates_are_large():
+    lstm = LowRankLSTM(4, 5, {"weight_hh_l0": 2})
+    for parameter in lstm.parameters():
+        nn.init.normal_(parameter, std=10.0)
+    long, short = torch.randn(30, 4), torch.randn(3, 4)
+    _, (h, c) = lstm(pack_sequence([long, short]))
+    _, (expected_h, expected_c) = lstm(short.unsqueeze(1))
+    torch.testing.assert_close(h[:, 1:], expected_h)
+    torch.testing.assert_close(c[:, 1:], expected_c)
+
+
+def test_gradients_reach_the_input_and_the_initial_state():
+    lstm = LowRankLSTM(4, 5, {"weight_hh_l0": 2})
+    for parameter in lstm.parameters():
+        nn.init.normal_(parameter)
+    sequences = [torch.randn(3, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)]
+    h, c = torch.randn(1, 2, 5, requires_grad=True), torch.randn(1, 2, 5, requires_grad=True)
+    lstm(pack_sequence(sequences, enforce_sorted=False), (h, c))[0].data.sum().backward()
+    assert all(bool(leaf.grad.abs().sum(-1).all()) for leaf in (*sequences, h, c))
