@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -45,6 +46,43 @@ class Event:
     def to_json(self) -> dict[str, Any]:
         """The event as plain JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Event":
+        """The event that `to_json` wrote; other keys are left aside."""
+        progress = value.get("progress")
+        return cls(
+            kind=value["kind"],
+            key=value["key"],
+            stage=value["stage"],
+            message=value["message"],
+            data=value.get("data", {}),
+            progress=None if progress is None else Progress(**progress),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event in a job's log.
+
+    Attributes:
+        sequence: 1 for the job's first event, and so on without a gap.
+        at: when it was logged.
+        event: what happened.
+    """
+
+    sequence: int
+    at: datetime
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as one flat JSON object."""
+        return {"sequence": self.sequence, "at": self.at.isoformat(), **self.event.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "LoggedEvent":
+        """The entry that `to_json` wrote."""
+        return cls(value["sequence"], datetime.fromisoformat(value["at"]), Event.from_json(value))
 
 
 OnEvent = Callable[[Event], None]
