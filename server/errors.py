@@ -1,0 +1,35 @@
+"""What the service refuses, beside the errors of the core."""
+
+from shrinkml.errors import ShrinkError
+
+
+class UnknownJobError(ShrinkError, LookupError):
+    """A job id that the store does not hold."""
+
+
+class TransitionError(ShrinkError, RuntimeError):
+    """A job asked to do what its state does not allow."""
+
+
+class QueueFullError(ShrinkError, RuntimeError):
+    """More jobs wait than the server accepts."""
+
+
+class KeyReusedError(ShrinkError, ValueError):
+    """An idempotency key that came before with another job."""
+
+
+class ForbiddenPathError(ShrinkError, PermissionError):
+    """A path outside the folders that the server may read."""
+
+
+class MissingArtefactError(ShrinkError, LookupError):
+    """A report or checkpoint that a job does not have, or not yet."""
+
+
+class RangeError(ShrinkError, ValueError):
+    """A byte range outside the file."""
+
+
+class HomeInUseError(ShrinkError, RuntimeError):
+    """A home folder that another server or worker works in."""

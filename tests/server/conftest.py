@@ -1,0 +1,122 @@
+"""A job, its data, and the services that a server is made of."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+import sqlalchemy as sa
+import uvicorn
+from fastapi import FastAPI
+from safetensors.numpy import save_file
+
+from server.app import create_app
+from server.dependencies import Services
+from server.home import database_url
+from server.job_queue import JobQueue
+from server.schema import connect
+from server.settings import Settings
+from server.store import JobStore
+from shrinkml.job import JobSpec, parse_job
+from shrinkml.speech.manifest import Utterance, write_manifest
+
+RATE_HZ = 16_000
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = connect(database_url(tmp_path))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def store(engine: sa.Engine) -> JobStore:
+    return JobStore(engine)
+
+
+@pytest.fixture
+def spec() -> JobSpec:
+    return parse_job(
+        {"model": "/m", "data": {"dev": "/d", "test": "/t"}, "goal": {"compression_ratio": 3}, "name": "tiny"}
+    )
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three manifests of noise, two utterances each, and a folder whose files look like a model."""
+    folder = tmp_path_factory.mktemp("data")
+    noise = np.random.default_rng(0)
+    for split in ("train", "dev", "test"):
+        utterances = []
+        for i in range(2):
+            audio = folder / f"{split}{i}.wav"
+            soundfile.write(audio, noise.normal(0, 0.1, RATE_HZ // 2), RATE_HZ)
+            utterances.append(Utterance(audio, 0.5, "turn on the light", speaker=f"{split}{i}"))
+        write_manifest(folder / f"{split}.jsonl", utterances)
+    model = folder / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps({"format": "shrinkml/1", "family": "las"}))
+    (model / "vocabulary.txt").write_text("light\n")
+    save_file({"weight": np.zeros((3, 4), np.float32)}, model / "model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def request_body() -> dict[str, object]:
+    """A job whose paths lie in `data_folder`."""
+    return {
+        "name": "tiny",
+        "model": "model",
+        "data": {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"},
+        "goal": {"compression_ratio": 3.0},
+    }
+
+
+class AbsentWorker:
+    pid = None
+    restarts = 0
+
+
+@pytest.fixture
+def settings(tmp_path: Path, data_folder: Path) -> Settings:
+    return Settings(home=tmp_path, data_roots=(data_folder,), max_queued=2)
+
+
+@pytest.fixture
+def services(engine: sa.Engine, store: JobStore, settings: Settings) -> Iterator[Services]:
+    queue = JobQueue(engine)
+    yield Services(settings, store, queue.put, AbsentWorker(), stopping=lambda: False)
+    queue.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[tuple[str, FastAPI]]:
+    """The address of a server in this process, and its application, whose services each test brings."""
+    app = create_app(services=None)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}", app
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def url(server: tuple[str, FastAPI], services: Services) -> str:
+    """The address of a server with no worker behind its queue."""
+    url, app = server
+    app.state.services = services
+    return url
+
+
+@pytest.fixture
+def http(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=10) as client:
+        yield client
