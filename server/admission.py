@@ -1,0 +1,56 @@
+"""What is checked of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.strategies import STRATEGIES
+from envs.rewards import REWARDS
+from server.errors import ForbiddenPathError
+from server.models import check_model
+from shrinkml.job import BUNDLED, JobSpec, resolved
+from shrinkml.speech.manifest import check_splits
+from shrinkml.tables import look_up
+
+# The names in shrinkml.compression.factorize.FACTORIZERS, whose module loads torch; a test keeps them equal.
+FACTORIZERS = dict.fromkeys(("svd", "whitened"))
+
+
+def admit(spec: JobSpec, data_roots: Sequence[Path]) -> JobSpec:
+    """The job with absolute paths, once everything has been checked that can be checked without loading the model.
+
+    Args:
+        spec: relative paths in it start at the first of `data_roots`.
+        data_roots: folders that jobs may read.
+
+    Raises:
+        UnknownNameError: a strategy, reward or factorizer that no table holds.
+        ForbiddenPathError: a path outside `data_roots`.
+        CheckpointError: the model is none.
+        ManifestError: a manifest is missing or has errors; the message lists them all.
+    """
+    _check_names(spec)
+    job = resolved(spec, data_roots[0])
+    if not job.model.startswith(BUNDLED):
+        _require_inside(Path(job.model), data_roots, "model")
+    check_model(job.model)
+    splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
+    for split, path in splits.items():
+        _require_inside(path, data_roots, f"data.{split}")
+    check_splits(splits)
+    return job
+
+
+def _check_names(spec: JobSpec) -> None:
+    for strategy in (spec.search.strategy, *spec.search.baselines):
+        look_up(STRATEGIES, strategy, kind="strategy")
+    look_up(REWARDS, spec.search.reward, kind="reward")
+    look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
+
+
+def _require_inside(path: Path, roots: Sequence[Path], field: str) -> None:
+    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+        allowed = ", ".join(str(root.resolve()) for root in roots)
+        raise ForbiddenPathError(
+            f"{field}: {path} lies outside the folders that this server may read ({allowed}); "
+            "move it there, or start the server with --data-root"
+        )

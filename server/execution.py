@@ -1,0 +1,124 @@
+"""One attempt at a job, as the worker makes it: the pipeline's run, told to the store."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from server.artefacts import pack
+from server.jobs import Failure, Job, JobState
+from server.store import JobStore
+from shrinkml.errors import (
+    AudioError,
+    CheckpointError,
+    ConfigError,
+    ManifestError,
+    PlanError,
+    ShrinkError,
+    StoppedError,
+    UnknownNameError,
+)
+from shrinkml.events import OnEvent, ShouldStop
+from shrinkml.job import JobSpec
+from shrinkml.report.wording import headline
+
+MAX_STARTS = 3  # workers that a job may cost without telling anything new, before it is given up
+STOP_POLL_S = 0.5  # how often the store is asked whether somebody cancelled
+log = logging.getLogger(__name__)
+
+RunStage = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
+
+_CORRECT_AND_SUBMIT = "Correct the job and submit it again."
+_CORRECT_AND_RESUME = "Correct the files, then resume the job: it goes on from its last finished stage."
+HINTS: dict[type[Exception], str] = {
+    AudioError: _CORRECT_AND_RESUME,
+    ManifestError: _CORRECT_AND_RESUME,
+    CheckpointError: _CORRECT_AND_RESUME,
+    ConfigError: _CORRECT_AND_SUBMIT,
+    PlanError: _CORRECT_AND_SUBMIT,
+    UnknownNameError: _CORRECT_AND_SUBMIT,
+}
+RESUME = "Resume the job: it goes on from its last finished stage."
+GENTLER = (
+    "The best model found can be downloaded. For more, submit the job with more stages or evaluations, more epochs of "
+    "fine-tuning, or a gentler goal."
+)
+SEE_LOG = "The server's worker.log holds the details. Resume the job to go on from its last finished stage."
+
+
+class RunJob(Protocol):
+    """The pipeline: runs or resumes the job in `folder`."""
+
+    def __call__(
+        self, spec: JobSpec, folder: Path, *, on_event: OnEvent, should_stop: ShouldStop, run_stage: RunStage
+    ) -> dict[str, Any]:
+        """The report."""
+        ...
+
+
+def execute(
+    store: JobStore, job_id: str, attempt: int, *, folder: Path, artefacts: Path, run_job: RunJob, run_stage: RunStage
+) -> None:
+    """Runs the job to its end, whatever that is, and leaves its checkpoints in `artefacts`.
+
+    Does nothing where the attempt is over already. What the job raises becomes its failure.
+    """
+    job = store.start(job_id, attempt)
+    if job is None:
+        return
+    if job.starts > MAX_STARTS:
+        store.finish(job_id, JobState.FAILED, failure=_lost_worker(job))
+        return
+
+    try:
+        report = run_job(
+            job.spec,
+            folder,
+            on_event=lambda event: store.log(job_id, event),
+            should_stop=stop_when_cancelling(store, job_id),
+            run_stage=run_stage,
+        )
+        failure = None if report["goal_met"] else Failure("goal-missed", "", headline(report), GENTLER)
+        state = JobState.SUCCEEDED if failure is None else JobState.FAILED
+    except StoppedError:
+        state, failure = JobState.CANCELLED, None
+    except Exception as error:
+        log.exception("job %s failed", job_id)
+        state, failure = JobState.FAILED, failure_of(error, store.get(job_id))
+    pack(folder / "checkpoints", artefacts)
+    store.finish(job_id, state, failure=failure)
+
+
+def stop_when_cancelling(store: JobStore, job_id: str) -> ShouldStop:
+    """Whether somebody cancelled the job; asks the store at most twice a second and remembers the answer."""
+    asked, stopping = float("-inf"), False
+
+    def should_stop() -> bool:
+        nonlocal asked, stopping
+        if not stopping and time.monotonic() - asked >= STOP_POLL_S:
+            asked, stopping = time.monotonic(), store.state(job_id) is JobState.CANCELLING
+        return stopping
+
+    return should_stop
+
+
+def failure_of(error: Exception, job: Job) -> Failure:
+    """What the audience is told of `error`: a ShrinkError speaks for itself, of anything else only the kind is told."""
+    stage = job.stage.name if job.stage else ""
+    if isinstance(error, ShrinkError):
+        hint = next((hint for kind, hint in HINTS.items() if isinstance(error, kind)), RESUME)
+        return Failure(code_of(type(error)), stage, str(error), hint)
+    return Failure("internal", stage, f"an unforeseen {type(error).__name__} ended the job", SEE_LOG)
+
+
+def code_of(kind: type[Exception]) -> str:
+    """The stable name of a kind of error: QueueFullError is "queue-full"."""
+    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__)
+    return words.removeprefix("-").removesuffix("-error")
+
+
+def _lost_worker(job: Job) -> Failure:
+    stage = job.stage.name if job.stage else ""
+    message = f"{MAX_STARTS} workers died at the same point of the job, perhaps for want of memory"
+    return Failure("worker-lost", stage, message, SEE_LOG)

@@ -1,0 +1,65 @@
+"""Errors over HTTP: RFC 9457 problem documents, every one."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """One wrong field of a request."""
+
+    field: str = Field(description="Dotted path of the field.", examples=["goal.compression_ratio"])
+    message: str = Field(description="What is wrong with it, and what is allowed.")
+
+
+class Problem(BaseModel):
+    """What went wrong, and what to do about it (RFC 9457)."""
+
+    type: str = Field(description="Stable name of the kind of problem.", examples=["urn:shrinkml:problem:queue-full"])
+    title: str = Field(description="The kind of problem, for people.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was found here, what is allowed, what to do.")
+    instance: str = Field(description="Path of the request.")
+    errors: list[FieldProblem] | None = Field(None, description="The wrong fields, where there are some.")
+
+
+def type_uri(code: str) -> str:
+    """The stable `type` of the problems called `code`."""
+    return f"urn:shrinkml:problem:{code}"
+
+
+def title_of(code: str) -> str:
+    """The code in words: "queue-full" is "Queue full"."""
+    return code.replace("-", " ").capitalize()
+
+
+def problem_response(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    instance: str,
+    errors: list[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The problem called `code` as a response."""
+    problem = Problem(
+        type=type_uri(code), title=title_of(code), status=status, detail=detail, instance=instance, errors=errors
+    )
+    return JSONResponse(
+        problem.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These problems as FastAPI's `responses`, for the OpenAPI description."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }

@@ -1,0 +1,1 @@
+"""The HTTP API, a file per group of paths."""
