@@ -1,0 +1,1 @@
+"""What `shrinkml` does, a file per group of commands."""

@@ -1,0 +1,88 @@
+"""How commands speak: tables and bars for people, JSON for programs, errors on one line."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+from shrinkml.events import Event
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """Prints `value` as JSON; on one line where one follows another."""
+    print(json.dumps(value, indent=None if one_line else 2), flush=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints a table whose lines never wrap: what it shows can be copied."""
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table, soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """Says something to people: on standard error, so that the output stays clean."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class ProgressView:
+    """A line that follows a job: stage, bar, best so far, evaluations, time left. On standard error; a context manager.
+
+    Where standard error is no terminal it prints the end of every stage instead.
+    """
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._plain = not console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=console,
+        )
+        self._task = self._bar.add_task("waiting", total=1.0, facts="")
+        self._best: Mapping[str, Any] | None = None
+
+    def __enter__(self) -> "ProgressView":
+        if not self._plain:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Shows what happened."""
+        if event.kind == "evaluated" and (self._best is None or event.data["wer"] < self._best["wer"]):
+            self._best = event.data
+        if self._plain and event.kind in ("stage_finished", "state", "note"):
+            note(event.message)
+        elif event.kind == "stage_started":
+            self._best = None
+        if event.progress is not None:
+            self._bar.update(self._task, completed=event.progress.fraction, facts=self._facts(event))
+        self._bar.update(self._task, description=event.stage or event.message)
+
+    def _facts(self, event: Event) -> str:
+        progress = event.progress
+        assert progress is not None
+        best = f"best {100 * self._best['wer']:.1f} % WER at {self._best['parameters']:,}" if self._best else ""
+        judged = f"{progress.evaluations_done}/{progress.evaluations_total} plans" if progress.evaluations_total else ""
+        left = f"{duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        return "  ".join(filter(None, (best, judged, left)))
+
+
+def duration(seconds: float) -> str:
+    """75.2 as "1:15"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,209 @@
+"""The service from Python.
+
+Submit a job, follow it, download what it made::
+
+    with Client("http://127.0.0.1:8765") as client:
+        job = client.submit("configs/demo.yaml")
+        job.wait(on_event=lambda entry: print(entry.event.message))
+        job.download(Path("small"))
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from shrinkml.download import fetch
+from shrinkml.errors import ServiceError
+from shrinkml.events import LoggedEvent
+from shrinkml.job import JobSpec, read_job
+from shrinkml.transport import FIRST_WAIT_S, TRIES, parse_events, persistently, raise_for_problem
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+PAGE = 1000  # events per request
+
+
+class Client:
+    """A connection to the service.
+
+    A request that fails on the way is tried again; every one of them is safe to repeat.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60.0) -> None:
+        self._http = httpx.Client(base_url=url, timeout=timeout_s)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; jobs go on."""
+        self._http.close()
+
+    def submit(self, job: JobSpec | Mapping[str, Any] | Path | str, *, key: str | None = None) -> "JobHandle":
+        """The job, queued.
+
+        Args:
+            job: a description, or the path of a YAML file with one.
+            key: submitting the same job again with the same key gives the job that is there; new unless given.
+
+        Raises:
+            ConfigError: the file holds no valid job.
+            ServiceError: the server refuses the job or cannot be reached.
+        """
+        if isinstance(job, str | Path):
+            job = read_job(Path(job))
+        body = job.model_dump(mode="json") if isinstance(job, JobSpec) else dict(job)
+        accepted = _send(self._http, "POST", "/v1/jobs", body, {"Idempotency-Key": key or uuid.uuid4().hex})
+        return JobHandle(self._http, accepted["id"])
+
+    def job(self, job_id: str) -> "JobHandle":
+        """The job called `job_id`, which need not have been submitted from here."""
+        return JobHandle(self._http, job_id)
+
+    def jobs(self, *, limit: int = 50) -> list[dict[str, Any]]:
+        """At most `limit` jobs, the newest first."""
+        return _items(_send(self._http, "GET", f"/v1/jobs?limit={limit}"))
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models that come with the server."""
+        return _items(_send(self._http, "GET", "/v1/models"))
+
+
+class JobHandle:
+    """One job on the server."""
+
+    def __init__(self, http: httpx.Client, job_id: str) -> None:
+        self.id = job_id
+        self._http = http
+        self._path = f"/v1/jobs/{job_id}"
+
+    def status(self) -> dict[str, Any]:
+        """The job as the server shows it: state, stage, progress, failure."""
+        return _send(self._http, "GET", self._path)
+
+    def events(self, *, after: int = 0) -> Iterator[LoggedEvent]:
+        """The job's events as they come, until it has ended; a broken connection is taken up where it broke.
+
+        Raises:
+            ServiceError: there is no such job, or the server stays away.
+        """
+        n_failed = 0
+        while n_failed < TRIES:
+            try:
+                with self._http.stream("GET", f"{self._path}/events", headers=_stream_headers(after)) as response:
+                    raise_for_problem(response)
+                    if response.status_code == httpx.codes.NO_CONTENT:
+                        return
+                    for entry in parse_events(response.iter_lines()):
+                        after, n_failed = entry.sequence, 0
+                        yield entry
+            except httpx.TransportError:
+                n_failed += 1
+                time.sleep(FIRST_WAIT_S * 2**n_failed)
+        raise ServiceError(
+            f"lost the server while following job {self.id}; `shrinkml events {self.id} --follow` goes on"
+        )
+
+    def past_events(self, *, after: int = 0) -> Iterator[LoggedEvent]:
+        """The job's events up to now."""
+        while items := _items(page := _send(self._http, "GET", f"{self._path}/events?after={after}&limit={PAGE}")):
+            yield from map(LoggedEvent.from_json, items)
+            after = page["next_after"]
+
+    def wait(self, on_event: Callable[[LoggedEvent], None] | None = None) -> dict[str, Any]:
+        """The job, once it has succeeded or was cancelled.
+
+        Args:
+            on_event: hears of everything that happens until then, from the job's beginning.
+
+        Raises:
+            ServiceError: it failed; the message says where, why, and what to do.
+        """
+        for entry in self.events():
+            if on_event is not None:
+                on_event(entry)
+        job = self.status()
+        if failure := job["failure"]:
+            stage = f" in stage {failure['stage']}" if failure["stage"] else ""
+            raise ServiceError(f"job {self.id} failed{stage}: {failure['detail']}. {failure['hint']}")
+        return job
+
+    def cancel(self) -> dict[str, Any]:
+        """The job, cancelling: it ends within seconds and keeps the best so far."""
+        return _send(self._http, "POST", f"{self._path}/cancel")
+
+    def resume(self) -> dict[str, Any]:
+        """The failed or cancelled job, queued again to go on from its last finished stage."""
+        return _send(self._http, "POST", f"{self._path}/resume")
+
+    def report(self) -> dict[str, Any]:
+        """What the job found out."""
+        return _send(self._http, "GET", f"{self._path}/report")
+
+    def save_report(self, folder: Path) -> None:
+        """Writes report.json and report.html to `folder`, which is made if it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for format in ("json", "html"):
+            answer = _request(self._http, "GET", f"{self._path}/report?format={format}")
+            (folder / f"report.{format}").write_bytes(answer.content)
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """The judged plans that no other one beats in both WER and size."""
+        return _items(_send(self._http, "GET", f"{self._path}/candidates"))
+
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """What can be downloaded: name, checkpoint, bytes, sha256, url."""
+        return _items(_send(self._http, "GET", f"{self._path}/checkpoints"))
+
+    def download(self, folder: Path, *, only: Collection[str] | None = None) -> list[Path]:
+        """The folders of the job's checkpoints, below `folder`, each verified against its checksum.
+
+        A download that broke goes on where it broke, in a later call too.
+
+        Args:
+            folder: made if it is missing.
+            only: names of checkpoints; all of them unless given.
+
+        Raises:
+            ServiceError: the job has no such checkpoints, or what arrived is not what the server promised.
+        """
+        there = {checkpoint["checkpoint"]: checkpoint for checkpoint in self.checkpoints()}
+        wanted = list(there) if only is None else list(only)
+        if not wanted or not set(wanted) <= set(there):
+            known = ", ".join(there) or "none: they are there once it has ended"
+            raise ServiceError(f"job {self.id} lacks checkpoints {', '.join(wanted)}; it has {known}")
+        return [fetch(self._http, there[name], folder) for name in wanted]
+
+
+def _request(
+    http: httpx.Client, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> httpx.Response:
+    response = persistently(lambda: http.request(method, path, json=body, headers=headers))
+    raise_for_problem(response)
+    return response
+
+
+def _send(
+    http: httpx.Client, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    answer: dict[str, Any] = _request(http, method, path, body, headers).json()
+    return answer
+
+
+def _items(page: Mapping[str, Any]) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = page["items"]
+    return items
+
+
+def _stream_headers(after: int) -> dict[str, str]:
+    headers = {"Accept": "text/event-stream"}
+    return {**headers, "Last-Event-ID": str(after)} if after else headers

@@ -1,0 +1,64 @@
+"""Requests to the service that survive a bad connection, its problem documents and its event streams."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import httpx
+
+from shrinkml.errors import ServiceError
+from shrinkml.events import LoggedEvent
+
+T = TypeVar("T")
+
+TRIES = 5
+FIRST_WAIT_S = 0.25  # before the second try; doubles each time
+PROBLEM = "application/problem+json"
+
+
+def persistently(attempt: Callable[[], T]) -> T:
+    """What `attempt` returns, tried again while the connection fails; it must be safe to repeat.
+
+    Raises:
+        ServiceError: the server refused, or could not be reached in several tries.
+    """
+    for n_failed in range(TRIES):
+        try:
+            return attempt()
+        except httpx.TransportError as error:
+            failure = error
+        if n_failed + 1 < TRIES:
+            time.sleep(FIRST_WAIT_S * 2**n_failed)
+    url = failure.request.url.copy_with(path="/", query=None)
+    raise ServiceError(
+        f"cannot reach {url} ({failure}); is the server running? `shrinkml serve` starts one"
+    ) from failure
+
+
+def raise_for_problem(response: httpx.Response) -> None:
+    """Returns if `response` is a success; reads its body otherwise.
+
+    Raises:
+        ServiceError: with the title and detail of the problem document, or the status where there is none.
+    """
+    if not response.is_error:
+        return
+    response.read()
+    if response.headers.get("Content-Type", "").startswith(PROBLEM):
+        problem = response.json()
+        raise ServiceError(f"{problem['title']}: {problem['detail']}")
+    raise ServiceError(
+        f"{response.url} answered {response.status_code} {response.reason_phrase}; is it ShrinkML's URL?"
+    )
+
+
+def parse_events(lines: Iterable[str]) -> Iterator[LoggedEvent]:
+    """The events of a stream (text/event-stream) whose data are JSON; comments and other fields are left aside."""
+    data: list[str] = []
+    for line in lines:
+        if line.startswith("data:"):
+            data.append(line.removeprefix("data:"))
+        elif not line and data:
+            yield LoggedEvent.from_json(json.loads("\n".join(data)))
+            data = []
