@@ -5,8 +5,13 @@ export OMP_WAIT_POLICY = passive
 
 VENV := .venv
 BIN := $(VENV)/bin
+SHRINKML := $(BIN)/shrinkml
 READY := $(VENV)/.runtime-ready
 DEV_READY := $(VENV)/.dev-ready
+
+# Recordings of real people; nothing is downloaded. Elsewhere: make digits FSDD=/path/to/free-spoken-digit-dataset
+FSDD ?= ../shared/data/fsdd
+LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -19,7 +24,7 @@ demo: $(READY)  ## Make the bundled recogniser five times smaller through the re
 	$(BIN)/python -m server.demo
 
 serve: $(READY)  ## Start the HTTP service and its worker on this machine.
-	$(BIN)/shrinkml serve
+	$(SHRINKML) serve
 
 test: $(DEV_READY)  ## Run the tests (under 10 minutes, no network).
 	$(BIN)/pytest -m "not slow"
@@ -38,7 +43,8 @@ format: $(DEV_READY)  ## Format the code and apply the linter's safe fixes.
 	$(BIN)/ruff check --fix .
 
 reference: $(READY)  ## Retrain the bundled model from synthetic speech.
-	$(BIN)/python benchmarks/reference.py
+	$(SHRINKML) prepare commands data/commands
+	$(SHRINKML) train configs/train/commands.yaml --out shrinkml/reference/las
 
 bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
 	$(BIN)/python benchmarks/lstm.py
@@ -46,11 +52,19 @@ bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
 bench-iterative: $(READY)  ## Iterative against one-shot against a narrower model, 8x to 24x (resumable).
 	$(BIN)/python benchmarks/iterative.py
 
-digits: $(READY)  ## Train on real people's digits and compress.
-	$(BIN)/python benchmarks/digits.py
+digits: runs/models/digits/config.json  ## Train on real people's digits (once), then compress.
+	$(SHRINKML) compress configs/digits.yaml --out runs/digits
 
-librispeech: $(READY)  ## Train on real read speech and compress.
-	$(BIN)/python benchmarks/librispeech.py
+librispeech: runs/models/librispeech/config.json  ## Train on real read speech (once), then compress.
+	$(SHRINKML) compress configs/librispeech.yaml --out runs/librispeech
+
+runs/models/digits/config.json: configs/train/digits.yaml | $(READY)
+	$(SHRINKML) prepare digits data/digits --source $(FSDD)
+	$(SHRINKML) train $< --out $(@D)
+
+runs/models/librispeech/config.json: configs/train/librispeech.yaml | $(READY)
+	$(SHRINKML) prepare librispeech data/librispeech --source $(LIBRISPEECH)
+	$(SHRINKML) train $< --out $(@D)
 
 results: $(READY)  ## Print the README's table from the reports under runs/.
 	$(BIN)/python benchmarks/results.py
