@@ -135,10 +135,11 @@ class LowRankLSTM(nn.Module):
         """One layer, all directions, for inference: outputs [frames, directions * units] and the final state."""
         h, c = (part.clone(memory_format=torch.contiguous_format) for part in hx)
         output = x.new_empty(len(x), len(h) * self.hidden_size)
+        outputs = output.chunk(len(h), dim=1)
         for direction, suffix in enumerate(self.suffixes(layer)):
             weight_in = get_matrix(self, f"weight_ih_{suffix}")
             lstm_kernel.lstm_direction_(
-                output[:, direction * self.hidden_size :],
+                outputs[direction],
                 h[direction],
                 c[direction],
                 input=F.linear(x, weight_in.down) if isinstance(weight_in, Factors) else x,

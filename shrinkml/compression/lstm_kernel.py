@@ -71,23 +71,28 @@ def lstm_direction_(
     """
     library = _library()
     assert library is not None
-    units = h.shape[1]
+    frames, n_in = input.shape
+    batch, units = int(batch_sizes.max()), h.shape[1]
     up, down = weight_hidden if isinstance(weight_hidden, Factors) else (weight_hidden, None)
+    # The names keep the copies that `contiguous` may make alive until the kernel is done.
     input, weight_in, up = input.contiguous(), weight_in.contiguous(), up.contiguous()
     down = None if down is None else down.contiguous()
+    rank = 0 if down is None else len(down)
+    if int(batch_sizes.sum()) != frames or output.shape != (frames, units) or output.stride(1) != 1:
+        raise ValueError(f"{int(batch_sizes.sum())} frames in batch_sizes, {frames} of input, {len(output)} of output")
     failed = library.lstm_direction(
         len(batch_sizes),
         batch_sizes.data_ptr(),
         units,
-        input.shape[1],
-        input.data_ptr(),
-        weight_in.data_ptr(),
-        None if bias is None else bias.data_ptr(),
-        0 if down is None else down.shape[0],
-        None if down is None else down.data_ptr(),
-        up.data_ptr(),
-        h.data_ptr(),
-        c.data_ptr(),
+        n_in,
+        _address(input, frames, n_in),
+        _address(weight_in, 4 * units, n_in),
+        _address(bias, 4 * units),
+        rank,
+        _address(down, rank, units),
+        _address(up, 4 * units, rank or units),
+        _address(h, batch, units),
+        _address(c, batch, units),
         output.data_ptr(),
         output.stride(0),
         reverse,
@@ -102,6 +107,17 @@ def lstm_gates(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     assert library is not None
     gates, c = gates.contiguous(), c.clone(memory_format=torch.contiguous_format)
     h = torch.empty_like(c)
-    units = c.shape[-1]
-    library.lstm_gates(c.numel() // units, units, gates.data_ptr(), c.data_ptr(), h.data_ptr())
+    *leading, units = c.shape
+    pointers = _address(gates, *leading, 4 * units), _address(c, *c.shape), _address(h, *c.shape)
+    library.lstm_gates(c.numel() // units, units, *pointers)
     return h, c
+
+
+def _address(tensor: Tensor | None, *shape: int) -> int | None:
+    """Where the kernel finds `tensor`, which it takes at its word."""
+    if tensor is None:
+        return None
+    if tensor.shape != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        found = f"{tensor.dtype} {list(tensor.shape)} on {tensor.device}"
+        raise ValueError(f"an LSTM got {found} where its weights and input ask for float32 {list(shape)} on the CPU")
+    return tensor.data_ptr()

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 from shrinkml.compression.low_rank_lstm import LowRankLSTM, as_low_rank
 from shrinkml.compression.surgery import merge
 
-drawn = settings(deadline=None, max_examples=25)
+drawn = settings(deadline=None, max_examples=15)
 TOLERANCE = 1e-5  # float32 rounding; gates and states are of order one
 
 

@@ -17,7 +17,7 @@ def randomised(cell):
 
 
 @pytest.mark.parametrize("gradients", [False, True], ids=["compiled", "differentiable"])
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(
     units=st.integers(1, 70),
     n_in=st.integers(1, 70),

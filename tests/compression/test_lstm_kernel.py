@@ -84,3 +84,50 @@ def test_a_sequences_result_is_the_same_to_the_bit_in_every_batch():
     for i in range(7):
         alone, _ = lstm(x[:, i : i + 1])
         assert torch.equal(alone[:, 0], together[:, i])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("x", "hx", "match"),
+    [
+        (torch.zeros(3, 2, 7), None, r"got torch.float32 \[20, 4\] on cpu where .* ask for float32 \[20, 7\]"),
+        (
+            torch.zeros(3, 2, 4),
+            (torch.zeros(1, 1, 5),) * 2,
+            r"float32 \[1, 5\] on cpu where .* ask for float32 \[2, 5\]",
+        ),
+    ],
+    ids=["input", "state"],
+)
+def test_wrong_shapes_are_refused_before_the_kernel_reads_beyond_them(lstm, x, hx, match):
+    with pytest.raises(ValueError, match=match):
+        lstm(x, hx)
+
+
+@torch.no_grad()
+def test_weights_that_are_not_in_float32_are_refused(lstm):
+    with pytest.raises(ValueError, match=r"got torch.float64 .* ask for float32"):
+        lstm.double()(torch.zeros(3, 2, 4))
+
+
+@torch.no_grad()
+def test_frames_that_do_not_match_the_batch_sizes_are_refused():
+    state = torch.zeros(2, 5)
+    with pytest.raises(ValueError, match="7 frames in batch_sizes, 6 of input, 6 of output"):
+        lstm_kernel.lstm_direction_(
+            torch.empty(6, 5),
+            state,
+            state.clone(),
+            input=torch.zeros(6, 4),
+            batch_sizes=torch.tensor([4, 3]),
+            weight_in=torch.zeros(20, 4),
+            weight_hidden=torch.zeros(20, 5),
+            bias=None,
+            reverse=False,
+        )
+
+
+@torch.no_grad()
+def test_a_cell_refuses_a_state_of_the_wrong_shape():
+    with pytest.raises(ValueError, match=r"ask for float32 \[3, 20\]"):
+        lstm_kernel.lstm_gates(torch.zeros(2, 20), torch.zeros(3, 5))
