@@ -1,0 +1,102 @@
+"""The parameter budget: what each menu entry weighs, and how far a choice may go with the rest still to be paid.
+
+Inside a search a plan is its *entries*: one menu index per layer, in forward order. The wall that keeps every episode
+inside the budget is AMC's (He et al. 2018, arXiv:1802.03494, algorithm 1): a layer may take what is left when all
+layers that are still to come take their cheapest entry.
+"""
+
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from envs.menus import Menu
+from envs.problem import RankProblem
+from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.errors import PlanError
+
+Entries = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The prices of a problem's menus, and the limit on their sum.
+
+    Attributes:
+        names: of the layers, in forward order.
+        menus: of the layers.
+        weights: of each layer at each of its entries, ascending.
+        limit: weights that the layers may have together.
+    """
+
+    names: tuple[str, ...]
+    menus: tuple[Menu, ...]
+    weights: tuple[tuple[int, ...], ...]
+    limit: int
+
+    @classmethod
+    def of(cls, problem: RankProblem) -> "Budget":
+        """The budget of `problem`.
+
+        Raises:
+            PlanError: a layer without a menu, a menu that does not ascend, or no plan that meets the budget.
+        """
+        layers = problem.cost.layers
+        menus = tuple(_menu_of(problem, layer) for layer in layers)
+        weights = tuple(
+            tuple(layer.weights_at(rank) for rank in menu) for layer, menu in zip(layers, menus, strict=True)
+        )
+        for layer, menu, prices in zip(layers, menus, weights, strict=True):
+            if list(prices) != sorted(prices):
+                raise PlanError(f"the menu {menu} of layer {layer.name!r} must ascend in weights, which are {prices}")
+        allowed = problem.cost.budget(problem.compression_ratio)
+        smallest = problem.cost.other_parameters + sum(prices[0] for prices in weights)
+        if smallest > allowed:
+            raise PlanError(
+                f"no plan is {problem.compression_ratio:g}x smaller ({allowed} parameters): the smallest that the "
+                f"menus allow has {smallest} parameters ({problem.cost.dense_parameters / smallest:.2f}x); "
+                "ask for less, or allow lower ranks"
+            )
+        return cls(tuple(layer.name for layer in layers), menus, weights, allowed - problem.cost.other_parameters)
+
+    @property
+    def cheapest(self) -> Entries:
+        """The first entry of every layer."""
+        return (0,) * len(self.names)
+
+    def spent(self, entries: Sequence[int]) -> int:
+        """Weights of the layers at `entries`."""
+        return sum(prices[entry] for prices, entry in zip(self.weights, entries, strict=True))
+
+    def n_affordable(self, layer: int, entries: Sequence[int], pinned: Collection[int]) -> int:
+        """How many of a layer's entries, from the first, leave the budget within reach.
+
+        Args:
+            layer: index of the layer that chooses.
+            entries: one per layer.
+            pinned: indices of the layers whose entry is settled; every other layer could still take its first.
+        """
+        others = sum(prices[entries[i] if i in pinned else 0] for i, prices in enumerate(self.weights) if i != layer)
+        return bisect_right(self.weights[layer], self.limit - others)
+
+    def plan(self, entries: Sequence[int]) -> RankPlan:
+        """The plan that `entries` stand for."""
+        chosen = ((name, menu[entry]) for name, menu, entry in zip(self.names, self.menus, entries, strict=True))
+        return RankPlan({name: rank for name, rank in chosen if rank is not None})
+
+    def entries(self, plan: RankPlan) -> Entries:
+        """The entries that make `plan`.
+
+        Raises:
+            PlanError: a rank that its layer's menu does not hold.
+        """
+        for name, menu in zip(self.names, self.menus, strict=True):
+            if plan.rank(name) not in menu:
+                raise PlanError(f"rank {plan.rank(name)} of layer {name!r} is not on its menu {menu}")
+        return tuple(menu.index(plan.rank(name)) for name, menu in zip(self.names, self.menus, strict=True))
+
+
+def _menu_of(problem: RankProblem, layer: LayerSpec) -> Menu:
+    menu = problem.menus.get(layer.name)
+    if not menu:
+        raise PlanError(f"layer {layer.name!r} has no menu; a layer that stays as it is needs a menu of one entry")
+    return tuple(menu)

@@ -1,0 +1,57 @@
+"""Which ranks each layer may get: a short menu per layer, so that a search chooses among entries instead of integers.
+
+A menu is geometric, because what a layer loses depends on its rank by factors, not by differences. It ends where a
+smaller layer stops being smaller: dense for a dense layer, the present rank for one that is already factorized.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.errors import PlanError
+
+MENU_STEPS = 12  # neighbours differ by about 1.45 in size: finer than a search of a few hundred plans can tell apart
+STRONGEST_COMPRESSION = 64  # of a dense layer at its first entry, so that whole models can become more than 24x smaller
+FACTORIZED_SPAN = 4  # a factorized layer's first entry is at most a quarter of its present rank
+
+Menu = tuple[int | None, ...]
+
+
+def build_menus(
+    layers: Sequence[LayerSpec], *, current_ranks: RankPlan, steps: int = MENU_STEPS, multiple_of: int = 8
+) -> dict[str, Menu]:
+    """A menu per layer: ascending ranks, then None (dense) where the layer is dense now.
+
+    Args:
+        layers: the model's factorizable matrices.
+        current_ranks: what is factorized already; such a layer can only get that rank or a lower one.
+        steps: entries of a menu, at most; small layers have fewer.
+        multiple_of: ranks are rounded to it, as kernels like it; ranks below twice that to a half of it, and so on.
+
+    Raises:
+        PlanError: `current_ranks` names a layer that is not in `layers`.
+    """
+    unknown = {name for name, _ in current_ranks} - {layer.name for layer in layers}
+    if unknown:
+        raise PlanError(f"current ranks of layers that the model lacks: {', '.join(sorted(unknown))}")
+    return {layer.name: _menu(layer, current_ranks.rank(layer.name), steps, multiple_of) for layer in layers}
+
+
+def _menu(layer: LayerSpec, current: int | None, steps: int, multiple_of: int) -> Menu:
+    highest = layer.break_even_rank if current is None else current
+    if highest < 1:
+        return (None,)
+    lowest = max(1.0, layer.break_even_rank / STRONGEST_COMPRESSION)
+    if current is not None:
+        lowest = max(1.0, min(lowest, current / FACTORIZED_SPAN))
+    below = np.geomspace(lowest, highest, steps)[:-1]
+    ranks = sorted({_rounded(float(rank), multiple_of) for rank in below})
+    return (*(rank for rank in ranks if rank < highest), current)
+
+
+def _rounded(rank: float, multiple_of: int) -> int:
+    """The nearest multiple of `multiple_of`, halved until rounding moves a rank by a quarter at most."""
+    while multiple_of > 1 and multiple_of > rank / 2:
+        multiple_of //= 2
+    return max(1, round(rank / multiple_of)) * multiple_of

@@ -1,0 +1,53 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envs.rewards import REWARDS
+
+wers = st.floats(0.0, 5.0)
+sizes = st.integers(1, 2_000_000)
+MODEL = {"budget": 200_000, "dense_parameters": 1_000_000}
+
+
+@pytest.mark.parametrize("name", REWARDS)
+@given(wer=wers, parameters=sizes)
+def test_every_reward_is_finite(name, wer, parameters):
+    assert math.isfinite(REWARDS[name](wer=wer, parameters=parameters, **MODEL))
+
+
+@pytest.mark.parametrize("name", REWARDS)
+@given(wers=st.tuples(wers, wers), parameters=sizes)
+def test_no_reward_rises_with_the_wer(name, wers, parameters):
+    better, worse = (REWARDS[name](wer=wer, parameters=parameters, **MODEL) for wer in sorted(wers))
+    assert better >= worse
+
+
+@pytest.mark.parametrize("name", REWARDS)
+@given(wer=wers, sizes=st.tuples(sizes, sizes))
+def test_no_reward_rises_with_the_size(name, wer, sizes):
+    smaller, larger = (REWARDS[name](wer=wer, parameters=size, **MODEL) for size in sorted(sizes))
+    assert smaller >= larger
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_every_reward_prefers_the_lower_wer_at_equal_size(name):
+    good, bad = (REWARDS[name](wer=wer, parameters=150_000, **MODEL) for wer in (0.02, 0.03))
+    assert good > bad
+
+
+@pytest.mark.parametrize(
+    ("name", "wer", "parameters", "expected"),
+    [
+        ("budget_wall", 0.25, 200_000, -0.25),
+        ("budget_wall", 0.25, 200_001, -1.0),
+        ("budget_wall", 3.0, 200_000, -1.0),
+        ("error_log_size", 0.5, 1_000, -0.25),
+        ("error_log_size", 0.5, 1_000_000, -0.5),
+        ("punish", 0.25, 200_000, 0.75),
+        ("punish", 0.25, 300_000, -0.1),
+    ],
+)
+def test_rewards_follow_their_published_formulas(name, wer, parameters, expected):
+    assert REWARDS[name](wer=wer, parameters=parameters, **MODEL) == pytest.approx(expected)
