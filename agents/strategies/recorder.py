@@ -1,0 +1,88 @@
+"""The search loop's bookkeeping, the same for every strategy: what was judged, what is best, when to end."""
+
+from agents.strategy import OnTrial, SearchResult, Trial
+from envs.problem import PlanEvaluator, RankProblem
+from shrinkml.compression.plan import RankPlan
+from shrinkml.errors import PlanError, StoppedError
+from shrinkml.events import ShouldStop
+
+MAX_REPEATS = 200  # plans in a row that were judged before; a search that proposes nothing new is over
+
+
+class Recorder:
+    """A plan evaluator that remembers: each distinct plan is judged once, counted once and announced once.
+
+    Args:
+        problem: supplies sizes and the budget.
+        evaluate: judges a plan.
+        evaluations: distinct plans that may be judged.
+        on_trial: hears of each of them.
+        should_stop: asked before each.
+    """
+
+    def __init__(
+        self,
+        problem: RankProblem,
+        evaluate: PlanEvaluator,
+        *,
+        evaluations: int,
+        on_trial: OnTrial,
+        should_stop: ShouldStop,
+    ) -> None:
+        self._cost = problem.cost
+        self._budget = problem.cost.budget(problem.compression_ratio)
+        self._evaluate = evaluate
+        self._evaluations = evaluations
+        self._on_trial = on_trial
+        self._should_stop = should_stop
+        self._trials: dict[RankPlan, Trial] = {}
+        self._repeats = 0
+        self._stopped = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search must end: evaluations used up, nothing new to propose, or stopped."""
+        self._stopped = self._stopped or self._should_stop()
+        return self._stopped or len(self._trials) >= self._evaluations or self._repeats >= MAX_REPEATS
+
+    @property
+    def repeats(self) -> int:
+        """How many plans in a row, up to now, had been judged before."""
+        return self._repeats
+
+    @property
+    def best(self) -> Trial:
+        """The trial of lowest WER so far; ties go to the smaller model, then to the earlier trial.
+
+        Raises:
+            StoppedError: there is none yet.
+        """
+        if not self._trials:
+            raise StoppedError("the search was stopped before it judged a plan")
+        return min(self._trials.values(), key=lambda trial: (trial.wer, trial.parameters))
+
+    def __call__(self, plan: RankPlan) -> float:
+        """The WER of `plan`, from memory if it was judged before. Ask `finished` first.
+
+        Raises:
+            PlanError: `plan` is over the budget.
+        """
+        if plan in self._trials:
+            self._repeats += 1
+            return self._trials[plan].wer
+        parameters = self._cost.parameters(plan)
+        if parameters > self._budget:
+            raise PlanError(f"a plan of {parameters} parameters was proposed where the budget is {self._budget}")
+        trial = Trial(plan, self._evaluate(plan), parameters)
+        self._trials[plan] = trial
+        self._repeats = 0
+        self._on_trial(trial, len(self._trials))
+        return trial.wer
+
+    def result(self, strategy: str, seed: int) -> SearchResult:
+        """What was found.
+
+        Raises:
+            StoppedError: nothing was judged.
+        """
+        return SearchResult(strategy, seed, self.best, tuple(self._trials.values()))

@@ -1,0 +1,209 @@
+import dataclasses
+import math
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.evaluation_cache import LEASE_S, EvaluationCache
+from agents.process_identity import ProcessIdentity
+from agents.strategies import STRATEGIES
+from envs.toys import coupled
+from shrinkml.compression.plan import RankPlan
+
+PLAN = RankPlan({"encoder": 8})
+N_PLANS = 20
+
+# Evaluates every plan, in an order of its own; says on stdout when it starts one.
+WORKER = f"""
+import random, sys, time
+from pathlib import Path
+from agents.evaluation_cache import EvaluationCache
+from shrinkml.compression.plan import RankPlan
+
+def evaluate(plan):
+    print("evaluating", flush=True)
+    time.sleep(0.02)
+    return plan.ranks["encoder"] / 3
+
+cached = EvaluationCache(Path(sys.argv[1]), "model").cached(evaluate)
+ranks = list(range(1, {N_PLANS} + 1))
+random.Random(sys.argv[2]).shuffle(ranks)
+for rank in ranks:
+    assert cached(RankPlan({{"encoder": rank}})) == rank / 3
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "new" / "cache.sqlite"
+
+
+def start_worker(path, seed):
+    return subprocess.Popen([sys.executable, "-c", WORKER, str(path), str(seed)], stdout=subprocess.PIPE)
+
+
+def leave_claim(path, owner, *, claimed_at_s):
+    """Leaves `owner`'s claim of PLAN, as a process that died in the middle of its evaluation does."""
+    cache = EvaluationCache(path, "model")
+    assert cache._claim(PLAN)
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "UPDATE claims SET host = ?, pid = ?, started = ?, claimed_at_s = ?",
+            (owner.host, owner.pid, owner.started, claimed_at_s),
+        )
+    database.close()
+    return cache
+
+
+def never(plan):
+    raise AssertionError(f"{plan} was evaluated again")
+
+
+def test_a_plan_is_evaluated_once_and_then_remembered(path):
+    assert EvaluationCache(path, "model").cached(lambda plan: 0.25)(PLAN) == 0.25
+    reopened = EvaluationCache(path, "model")
+    assert reopened.cached(never)(PLAN) == 0.25
+    assert reopened.evaluations_made() == {PLAN.digest: 1}
+
+
+def test_contexts_do_not_share_results(path):
+    EvaluationCache(path, "model a").cached(lambda plan: 0.25)(PLAN)
+    other = EvaluationCache(path, "model b")
+    assert other.get(PLAN) is None
+    assert other.evaluations_made() == {}
+    assert other.cached(lambda plan: 0.5)(PLAN) == 0.5
+
+
+@given(wer=st.floats(0.0, allow_nan=False))
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_float_comes_back_exactly(tmp_path, wer):
+    path = tmp_path / f"{wer.hex()}.sqlite"
+    EvaluationCache(path, "model").cached(lambda plan: wer)(PLAN)
+    assert EvaluationCache(path, "model").get(PLAN) == wer
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no memory"), KeyboardInterrupt()])
+def test_an_evaluation_that_fails_leaves_the_plan_free(path, error):
+    def fail(plan):
+        raise error
+
+    cache = EvaluationCache(path, "model")
+    with pytest.raises(type(error)):
+        cache.cached(fail)(PLAN)
+    assert cache.evaluations_made() == {}
+    assert cache.cached(lambda plan: 0.5)(PLAN) == 0.5
+
+
+def test_a_wer_that_is_no_number_is_refused_and_leaves_the_plan_free(path):
+    cache = EvaluationCache(path, "model")
+    with pytest.raises(sqlite3.IntegrityError, match=r"NOT NULL constraint failed: .*wer"):
+        cache.cached(lambda plan: math.nan)(PLAN)
+    assert cache.cached(lambda plan: 0.5)(PLAN) == 0.5
+
+
+def test_who_comes_second_waits_for_the_result_of_the_first(path):
+    cache = EvaluationCache(path, "model")
+    started, finish, answers = threading.Event(), threading.Event(), []
+
+    def slow(plan):
+        started.set()
+        finish.wait()
+        return 0.25
+
+    first = threading.Thread(target=lambda: answers.append(cache.cached(slow)(PLAN)))
+    second = threading.Thread(target=lambda: answers.append(cache.cached(never)(PLAN)))
+    first.start()
+    started.wait()
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    finish.set()
+    first.join()
+    second.join()
+    assert answers == [0.25, 0.25]
+
+
+def test_the_claim_of_a_dead_process_is_taken_over_at_once(path):
+    gone = dataclasses.replace(ProcessIdentity.of_this_process(), started=1)
+    cache = leave_claim(path, gone, claimed_at_s=time.time())
+    start = time.monotonic()
+    assert cache.cached(lambda plan: 0.5)(PLAN) == 0.5
+    assert time.monotonic() - start < 5.0
+
+
+def test_the_claim_of_another_machine_is_honoured_until_its_lease_runs_out(path):
+    elsewhere = dataclasses.replace(ProcessIdentity.of_this_process(), host="elsewhere")
+    cache = leave_claim(path, elsewhere, claimed_at_s=time.time())
+    assert not cache._claim(PLAN)
+    cache._release(PLAN)
+    leave_claim(path, elsewhere, claimed_at_s=time.time() - LEASE_S)
+    assert cache.cached(lambda plan: 0.5)(PLAN) == 0.5
+
+
+def test_workers_side_by_side_evaluate_every_plan_exactly_once(path):
+    workers = [start_worker(path, seed) for seed in range(3)]
+    n_started = sum(worker.communicate(timeout=60)[0].count(b"evaluating") for worker in workers)
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
+    assert n_started == N_PLANS
+    assert EvaluationCache(path, "model").evaluations_made() == {
+        RankPlan({"encoder": rank}).digest: 1 for rank in range(1, N_PLANS + 1)
+    }
+
+
+def test_workers_killed_in_the_middle_of_an_evaluation_cost_no_second_one(path):
+    rng = random.Random(0)
+    for seed in range(4):
+        with start_worker(path, f"victim {seed}") as victim:
+            for _ in range(rng.randint(1, 5)):
+                victim.stdout.readline()
+            time.sleep(rng.uniform(0.0, 0.02))
+            victim.send_signal(signal.SIGKILL)
+    survivors = [start_worker(path, f"survivor {seed}") for seed in range(2)]
+    for survivor in survivors:
+        survivor.communicate(timeout=60)
+        assert survivor.returncode == 0
+    assert EvaluationCache(path, "model").evaluations_made() == {
+        RankPlan({"encoder": rank}).digest: 1 for rank in range(1, N_PLANS + 1)
+    }
+
+
+def test_a_killed_workers_plan_is_finished_by_a_worker_that_waits_for_it(path):
+    with start_worker(path, "victim") as victim:
+        victim.stdout.readline()
+        victim.send_signal(signal.SIGSTOP)  # alive, but it will not finish
+        waiting = start_worker(path, "waiting")
+        time.sleep(0.5)
+        victim.send_signal(signal.SIGKILL)
+    waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert set(EvaluationCache(path, "model").evaluations_made().values()) == {1}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_search_that_was_killed_is_replayed_from_the_cache_with_the_same_trials(path, name):
+    toy, evaluations = coupled(), 14
+
+    def search(evaluate, *, limit):
+        return STRATEGIES[name](
+            toy.problem,
+            evaluate,
+            reward="budget_wall",
+            evaluations=limit,
+            seed=3,
+            on_trial=lambda trial, n_done: None,
+            should_stop=lambda: False,
+        )
+
+    cache = EvaluationCache(path, "toy")
+    search(cache.cached(toy.evaluate), limit=evaluations // 2)
+    resumed = search(cache.cached(toy.evaluate), limit=evaluations)
+    assert resumed == search(toy.evaluate, limit=evaluations)
+    assert cache.evaluations_made() == {trial.plan.digest: 1 for trial in resumed.trials}

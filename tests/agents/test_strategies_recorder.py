@@ -1,0 +1,78 @@
+import pytest
+
+from agents.strategies.recorder import MAX_REPEATS, Recorder
+from envs.budget import Budget
+from envs.toys import separable
+from shrinkml.compression.plan import RankPlan
+from shrinkml.errors import PlanError, StoppedError
+
+TOY = separable()
+BUDGET = Budget.of(TOY.problem)
+PLANS = [BUDGET.plan(entries) for entries in [(0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0)]]
+
+
+def make_recorder(*, wers=(0.3, 0.1, 0.2), evaluations=3, should_stop=lambda: False, told=None):
+    answers = iter(wers)
+    return Recorder(
+        TOY.problem,
+        lambda plan: next(answers),
+        evaluations=evaluations,
+        on_trial=lambda trial, n_done: None if told is None else told.append(n_done),
+        should_stop=should_stop,
+    )
+
+
+def test_a_plan_judged_before_is_answered_from_memory_and_not_counted():
+    told = []
+    recorder = make_recorder(told=told)
+    assert [recorder(PLANS[0]), recorder(PLANS[1]), recorder(PLANS[0])] == [0.3, 0.1, 0.3]
+    assert told == [1, 2]
+
+
+def test_the_recorder_finishes_with_its_last_evaluation():
+    recorder = make_recorder(evaluations=2)
+    recorder(PLANS[0])
+    assert not recorder.finished
+    recorder(PLANS[1])
+    assert recorder.finished
+
+
+def test_the_recorder_finishes_when_nothing_new_is_proposed():
+    recorder = make_recorder()
+    recorder(PLANS[0])
+    for repeat in range(MAX_REPEATS):
+        assert not recorder.finished
+        recorder(PLANS[0])
+        assert recorder.repeats == repeat + 1
+    assert recorder.finished
+
+
+def test_a_new_plan_starts_the_count_of_repeats_again():
+    recorder = make_recorder()
+    for plan in (PLANS[0], PLANS[0], PLANS[1]):
+        recorder(plan)
+    assert recorder.repeats == 0
+
+
+def test_a_stop_is_final():
+    answers = iter([True, False])
+    recorder = make_recorder(should_stop=lambda: next(answers))
+    assert recorder.finished
+    assert recorder.finished
+
+
+def test_the_best_trial_has_the_lowest_wer_and_ties_go_to_the_smaller_model():
+    recorder = make_recorder(wers=(0.1, 0.1, 0.2))
+    for plan in (PLANS[1], PLANS[0], PLANS[2]):
+        recorder(plan)
+    assert recorder.result("mine", 7).best.plan == PLANS[0]
+
+
+def test_a_plan_over_the_budget_is_refused():
+    with pytest.raises(PlanError, match=r"a plan of \d+ parameters was proposed where the budget is \d+"):
+        make_recorder()(RankPlan({}))
+
+
+def test_without_a_trial_there_is_no_result():
+    with pytest.raises(StoppedError, match="stopped before it judged a plan"):
+        make_recorder().result("mine", 0)
