@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from shrinkml.compression import lstm_kernel, lstm_training
-from shrinkml.compression.factors import Factors, add_matrix, get_matrix, ranks_of
+from shrinkml.compression.factors import add_matrix, get_matrix, ranks_of
 
 State = tuple[Tensor, Tensor]
 
@@ -109,8 +109,7 @@ class LowRankLSTM(nn.Module):
                 x = F.dropout(x, self.dropout, self.training)
             here = slice(layer * n_directions, (layer + 1) * n_directions)
             initial = hx[0][here], hx[1][here]
-            run = self._run_compiled if lstm_kernel.usable(x) else self._run_differentiably
-            output, final = run(layer, x, batch_sizes, initial)
+            output, final = self._run_layer(layer, x, batch_sizes, initial)
             yield LayerRun(x, batch_sizes, initial, output, final)
             x = output
 
@@ -131,45 +130,17 @@ class LowRankLSTM(nn.Module):
             hx = (zeros, zeros)
         return x, batch_sizes, hx
 
-    def _run_compiled(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
-        """One layer, all directions, for inference: outputs [frames, directions * units] and the final state."""
-        h, c = (part.clone(memory_format=torch.contiguous_format) for part in hx)
-        output = x.new_empty(len(x), len(h) * self.hidden_size)
-        outputs = output.chunk(len(h), dim=1)
+    def _run_layer(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
+        """One layer, all directions: outputs [frames, directions * units] and the final state."""
+        run = lstm_kernel.lstm_direction if lstm_kernel.usable(x) else lstm_training.lstm_direction
+        results = []
         for direction, suffix in enumerate(self.suffixes(layer)):
-            weight_in = get_matrix(self, f"weight_ih_{suffix}")
-            lstm_kernel.lstm_direction_(
-                outputs[direction],
-                h[direction],
-                c[direction],
-                input=F.linear(x, weight_in.down) if isinstance(weight_in, Factors) else x,
-                batch_sizes=batch_sizes,
-                weight_in=weight_in.up if isinstance(weight_in, Factors) else weight_in,
-                weight_hidden=get_matrix(self, f"weight_hh_{suffix}"),
-                bias=torch.add(*self._biases(suffix)) if self.bias else None,
-                reverse=direction == 1,
-            )
-        return output, (h, c)
-
-    def _run_differentiably(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
-        """The same with gradients."""
-        results = [
-            lstm_training.lstm_direction(
-                x,
-                batch_sizes,
-                get_matrix(self, f"weight_ih_{suffix}"),
-                get_matrix(self, f"weight_hh_{suffix}"),
-                self._biases(suffix),
-                (hx[0][direction], hx[1][direction]),
-                reverse=direction == 1,
-            )
-            for direction, suffix in enumerate(self.suffixes(layer))
-        ]
+            weight_in, weight_hidden = (get_matrix(self, f"weight_{kind}_{suffix}") for kind in ("ih", "hh"))
+            biases = [self.get_parameter(f"bias_{kind}_{suffix}") for kind in ("ih", "hh") if self.bias]
+            state = hx[0][direction], hx[1][direction]
+            results.append(run(x, batch_sizes, weight_in, weight_hidden, biases, state, reverse=direction == 1))
         outputs, h, c = zip(*results, strict=True)
         return torch.cat(outputs, 1), (torch.stack(h), torch.stack(c))
-
-    def _biases(self, suffix: str) -> list[Tensor]:
-        return [self.get_parameter(f"bias_{kind}_{suffix}") for kind in ("ih", "hh")] if self.bias else []
 
     def extra_repr(self) -> str:
         """What `print` shows of the layer."""

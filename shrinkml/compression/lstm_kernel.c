@@ -156,7 +156,7 @@ INLINE void update(long units, const float *restrict gates, float *restrict c, f
  * bias                [4 units], or NULL.
  * rank, down, up      recurrent matrix up [4 units, rank] @ down [rank, units]; rank 0: up [4 units, units] alone.
  * h, c                [batch, units], initial states in, final states out.
- * output, stride      output[frame * stride] gets the `units` values of h.
+ * output              [frames, units], the values of h.
  * reverse             whether time runs from the last step to the first.
  *
  * Returns 0, or -1 when memory is short.
@@ -164,7 +164,7 @@ INLINE void update(long units, const float *restrict gates, float *restrict c, f
 VERSIONS
 int lstm_direction(long steps, const int64_t *batch_sizes, long units, long n_in, const float *input,
                    const float *weight_in, const float *bias, long rank, const float *down, const float *up, float *h,
-                   float *c, float *output, long stride, int reverse)
+                   float *c, float *output, int reverse)
 {
     long n_gates = 4 * units, n_hidden = rank ? rank : units, most = 0, frames = 0;
     for (long step = 0; step < steps; step++) {
@@ -210,7 +210,7 @@ int lstm_direction(long steps, const int64_t *batch_sizes, long units, long n_in
             }
             for (long row = 0; row < batch; row++) {
                 update(units, now + row * n_gates, c + row * units, h + row * units);
-                memcpy(output + (frame + row) * stride, h + row * units, sizeof(float) * units);
+                memcpy(output + (frame + row) * units, h + row * units, sizeof(float) * units);
             }
             frame += reverse ? 0 : batch;
         }

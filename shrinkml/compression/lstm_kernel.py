@@ -4,9 +4,11 @@ import ctypes
 import functools
 import importlib.util
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from shrinkml.compression.factors import Factors, Matrix
 
@@ -26,7 +28,7 @@ def _library() -> ctypes.CDLL | None:
     library.lstm_direction.argtypes = (
         *(size, pointer, size, size, pointer),
         *weights,
-        *(pointer, pointer, pointer, size, ctypes.c_int),
+        *(pointer, pointer, pointer, ctypes.c_int),
     )
     library.lstm_gates.argtypes = (size, size, pointer, pointer, pointer)
     library.lstm_gates.restype = None
@@ -44,48 +46,54 @@ def usable(x: Tensor) -> bool:
     )
 
 
-def lstm_direction_(
-    output: Tensor,
-    h: Tensor,
-    c: Tensor,
-    *,
-    input: Tensor,
+def lstm_direction(
+    x: Tensor,
     batch_sizes: Tensor,
-    weight_in: Tensor,
+    weight_in: Matrix,
     weight_hidden: Matrix,
-    bias: Tensor | None,
+    biases: Sequence[Tensor],
+    state: tuple[Tensor, Tensor],
+    *,
     reverse: bool,
-) -> None:
-    """Runs one direction of a layer over packed sequences, in place.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Runs one direction of a layer over packed sequences; as `lstm_training.lstm_direction`, without gradients.
 
     Args:
-        output: [frames, units], rows of any stride; gets the hidden states.
-        h: [batch, units], contiguous; initial state, then the final one.
-        c: [batch, units], likewise.
-        input: [frames, n_in].
+        x: [frames, in].
         batch_sizes: [time], int64: sequences still running at each step, as in a `PackedSequence`.
-        weight_in: [4 units, n_in].
+        weight_in: [4 units, in].
         weight_hidden: [4 units, units].
-        bias: [4 units], or None.
+        biases: torch's two [4 units], or none.
+        state: initial h and c, each [batch, units].
         reverse: whether time runs backwards.
+
+    Returns:
+        Outputs [frames, units], and h and c after each sequence's last step, each [batch, units].
+
+    Raises:
+        ValueError: shapes that do not fit together, or weights that are not in float32.
     """
     library = _library()
     assert library is not None
-    frames, n_in = input.shape
-    batch, units = int(batch_sizes.max()), h.shape[1]
+    if isinstance(weight_in, Factors):
+        x, weight_in = F.linear(x, weight_in.down), weight_in.up
     up, down = weight_hidden if isinstance(weight_hidden, Factors) else (weight_hidden, None)
     # The names keep the copies that `contiguous` may make alive until the kernel is done.
-    input, weight_in, up = input.contiguous(), weight_in.contiguous(), up.contiguous()
+    x, weight_in, up = x.contiguous(), weight_in.contiguous(), up.contiguous()
     down = None if down is None else down.contiguous()
+    bias = torch.add(*biases) if biases else None
+    h, c = (part.clone(memory_format=torch.contiguous_format) for part in state)
+    (frames, n_in), (batch, units) = x.shape, h.shape
+    if int(batch_sizes.sum()) != frames or int(batch_sizes.max()) != batch:
+        raise ValueError(f"{frames} frames of {batch} sequences do not fit batch_sizes {batch_sizes.tolist()}")
     rank = 0 if down is None else len(down)
-    if int(batch_sizes.sum()) != frames or output.shape != (frames, units) or output.stride(1) != 1:
-        raise ValueError(f"{int(batch_sizes.sum())} frames in batch_sizes, {frames} of input, {len(output)} of output")
+    output = x.new_empty(frames, units)
     failed = library.lstm_direction(
         len(batch_sizes),
         batch_sizes.data_ptr(),
         units,
         n_in,
-        _address(input, frames, n_in),
+        _address(x, frames, n_in),
         _address(weight_in, 4 * units, n_in),
         _address(bias, 4 * units),
         rank,
@@ -93,12 +101,12 @@ def lstm_direction_(
         _address(up, 4 * units, rank or units),
         _address(h, batch, units),
         _address(c, batch, units),
-        output.data_ptr(),
-        output.stride(0),
+        _address(output, frames, units),
         reverse,
     )
     if failed:
         raise MemoryError("no memory for the packed weights of an LSTM layer")
+    return output, h, c
 
 
 def lstm_gates(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

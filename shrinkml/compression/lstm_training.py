@@ -5,6 +5,8 @@ recurrent matrix alone is multiplied out, once per call. It is also two to three
 packed ones, so packed ones are padded.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,7 +22,7 @@ def lstm_direction(
     batch_sizes: Tensor,
     weight_in: Matrix,
     weight_hidden: Matrix,
-    biases: list[Tensor],
+    biases: Sequence[Tensor],
     state: tuple[Tensor, Tensor],
     *,
     reverse: bool,
