@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ import yaml
 from server import demo
 from server.processes import descendants
 from shrinkml.errors import ServiceError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -44,6 +49,36 @@ def test_the_demo_leaves_a_checkpoint_and_a_report_and_no_process(small_demo, ca
     assert f"the compressed ({report['result']['parameters']:>9,} weights in its file)" in said
     assert "Goal met" in said
     assert "search" in shown  # the stages, as they ended
+
+
+WAITING_DEMO = """
+import sys, time
+from pathlib import Path
+from server import demo
+
+def run():
+    with demo.running_server(Path("home"), Path("log")) as url:
+        print(url, flush=True)
+        time.sleep(60)
+
+demo.run = run
+demo.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_interrupted_takes_its_server_with_it(tmp_path, number):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING_DEMO], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline().startswith("http://")
+    family = descendants(process.pid)
+    assert len(family) >= 2  # the server and its worker
+    process.send_signal(number)
+    assert process.wait(60) != 0
+    process.stdout.close()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in family)
 
 
 def test_a_server_that_cannot_start_is_reported_with_what_it_said(tmp_path):
