@@ -9,7 +9,7 @@ import typer
 from server.commands.output import Json, print_json
 
 Layout = StrEnum("Layout", ["kaldi", "audiofolder"])
-Task = StrEnum("Task", ["commands", "digits", "librispeech"])
+Task = StrEnum("Task", ["commands", "commands-large", "digits", "librispeech"])
 
 
 def prepare(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from shrinkml.errors import ConfigError
@@ -26,6 +27,10 @@ class Task:
 
 TASKS: dict[str, Task] = {
     "commands": Task("home commands in synthetic speech, made on the spot", commands.prepare),
+    "commands-large": Task(
+        "the same with more to learn from: what the bundled model was trained on",
+        partial(commands.prepare, train=16_000),
+    ),
     "digits": Task(
         "digit strings of real people",
         digits.prepare,
