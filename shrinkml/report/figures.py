@@ -5,6 +5,7 @@ Everything that comes from a user's model or job is escaped: plotly shows some H
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from itertools import cycle
 from typing import Any
 
 from shrinkml.report.wording import percent
@@ -13,6 +14,7 @@ Figure = dict[str, Any]
 
 # Told apart by colour-blind eyes, by 3:1 or more from both backgrounds of the page, and by their symbols.
 COLOURS = ("#2f7fd0", "#d9772b", "#1f9e89", "#c74f8b", "#8e63ce", "#8a8f1f")
+DASHES = ("solid", "dot", "dash", "dashdot")  # of a strategy's seeds
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 NEUTRAL = "#868e99"
 LEAST_WER = 0.0005  # where a WER of zero is drawn: a logarithmic axis has none
@@ -154,7 +156,8 @@ def search_figure(report: Mapping[str, Any]) -> Figure:
     trials = [trial for trial in report["trials"] if trial["stage"] == last]
     data = []
     for strategy, (colour, symbol) in _styles(report["trials"]).items():
-        for seed in sorted({trial["seed"] for trial in trials if trial["strategy"] == strategy}):
+        seeds = sorted({trial["seed"] for trial in trials if trial["strategy"] == strategy})
+        for seed, dash in zip(seeds, cycle(DASHES), strict=False):
             wers = [trial["wer"] for trial in trials if (trial["strategy"], trial["seed"]) == (strategy, seed)]
             best = [min(wers[: n + 1]) for n in range(len(wers))]
             name = escape(f"{strategy}, seed {seed}")
@@ -162,7 +165,7 @@ def search_figure(report: Mapping[str, Any]) -> Figure:
                 {
                     **_xy(name, list(enumerate(best, 1)), scale=1.0),
                     "mode": "lines+markers" if len(best) == 1 else "lines",
-                    "line": {"shape": "hv", "width": 2, "color": colour},
+                    "line": {"shape": "hv", "width": 2, "color": colour, "dash": dash},
                     "marker": {"size": 9, "symbol": symbol, "color": colour},
                     "hovertemplate": "%{y:.2f} % after %{x}<extra>" + name + "</extra>",
                 }
