@@ -106,7 +106,7 @@ class TrialRow(TypedDict):
 
 
 class CheckpointRow(TypedDict):
-    """A file or archive that can be downloaded."""
+    """A checkpoint of the run: the sha256 and size of its files, which a download brings as one tar."""
 
     name: str
     sha256: str
