@@ -17,7 +17,7 @@ class SearchTask:
         seed: of its randomness.
         evaluations: plans that it may judge.
         reward: name in `envs.rewards.REWARDS`.
-        workspace: folder that `agents.workspace.open_workspace` opens: problem, model, decompositions, proxy set, cache.
+        workspace: folder that `agents.workspace` writes and opens: problem, model, factors, proxy set, cache.
     """
 
     strategy: str
@@ -33,9 +33,7 @@ OnTaskTrial = Callable[[SearchTask, Trial, int], None]
 class Executor(Protocol):
     """Runs searches side by side, reports their trials as they come, stops them on demand, leaves no process behind."""
 
-    def run(
-        self, tasks: Sequence[SearchTask], *, on_trial: OnTaskTrial, should_stop: ShouldStop
-    ) -> list[SearchResult]:
+    def run(self, tasks: Sequence[SearchTask], *, on_trial: OnTaskTrial, should_stop: ShouldStop) -> list[SearchResult]:
         """One result per task, in the order of `tasks`.
 
         Tasks that a stop kept from judging a single plan are left out of the list.

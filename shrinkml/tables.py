@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from shrinkml.errors import UnknownNameError
 
-
 T = TypeVar("T")
 
 

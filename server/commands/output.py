@@ -58,7 +58,8 @@ class ProgressView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._plain:
+            self._bar.stop()
 
     def on_event(self, event: Event) -> None:
         """Shows what happened."""

@@ -3,8 +3,9 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import numpy as np
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from safetensors.numpy import save_file
 
 from server.app import create_app
+from server.cli import main
 from server.dependencies import Services
 from server.home import database_url
 from server.job_queue import JobQueue
@@ -120,3 +122,22 @@ def url(server: tuple[str, FastAPI], services: Services) -> str:
 def http(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=10) as client:
         yield client
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def shrinkml(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs the command line in this process: `shrinkml("status", "--json")`."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr("sys.argv", ["shrinkml", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Outcome(int(end.value.code or 0), *capsys.readouterr())
+
+    return run

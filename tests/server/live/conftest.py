@@ -89,7 +89,7 @@ class LiveServer:
 
 @contextmanager
 def served(home: Path, data: Path, worker: Path | None = STANDIN) -> Iterator[LiveServer]:
-    """A server that works in `home`; on leaving the block its processes must all be gone."""
+    """A server in `home` with a stand-in for the worker, or (None) the real one; its processes must all end with it."""
     server = LiveServer(home, data, worker)
     try:
         yield server
@@ -99,9 +99,9 @@ def served(home: Path, data: Path, worker: Path | None = STANDIN) -> Iterator[Li
 
 
 @pytest.fixture
-def serving(tmp_path: Path, data_folder: Path) -> Callable[[], AbstractContextManager[LiveServer]]:
+def serving(tmp_path: Path, data_folder: Path) -> Callable[..., AbstractContextManager[LiveServer]]:
     """Starts a server in `tmp_path`, once or again."""
-    return partial(served, tmp_path, data_folder)
+    return partial(served, tmp_path, data=data_folder)
 
 
 @pytest.fixture(scope="module")

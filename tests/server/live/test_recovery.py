@@ -32,22 +32,14 @@ def test_a_job_survives_the_death_of_its_worker_in_every_stage(serving, request_
         assert_as_if_nothing_had_happened(tmp_path, job)
 
 
-def test_a_job_survives_the_death_of_its_server_which_leaves_nobody_behind(serving, request_body, tmp_path):
+def test_a_job_survives_the_stop_and_the_death_of_its_server(serving, request_body, tmp_path):
     with serving() as server:
         job_id = server.client.submit({**request_body, "name": "spawn"}).id
+        server.wait_for_event(server.client.job(job_id), "search-1/4")
+    with serving() as server:
         server.wait_for_event(server.client.job(job_id), "search-2/4")
         server.kill(server.process.pid)
         server.wait_for(lambda: not server.family())
-    with serving() as server:
-        job = server.client.job(job_id)
-        assert job.wait()["state"] == "succeeded"
-        assert_as_if_nothing_had_happened(tmp_path, job)
-
-
-def test_a_job_survives_a_stop_and_a_start_of_its_server(serving, request_body, tmp_path):
-    with serving() as server:
-        job_id = server.client.submit(request_body).id
-        server.wait_for_event(server.client.job(job_id), "search-2/4")
     with serving() as server:
         job = server.client.job(job_id)
         assert job.wait()["state"] == "succeeded"
