@@ -79,7 +79,7 @@ def stages_figure(report: Mapping[str, Any]) -> Figure:
     """WER of every stage before and after fine-tuning, with the most that the goal allows."""
     stages = report["stages"]
     labels = [
-        f"{stage['stage']}: {stage['compression_ratio']:.2f}x" + ("" if stage["accepted"] else ", stepped back")
+        f"{stage['stage']}: {stage['compression_ratio']:.2f}x" + ("" if stage["accepted"] else ", missed")
         for stage in stages
     ]
     dev = report["sets"]["dev"]

@@ -47,7 +47,7 @@ def test_the_most_that_the_goal_allows_is_a_line(report):
 
 def test_a_stage_that_missed_its_gate_is_named_so(report):
     report["stages"][1]["accepted"] = False
-    assert trace(figures(report)["stages"], "after fine-tuning")["x"][1] == "2: 5.05x, stepped back"
+    assert trace(figures(report)["stages"], "after fine-tuning")["x"][1] == "2: 5.05x, missed"
 
 
 def test_layers_are_listed_from_the_input_on_top_with_dense_ones_named(report):
