@@ -1,6 +1,6 @@
 """Training a recogniser from a YAML recipe: how the reference models come about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,18 +15,21 @@ from shrinkml.evaluation import evaluate
 from shrinkml.events import ShouldStop
 from shrinkml.models.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
-from shrinkml.speech.manifest import check_splits
+from shrinkml.speech.manifest import Utterance, check_splits
 from shrinkml.training import Epoch, train
+
+PATHS = ("train", "dev", "test", "start")  # fields of a recipe
 
 
 class Recipe(BaseModel):
-    """How to train a LAS from nothing. Relative paths mean relative to the recipe's file."""
+    """How to train a LAS, from nothing or from a checkpoint. Relative paths mean relative to the recipe's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: str = Field(description="Manifest to learn from.")
     dev: str = Field(description="Manifest of the figures that choices are made by.")
     test: str = Field(description="Manifest of the final figures.")
+    start: str | None = Field(None, description="Checkpoint to go on from, in place of unit and shape.")
     unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is.")
     shape: dict[str, Any] = Field(default_factory=dict, description="Fields of LasConfig to change.")
     epochs: int = Field(24, ge=1, description="Passes over train.")
@@ -48,8 +51,8 @@ def read_recipe(path: Path) -> Recipe:
         raise ConfigError(f"no recipe {path}; write one like configs/train/commands.yaml") from None
     except (yaml.YAMLError, ValidationError) as error:
         raise ConfigError(f"{path} is no valid recipe: {error}") from error
-    base = path.parent
-    return recipe.model_copy(update={s: str((base / getattr(recipe, s)).resolve()) for s in ("train", "dev", "test")})
+    paths = {field: getattr(recipe, field) for field in PATHS}
+    return recipe.model_copy(update={f: str((path.parent / p).resolve()) for f, p in paths.items() if p is not None})
 
 
 def train_from_recipe(
@@ -66,11 +69,11 @@ def train_from_recipe(
     Raises:
         ManifestError: the data have problems; all are listed.
         ConfigError: the shape is none of a LAS.
+        CheckpointError: `start` is no checkpoint.
         StoppedError: `should_stop` said so.
     """
     splits = check_splits({split: Path(getattr(recipe, split)) for split in ("train", "dev", "test")})
-    tokenizer = Tokenizer.from_texts((u.text for u in splits["train"]), recipe.unit)
-    model = fresh_las(LasConfig.from_json(recipe.shape), tokenizer, recipe.seed)
+    model = _first(recipe, splits["train"])
     folder.parent.mkdir(parents=True, exist_ok=True)
     state_file = folder.with_name(f".{folder.name}.training")
     train(
@@ -84,7 +87,7 @@ def train_from_recipe(
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
-    provenance = {"recipe": {key: value for key, value in recipe.model_dump().items() if key not in splits}}
+    provenance = {"recipe": {key: value for key, value in recipe.model_dump().items() if key not in PATHS}}
     save(model, folder, dtype=recipe.dtype, provenance=provenance)
     state_file.unlink(missing_ok=True)
     return {split: _measured(folder, load_dataset(model, splits[split])) for split in ("dev", "test")}
@@ -95,6 +98,14 @@ def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Las(config, tokenizer)
+
+
+def _first(recipe: Recipe, utterances: Sequence[Utterance]) -> Las:
+    """What `recipe` trains, before its first epoch."""
+    if recipe.start is not None:
+        return load(recipe.start)
+    tokenizer = Tokenizer.from_texts((u.text for u in utterances), recipe.unit)
+    return fresh_las(LasConfig.from_json(recipe.shape), tokenizer, recipe.seed)
 
 
 def _measured(folder: Path, dataset: Dataset) -> dict[str, Any]:
