@@ -46,7 +46,7 @@ HTTP_STATUS: Mapping[type[ShrinkError], int] = {
 # Errors of HTTP itself: what the problem is called, and what to do.
 HTTP_PROBLEMS: Mapping[int, tuple[str, str]] = {
     404: ("unknown-path", "nothing lies at {path}; GET /openapi.json lists what this server answers"),
-    405: ("wrong-method", "{path} does not know {method}; the Allow header names what it knows"),
+    405: ("wrong-method", "{path} does not know {method}; GET /openapi.json lists what it knows"),
 }
 HEADERS: Mapping[type[ShrinkError], Mapping[str, str]] = {QueueFullError: {"Retry-After": str(RETRY_AFTER_S)}}
 

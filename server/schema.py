@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+MOST_INTEGER = 2**63 - 1  # that a column holds
 BUSY_TIMEOUT_MS = 30_000  # how long a writer waits for another one; SQLite's own default fails after 5 s
 
 METADATA = sa.MetaData()

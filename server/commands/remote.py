@@ -30,8 +30,8 @@ def submit(
         if not wait:
             print_json(job.status()) if as_json else print(job.id)
             return
-        note(f"job {job.id}")
         with detaching(job), ProgressView() as view:
+            note(f"job {job.id}")
             status = job.wait(on_event=lambda entry: view.on_event(entry.event))
         print_json(status) if as_json else _print_status(status)
 

@@ -12,6 +12,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from server.dependencies import Services, ServicesDep
 from server.problems import documented
+from server.schema import MOST_INTEGER
 from server.views import EventPage, EventView
 
 router = APIRouter(prefix="/v1/jobs", tags=["events"])
@@ -30,10 +31,12 @@ SSE = "text/event-stream"
 async def events(
     job_id: str,
     services: ServicesDep,
-    after: Annotated[int, Query(ge=0, description="Only events after this sequence number.")] = 0,
+    after: Annotated[int, Query(ge=0, le=MOST_INTEGER, description="Only events after this sequence number.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Events per page; a stream has no pages.")] = 100,
     accept: Annotated[str, Header(description="text/event-stream for a stream.")] = "*/*",
-    last_event_id: Annotated[int | None, Header(ge=0, description="Where a broken stream goes on.")] = None,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=MOST_INTEGER, description="Where a broken stream goes on.")
+    ] = None,
 ) -> Response | EventPage:
     """The job's events in order: one page as JSON or, if the client accepts it, a stream that ends when the job does.
 

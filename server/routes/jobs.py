@@ -11,6 +11,7 @@ from server.errors import MissingArtefactError
 from server.home import job_folder
 from server.jobs import JobState
 from server.problems import documented
+from server.schema import MOST_INTEGER
 from server.views import Candidates, JobPage, JobView
 from shrinkml.job import JobSpec
 
@@ -46,7 +47,7 @@ def submit(
 def list_jobs(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Jobs per page.")] = 50,
-    before: Annotated[int | None, Query(ge=1, description="From `next` of the page before.")] = None,
+    before: Annotated[int | None, Query(ge=1, le=MOST_INTEGER, description="From `next` of the page before.")] = None,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
 ) -> JobPage:
     """The jobs of this server, the newest first."""
