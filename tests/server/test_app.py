@@ -50,6 +50,11 @@ def test_a_wrong_query_parameter_is_named(http):
     assert problem(http.get("/v1/jobs?limit=0"), 422, "invalid-request")["errors"][0]["field"] == "limit"
 
 
+@pytest.mark.parametrize("path", ["/v1/jobs?before=", "/v1/jobs/nobody/events?after="])
+def test_a_number_that_no_database_holds_is_a_problem(http, path):
+    problem(http.get(f"{path}{2**63}"), 422, "invalid-request")
+
+
 def test_a_body_that_is_no_json_is_a_problem(http):
     headers = {"Content-Type": "application/json"}
     assert (

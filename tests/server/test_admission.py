@@ -1,0 +1,44 @@
+import pytest
+
+from server import admission
+from server.admission import admit
+from server.errors import ForbiddenPathError
+from shrinkml.errors import CheckpointError, ManifestError, UnknownNameError
+from shrinkml.job import parse_job
+
+
+def test_the_names_of_factorizers_are_those_of_the_table():
+    from shrinkml.compression.factorize import FACTORIZERS
+
+    assert set(admission.FACTORIZERS) == set(FACTORIZERS)
+
+
+def test_a_sound_job_is_admitted_with_absolute_paths(request_body, data_folder):
+    job = admit(parse_job(request_body), [data_folder])
+    assert job.data.train == str(data_folder / "train.jsonl")
+    assert admit(job, [data_folder]) == job
+
+
+def test_a_second_data_root_can_be_named_absolutely(request_body, data_folder, tmp_path):
+    body = {**request_body, "model": str(data_folder / "model")}
+    body["data"] = {split: str(data_folder / path) for split, path in request_body["data"].items()}
+    assert admit(parse_job(body), [tmp_path, data_folder]).model == str(data_folder / "model")
+    with pytest.raises(ForbiddenPathError, match=r"model: .* lies outside the folders that this server may read"):
+        admit(parse_job(body), [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"search": {"strategy": "magic"}}, UnknownNameError, "no strategy named 'magic'"),
+        ({"search": {"baselines": ["magic"]}}, UnknownNameError, "no strategy named 'magic'"),
+        ({"search": {"reward": "magic"}}, UnknownNameError, "no reward named 'magic'"),
+        ({"factorizer": "magic"}, UnknownNameError, "no factorizer named 'magic'"),
+        ({"model": "train.jsonl"}, CheckpointError, "no model .*train.jsonl'"),
+        ({"model": "reference/none"}, CheckpointError, "no model 'reference/none'.*a bundled one"),
+        ({"data": {"dev": "dev.jsonl", "test": "dev.jsonl"}}, ManifestError, "dev"),
+    ],
+)
+def test_a_job_that_cannot_work_is_refused(request_body, data_folder, change, error, message):
+    with pytest.raises(error, match=message):
+        admit(parse_job({**request_body, **change}), [data_folder])

@@ -1,0 +1,50 @@
+import subprocess
+import sys
+
+import pytest
+
+from server.errors import HomeInUseError
+from server.home import sole_user
+
+HOLD = """
+import sys
+from pathlib import Path
+from server.home import sole_user
+with sole_user(Path(sys.argv[1]), "server"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock of the role "server"."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_home_has_one_server(tmp_path, holder):
+    with (
+        pytest.raises(HomeInUseError, match=r"another server works in .*choose another folder with --home"),
+        sole_user(tmp_path, "server"),
+    ):
+        pytest.fail("two servers in one home")
+
+
+def test_server_and_worker_share_a_home(tmp_path, holder):
+    with sole_user(tmp_path, "worker"):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path, holder):
+    holder.kill()
+    with sole_user(tmp_path, "server", wait_s=5.0):
+        pass
+
+
+def test_the_folder_is_made(tmp_path):
+    with sole_user(tmp_path / "new" / "home", "server"):
+        assert (tmp_path / "new" / "home").is_dir()
