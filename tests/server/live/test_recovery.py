@@ -22,16 +22,6 @@ def assert_as_if_nothing_had_happened(home: Path, job: JobHandle) -> None:
     assert set(made.values()) == {1}
 
 
-def test_a_job_survives_the_death_of_its_worker_in_every_stage(serving, request_body, tmp_path):
-    with serving() as server:
-        job = server.client.submit(request_body)
-        for stage in ("search-1", "search-2", "search-3"):
-            server.wait_for_event(job, f"{stage}/4")
-            server.kill_worker()
-        assert job.wait()["state"] == "succeeded"
-        assert_as_if_nothing_had_happened(tmp_path, job)
-
-
 def test_a_job_survives_the_stop_and_the_death_of_its_server(serving, request_body, tmp_path):
     with serving() as server:
         job_id = server.client.submit({**request_body, "name": "spawn"}).id
