@@ -1,0 +1,241 @@
+"""One compression ratio, gone for: calibrate, search, factorize, finetune, evaluate, and the gate at the end."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agents import stages
+from agents.executor import Executor, OnTaskTrial, SearchTask
+from agents.materials import Materials
+from agents.run_folder import RunFolder
+from agents.schedule import Attempt
+from agents.stage_runner import Finished, StageRunner, Teller
+from agents.strategy import SearchResult, Trial
+from shrinkml.compression.plan import RankPlan
+from shrinkml.errors import StoppedError
+from shrinkml.events import ShouldStop
+from shrinkml.job import JobSpec
+from shrinkml.training import Epoch
+
+SO_FAR = "best-so-far"  # the checkpoint that a stopped job leaves
+RESULTS = "results.json"  # of a search stage: all its SearchResults
+MODEL = "model"  # of a factorize or finetune stage: the checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What an attempt works with.
+
+    Attributes:
+        spec: the job.
+        folder: its folder.
+        materials: the original and the speech.
+        runner: runs the stages.
+        executor: runs the searches.
+        should_stop: whether to end early.
+    """
+
+    spec: JobSpec
+    folder: RunFolder
+    materials: Materials
+    runner: StageRunner
+    executor: Executor
+    should_stop: ShouldStop
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the original is.
+
+    Attributes:
+        dev: its Evaluation on dev, as JSON.
+        proxy: its Evaluation on the proxy set, as JSON.
+        calls_per_s: layer -> products per second of audio.
+    """
+
+    dev: Mapping[str, Any]
+    proxy: Mapping[str, Any]
+    calls_per_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt.
+
+    Attributes:
+        attempt: what decides how the job goes on.
+        results: of all its searches.
+        before: Evaluation of the factorized model on dev, as JSON.
+        after: the same after fine-tuning.
+        seconds: that its stages took.
+    """
+
+    attempt: Attempt
+    results: Sequence[SearchResult]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    seconds: float
+
+
+class RatioAttempt:
+    """The stages that lead from one checkpoint to a smaller one."""
+
+    def __init__(
+        self, tools: Tools, ratio: float, *, baseline: Baseline, start: Path, checkpoint: str, ratios_ahead: int
+    ) -> None:
+        """Nothing is done yet.
+
+        Args:
+            tools: see there.
+            ratio: how many times smaller than the original the model must become.
+            baseline: of the original.
+            start: checkpoint of the original, or of an earlier attempt.
+            checkpoint: name in checkpoints/ of what comes of it.
+            ratios_ahead: still to be tried after this one.
+        """
+        self._tools = tools
+        self._ratio = ratio
+        self._baseline = baseline
+        self._start = start
+        self._checkpoint = checkpoint
+        self._ratios_ahead = ratios_ahead
+        self._seconds = 0.0
+
+    def run(self) -> Outcome:
+        """All stages; the model lies in checkpoints/ afterwards.
+
+        Raises:
+            StoppedError: stopped; the best model of this attempt, if there is one, is checkpoints/SO_FAR.
+        """
+        posed = self._stage("calibrate", self._pose)
+        searched = self._stage("search", partial(self._search, posed.folder))
+        results = [SearchResult.from_json(value) for value in json.loads((searched.folder / RESULTS).read_text())]
+        plan = stages.winner(results).best.plan
+        factorized = self._stage("factorize", partial(self._factorize, posed.folder, plan))
+        with kept_on_stop(self._tools.folder, factorized.folder / MODEL):
+            tuned = self._stage("finetune", partial(self._finetune, factorized)) if self._finetunes else None
+            evaluated = self._stage("evaluate", partial(self._evaluate, factorized, tuned)).result
+        attempt = Attempt(
+            ratio=self._ratio,
+            reached=evaluated["compression_ratio"],
+            wer=evaluated["wer"],
+            passed=evaluated["passed"],
+            checkpoint=self._checkpoint,
+        )
+        return Outcome(attempt, results, factorized.result["dev"], evaluated["after"], self._seconds)
+
+    @property
+    def _finetunes(self) -> bool:
+        return self._tools.spec.data.train is not None and self._tools.spec.finetune.epochs > 0
+
+    def _stage(self, kind: str, work: Callable[[Path, Teller], dict[str, Any]]) -> Finished:
+        finished = self._tools.runner.run(kind, work, ratio=self._ratio, ratios_ahead=self._ratios_ahead)
+        self._seconds += finished.result["seconds"]
+        return finished
+
+    def _pose(self, folder: Path, _: Teller) -> dict[str, Any]:
+        return stages.pose_problem(
+            self._tools.materials,
+            folder,
+            start=self._start,
+            ratio=self._ratio,
+            factorizer=self._tools.spec.factorizer,
+            cache=self._tools.folder.evaluations,
+        )
+
+    def _search(self, workspace: Path, folder: Path, teller: Teller) -> dict[str, Any]:
+        tools = self._tools
+        tasks = search_tasks(tools.spec, str(workspace))
+        results = tools.executor.run(
+            tasks, on_trial=_trial_teller(teller, tasks, self._baseline), should_stop=tools.should_stop
+        )
+        if tools.should_stop():
+            if results:
+                plan = stages.winner(results).best.plan
+                target = tools.folder.checkpoints / SO_FAR
+                stages.save_factorized(tools.materials, target, start=self._start, workspace=workspace, plan=plan)
+            raise StoppedError(f"stopped while searching for {self._ratio:g}x")
+        (folder / RESULTS).write_text(json.dumps([result.to_json() for result in results]))
+        return {"evaluations": sum(len(result.trials) for result in results)}
+
+    def _factorize(self, workspace: Path, plan: RankPlan, folder: Path, _: Teller) -> dict[str, Any]:
+        materials = self._tools.materials
+        model = folder / MODEL
+        stages.save_factorized(materials, model, start=self._start, workspace=workspace, plan=plan)
+        dev = stages.measure(materials, model, materials.dev, self._baseline.calls_per_s)
+        return {"plan": plan.to_json(), "dev": dev}
+
+    def _finetune(self, factorized: Finished, folder: Path, teller: Teller) -> dict[str, Any]:
+        def on_epoch(epoch: Epoch) -> None:
+            message = f"epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.3f}"
+            facts = {"epoch": epoch.number, "of": epoch.of, "loss": epoch.loss}
+            teller.tell("epoch", f"epoch/{epoch.number}", message, facts, n_done=epoch.number, n_total=epoch.of)
+
+        settings = self._tools.spec.finetune
+        start, target = factorized.folder / MODEL, folder / MODEL
+        stages.finetune(self._tools.materials, start, target, settings=settings, on_epoch=on_epoch)
+        return {"epochs": settings.epochs}
+
+    def _evaluate(self, factorized: Finished, tuned: Finished | None, folder: Path, _: Teller) -> dict[str, Any]:
+        """Publishes the better of both models by their WER on dev, and says whether it passes the gate."""
+        materials, baseline = self._tools.materials, self._baseline
+        model, dev = factorized.folder / MODEL, factorized.result["dev"]
+        after = dev
+        if tuned is not None:
+            after = stages.measure(materials, tuned.folder / MODEL, materials.dev, baseline.calls_per_s)
+            if after["wer"] <= dev["wer"]:
+                model, dev = tuned.folder / MODEL, after
+        self._tools.folder.publish(model, self._checkpoint)
+        return {
+            "after": after,
+            "wer": dev["wer"],
+            "compression_ratio": baseline.dev["parameters"] / dev["parameters"],
+            "passed": dev["wer"] <= baseline.dev["wer"] + self._tools.spec.goal.max_wer_increase,
+        }
+
+
+@contextmanager
+def kept_on_stop(folder: RunFolder, model: Path | None) -> Iterator[None]:
+    """Publishes `model`, if there is one, as SO_FAR when what is inside is stopped."""
+    try:
+        yield
+    except StoppedError:
+        if model is not None:
+            folder.publish(model, SO_FAR)
+        raise
+
+
+def search_tasks(spec: JobSpec, workspace: str) -> list[SearchTask]:
+    """The searches of one attempt: the strategy with every seed, each baseline once, all with equal evaluations."""
+    search = spec.search
+    runs = [(search.strategy, spec.seed + i) for i in range(search.seeds)]
+    runs += [(name, spec.seed) for name in search.baselines if name != search.strategy]
+    return [SearchTask(strategy, seed, search.evaluations, search.reward, workspace) for strategy, seed in runs]
+
+
+def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baseline) -> OnTaskTrial:
+    """Tells of every judged plan."""
+    n_total = sum(task.evaluations for task in tasks)
+    n_judged = 0
+
+    def on_trial(task: SearchTask, trial: Trial, n_done: int) -> None:
+        nonlocal n_judged
+        n_judged += 1
+        ratio = baseline.dev["parameters"] / trial.parameters
+        facts = {
+            "strategy": task.strategy,
+            "seed": task.seed,
+            "wer": trial.wer,
+            "parameters": trial.parameters,
+            "compression_ratio": ratio,
+            "plan": trial.plan.to_json(),
+        }
+        message = f"{task.strategy}, seed {task.seed}, plan {n_done}: {100 * trial.wer:.2f} % WER at {ratio:.2f}x"
+        key = f"{task.strategy}/{task.seed}/{n_done}"
+        teller.tell("evaluated", key, message, facts, n_done=n_judged, n_total=n_total)
+
+    return on_trial

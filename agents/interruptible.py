@@ -1,0 +1,51 @@
+"""A recogniser that can be called off: long evaluations end within one batch of a stop."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from shrinkml.errors import StoppedError
+from shrinkml.events import ShouldStop
+from shrinkml.models.protocol import AsrModel, TeacherForced
+
+
+class Interruptible:
+    """An `AsrModel` that does what `model` does, and raises StoppedError once `should_stop` says so."""
+
+    def __init__(self, model: AsrModel, should_stop: ShouldStop) -> None:
+        self._model = model
+        self._should_stop = should_stop
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The sample rate that `features` expects."""
+        return self._model.sample_rate_hz
+
+    @property
+    def module(self) -> nn.Module:
+        """The torch module of the model."""
+        return self._model.module
+
+    def features(self, waveform: np.ndarray) -> Tensor:
+        """The model's features of `waveform`."""
+        self._check()
+        return self._model.features(waveform)
+
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """The model's scores for the reference `texts`."""
+        self._check()
+        return self._model.teacher_forced(features, texts)
+
+    def loss(self, output: TeacherForced) -> Tensor:
+        """The model's training loss."""
+        return self._model.loss(output)
+
+    def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
+        """The model's transcripts."""
+        self._check()
+        return self._model.transcribe(features, beam=beam)
+
+    def _check(self) -> None:
+        if self._should_stop():
+            raise StoppedError("stopped on request")

@@ -1,0 +1,91 @@
+"""What the stages of a job work on, each part loaded when it is first asked for and once per process."""
+
+import random
+from functools import cached_property
+from pathlib import Path
+
+from agents.interruptible import Interruptible
+from shrinkml import checkpoint
+from shrinkml.dataset import Dataset, load_dataset
+from shrinkml.events import ShouldStop
+from shrinkml.job import DataSpec
+from shrinkml.models.las import Las
+from shrinkml.speech.manifest import Utterance, read_manifest
+from shrinkml.speech.proxy import choose_proxy
+
+
+class Materials:
+    """The original model and the speech of a job.
+
+    Attributes:
+        original: checkpoint of the model to compress.
+        seed: of the choice of utterances.
+        should_stop: whether to end early.
+    """
+
+    def __init__(self, model: str, data: DataSpec, *, seed: int, should_stop: ShouldStop) -> None:
+        """Nothing is read yet.
+
+        Args:
+            model: name or folder of a checkpoint.
+            data: the manifests.
+            seed: of the choice of utterances.
+            should_stop: asked while features are extracted, and by everything that works on them.
+        """
+        self.original = checkpoint.locate(model)
+        self.seed = seed
+        self._data = data
+        self.should_stop = should_stop
+
+    @property
+    def manifests(self) -> dict[str, Path]:
+        """Split -> manifest, of those that the job has."""
+        paths = {"train": self._data.train, "dev": self._data.dev, "test": self._data.test}
+        return {split: Path(path) for split, path in paths.items() if path is not None}
+
+    @cached_property
+    def model(self) -> Las:
+        """The original."""
+        return checkpoint.load(self.original)
+
+    @cached_property
+    def dev_utterances(self) -> list[Utterance]:
+        """All of dev."""
+        return read_manifest(Path(self._data.dev))
+
+    @cached_property
+    def dev(self) -> Dataset:
+        """What the gates measure on."""
+        return self._load(self.dev_utterances)
+
+    @cached_property
+    def proxy(self) -> Dataset:
+        """The part of dev that plans are judged on."""
+        return self.dev.subset(choose_proxy(self.dev_utterances, self._data.proxy_utterances, self.seed))
+
+    @cached_property
+    def test(self) -> Dataset:
+        """What the final figures are measured on; no choice may depend on it."""
+        return self._load(read_manifest(Path(self._data.test)))
+
+    @cached_property
+    def train(self) -> Dataset:
+        """What fine-tuning learns from; empty where the job has no training set."""
+        utterances = list(self._train_utterances)
+        random.Random(self.seed).shuffle(utterances)
+        return self._load(utterances[: self._data.train_utterances])
+
+    @cached_property
+    def calibration(self) -> Dataset:
+        """What layer statistics are taken from: a part of train, or the proxy set where there is no train."""
+        if not self._train_utterances:
+            return self.proxy
+        chosen = choose_proxy(self._train_utterances, self._data.proxy_utterances, self.seed)
+        return self._load([self._train_utterances[i] for i in chosen])
+
+    @cached_property
+    def _train_utterances(self) -> list[Utterance]:
+        return [] if self._data.train is None else read_manifest(Path(self._data.train))
+
+    def _load(self, utterances: list[Utterance]) -> Dataset:
+        return load_dataset(Interruptible(self.model, self.should_stop), utterances)

@@ -1,0 +1,134 @@
+"""A job from its description to its report: stages in order, each durable, with a gate that can send it back.
+
+validate, baseline; then for every compression ratio on the way calibrate, search, factorize, finetune, evaluate;
+at last verify, test, speed, report. A run that was killed goes on from its last finished stage; a search that was
+killed finds what it had judged in the evaluation cache.
+
+References:
+    Mehrotra et al. 2020, Iterative compression of end-to-end ASR model using AutoML, arXiv:2008.02897.
+"""
+
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from agents import stages
+from agents.attempt import SO_FAR, Baseline, Outcome, RatioAttempt, Tools, kept_on_stop, search_tasks
+from agents.executor import Executor
+from agents.local_executor import LocalExecutor
+from agents.materials import Materials
+from agents.progress import ProgressMeter
+from agents.run_folder import opened
+from agents.schedule import best_of, next_ratio, start_of
+from agents.stage_runner import RunStage, StageRunner, run_plainly
+from agents.summary import summarise
+from shrinkml.events import OnEvent, ShouldStop
+from shrinkml.job import JobSpec
+from shrinkml.report import write_report
+
+FINAL = "final"  # the checkpoint to use
+
+
+def run_job(
+    spec: JobSpec,
+    folder: Path,
+    *,
+    on_event: OnEvent = lambda event: None,
+    should_stop: ShouldStop = lambda: False,
+    run_stage: RunStage = run_plainly,
+) -> dict[str, Any]:
+    """Runs or resumes the job in `folder` and returns its report.
+
+    Args:
+        spec: the job, its paths absolute.
+        folder: where everything goes; see `agents.run_folder`. A job that was killed or stopped goes on from there.
+        on_event: hears of stages, judged plans and epochs. Keys are the same whenever a step is repeated.
+        should_stop: asked often; the job ends within seconds.
+        run_stage: called with the name of each stage and what runs it; must return what that returns, or what it
+            returned in an earlier process.
+
+    Raises:
+        StoppedError: stopped; the best model so far lies in checkpoints/, as FINAL or SO_FAR, if there is one.
+        StageError: another process works in `folder`, or a search failed.
+        ShrinkError: model, data or goal are at fault; see `agents.stages.validate`.
+    """
+    with opened(folder, spec) as run_folder, closing(make_executor(spec)) as executor:
+        run_folder.withdraw(SO_FAR)
+        tools = Tools(
+            spec=spec,
+            folder=run_folder,
+            materials=Materials(spec.model, spec.data, seed=spec.seed, should_stop=should_stop),
+            runner=StageRunner(
+                run_folder,
+                ProgressMeter(spec, n_searches=len(search_tasks(spec, ""))),
+                on_event=on_event,
+                should_stop=should_stop,
+                run_stage=run_stage,
+            ),
+            executor=executor,
+            should_stop=should_stop,
+        )
+        return _run(tools)
+
+
+def make_executor(spec: JobSpec) -> Executor:
+    """What runs the searches of the job; no process is started yet."""
+    if spec.executor == "local":
+        return LocalExecutor()
+    from agents.ray_executor import RayExecutor  # takes seconds to import
+
+    return RayExecutor(spec.workers, address=os.environ.get("RAY_ADDRESS"))
+
+
+def _run(tools: Tools) -> dict[str, Any]:
+    """All stages of a job; returns the report."""
+    spec, runner, materials = tools.spec, tools.runner, tools.materials
+    ahead = len(spec.stage_ratios) - 1
+    runner.run("validate", lambda *_: stages.validate(materials, spec), ratios_ahead=ahead)
+    measured = runner.run("baseline", lambda *_: stages.baseline(materials), ratios_ahead=ahead).result
+    baseline = Baseline(measured["dev"], measured["proxy"], measured["calls_per_s"])
+    outcomes = _compress(tools, baseline)
+    final = tools.folder.checkpoints / FINAL
+    tools.folder.publish(tools.folder.checkpoints / best_of([o.attempt for o in outcomes]).checkpoint, FINAL)
+    runner.run("verify", lambda *_: stages.verify(materials, final))
+    tested = runner.run("test", lambda *_: stages.measure_on_test(materials, final, baseline.calls_per_s)).result
+    speed = runner.run("speed", lambda *_: stages.time_speed(materials, final)).result
+
+    def report() -> dict[str, Any]:
+        value = summarise(
+            spec,
+            outcomes,
+            baseline=baseline,
+            tested=tested,
+            speed=speed,
+            checkpoints=tools.folder.checkpoints,
+            seconds=runner.seconds,
+        )
+        write_report(value, tools.folder.root)
+        return {key: value[key] for key in ("goal_met", "compression_ratio", "size_ratio")}
+
+    runner.run("report", lambda *_: report())
+    written: dict[str, Any] = json.loads((tools.folder.root / "report.json").read_text())
+    return written
+
+
+def _compress(tools: Tools, baseline: Baseline) -> list[Outcome]:
+    """Goes for one ratio after another until the goal is reached or given up."""
+    ratios = tools.spec.stage_ratios
+    outcomes: list[Outcome] = []
+    while (ratio := next_ratio(ratios, [o.attempt for o in outcomes])) is not None:
+        start = start_of([o.attempt for o in outcomes])
+        n_same = sum(o.attempt.ratio == ratio for o in outcomes)
+        attempt = RatioAttempt(
+            tools,
+            ratio,
+            baseline=baseline,
+            start=tools.materials.original if start is None else tools.folder.checkpoints / start.checkpoint,
+            checkpoint=f"stage-{ratio:g}x" + (f"-{n_same + 1}" if n_same else ""),
+            ratios_ahead=sum(planned > ratio for planned in ratios),
+        )
+        with kept_on_stop(tools.folder, None if start is None else tools.folder.checkpoints / start.checkpoint):
+            outcomes.append(attempt.run())
+    return outcomes

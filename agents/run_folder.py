@@ -1,0 +1,94 @@
+"""The folder of a job: everything that it finished, so that a killed run goes on from there.
+
+job.json               what was asked for
+stages/<name>/         one folder per finished stage: result.json and what the stage made
+stages/<name>.partial/ a stage at work; a resumed run hands the same folder to the same stage again
+checkpoints/<name>/    the models to download
+evaluations.sqlite     every plan ever judged
+report.json, report.html
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shrinkml.errors import ConfigError, StageError
+from shrinkml.job import JobSpec
+
+StageWork = Callable[[Path], dict[str, Any]]
+
+
+class RunFolder:
+    """A job's folder, held by one process at a time (see `opened`)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.checkpoints = root / "checkpoints"
+        self.evaluations = root / "evaluations.sqlite"
+
+    def stage(self, name: str) -> Path:
+        """The folder of the finished stage `name`."""
+        return self.root / "stages" / name
+
+    def finish(self, name: str, work: StageWork) -> dict[str, Any]:
+        """The result of the stage `name`: what is on disk if it is finished, else what `work` returns.
+
+        `work` gets the stage's partial folder, which may hold what a killed run left. It is renamed when `work` is
+        done, so a finished stage is whole.
+        """
+        done = self.stage(name)
+        if not done.exists():
+            partial = done.with_name(f"{name}.partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            (partial / "result.json").write_text(json.dumps(work(partial), indent=1))
+            os.replace(partial, done)
+        result: dict[str, Any] = json.loads((done / "result.json").read_text())
+        return result
+
+    def publish(self, model: Path, name: str) -> None:
+        """Copies the checkpoint `model` to checkpoints/`name`, whole or not at all; replaces one of that name."""
+        target = self.checkpoints / name
+        partial = target.with_name(f".{name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(model, partial)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(partial, target)
+
+    def withdraw(self, name: str) -> None:
+        """Removes checkpoints/`name` if it is there."""
+        shutil.rmtree(self.checkpoints / name, ignore_errors=True)
+
+
+@contextmanager
+def opened(root: Path, spec: JobSpec) -> Iterator[RunFolder]:
+    """The folder `root` of the job `spec`, locked against other processes while it is open.
+
+    Raises:
+        StageError: another process works in it.
+        ConfigError: it holds another job.
+    """
+    root = root.resolve()  # worker processes have other working folders
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        try:
+            # The kernel releases the lock however its process ends.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StageError(f"another process works in {root}; wait until it has ended") from None
+        _claim(root / "job.json", spec)
+        yield RunFolder(root)
+
+
+def _claim(record: Path, spec: JobSpec) -> None:
+    """Writes `spec` to `record`, or checks that it is the job recorded there."""
+    if not record.exists():
+        partial = record.with_name(f"{record.name}.partial")
+        partial.write_text(spec.model_dump_json(indent=1))
+        os.replace(partial, record)
+    elif JobSpec.model_validate_json(record.read_text()) != spec:
+        raise ConfigError(f"{record.parent} holds another job; give this one a new folder, or remove the old one")

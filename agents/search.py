@@ -1,0 +1,61 @@
+"""One search task, carried out: the same function in this process and in a Ray worker."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from agents.executor import SearchTask
+from agents.strategies import STRATEGIES
+from agents.strategy import OnTrial, SearchResult, Trial
+from agents.workspace import open_workspace, read_problem
+from shrinkml.events import ShouldStop
+from shrinkml.tables import look_up
+
+
+def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) -> SearchResult:
+    """What the task's strategy finds in the task's workspace.
+
+    Runs on one thread, wherever it runs, so that the same task gives the same result, and several of them on one
+    machine do not hinder each other.
+
+    Raises:
+        UnknownNameError: no such strategy or reward.
+        PlanError: the budget is out of reach.
+        StoppedError: stopped before the first plan was judged.
+    """
+    strategy = look_up(STRATEGIES, task.strategy, kind="strategy")
+    workspace = open_workspace(Path(task.workspace))
+    with one_thread():
+        return strategy(
+            workspace.problem,
+            workspace.evaluate,
+            reward=task.reward,
+            evaluations=task.evaluations,
+            seed=task.seed,
+            on_trial=on_trial,
+            should_stop=should_stop,
+        )
+
+
+def interrupted_result(task: SearchTask, trials: Sequence[Trial]) -> SearchResult | None:
+    """What a search that was ended from outside had found: its best trial within the budget, if there was one."""
+    problem = read_problem(Path(task.workspace))
+    budget = problem.cost.budget(problem.compression_ratio)
+    inside = [trial for trial in trials if trial.parameters <= budget]
+    if not inside:
+        return None
+    best = min(inside, key=lambda trial: (trial.wer, trial.parameters))
+    return SearchResult(task.strategy, task.seed, best, tuple(trials))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread; on as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,247 @@
+"""The stages of a job, each a function from what came before to a folder of artefacts and a JSON-able result."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.evaluator import BATCH_SIZE, shrunk
+from agents.interruptible import Interruptible
+from agents.materials import Materials
+from agents.strategies import STRATEGIES
+from agents.strategy import SearchResult
+from agents.workspace import read_decompositions, write_workspace
+from envs.menus import build_menus
+from envs.problem import RankProblem
+from envs.rewards import REWARDS
+from shrinkml import checkpoint
+from shrinkml.compression.calibration import LayerStats, calibrate, calls_per_s
+from shrinkml.compression.factorize import FACTORIZERS, decompose
+from shrinkml.compression.layers import current_plan, model_cost
+from shrinkml.compression.plan import RankPlan
+from shrinkml.dataset import Dataset
+from shrinkml.errors import CheckpointError, PlanError
+from shrinkml.evaluation import evaluate, transcripts, word_error_rate
+from shrinkml.job import FinetuneSpec, JobSpec
+from shrinkml.models.las import Las
+from shrinkml.speech.audio import read_audio
+from shrinkml.speech.manifest import check_splits
+from shrinkml.speed import speedup
+from shrinkml.tables import look_up
+from shrinkml.training import Epoch, train
+from shrinkml.verification import view_in_fresh_process
+
+N_SAMPLES = 8  # transcripts shown in the report
+N_VERIFIED = 8  # utterances whose transcripts a fresh process must repeat
+N_TIMED = 32  # utterances of the speed measurement
+TIMED_RUNS = 5
+
+Result = dict[str, Any]
+
+
+def validate(materials: Materials, spec: JobSpec) -> Result:
+    """The pre-flight report: that everything asked for exists, what will be factorized, what is left alone and why.
+
+    Raises:
+        UnknownNameError: a strategy, reward or factorizer that does not exist.
+        ManifestError: the data have problems; all are listed.
+        CheckpointError: the model cannot be loaded.
+        PlanError: nothing can be factorized, or not even the smallest ranks reach the goal.
+    """
+    for name in (spec.search.strategy, *spec.search.baselines):
+        look_up(STRATEGIES, name, kind="strategy")
+    look_up(REWARDS, spec.search.reward, kind="reward")
+    look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
+    splits = check_splits(materials.manifests)
+    model = materials.model
+    cost, ranks = model_cost(model), current_plan(model)
+    menus = build_menus(cost.layers, current_ranks=ranks)
+    parameters = cost.parameters(ranks)
+    smallest = cost.parameters(RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None}))
+    if parameters / smallest < spec.goal.compression_ratio:
+        raise PlanError(
+            f"the goal of {spec.goal.compression_ratio:g}x is out of reach: with the smallest rank in every layer the "
+            f"model is {parameters / smallest:.2f}x smaller ({smallest:,} of {parameters:,} parameters); ask for less"
+        )
+    return {
+        "parameters": parameters,
+        "smallest_parameters": smallest,
+        "factorized": [layer.name for layer in cost.layers if len(menus[layer.name]) > 1],
+        "left_alone": {
+            **{name: "no rank would make it smaller" for name, menu in menus.items() if len(menu) == 1},
+            **_unfactorizable(materials),
+        },
+        "utterances": {split: len(utterances) for split, utterances in splits.items()},
+    }
+
+
+def baseline(materials: Materials) -> Result:
+    """What the original achieves on dev and on the proxy set, and how often each layer works per second of audio."""
+    calls = calls_per_s(_statistics(materials, materials.model), materials.calibration.audio_s)
+    dev = measure(materials, materials.original, materials.dev, calls)
+    proxy = measure(materials, materials.original, materials.proxy, calls)
+    return {"calls_per_s": calls, "dev": dev, "proxy": proxy}
+
+
+def pose_problem(
+    materials: Materials, folder: Path, *, start: Path, ratio: float, factorizer: str, cache: Path
+) -> Result:
+    """Decomposes every layer of the checkpoint `start` and writes the workspace of a search to `folder`.
+
+    Args:
+        materials: the original and the speech.
+        folder: becomes the workspace.
+        start: the original, or what an earlier stage made of it.
+        ratio: how many times smaller than the original the plans must be.
+        factorizer: name in FACTORIZERS.
+        cache: database of evaluations.
+    """
+    model = checkpoint.load(start)
+    decompositions = decompose(model, factorizer, _statistics(materials, model))
+    cost = model_cost(model)
+    already = cost.dense_parameters / _parameters(materials)  # above 1 where the original came with low-rank layers
+    wer = word_error_rate(Interruptible(model, materials.should_stop), materials.proxy)
+    problem = RankProblem(
+        cost=cost,
+        menus=build_menus(cost.layers, current_ranks=current_plan(model)),
+        compression_ratio=ratio * already,
+        spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
+        baseline_wer=wer,
+    )
+    write_workspace(
+        folder, problem=problem, model=start, decompositions=decompositions, proxy=materials.proxy, cache=cache
+    )
+    return {"proxy_wer": wer}
+
+
+def winner(results: Sequence[SearchResult]) -> SearchResult:
+    """The search whose best plan has the lowest WER; ties go to the smaller model, then to the earlier search."""
+    return min(results, key=lambda result: (result.best.wer, result.best.parameters))
+
+
+def save_factorized(materials: Materials, target: Path, *, start: Path, workspace: Path, plan: RankPlan) -> None:
+    """Writes the checkpoint `start`, factorized by `plan` with the factors of `workspace`, to `target`."""
+    model = shrunk(checkpoint.load(start), plan, read_decompositions(workspace))
+    checkpoint.save(model, target, **_as_the_original(materials))
+
+
+def finetune(
+    materials: Materials, start: Path, target: Path, *, settings: FinetuneSpec, on_epoch: Callable[[Epoch], None]
+) -> None:
+    """Trains the checkpoint `start` on, with the original as teacher if asked, and writes it to `target`.
+
+    A killed training goes on from its last epoch: its state lies beside `target` until that is written.
+    """
+    model = checkpoint.load(start)
+    state_file = target.with_name("training.pt")
+    train(
+        model,
+        materials.train,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        seed=materials.seed,
+        teacher=materials.model if settings.distill else None,
+        state_file=state_file,
+        on_epoch=on_epoch,
+        should_stop=materials.should_stop,
+    )
+    checkpoint.save(model, target, **_as_the_original(materials))
+    state_file.unlink()
+
+
+def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[str, float]) -> Result:
+    """The Evaluation of the checkpoint `model` on `dataset`, as JSON: of what is stored, rounding included."""
+    loaded = checkpoint.load(model)
+    evaluation = evaluate(
+        Interruptible(loaded, materials.should_stop),
+        dataset,
+        stored_bytes=checkpoint.inspect(model).stored_bytes,
+        macs_per_s=model_cost(loaded, calls).macs_per_s(current_plan(loaded)),
+        seed=materials.seed,
+    )
+    return evaluation.to_json()
+
+
+def verify(materials: Materials, model: Path) -> Result:
+    """That a fresh process loads the checkpoint `model` with the core alone and hears the same in a few utterances.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    loaded = checkpoint.load(model)
+    audio = [utterance.audio for utterance in materials.dev_utterances[:N_VERIFIED]]
+    waveforms = [read_audio(path, loaded.sample_rate_hz) for path in audio]
+    expected = [loaded.transcribe([loaded.features(waveform)])[0] for waveform in waveforms]
+    fresh = view_in_fresh_process(model, audio, threads=torch.get_num_threads())
+    parameters = model_cost(loaded).parameters(current_plan(loaded))
+    if fresh.transcripts != expected:
+        raise CheckpointError(f"a fresh process hears {fresh.transcripts} where this one heard {expected}")
+    if fresh.parameters != parameters:
+        raise CheckpointError(f"the file of {model} holds {fresh.parameters} parameters; its plan says {parameters}")
+    if fresh.packages != ["shrinkml"]:
+        raise CheckpointError(f"loading {model} needed {', '.join(fresh.packages)}; the core must do")
+    return {"parameters": fresh.parameters, "utterances": len(audio)}
+
+
+def measure_on_test(materials: Materials, model: Path, calls: Mapping[str, float]) -> Result:
+    """What the original and the checkpoint `model` achieve on test, and a few transcripts of both."""
+    few = materials.test.subset(range(min(N_SAMPLES, len(materials.test))))
+    heard = transcripts(materials.model, few), transcripts(checkpoint.load(model), few)
+    return {
+        "baseline": measure(materials, materials.original, materials.test, calls),
+        "result": measure(materials, model, materials.test, calls),
+        "samples": [
+            {"reference": reference, "baseline": before, "result": after}
+            for reference, before, after in zip(few.texts, *heard, strict=True)
+        ],
+    }
+
+
+def time_speed(materials: Materials, model: Path) -> Result:
+    """How much faster than the original the checkpoint `model` is, here and now."""
+    timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
+    stop = materials.should_stop
+    return speedup(
+        Interruptible(materials.model, stop),
+        Interruptible(checkpoint.load(model), stop),
+        timed.features,
+        timed.durations_s,
+        runs=TIMED_RUNS,
+    )
+
+
+def _statistics(materials: Materials, model: Las) -> dict[str, LayerStats]:
+    """What flows into the layers of `model` while it is fed the transcripts of the calibration speech."""
+    heard = Interruptible(model, materials.should_stop)
+    speech = materials.calibration
+
+    def run() -> None:
+        for batch in speech.batches(BATCH_SIZE):
+            heard.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])
+
+    return calibrate(model, run)
+
+
+def _parameters(materials: Materials) -> int:
+    return model_cost(materials.model).parameters(current_plan(materials.model))
+
+
+def _as_the_original(materials: Materials) -> dict[str, Any]:
+    """How to save a model that came of the original."""
+    original = checkpoint.inspect(materials.original)
+    return {"dtype": original.dtype, "provenance": {"compressed_from": original.digest}}
+
+
+def _unfactorizable(materials: Materials) -> dict[str, str]:
+    """Matrices of the original that no factorizer handles."""
+    layers = {layer.name for layer in model_cost(materials.model).layers}
+    parameters = materials.model.module.named_parameters()
+    parts = (f"{name}{part}" for name in layers for part in ("", "_up", "_down"))
+    known = set(parts)
+    return {
+        name: "no factorizer for this kind of layer"
+        for name, parameter in parameters
+        if parameter.dim() > 1 and name not in known
+    }

@@ -1,0 +1,151 @@
+"""The report of a finished job, put together from the results of its stages."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agents.attempt import Baseline, Outcome
+from agents.schedule import best_of
+from agents.stages import winner
+from agents.strategy import SearchResult
+from shrinkml import checkpoint
+from shrinkml.compression.layers import current_plan, find_layers
+from shrinkml.job import JobSpec
+
+PACKAGES = ("shrinkml", "torch", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray", "jiwer")
+
+
+def summarise(
+    spec: JobSpec,
+    outcomes: Sequence[Outcome],
+    *,
+    baseline: Baseline,
+    tested: Mapping[str, Any],
+    speed: Mapping[str, Any],
+    checkpoints: Path,
+    seconds: float,
+) -> dict[str, Any]:
+    """Everything that `shrinkml.report.record.Report` lists, JSON-able.
+
+    Args:
+        spec: the job.
+        outcomes: of all its attempts, in order.
+        baseline: the original on dev and proxy set.
+        tested: result of the test stage.
+        speed: result of the speed stage.
+        checkpoints: folder of what can be downloaded.
+        seconds: that the whole job took.
+    """
+    before, after = tested["baseline"], tested["result"]
+    missed = missed_by(spec, outcomes, baseline=baseline, tested=tested)
+    last = outcomes[-1]
+    return {
+        "job": spec.model_dump(mode="json"),
+        "goal": spec.goal.model_dump(mode="json"),
+        "goal_met": missed["compression_ratio"] == 0 and missed["wer"] == 0,
+        "missed_by": missed,
+        "baseline": before,
+        "result": after,
+        "sets": {"dev": _set_row(baseline.dev), "proxy": _set_row(baseline.proxy)},
+        "compression_ratio": before["parameters"] / after["parameters"],
+        "size_ratio": before["bytes"] / after["bytes"],
+        "speedup": {key: value for key, value in speed.items() if key != "seconds"},
+        "stages": [_stage_row(number, outcome) for number, outcome in enumerate(outcomes, 1)],
+        "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
+        "layers": _layer_rows(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint),
+        "trials": _trial_rows(outcomes),
+        "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
+        "samples": tested["samples"],
+        "seconds": seconds,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+    }
+
+
+def missed_by(
+    spec: JobSpec, outcomes: Sequence[Outcome], *, baseline: Baseline, tested: Mapping[str, Any]
+) -> dict[str, float]:
+    """How far the result is from the goal; 0 where a part of it is met.
+
+    Returns:
+        `compression_ratio`: what the result lacks to the goal's size;
+        `wer`: what it has above the allowed WER, on test;
+        `wer_at_goal_ratio`: what the best model of the goal's size has above the allowed WER, on dev.
+    """
+    goal = spec.goal
+    reached = best_of([outcome.attempt for outcome in outcomes]).reached
+    at_goal = [outcome.attempt.wer for outcome in outcomes if outcome.attempt.ratio == goal.compression_ratio]
+    allowed = tested["baseline"]["wer"] + goal.max_wer_increase
+    return {
+        "compression_ratio": max(0.0, goal.compression_ratio - reached),
+        "wer": max(0.0, tested["result"]["wer"] - allowed),
+        "wer_at_goal_ratio": max(0.0, min(at_goal) - baseline.dev["wer"] - goal.max_wer_increase),
+    }
+
+
+def _set_row(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "n_utterances": evaluation["n_utterances"],
+        "n_words": evaluation["n_words"],
+        "baseline_wer": evaluation["wer"],
+    }
+
+
+def _stage_row(number: int, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "stage": number,
+        "target_ratio": outcome.attempt.ratio,
+        "compression_ratio": outcome.attempt.reached,
+        "parameters": outcome.after["parameters"],
+        "strategy": winner(outcome.results).strategy,
+        "evaluations": sum(len(result.trials) for result in outcome.results),
+        "wer_before": outcome.before["wer"],
+        "wer_after": outcome.after["wer"],
+        "accepted": outcome.attempt.passed,
+        "seconds": outcome.seconds,
+    }
+
+
+def _comparison_row(result: SearchResult, original_parameters: int) -> dict[str, Any]:
+    return {
+        "strategy": result.strategy,
+        "seed": result.seed,
+        "evaluations": len(result.trials),
+        "compression_ratio": original_parameters / result.best.parameters,
+        "wer": result.best.wer,
+    }
+
+
+def _layer_rows(model: Path) -> list[dict[str, Any]]:
+    loaded = checkpoint.load(model)
+    plan = current_plan(loaded)
+    return [
+        {
+            "name": layer.name,
+            "shape": [layer.out_features, layer.in_features],
+            "rank": plan.rank(layer.name),
+            "break_even_rank": layer.break_even_rank,
+        }
+        for layer in find_layers(loaded)
+    ]
+
+
+def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": number,
+            "strategy": result.strategy,
+            "seed": result.seed,
+            "wer": trial.wer,
+            "parameters": trial.parameters,
+        }
+        for number, outcome in enumerate(outcomes, 1)
+        for result in outcome.results
+        for trial in result.trials
+    ]
+
+
+def _checkpoint_row(folder: Path) -> dict[str, Any]:
+    n_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    return {"name": folder.name, "sha256": checkpoint.inspect(folder).digest, "bytes": n_bytes}

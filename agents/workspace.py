@@ -1,0 +1,142 @@
+"""A search's folder: all that a worker process needs to judge plans, written once, opened by every task.
+
+problem.json           the decision problem
+workspace.json         where model and cache lie, and the texts of the proxy set
+factors.safetensors    the decomposition of every layer
+proxy.safetensors      the features of every proxy utterance
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from agents.evaluation_cache import EvaluationCache
+from agents.evaluator import ModelEvaluator
+from envs.problem import PlanEvaluator, RankProblem
+from shrinkml import checkpoint
+from shrinkml.compression.cost import ModelCost
+from shrinkml.compression.factorize import Decomposition
+from shrinkml.compression.plan import LayerSpec
+from shrinkml.dataset import Dataset
+
+PROBLEM = "problem.json"
+RECORD = "workspace.json"
+FACTORS = "factors.safetensors"
+PROXY = "proxy.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An opened workspace.
+
+    Attributes:
+        problem: what is searched.
+        evaluate: judges plans; a plan judged before, by anyone, is looked up.
+    """
+
+    problem: RankProblem
+    evaluate: PlanEvaluator
+
+
+def write_workspace(
+    folder: Path,
+    *,
+    problem: RankProblem,
+    model: Path,
+    decompositions: Mapping[str, Decomposition],
+    proxy: Dataset,
+    cache: Path,
+) -> None:
+    """Writes the files of a workspace to `folder`.
+
+    Args:
+        folder: exists; may be renamed later, as long as it stays as far from `model` and `cache`.
+        problem: what is searched.
+        model: checkpoint that the plans are applied to.
+        decompositions: of each of its layers.
+        proxy: what the plans are judged on.
+        cache: database of evaluations; made when it is not there.
+    """
+    factors = {
+        f"{name}/{part.name}": getattr(decomposition, part.name).contiguous()
+        for name, decomposition in decompositions.items()
+        for part in fields(Decomposition)
+    }
+    save_file(factors, folder / FACTORS)
+    save_file({str(i): features.contiguous() for i, features in enumerate(proxy.features)}, folder / PROXY)
+    record = {
+        "model": os.path.relpath(model.resolve(), folder.resolve()),
+        "cache": os.path.relpath(cache.resolve(), folder.resolve()),
+        "texts": proxy.texts,
+        "durations_s": proxy.durations_s,
+        "speakers": proxy.speakers,
+    }
+    (folder / RECORD).write_text(json.dumps(record))
+    (folder / PROBLEM).write_text(json.dumps(_problem_to_json(problem)))
+    # Processes that make the same database at the same moment lock each other out.
+    EvaluationCache(cache, _context(folder, model))
+
+
+def open_workspace(folder: Path) -> Workspace:
+    """The workspace in `folder`, ready to judge plans."""
+    record = json.loads((folder / RECORD).read_text())
+    proxy = read_proxy(folder)
+    model = folder / record["model"]
+    evaluator = ModelEvaluator(checkpoint.load(model), read_decompositions(folder), proxy)
+    cache = EvaluationCache(folder / record["cache"], _context(folder, model))
+    return Workspace(read_problem(folder), cache.cached(evaluator))
+
+
+def read_problem(folder: Path) -> RankProblem:
+    """The decision problem of the workspace in `folder`."""
+    value = json.loads((folder / PROBLEM).read_text())
+    layers = tuple(LayerSpec(**layer) for layer in value["layers"])
+    return RankProblem(
+        cost=ModelCost(layers, value["other_parameters"]),
+        menus={name: tuple(menu) for name, menu in value["menus"].items()},
+        compression_ratio=value["compression_ratio"],
+        spectra={name: tuple(spectrum) for name, spectrum in value["spectra"].items()},
+        baseline_wer=value["baseline_wer"],
+    )
+
+
+def read_decompositions(folder: Path) -> dict[str, Decomposition]:
+    """The decomposition of every layer, by name."""
+    tensors = load_file(folder / FACTORS)
+    names = dict.fromkeys(key.rpartition("/")[0] for key in tensors)
+    parts = [part.name for part in fields(Decomposition)]
+    return {name: Decomposition(**{part: tensors[f"{name}/{part}"] for part in parts}) for name in names}
+
+
+def read_proxy(folder: Path) -> Dataset:
+    """The utterances that plans are judged on."""
+    record = json.loads((folder / RECORD).read_text())
+    tensors = load_file(folder / PROXY)
+    features = [tensors[str(i)] for i in range(len(tensors))]
+    return Dataset(features, record["texts"], record["durations_s"], record["speakers"])
+
+
+def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
+    return {
+        "layers": [asdict(layer) for layer in problem.cost.layers],
+        "other_parameters": problem.cost.other_parameters,
+        "menus": dict(problem.menus),
+        "compression_ratio": problem.compression_ratio,
+        "spectra": dict(problem.spectra),
+        "baseline_wer": problem.baseline_wer,
+    }
+
+
+def _context(folder: Path, model: Path) -> str:
+    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, decoding."""
+    digest = hashlib.sha256(f"greedy {checkpoint.inspect(model).digest}".encode())
+    for part in (FACTORS, PROXY):
+        digest.update((folder / part).read_bytes())
+    digest.update(json.dumps(json.loads((folder / RECORD).read_text())["texts"]).encode())
+    return digest.hexdigest()

@@ -1,0 +1,49 @@
+"""A job on the tiny recogniser, and a search's workspace made from it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents import stages
+from agents.executor import SearchTask
+from agents.materials import Materials
+from shrinkml.job import JobSpec, parse_job
+
+SPARSE = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy"]}
+
+
+@pytest.fixture(scope="session")
+def tiny_job(tiny_model_dir: Path, tiny_data: dict[str, Path]) -> Callable[..., JobSpec]:
+    """Makes jobs on the tiny recogniser, run in this process unless said otherwise."""
+
+    def make(**changes: object) -> JobSpec:
+        job = {
+            "model": str(tiny_model_dir),
+            "data": {split: str(path) for split, path in tiny_data.items()} | {"proxy_utterances": 12},
+            "goal": {"compression_ratio": 3.0, "max_wer_increase": 1.0},
+            "stages": [3.0],
+            "search": SPARSE,
+            "finetune": {"epochs": 2, "learning_rate": 1e-3, "batch_size": 12},
+            "executor": "local",
+        }
+        return parse_job(job | changes)
+
+    return make
+
+
+@pytest.fixture
+def make_task(tmp_path: Path, tiny_job: Callable[..., JobSpec]) -> Callable[..., SearchTask]:
+    """Makes tasks of a fresh workspace: the tiny recogniser, three times smaller, with an empty cache."""
+    spec = tiny_job()
+    materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    stages.pose_problem(
+        materials, folder, start=materials.original, ratio=3.0, factorizer="svd", cache=tmp_path / "evaluations.sqlite"
+    )
+
+    def make(strategy: str, *, seed: int = 0, evaluations: int = 8) -> SearchTask:
+        return SearchTask(strategy, seed, evaluations, "budget_wall", str(folder))
+
+    return make

@@ -1,0 +1,244 @@
+"""Whole jobs on the tiny recogniser: stages, gate, stops, and what is left of a killed process."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from agents.pipeline import run_job
+from shrinkml.checkpoint import inspect, load, stored_parameters
+from shrinkml.errors import ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
+from shrinkml.report.record import Report
+
+NO_TRAINING = {"epochs": 0}
+
+
+def run(spec, folder, events=None, **options):
+    on_event = events.append if events is not None else lambda event: None
+    return run_job(spec, folder, on_event=on_event, **options)
+
+
+def n_evaluated(folder):
+    with sqlite3.connect(folder / "evaluations.sqlite") as database:
+        return database.execute("SELECT count(*) FROM log").fetchone()[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_job, tmp_path_factory):
+    """A job of two stages that ran through: its spec, folder, report and events."""
+    folder, events = tmp_path_factory.mktemp("finished"), []
+    spec = tiny_job(stages=[1.5, 3.0])
+    return spec, folder, run(spec, folder, events), events
+
+
+def test_a_job_leaves_a_smaller_recogniser_and_the_evidence(finished, tiny_model_dir):
+    spec, folder, report, _ = finished
+    assert report["goal_met"]
+    assert report["missed_by"] == {"compression_ratio": 0.0, "wer": 0.0, "wer_at_goal_ratio": 0.0}
+    final = folder / "checkpoints" / "final"
+    ratio = stored_parameters(tiny_model_dir) / stored_parameters(final)
+    assert ratio == report["compression_ratio"] >= spec.goal.compression_ratio
+    assert inspect(final).dtype == inspect(tiny_model_dir).dtype
+    assert inspect(final).provenance["compressed_from"] == inspect(tiny_model_dir).digest
+    assert load(final).transcribe([load(final).features(np.zeros(16_000, np.float32))])
+    assert (folder / "report.html").stat().st_size > 1_000_000, "plotly is inside"
+    assert json.loads((folder / "report.json").read_text()) == report
+
+
+def test_the_report_has_the_keys_that_it_promises(finished):
+    _, _, report, _ = finished
+    assert set(report) == set(Report.__annotations__)
+    assert [stage["target_ratio"] for stage in report["stages"]] == [1.5, 3.0]
+    assert {row["name"] for row in report["checkpoints"]} == {"stage-1.5x", "stage-3x", "final"}
+    assert len(report["samples"]) == 8
+    assert report["baseline"]["n_utterances"] == report["result"]["n_utterances"] == 24
+
+
+def test_strategies_are_compared_at_the_same_number_of_evaluations(finished):
+    _, _, report, events = finished
+    assert [(row["strategy"], row["seed"]) for row in report["comparison"]] == [("random", 0), ("greedy", 0)]
+    assert all(row["evaluations"] <= 6 for row in report["comparison"])
+    assert len(report["trials"]) == sum(event.kind == "evaluated" for event in events)
+
+
+def test_events_are_unique_and_progress_never_falls(finished):
+    _, _, _, events = finished
+    assert max(Counter(event.key for event in events).values()) == 1
+    fractions = [event.progress.fraction for event in events]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert [event.stage for event in events if event.kind == "stage_finished"] == [
+        "01-validate",
+        "02-baseline",
+        *(
+            f"{n:02d}-{kind}-1.5x"
+            for n, kind in enumerate(("calibrate", "search", "factorize", "finetune", "evaluate"), 3)
+        ),
+        *(
+            f"{n:02d}-{kind}-3x"
+            for n, kind in enumerate(("calibrate", "search", "factorize", "finetune", "evaluate"), 8)
+        ),
+        "13-verify",
+        "14-test",
+        "15-speed",
+        "16-report",
+    ]
+
+
+def test_a_finished_job_is_not_done_again(finished):
+    spec, folder, report, _ = finished
+    before, events = n_evaluated(folder), []
+    assert run(spec, folder, events) == report
+    assert n_evaluated(folder) == before
+    assert {event.kind for event in events} == {"stage_started", "stage_finished"}
+
+
+def test_the_second_stage_starts_from_the_first_ones_model(finished):
+    _, folder, _, _ = finished
+    first = inspect(folder / "checkpoints" / "stage-1.5x").plan
+    last = inspect(folder / "checkpoints" / "stage-3x").plan
+    assert first.ranks
+    assert all(last.rank(name) <= rank for name, rank in first)
+
+
+def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
+    spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, stages=[1.2, 20.0], finetune=NO_TRAINING)
+    report = run(spec, tmp_path)
+    stages = report["stages"]
+    assert [stage["accepted"] for stage in stages[:2]] == [True, False]
+    assert stages[2]["target_ratio"] == pytest.approx((1.2 * 20.0) ** 0.5, abs=0.01)
+    assert not report["goal_met"]
+    kept = max((stage for stage in stages if stage["accepted"]), key=lambda stage: stage["target_ratio"])
+    assert report["result"]["parameters"] == kept["parameters"]
+    missed = report["missed_by"]
+    assert missed["compression_ratio"] == pytest.approx(20.0 - kept["compression_ratio"])
+    wers = [stage["wer_after"] for stage in stages if stage["target_ratio"] == 20.0]
+    assert missed["wer_at_goal_ratio"] == pytest.approx(min(wers) - report["sets"]["dev"]["baseline_wer"] - 0.2)
+
+
+def test_a_goal_below_the_smallest_ranks_is_refused_before_any_work(tiny_job, tmp_path):
+    spec = tiny_job(goal={"compression_ratio": 900.0}, stages="auto")
+    with pytest.raises(PlanError, match=r"the goal of 900x is out of reach: .* the model is \d+\.\d\dx smaller"):
+        run(spec, tmp_path)
+    assert not (tmp_path / "evaluations.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"search": {"strategy": "luck"}}, UnknownNameError, "no strategy named 'luck'"),
+        ({"search": {"reward": "money"}}, UnknownNameError, "no reward named 'money'"),
+        ({"factorizer": "qr"}, UnknownNameError, "no factorizer named 'qr'"),
+    ],
+)
+def test_names_are_checked_before_any_work(tiny_job, tmp_path, changes, error, message):
+    with pytest.raises(error, match=message):
+        run(tiny_job(**changes), tmp_path)
+
+
+def test_overlapping_splits_are_refused(tiny_job, tiny_data, tmp_path):
+    data = {"dev": str(tiny_data["dev"]), "test": str(tiny_data["dev"])}
+    with pytest.raises(ManifestError, match="dev"):
+        run(tiny_job(data=data), tmp_path)
+
+
+def test_another_job_in_the_folder_is_refused(finished, tiny_job):
+    _, folder, _, _ = finished
+    with pytest.raises(ConfigError, match="holds another job"):
+        run(tiny_job(seed=7), folder)
+
+
+class StopAt:
+    """Hears events; wants to stop once it has heard of the event `key`."""
+
+    def __init__(self, key):
+        self.key = key
+        self.heard = []
+
+    def __call__(self, event):
+        self.heard.append(event.key)
+
+    def should_stop(self):
+        return any(key.endswith(self.key) for key in self.heard)
+
+
+@pytest.mark.parametrize(
+    ("key", "kept"),
+    [
+        ("calibrate-1.5x/started", None),
+        ("search-1.5x/random/0/3", ("best-so-far", 1.5)),
+        ("finetune-1.5x/epoch/1", ("best-so-far", 1.5)),
+        ("search-3x/random/0/3", ("best-so-far", 1.5)),
+        ("verify/started", ("final", 3.0)),
+    ],
+)
+def test_a_stopped_job_keeps_its_best_so_far(finished, tmp_path, key, kept):
+    spec, _, report, _ = finished
+    stop = StopAt(key)
+    with pytest.raises(StoppedError, match="stopped"):
+        run_job(spec, tmp_path, on_event=stop, should_stop=stop.should_stop)
+    found = {path.name: path for path in (tmp_path / "checkpoints").glob("*")}
+    assert ("best-so-far" in found or "final" in found) == (kept is not None)
+    if kept is not None:
+        name, ratio = kept
+        assert report["baseline"]["parameters"] / stored_parameters(found[name]) >= ratio
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from agents.pipeline import run_job
+from shrinkml.job import JobSpec
+spec = JobSpec.model_validate_json(sys.argv[1])
+run_job(spec, Path(sys.argv[2]), on_event=lambda event: print(event.key, flush=True))
+"""
+
+
+def run_until(spec, folder, key):
+    """Runs the job in a process of its own, killed at the event `key`; the keys that it told."""
+    command = [sys.executable, "-c", PROGRAM, spec.model_dump_json(), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        heard = []
+        for line in process.stdout:
+            heard.append(line.strip())
+            if heard[-1].endswith(key):
+                process.kill()
+                break
+    return heard
+
+
+def assert_ended_like(reference, report, folder):
+    """The report is that of the uninterrupted job `reference`, and no plan was judged twice on the way."""
+    _, uninterrupted, expected, _ = reference
+    same = ("goal_met", "baseline", "result", "comparison", "layers", "trials", "samples")
+    assert {name: report[name] for name in same} == {name: expected[name] for name in same}
+    assert [row["sha256"] for row in report["checkpoints"]] == [row["sha256"] for row in expected["checkpoints"]]
+    assert n_evaluated(folder) == n_evaluated(uninterrupted)
+
+
+def test_a_job_that_was_stopped_and_resumed_ends_as_it_would_have(finished, tmp_path):
+    spec = finished[0]
+    stop = StopAt("search-3x/random/0/3")
+    with pytest.raises(StoppedError, match="stopped while searching for 3x"):
+        run_job(spec, tmp_path, on_event=stop, should_stop=stop.should_stop)
+    assert_ended_like(finished, run(spec, tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("executor", "keys"),
+    [("local", ["search-1.5x/random/0/3", "finetune-3x/epoch/1"]), ("ray", ["search-3x/random/0/2"])],
+)
+def test_a_killed_job_ends_as_it_would_have(finished, tmp_path, executor, keys):
+    spec, _, _, events = finished
+    spec = spec.model_copy(update={"executor": executor})
+    heard = []
+    for key in keys:
+        heard += run_until(spec, tmp_path, key)
+        assert heard[-1].endswith(key)
+    resumed = []
+    assert_ended_like(finished, run(spec, tmp_path, resumed), tmp_path)
+    assert set(heard) | {event.key for event in resumed} == {event.key for event in events}

@@ -1,0 +1,172 @@
+import pytest
+import torch
+
+from agents import stages
+from agents.materials import Materials
+from agents.strategy import SearchResult, Trial
+from agents.workspace import read_problem
+from shrinkml import checkpoint
+from shrinkml.compression.layers import current_plan, model_cost
+from shrinkml.compression.plan import RankPlan
+from shrinkml.errors import CheckpointError, PlanError
+from shrinkml.verification import FreshView
+
+
+@pytest.fixture(scope="module")
+def spec(tiny_job):
+    return tiny_job()
+
+
+@pytest.fixture(scope="module")
+def materials(spec):
+    return Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
+
+
+@pytest.fixture(scope="module")
+def half(materials, tmp_path_factory):
+    """A checkpoint of the tiny recogniser with every layer at half of its break-even rank."""
+    folder = tmp_path_factory.mktemp("half")
+    pose(materials, folder, materials.original, 1.5)
+    plan = RankPlan({layer.name: max(1, layer.break_even_rank // 2) for layer in read_problem(folder).cost.layers})
+    stages.save_factorized(materials, folder / "model", start=materials.original, workspace=folder, plan=plan)
+    return folder / "model"
+
+
+def pose(materials, folder, start, ratio):
+    return stages.pose_problem(
+        materials, folder, start=start, ratio=ratio, factorizer="svd", cache=folder / "evaluations.sqlite"
+    )
+
+
+def test_the_pre_flight_tells_what_will_be_factorized_and_what_is_left_alone(materials, spec):
+    found = stages.validate(materials, spec)
+    names = [layer.name for layer in model_cost(materials.model).layers]
+    assert set(found["factorized"]) | set(found["left_alone"]) == set(names)
+    assert found["parameters"] == checkpoint.stored_parameters(materials.original)
+    assert found["smallest_parameters"] < found["parameters"] / spec.goal.compression_ratio
+    assert found["utterances"] == {"train": 48, "dev": 24, "test": 24}
+
+
+def test_the_baseline_knows_how_much_work_a_second_of_audio_is(materials):
+    found = stages.baseline(materials)
+    assert found["dev"]["n_utterances"] == 24
+    assert found["proxy"]["n_utterances"] == 12
+    # The encoder joins 4 frames of 10 ms and then 2 of those: 12.5 products per second, in each direction.
+    assert found["calls_per_s"]["encoder.0.weight_ih_l0"] == pytest.approx(12.5, rel=0.1)
+    assert found["dev"]["macs_per_s"] > 12.5 * 4 * 32 * 160
+
+
+def test_a_later_stage_can_only_lower_ranks(materials, half, tmp_path):
+    pose(materials, tmp_path, half, 4.0)
+    problem, ranks = read_problem(tmp_path), current_plan(checkpoint.load(half))
+    assert problem.cost.dense_parameters == checkpoint.stored_parameters(materials.original)
+    assert all(problem.menus[name][-1] == rank for name, rank in ranks)
+
+
+def test_ratios_count_from_the_original_also_when_that_is_factorized_itself(spec, half, tmp_path):
+    materials = Materials(str(half), spec.data, seed=0, should_stop=lambda: False)
+    pose(materials, tmp_path, half, 1.25)
+    problem = read_problem(tmp_path)
+    budget = problem.cost.budget(problem.compression_ratio)
+    assert budget == pytest.approx(checkpoint.stored_parameters(half) / 1.25, abs=1)
+
+
+def test_the_winner_has_the_lowest_wer_then_the_smallest_model_then_comes_first():
+    def result(seed, wer, parameters):
+        trial = Trial(RankPlan({}), wer, parameters)
+        return SearchResult("random", seed, trial, (trial,))
+
+    results = [result(0, 0.2, 10), result(1, 0.1, 30), result(2, 0.1, 20), result(3, 0.1, 20)]
+    assert stages.winner(results).seed == 2
+
+
+def test_what_is_measured_is_what_is_stored(materials, half):
+    measured = stages.measure(materials, half, materials.dev, {})
+    assert measured["parameters"] == checkpoint.stored_parameters(half)
+    assert measured["bytes"] == checkpoint.inspect(half).stored_bytes
+
+
+def test_fine_tuning_goes_on_from_the_epoch_of_a_kill(materials, half, spec, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(epoch):
+        if epoch.number == 1:
+            raise Killed
+
+    def finetune(target, on_epoch=lambda epoch: None):
+        stages.finetune(materials, half, target, settings=spec.finetune, on_epoch=on_epoch)
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    finetune(tmp_path / "a" / "model")
+    with pytest.raises(Killed):
+        finetune(tmp_path / "b" / "model", kill)
+    epochs = []
+    finetune(tmp_path / "b" / "model", lambda epoch: epochs.append(epoch.number))
+    assert epochs == [2]
+    assert checkpoint.inspect(tmp_path / "a" / "model").digest == checkpoint.inspect(tmp_path / "b" / "model").digest
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"model"}, "the training state is gone"
+
+
+def test_a_sound_checkpoint_is_verified(materials, half):
+    assert stages.verify(materials, half)["parameters"] == checkpoint.stored_parameters(half)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"transcripts": ["open sesame"]}, "a fresh process hears"),
+        ({"parameters": 1}, "holds 1 parameters; its plan says"),
+        ({"packages": ["agents", "shrinkml"]}, "needed agents, shrinkml; the core must do"),
+    ],
+)
+def test_a_fresh_process_that_finds_something_else_fails_the_job(materials, half, monkeypatch, change, message):
+    def other_view(model, audio, *, threads):
+        loaded = checkpoint.load(model)
+        heard = [loaded.transcribe([features])[0] for features in materials.dev.features[: len(audio)]]
+        sound = {"transcripts": heard, "parameters": checkpoint.stored_parameters(model), "packages": ["shrinkml"]}
+        return FreshView(**(sound | change))
+
+    monkeypatch.setattr(stages, "view_in_fresh_process", other_view)
+    with pytest.raises(CheckpointError, match=message):
+        stages.verify(materials, half)
+
+
+def test_test_figures_come_with_transcripts_of_both_models(materials, half):
+    found = stages.measure_on_test(materials, half, {})
+    assert found["baseline"]["parameters"] > found["result"]["parameters"]
+    assert len(found["samples"]) == stages.N_SAMPLES
+    assert found["samples"][0]["reference"] == materials.test.texts[0]
+
+
+def test_speed_is_measured_for_one_utterance_and_for_batches(materials, half):
+    found = stages.time_speed(materials, half)
+    assert found["runs"] >= 5
+    assert min(found["batch1"], found["batch16"]) > 0.0
+
+
+def test_calibration_without_a_training_set_uses_the_proxy_set(spec):
+    data = spec.data.model_copy(update={"train": None})
+    materials = Materials(spec.model, data, seed=0, should_stop=lambda: False)
+    assert materials.calibration is materials.proxy
+    assert len(materials.train) == 0
+
+
+def test_a_part_of_the_training_set_is_a_seeded_choice(spec):
+    data = spec.data.model_copy(update={"train_utterances": 5})
+    chosen = [Materials(spec.model, data, seed=seed, should_stop=lambda: False).train.texts for seed in (0, 0, 1)]
+    assert len(chosen[0]) == 5
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+def test_a_model_without_anything_to_gain_is_refused(materials, spec):
+    goal = spec.goal.model_copy(update={"compression_ratio": 500.0})
+    with pytest.raises(PlanError, match="the goal of 500x is out of reach"):
+        stages.validate(materials, spec.model_copy(update={"goal": goal}))
+
+
+def test_torch_keeps_its_threads(materials, half):
+    before = torch.get_num_threads()
+    stages.time_speed(materials, half)
+    assert torch.get_num_threads() == before

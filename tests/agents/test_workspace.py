@@ -1,0 +1,115 @@
+import shutil
+
+import pytest
+
+from agents.evaluator import shrunk
+from agents.workspace import open_workspace, read_decompositions, read_problem, read_proxy, write_workspace
+from envs.menus import build_menus
+from envs.problem import RankProblem
+from shrinkml.checkpoint import load
+from shrinkml.compression.factorize import decompose
+from shrinkml.compression.layers import model_cost
+from shrinkml.compression.plan import RankPlan
+from shrinkml.dataset import load_dataset
+from shrinkml.evaluation import count_parameters, word_error_rate
+from shrinkml.speech.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model_dir):
+    return load(tiny_model_dir)
+
+
+@pytest.fixture(scope="module")
+def proxy(model, tiny_data):
+    return load_dataset(model, read_manifest(tiny_data["dev"])[:6])
+
+
+@pytest.fixture(scope="module")
+def decompositions(model):
+    return decompose(model)
+
+
+@pytest.fixture(scope="module")
+def problem(model, decompositions):
+    cost = model_cost(model)
+    return RankProblem(
+        cost=cost,
+        menus=build_menus(cost.layers, current_ranks=RankPlan({})),
+        compression_ratio=2.0,
+        spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
+        baseline_wer=0.125,
+    )
+
+
+@pytest.fixture
+def workspace(tmp_path, problem, tiny_model_dir, decompositions, proxy):
+    """A workspace beside its own copy of the model, so that both can be moved."""
+    shutil.copytree(tiny_model_dir, tmp_path / "job" / "model")
+    folder = tmp_path / "job" / "workspace"
+    folder.mkdir()
+    write_workspace(
+        folder,
+        problem=problem,
+        model=tmp_path / "job" / "model",
+        decompositions=decompositions,
+        proxy=proxy,
+        cache=tmp_path / "job" / "evaluations.sqlite",
+    )
+    return folder
+
+
+def small_plan(problem):
+    return RankPlan({layer.name: max(1, layer.break_even_rank // 2) for layer in problem.cost.layers})
+
+
+def test_what_was_written_is_read_again(workspace, problem, decompositions, proxy):
+    assert read_problem(workspace) == problem
+    again = read_decompositions(workspace)
+    assert list(again) == sorted(decompositions)
+    for name, decomposition in decompositions.items():
+        for part in ("up", "down", "singular_values"):
+            assert getattr(again[name], part).equal(getattr(decomposition, part))
+    read = read_proxy(workspace)
+    assert (read.texts, read.durations_s, read.speakers) == (proxy.texts, proxy.durations_s, proxy.speakers)
+    assert all(a.equal(b) for a, b in zip(read.features, proxy.features, strict=True))
+
+
+def test_a_plan_is_judged_by_the_transcripts_of_the_smaller_model(workspace, model, problem, decompositions, proxy):
+    plan = small_plan(problem)
+    small = shrunk(model, plan, decompositions)
+    assert count_parameters(small) == problem.cost.parameters(plan) < count_parameters(model)
+    assert open_workspace(workspace).evaluate(plan) == word_error_rate(small, proxy)
+
+
+def test_a_plan_that_changes_nothing_is_as_good_as_the_model(workspace, model, proxy):
+    assert open_workspace(workspace).evaluate(RankPlan({})) == word_error_rate(model, proxy)
+
+
+def test_a_judged_plan_is_looked_up_by_everybody_who_opens_the_workspace(workspace, problem, monkeypatch):
+    plan = small_plan(problem)
+    wer = open_workspace(workspace).evaluate(plan)
+    monkeypatch.setattr("agents.evaluator.word_error_rate", lambda *_, **__: pytest.fail("evaluated twice"))
+    assert open_workspace(workspace).evaluate(plan) == wer
+
+
+def test_another_proxy_set_makes_another_judgement(workspace, problem, decompositions, proxy, monkeypatch):
+    plan = small_plan(problem)
+    open_workspace(workspace).evaluate(plan)
+    write_workspace(
+        workspace,
+        problem=problem,
+        model=workspace.parent / "model",
+        decompositions=decompositions,
+        proxy=proxy.subset([0, 1]),
+        cache=workspace.parent / "evaluations.sqlite",
+    )
+    calls = []
+    monkeypatch.setattr("agents.evaluator.word_error_rate", lambda *_, **__: calls.append(None) or 0.5)
+    assert open_workspace(workspace).evaluate(plan) == 0.5
+    assert calls
+
+
+def test_a_workspace_moves_with_its_job(workspace, problem):
+    moved = workspace.parent.rename(workspace.parent.with_name("elsewhere"))
+    assert open_workspace(moved / "workspace").evaluate(small_plan(problem)) >= 0.0

@@ -1,0 +1,72 @@
+"""A recogniser so small that a test can compress it whole: twelve spoken commands of two words, a few voices."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from shrinkml.checkpoint import save
+from shrinkml.dataset import load_dataset
+from shrinkml.models.las import Las, LasConfig
+from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.speech.espeak import Voice
+from shrinkml.speech.manifest import Utterance, read_manifest, write_manifest
+from shrinkml.speech.synthesis import Take, synthesise
+from shrinkml.training import train
+
+TEXTS = [f"{verb} {noun}" for verb in ("open", "start", "stop") for noun in ("door", "heating", "lights", "music")]
+VOICES = {
+    "train": ("en-us+m1", "en-us+m2", "en-us+f1", "en-us+f3"),
+    "dev": ("en-us+m4", "en-us+f4"),
+    "test": ("en-us+m3", "en-us+f2"),
+}
+SHAPE = LasConfig(n_mels=20, hidden=32, reductions=(2,), decoder=32, embedding=16, dropout=0.0, label_smoothing=0.0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Torch on one thread: models of this size gain nothing from more, and the same seed gives the same weights."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Split -> manifest: 48, 24 and 24 utterances of the same twelve sentences in different voices."""
+    folder = tmp_path_factory.mktemp("tiny-data")
+    takes = {split: _takes(split) for split in VOICES}
+    durations = iter(synthesise([take for split in takes.values() for take in split], folder))
+    for split, chosen in takes.items():
+        utterances = [Utterance(folder / t.path, next(durations), t.text, t.voice.name, "en") for t in chosen]
+        write_manifest(folder / f"{split}.jsonl", utterances)
+    return {split: folder / f"{split}.jsonl" for split in VOICES}
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_data: dict[str, Path], one_thread: None) -> Path:
+    """Checkpoint of a LAS with 72 thousand parameters, trained for seconds: about 20 % WER on dev."""
+    folder = tmp_path_factory.mktemp("tiny-model") / "las"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Las(SHAPE, Tokenizer.from_texts(TEXTS, "word"))
+    dataset = load_dataset(model, read_manifest(tiny_data["train"]))
+    train(model, dataset, epochs=50, learning_rate=1e-2, batch_size=12, seed=0)
+    save(model, folder, dtype="float16")
+    return folder
+
+
+def _takes(split: str) -> list[Take]:
+    return [
+        Take(
+            path=f"{split}/{index:02d}.flac",
+            text=text,
+            voice=Voice(voice, rate_wpm=200),
+            level_dbfs=-20.0,
+            noise="none",
+            snr_db=30.0,
+            before_s=0.05,
+            after_s=0.05,
+            seed=index,
+        )
+        for index, (voice, text) in enumerate(itertools.product(VOICES[split], TEXTS))
+    ]
