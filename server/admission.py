@@ -24,7 +24,7 @@ def admit(spec: JobSpec, data_roots: Sequence[Path]) -> JobSpec:
 
     Raises:
         UnknownNameError: a strategy, reward or factorizer that no table holds.
-        ForbiddenPathError: a path outside `data_roots`.
+        ForbiddenPathError: a path outside `data_roots`, in the job or in a manifest.
         CheckpointError: the model is none.
         ManifestError: a manifest is missing or has errors; the message lists them all.
     """
@@ -36,7 +36,9 @@ def admit(spec: JobSpec, data_roots: Sequence[Path]) -> JobSpec:
     splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
     for split, path in splits.items():
         _require_inside(path, data_roots, f"data.{split}")
-    check_splits(splits)
+    for split, utterances in check_splits(splits).items():
+        for utterance in utterances:
+            _require_inside(utterance.audio, data_roots, f"data.{split}")
     return job
 
 

@@ -97,14 +97,10 @@ def _dotted(location: tuple[str | int, ...]) -> str:
 
 def _http_problem(request: Request, error: Exception) -> Response:
     failure = cast(HTTPException, error)
-    code, detail = HTTP_PROBLEMS.get(failure.status_code, ("http-error", str(failure.detail)))
-    return problem_response(
-        failure.status_code,
-        code,
-        detail.format(path=request.url.path, method=request.method),
-        instance=request.url.path,
-        headers=failure.headers,
-    )
+    path = request.url.path
+    code, template = HTTP_PROBLEMS.get(failure.status_code, ("http", "{reason}"))
+    detail = template.format(path=path, method=request.method, reason=failure.detail)
+    return problem_response(failure.status_code, code, detail, instance=path, headers=failure.headers)
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:

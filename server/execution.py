@@ -70,24 +70,25 @@ def execute(
     if job.starts > MAX_STARTS:
         store.finish(job_id, JobState.FAILED, failure=_lost_worker(job))
         return
-
     try:
-        report = run_job(
-            job.spec,
-            folder,
-            on_event=lambda event: store.log(job_id, event),
-            should_stop=stop_when_cancelling(store, job_id),
-            run_stage=run_stage,
-        )
-        failure = None if report["goal_met"] else Failure("goal-missed", "", headline(report), GENTLER)
-        state = JobState.SUCCEEDED if failure is None else JobState.FAILED
+        try:
+            report = run_job(
+                job.spec,
+                folder,
+                on_event=lambda event: store.log(job_id, event),
+                should_stop=stop_when_cancelling(store, job_id),
+                run_stage=run_stage,
+            )
+        finally:
+            pack(folder / "checkpoints", artefacts)
     except StoppedError:
-        state, failure = JobState.CANCELLED, None
+        store.finish(job_id, JobState.CANCELLED)
     except Exception as error:
         log.exception("job %s failed", job_id)
-        state, failure = JobState.FAILED, failure_of(error, store.get(job_id))
-    pack(folder / "checkpoints", artefacts)
-    store.finish(job_id, state, failure=failure)
+        store.finish(job_id, JobState.FAILED, failure=failure_of(error, store.get(job_id)))
+    else:
+        missed = None if report["goal_met"] else Failure("goal-missed", "", headline(report), GENTLER)
+        store.finish(job_id, JobState.FAILED if missed else JobState.SUCCEEDED, failure=missed)
 
 
 def stop_when_cancelling(store: JobStore, job_id: str) -> ShouldStop:

@@ -22,7 +22,8 @@ def check_model(name: str) -> ModelView:
         CheckpointError: no such folder, a part of it is missing, or its files are no model.
     """
     folder = PACKAGE / name if name.startswith(BUNDLED) else Path(name)
-    if not folder.is_dir():
+    leads_out = name.startswith(BUNDLED) and folder.parent != PACKAGE / BUNDLED
+    if leads_out or not folder.is_dir():
         known = ", ".join(model.name for model in bundled_models())
         raise CheckpointError(f"no model {name!r}; give the folder of a checkpoint, or a bundled one: {known}")
     missing = [part for part in PARTS if not (folder / part).is_file()]
@@ -36,7 +37,8 @@ def check_model(name: str) -> ModelView:
 
 def bundled_models() -> list[ModelView]:
     """The models that come with the package."""
-    return [check_model(f"{BUNDLED}{folder.name}") for folder in sorted((PACKAGE / BUNDLED).glob("[!.]*"))]
+    folders = sorted(folder for folder in (PACKAGE / BUNDLED).glob("[!.]*") if folder.is_dir())
+    return [check_model(f"{BUNDLED}{folder.name}") for folder in folders]
 
 
 def _family(folder: Path) -> str:

@@ -9,6 +9,25 @@ from pydantic import BaseModel, Field
 
 MEDIA_TYPE = "application/problem+json"
 
+# The kinds of problems for people; other codes are good enough in words.
+TITLES = {
+    "audio": "Audio that cannot be used",
+    "calibration": "Calibration failed",
+    "checkpoint": "Not a model",
+    "config": "Invalid job",
+    "forbidden-path": "Path outside the data folders",
+    "internal": "Unforeseen error",
+    "key-reused": "Idempotency key used before",
+    "manifest": "Manifest with problems",
+    "missing-artefact": "Not there, or not yet",
+    "plan": "No plan fits",
+    "range": "Range outside the file",
+    "rank": "Rank out of range",
+    "stage": "A stage failed",
+    "stopped": "Stopped",
+    "transition": "Not possible in this state",
+}
+
 
 class FieldProblem(BaseModel):
     """One wrong field of a request."""
@@ -34,8 +53,8 @@ def type_uri(code: str) -> str:
 
 
 def title_of(code: str) -> str:
-    """The code in words: "queue-full" is "Queue full"."""
-    return code.replace("-", " ").capitalize()
+    """The kind of problem in words: "queue-full" is "Queue full"."""
+    return TITLES.get(code, code.replace("-", " ").capitalize())
 
 
 def problem_response(

@@ -34,6 +34,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         HomeInUseError: another server works in this home.
         OSError: the address cannot be had.
     """
+    # uvicorn raises the signal that ended it once more; SIGTERM would end us before the worker.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = worker or (sys.executable, "-m", WORKER_MODULE, str(settings.home))
     with sole_user(settings.home, "server"), _listening(settings) as listener:
         engine = connect(database_url(settings.home))
@@ -46,10 +48,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         server = uvicorn.Server(config)
         supervisor.start()
         try:
-            on_ready("http://{}:{}".format(*listener.getsockname()[:2]))
-            # uvicorn raises the signal that ended it once more; SIGTERM would end us before the worker.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
             with suppress(KeyboardInterrupt):
+                on_ready("http://{}:{}".format(*listener.getsockname()[:2]))
                 server.run(sockets=[listener])
         finally:
             supervisor.stop()

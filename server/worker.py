@@ -24,6 +24,7 @@ from server.store import JobStore
 
 QUEUE_POLL_S = 0.25
 LOCK_WAIT_S = 30.0  # a worker whose server was killed may take a moment to end
+log = logging.getLogger(__name__)
 
 
 def work(home: Path, run_job: RunJob) -> None:
@@ -53,18 +54,22 @@ def _listen(home: Path, store: JobStore, run_job: RunJob) -> None:
         )
     )
 
-    # DBOS gives up a workflow after many recoveries by itself; the store counts better, per stage.
+    # DBOS would give up a workflow after a number of recoveries; the store counts those that led nowhere.
     @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
     def compress(job_id: str, attempt: int) -> None:
-        execute(
-            store,
-            job_id,
-            attempt,
-            folder=job_folder(home, job_id),
-            artefacts=artefact_folder(home, job_id),
-            run_job=run_job,
-            run_stage=_run_as_step,
-        )
+        try:
+            execute(
+                store,
+                job_id,
+                attempt,
+                folder=job_folder(home, job_id),
+                artefacts=artefact_folder(home, job_id),
+                run_job=run_job,
+                run_stage=_run_as_step,
+            )
+        except Exception:  # the store itself fails: DBOS would take the job for finished
+            log.exception("job %s has to be taken up again by the next worker", job_id)
+            os._exit(1)
 
     DBOS.launch()
     DBOS.register_queue(QUEUE, global_concurrency=1, polling_interval_sec=QUEUE_POLL_S)

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from server import admission
@@ -5,6 +7,7 @@ from server.admission import admit
 from server.errors import ForbiddenPathError
 from shrinkml.errors import CheckpointError, ManifestError, UnknownNameError
 from shrinkml.job import parse_job
+from shrinkml.speech.manifest import Utterance, write_manifest
 
 
 def test_the_names_of_factorizers_are_those_of_the_table():
@@ -25,6 +28,15 @@ def test_a_second_data_root_can_be_named_absolutely(request_body, data_folder, t
     assert admit(parse_job(body), [tmp_path, data_folder]).model == str(data_folder / "model")
     with pytest.raises(ForbiddenPathError, match=r"model: .* lies outside the folders that this server may read"):
         admit(parse_job(body), [tmp_path])
+
+
+def test_a_manifest_that_leads_out_of_the_data_roots_is_refused(request_body, data_folder, tmp_path):
+    outside = tmp_path / "outside.wav"
+    shutil.copy(data_folder / "dev0.wav", outside)
+    write_manifest(data_folder / "outside.jsonl", [Utterance(outside, 0.5, "turn on the light")])
+    body = {**request_body, "data": {"dev": "outside.jsonl", "test": "test.jsonl"}}
+    with pytest.raises(ForbiddenPathError, match=r"data.dev: .*outside.wav lies outside the folders"):
+        admit(parse_job(body), [data_folder])
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,12 @@ def test_a_job_that_ends_while_it_is_being_cancelled_keeps_its_end(attempt, stor
     assert attempt(run_job).state is JobState.SUCCEEDED
 
 
+def test_a_job_whose_checkpoints_cannot_be_packed_has_failed(attempt, tmp_path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "artefacts").write_text("a file in the way")
+    assert attempt(succeed).failure.message == "an unforeseen FileExistsError ended the job"
+
+
 def test_an_attempt_that_is_over_does_not_run(attempt, store, job):
     store.cancel(job.id)
     assert attempt(unreachable).state is JobState.CANCELLED

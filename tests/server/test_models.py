@@ -46,6 +46,12 @@ def test_weights_that_are_no_safetensors_are_refused(tmp_path):
         check_model(str(tmp_path))
 
 
+def test_a_bundled_name_does_not_lead_out_of_the_package(data_folder):
+    name = f"reference/{'../' * 30}{str(data_folder / 'model').lstrip('/')}"
+    with pytest.raises(CheckpointError, match=r"no model 'reference/\.\./"):
+        check_model(name)
+
+
 def test_a_bundled_model_can_be_named_as_it_is_listed():
     for model in bundled_models():
         assert check_model(model.name) == model

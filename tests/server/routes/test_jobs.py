@@ -41,7 +41,7 @@ def test_the_same_idempotency_key_gives_the_same_job(http, request_body):
 def test_the_same_idempotency_key_with_another_job_is_a_conflict(http, request_body):
     submit(http, request_body, **{"Idempotency-Key": "k"})
     response = http.post("/v1/jobs", json={**request_body, "seed": 7}, headers={"Idempotency-Key": "k"})
-    assert (response.status_code, response.json()["title"]) == (409, "Key reused")
+    assert (response.status_code, response.json()["title"]) == (409, "Idempotency key used before")
 
 
 def test_a_full_queue_says_when_to_come_back(http, request_body):
@@ -126,7 +126,7 @@ def test_a_failed_job_carries_a_problem_document(http, store, request_body):
     failure = http.get(f"/v1/jobs/{job_id}").json()["failure"]
     assert failure == {
         "type": "urn:shrinkml:problem:plan",
-        "title": "Plan",
+        "title": "No plan fits",
         "detail": "no plan fits",
         "code": "plan",
         "stage": "search-1",
