@@ -26,6 +26,8 @@ ALL_TAKES = range(50)
 TAKES = {"train": range(10, 50), "dev": range(5, 10), "test": range(5)}
 MIN_DIGITS, MAX_DIGITS = 3, 6
 MIN_PAUSE_S, MAX_PAUSE_S = 0.05, 0.25
+# Of full scale, about -70 dB: digital silence between words would dwarf speech in the variance of a log-mel.
+ROOM_NOISE = 3e-4
 RECORDING = re.compile(r"(?P<digit>\d)_(?P<speaker>\w+)_(?P<take>\d+)")
 HELD_OUT_SPEAKERS = {"dev": 1, "test": 1}
 
@@ -61,7 +63,7 @@ def prepare(
         AudioError: a recording that cannot be read.
         ManifestError: `source` is not the dataset, or `folder` holds something else.
     """
-    parameters = {"task": "digits", "version": 1, "source": str(source.resolve()), "hold_out": hold_out, "seed": seed}
+    parameters = {"task": "digits", "version": 2, "source": str(source.resolve()), "hold_out": hold_out, "seed": seed}
     sizes = {"train": train, "dev": dev, "test": test}
     divide = look_up(HOLD_OUT, hold_out, kind="way to hold out")
 
@@ -118,6 +120,7 @@ def _join(recordings: Recordings, path: Path, generator: np.random.Generator) ->
         takes = recordings[speaker][digit]
         pieces += [takes[int(generator.integers(len(takes)))], _pause(generator)]
     samples = np.concatenate(pieces)
+    samples += generator.normal(0.0, ROOM_NOISE, len(samples)).astype(np.float32)
     write_flac(path, samples, SAMPLE_RATE_HZ)
     return Utterance(path, len(samples) / SAMPLE_RATE_HZ, " ".join(WORDS[d] for d in digits), speaker, "en")
 
