@@ -18,7 +18,7 @@ from pathlib import Path
 
 PREFIX = "shrink-ray-"  # short: Ray's socket names are limited to 107 bytes
 PATIENCE_S = 10.0  # for killed processes to go
-STALE_S = 3600.0  # older folders that nobody uses lost their guard, too
+STALE_S = 600.0  # older folders that nobody uses lost their guard, too; younger ones may just be made
 
 
 @contextmanager

@@ -98,8 +98,8 @@ def train(
                     raise StoppedError(f"training stopped in epoch {epoch + 1} of {epochs}")
                 total += _step_(model, optimizer, dataset, batch, soft) * len(batch)
                 schedule.step()
+            on_epoch(Epoch(epoch + 1, epochs, total / len(dataset)))  # before saving: told twice is better than never
             _save(parts, epoch + 1, state_file)
-            on_epoch(Epoch(epoch + 1, epochs, total / len(dataset)))
     module.eval()
 
 

@@ -91,11 +91,13 @@ def test_fine_tuning_goes_on_from_the_epoch_of_a_kill(materials, half, spec, tmp
         pass
 
     def kill(epoch):
-        if epoch.number == 1:
+        if epoch.number == 2:
             raise Killed
 
     def finetune(target, on_epoch=lambda epoch: None):
-        stages.finetune(materials, half, target, settings=spec.finetune, on_epoch=on_epoch)
+        stages.finetune(
+            materials, half, target, settings=spec.finetune.model_copy(update={"epochs": 3}), on_epoch=on_epoch
+        )
 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -104,7 +106,7 @@ def test_fine_tuning_goes_on_from_the_epoch_of_a_kill(materials, half, spec, tmp
         finetune(tmp_path / "b" / "model", kill)
     epochs = []
     finetune(tmp_path / "b" / "model", lambda epoch: epochs.append(epoch.number))
-    assert epochs == [2]
+    assert epochs == [2, 3]
     assert checkpoint.inspect(tmp_path / "a" / "model").digest == checkpoint.inspect(tmp_path / "b" / "model").digest
     assert {path.name for path in (tmp_path / "b").iterdir()} == {"model"}, "the training state is gone"
 
