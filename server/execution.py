@@ -1,12 +1,12 @@
 """One attempt at a job, as the worker makes it: the pipeline's run, told to the store."""
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from server.artefacts import pack
+from server.cancellation import heard_cancellation
 from server.jobs import Failure, Job, JobState
 from server.store import JobStore
 from shrinkml.errors import (
@@ -24,7 +24,6 @@ from shrinkml.job import JobSpec
 from shrinkml.report.wording import headline
 
 MAX_STARTS = 3  # workers that a job may cost without telling anything new, before it is given up
-STOP_POLL_S = 0.5  # how often the store is asked whether somebody cancelled
 log = logging.getLogger(__name__)
 
 RunStage = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
@@ -58,11 +57,29 @@ class RunJob(Protocol):
 
 
 def execute(
-    store: JobStore, job_id: str, attempt: int, *, folder: Path, artefacts: Path, run_job: RunJob, run_stage: RunStage
+    store: JobStore,
+    job_id: str,
+    attempt: int,
+    *,
+    folder: Path,
+    artefacts: Path,
+    run_job: RunJob,
+    run_stage: RunStage,
+    end_process: Callable[[], None],
 ) -> None:
     """Runs the job to its end, whatever that is, and leaves its checkpoints in `artefacts`.
 
     Does nothing where the attempt is over already. What the job raises becomes its failure.
+
+    Args:
+        store: where the job is.
+        job_id: the job.
+        attempt: which attempt at it.
+        folder: the pipeline's.
+        artefacts: where its checkpoints are packed.
+        run_job: the pipeline.
+        run_stage: makes a stage durable.
+        end_process: called when a cancelled job does not end in time, once it is recorded as cancelled.
     """
     job = store.start(job_id, attempt)
     if job is None:
@@ -70,15 +87,23 @@ def execute(
     if job.starts > MAX_STARTS:
         store.finish(job_id, JobState.FAILED, failure=_lost_worker(job))
         return
+
+    def give_up() -> None:
+        log.warning("job %s does not stop; ending its process", job_id)
+        pack(folder / "checkpoints", artefacts)
+        store.finish(job_id, JobState.CANCELLED)
+        end_process()
+
     try:
         try:
-            report = run_job(
-                job.spec,
-                folder,
-                on_event=lambda event: store.log(job_id, event),
-                should_stop=stop_when_cancelling(store, job_id),
-                run_stage=run_stage,
-            )
+            with heard_cancellation(store, job_id, overdue=give_up) as should_stop:
+                report = run_job(
+                    job.spec,
+                    folder,
+                    on_event=lambda event: store.log(job_id, event),
+                    should_stop=should_stop,
+                    run_stage=run_stage,
+                )
         finally:
             pack(folder / "checkpoints", artefacts)
     except StoppedError:
@@ -89,19 +114,6 @@ def execute(
     else:
         missed = None if report["goal_met"] else Failure("goal-missed", "", headline(report), GENTLER)
         store.finish(job_id, JobState.FAILED if missed else JobState.SUCCEEDED, failure=missed)
-
-
-def stop_when_cancelling(store: JobStore, job_id: str) -> ShouldStop:
-    """Whether somebody cancelled the job; asks the store at most twice a second and remembers the answer."""
-    asked, stopping = float("-inf"), False
-
-    def should_stop() -> bool:
-        nonlocal asked, stopping
-        if not stopping and time.monotonic() - asked >= STOP_POLL_S:
-            asked, stopping = time.monotonic(), store.state(job_id) is JobState.CANCELLING
-        return stopping
-
-    return should_stop
 
 
 def failure_of(error: Exception, job: Job) -> Failure:

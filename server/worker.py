@@ -66,10 +66,11 @@ def _listen(home: Path, store: JobStore, run_job: RunJob) -> None:
                 artefacts=artefact_folder(home, job_id),
                 run_job=run_job,
                 run_stage=_run_as_step,
+                end_process=_end_process,
             )
         except Exception:  # the store itself fails: DBOS would take the job for finished
             log.exception("job %s has to be taken up again by the next worker", job_id)
-            os._exit(1)
+            _end_process()
 
     DBOS.launch()
     DBOS.register_queue(QUEUE, global_concurrency=1, polling_interval_sec=QUEUE_POLL_S)
@@ -77,6 +78,11 @@ def _listen(home: Path, store: JobStore, run_job: RunJob) -> None:
 
 def _run_as_step(name: str, stage: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return DBOS.run_step({"name": name}, stage)
+
+
+def _end_process() -> None:
+    """As `kill -9` would; the server ends what we leave behind and starts the next worker."""
+    os._exit(1)
 
 
 def main() -> None:

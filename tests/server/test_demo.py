@@ -34,7 +34,7 @@ def small_demo(tmp_path, monkeypatch, tiny_data, tiny_model_dir):
     Path("job.yaml").write_text(yaml.safe_dump(job))
     monkeypatch.setattr(demo, "CONFIG", Path("job.yaml"))
     monkeypatch.setattr(demo, "ORIGINAL", tiny_model_dir)
-    monkeypatch.setattr(demo, "prepare", lambda folder: tiny_data)
+    monkeypatch.setattr(demo, "prepare_task", lambda task, folder: tiny_data)
 
 
 def test_the_demo_leaves_a_checkpoint_and_a_report_and_no_process(small_demo, capfd):

@@ -2,12 +2,15 @@
 
 import json
 import logging
+import threading
+import time
 
 import pytest
 
-from server import execution
+from server import cancellation
 from server.artefacts import packed
-from server.execution import MAX_STARTS, code_of, execute, failure_of, stop_when_cancelling
+from server.errors import TransitionError
+from server.execution import MAX_STARTS, code_of, execute, failure_of
 from server.jobs import JobState
 from shrinkml import errors
 from shrinkml.errors import ManifestError, StoppedError
@@ -20,7 +23,13 @@ def job(store, spec):
 
 
 @pytest.fixture
-def attempt(store, job, tmp_path):
+def ended():
+    """Set where the process would end."""
+    return threading.Event()
+
+
+@pytest.fixture
+def attempt(store, job, tmp_path, ended):
     """Makes an attempt at the job with a given pipeline."""
 
     def make(run_job, number: int = 1):
@@ -33,6 +42,7 @@ def attempt(store, job, tmp_path):
             artefacts=folder / "artefacts",
             run_job=run_job,
             run_stage=lambda name, stage: stage(),
+            end_process=ended.set,
         )
         return store.get(job.id)
 
@@ -80,6 +90,8 @@ def test_a_stopped_job_was_cancelled(attempt, store, job):
     def run_job(spec, folder, *, on_event, should_stop, run_stage):
         assert not should_stop()
         store.cancel(job.id)
+        while not should_stop():
+            time.sleep(0.01)
         raise StoppedError("stopped")
 
     assert attempt(run_job).state is JobState.CANCELLED
@@ -115,16 +127,18 @@ def test_a_job_whose_workers_keep_dying_is_given_up(attempt, store, job):
     assert "3 workers died" in failure.message
 
 
-def test_the_store_is_asked_at_most_twice_a_second_and_a_stop_is_remembered(store, job, monkeypatch):
-    time_s = iter([0.0, 0.0, 0.1, 0.6, 0.6])
-    monkeypatch.setattr(execution.time, "monotonic", lambda: next(time_s))
-    store.start(job.id, 1)
-    should_stop = stop_when_cancelling(store, job.id)
-    assert not should_stop()
-    store.cancel(job.id)
-    assert not should_stop()
-    assert should_stop()
-    assert should_stop()
+def test_a_cancelled_job_that_does_not_stop_in_time_ends_with_its_process(attempt, store, job, monkeypatch, ended):
+    monkeypatch.setattr(cancellation, "GRACE_S", 0.1)
+
+    def run_job(spec, folder, *, on_event, should_stop, run_stage):
+        (folder / "checkpoints" / "stage-2x").mkdir(parents=True)
+        store.cancel(job.id)
+        assert ended.wait(10), "the process would be gone"
+        raise StoppedError("too late")
+
+    with pytest.raises(TransitionError, match="is cancelled and cannot become cancelled"):
+        attempt(run_job)
+    assert store.state(job.id) is JobState.CANCELLED
 
 
 @pytest.mark.parametrize("kind", [k for k in vars(errors).values() if isinstance(k, type)])

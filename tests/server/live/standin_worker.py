@@ -2,7 +2,8 @@
 
 Every job has three stages of ten evaluations; an evaluation is made once per job folder, however often the job starts.
 The name of a job chooses what goes wrong in its second stage: "crash" ends the process, "broken" and "surprised" raise,
-"spawn" leaves a child that ignores polite signals, "endless" waits to be cancelled, once. "missed" misses its goal.
+"spawn" leaves a child that ignores polite signals, "endless" waits to be cancelled, once, and "stubborn" does not even
+heed that. "missed" misses its goal.
 """
 
 import json
@@ -84,6 +85,8 @@ def go_wrong(name: str, folder: Path, should_stop) -> None:
         raise PlanError("no plan fits")
     if name == "surprised":
         raise ZeroDivisionError("secret")
+    if name == "stubborn":
+        time.sleep(600)
     if name == "spawn":
         subprocess.Popen([sys.executable, "-c", DEAF], start_new_session=True)
 

@@ -47,6 +47,17 @@ def test_a_cancelled_job_stops_within_seconds_keeps_its_best_and_can_go_on(live,
     assert states_of(job) == ["queued", "running", "cancelling", "cancelled", "queued", "running", "succeeded"]
 
 
+def test_a_cancelled_job_that_does_not_heed_it_ends_in_time_all_the_same(live, request_body):
+    job = live.client.submit({**request_body, "name": "stubborn"})
+    live.wait_for_event(job, "search-2/started")
+    asked = time.monotonic()
+    job.cancel()
+    assert job.wait()["state"] == "cancelled"
+    assert time.monotonic() - asked < 10
+    assert [item["checkpoint"] for item in job.checkpoints()] == ["final"]
+    assert live.client.submit(request_body).wait()["state"] == "succeeded"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
