@@ -25,6 +25,7 @@ from shrinkml.transport import FIRST_WAIT_S, TRIES, parse_events, persistently, 
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 PAGE = 1000  # events per request
+ADMISSION_S = 600.0  # before it accepts a job, the server reads every recording in its manifests
 
 
 class Client:
@@ -62,7 +63,8 @@ class Client:
         if isinstance(job, str | Path):
             job = read_job(Path(job))
         body = job.model_dump(mode="json") if isinstance(job, JobSpec) else dict(job)
-        accepted = _send(self._http, "POST", "/v1/jobs", body, {"Idempotency-Key": key or uuid.uuid4().hex})
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        accepted = _send(self._http, "POST", "/v1/jobs", json=body, headers=headers, timeout=ADMISSION_S)
         return JobHandle(self._http, accepted["id"])
 
     def job(self, job_id: str) -> "JobHandle":
@@ -184,18 +186,14 @@ class JobHandle:
         return [fetch(self._http, there[name], folder) for name in wanted]
 
 
-def _request(
-    http: httpx.Client, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
-) -> httpx.Response:
-    response = persistently(lambda: http.request(method, path, json=body, headers=headers))
+def _request(http: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response:
+    response = persistently(lambda: http.request(method, path, **options))
     raise_for_problem(response)
     return response
 
 
-def _send(
-    http: httpx.Client, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    answer: dict[str, Any] = _request(http, method, path, body, headers).json()
+def _send(http: httpx.Client, method: str, path: str, **options: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = _request(http, method, path, **options).json()
     return answer
 
 
