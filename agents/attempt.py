@@ -71,6 +71,7 @@ class Outcome:
         results: of all its searches.
         before: Evaluation of the factorized model on dev, as JSON.
         after: the same after fine-tuning.
+        kept: which of both it was: "fine-tuned" or "factorized".
         seconds: that its stages took.
     """
 
@@ -78,6 +79,7 @@ class Outcome:
     results: Sequence[SearchResult]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    kept: str
     seconds: float
 
 
@@ -126,7 +128,8 @@ class RatioAttempt:
             passed=evaluated["passed"],
             checkpoint=self._checkpoint,
         )
-        return Outcome(attempt, results, factorized.result["dev"], evaluated["after"], self._seconds)
+        before, after = factorized.result["dev"], evaluated["after"]
+        return Outcome(attempt, results, before, after, evaluated["kept"], self._seconds)
 
     @property
     def _finetunes(self) -> bool:
@@ -183,15 +186,16 @@ class RatioAttempt:
     def _evaluate(self, factorized: Finished, tuned: Finished | None, folder: Path, _: Teller) -> dict[str, Any]:
         """Publishes the better of both models by their WER on dev, and says whether it passes the gate."""
         materials, baseline = self._tools.materials, self._baseline
-        model, dev = factorized.folder / MODEL, factorized.result["dev"]
+        kept, model, dev = "factorized", factorized.folder / MODEL, factorized.result["dev"]
         after = dev
         if tuned is not None:
             after = stages.measure(materials, tuned.folder / MODEL, materials.dev, baseline.calls_per_s)
             if after["wer"] <= dev["wer"]:
-                model, dev = tuned.folder / MODEL, after
+                kept, model, dev = "fine-tuned", tuned.folder / MODEL, after
         self._tools.folder.publish(model, self._checkpoint)
         return {
             "after": after,
+            "kept": kept,
             "wer": dev["wer"],
             "compression_ratio": baseline.dev["parameters"] / dev["parameters"],
             "passed": dev["wer"] <= baseline.dev["wer"] + self._tools.spec.goal.max_wer_increase,

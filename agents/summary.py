@@ -102,6 +102,7 @@ def _stage_row(number: int, outcome: Outcome) -> dict[str, Any]:
         "evaluations": sum(len(result.trials) for result in outcome.results),
         "wer_before": outcome.before["wer"],
         "wer_after": outcome.after["wer"],
+        "kept": outcome.kept,
         "accepted": outcome.attempt.passed,
         "seconds": outcome.seconds,
     }

@@ -70,8 +70,10 @@ class StageRow(TypedDict):
     compression_ratio: float  # reached
     parameters: int
     strategy: str  # whose plan was taken
+    evaluations: int  # plans judged by all strategies
     wer_before: float  # factorized, before fine-tuning, on dev
     wer_after: float  # after fine-tuning, on dev
+    kept: str  # the better of both on dev: "fine-tuned" or "factorized"
     accepted: bool  # by the gate
     seconds: float
 

@@ -130,6 +130,22 @@ def test_a_cluster_without_a_free_cpu_is_not_waited_for_forever(ray_executor, ma
     ray.cancel(hog, force=True)
 
 
+def test_a_running_cluster_is_used_and_left_running(ray_executor, make_task):
+    task = make_task("greedy")
+    (expected,) = run(ray_executor, [task])
+    program = (
+        "import sys; from agents.executor import SearchTask; from agents.ray_executor import RayExecutor\n"
+        "executor = RayExecutor(1, address=sys.argv[1])\n"
+        "task = SearchTask('greedy', 0, 8, 'budget_wall', sys.argv[2])\n"
+        "found = executor.run([task], on_trial=lambda *_: None, should_stop=lambda: False)\n"
+        "executor.close(); print(found[0].best.wer)"
+    )
+    address = ray.get_runtime_context().gcs_address
+    done = subprocess.run([sys.executable, "-c", program, address, task.workspace], capture_output=True, text=True)
+    assert done.stdout.strip() == str(expected.best.wer), done.stderr
+    assert run(ray_executor, [task]) == [expected]
+
+
 PROGRAM = """
 import sys
 from agents.executor import SearchTask

@@ -1,6 +1,7 @@
 """Whole jobs on the tiny recogniser: stages, gate, stops, and what is left of a killed process."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from agents.pipeline import run_job
 from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.errors import ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
-from shrinkml.report.record import Report
+from shrinkml.report.record import CheckpointRow, ComparisonRow, LayerRow, Report, Sample, StageRow, TrialRow
 
 NO_TRAINING = {"epochs": 0}
 
@@ -52,10 +53,21 @@ def test_a_job_leaves_a_smaller_recogniser_and_the_evidence(finished, tiny_model
 def test_the_report_has_the_keys_that_it_promises(finished):
     _, _, report, _ = finished
     assert set(report) == set(Report.__annotations__)
+    rows = {"stages": StageRow, "comparison": ComparisonRow, "layers": LayerRow, "trials": TrialRow}
+    rows |= {"checkpoints": CheckpointRow, "samples": Sample}
+    for key, row in rows.items():
+        assert {frozenset(found) for found in report[key]} == {frozenset(row.__annotations__)}
     assert [stage["target_ratio"] for stage in report["stages"]] == [1.5, 3.0]
     assert {row["name"] for row in report["checkpoints"]} == {"stage-1.5x", "stage-3x", "final"}
     assert len(report["samples"]) == 8
     assert report["baseline"]["n_utterances"] == report["result"]["n_utterances"] == 24
+
+
+def test_fine_tuning_that_makes_a_model_worse_is_undone(tiny_job, tmp_path):
+    harmful = {"epochs": 1, "learning_rate": 1.0, "batch_size": 12, "distill": False}
+    (stage,) = run(tiny_job(finetune=harmful), tmp_path)["stages"]
+    assert stage["wer_after"] > stage["wer_before"]
+    assert stage["kept"] == "factorized"
 
 
 def test_strategies_are_compared_at_the_same_number_of_evaluations(finished):
@@ -201,7 +213,8 @@ run_job(spec, Path(sys.argv[2]), on_event=lambda event: print(event.key, flush=T
 def run_until(spec, folder, key):
     """Runs the job in a process of its own, killed at the event `key`; the keys that it told."""
     command = [sys.executable, "-c", PROGRAM, spec.model_dump_json(), str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # like this process: sums depend on it in their last bits
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=one_thread) as process:
         heard = []
         for line in process.stdout:
             heard.append(line.strip())
