@@ -18,7 +18,6 @@ class Materials:
     """The original model and the speech of a job.
 
     Attributes:
-        original: checkpoint of the model to compress.
         seed: of the choice of utterances.
         should_stop: whether to end early.
     """
@@ -32,7 +31,7 @@ class Materials:
             seed: of the choice of utterances.
             should_stop: asked while features are extracted, and by everything that works on them.
         """
-        self.original = checkpoint.locate(model)
+        self._model = model
         self.seed = seed
         self._data = data
         self.should_stop = should_stop
@@ -42,6 +41,15 @@ class Materials:
         """Split -> manifest, of those that the job has."""
         paths = {"train": self._data.train, "dev": self._data.dev, "test": self._data.test}
         return {split: Path(path) for split, path in paths.items() if path is not None}
+
+    @cached_property
+    def original(self) -> Path:
+        """Checkpoint of the model to compress.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        return checkpoint.locate(self._model)
 
     @cached_property
     def model(self) -> Las:

@@ -12,7 +12,7 @@ import pytest
 
 from agents.pipeline import run_job
 from shrinkml.checkpoint import inspect, load, stored_parameters
-from shrinkml.errors import ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
+from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
 from shrinkml.report.record import CheckpointRow, ComparisonRow, LayerRow, Report, Sample, StageRow, TrialRow
 
 NO_TRAINING = {"epochs": 0}
@@ -156,6 +156,13 @@ def test_overlapping_splits_are_refused(tiny_job, tiny_data, tmp_path):
     data = {"dev": str(tiny_data["dev"]), "test": str(tiny_data["dev"])}
     with pytest.raises(ManifestError, match="dev"):
         run(tiny_job(data=data), tmp_path)
+
+
+def test_a_folder_that_is_no_model_is_refused_in_the_first_stage(tiny_job, tmp_path):
+    events = []
+    with pytest.raises(CheckpointError, match=r"is no checkpoint: config\.json, vocabulary\.txt"):
+        run(tiny_job(model=str(tmp_path)), tmp_path, events)
+    assert [event.stage for event in events] == ["01-validate"]
 
 
 def test_another_job_in_the_folder_is_refused(finished, tiny_job):
