@@ -20,14 +20,15 @@ from server.processes import adopt_orphans, end_descendants
 from shrinkml.client import Client, JobHandle
 from shrinkml.errors import ServiceError, ShrinkError
 from shrinkml.report import summary_table
-from shrinkml.speech.commands import prepare
 from shrinkml.speech.manifest import read_manifest
+from shrinkml.speech.tasks import prepare_task
 from shrinkml.speech.utterance import Utterance
 from shrinkml.verification import view_in_fresh_process
 
 CONFIG = Path("configs/demo.yaml")
 ORIGINAL = Path("reference/las")
-SPEECH = Path("data/commands")
+TASK = "commands-large"
+SPEECH = Path("data") / TASK
 RUN = Path("runs/demo")
 FINAL = "final"  # the checkpoint to use, among those that the job leaves
 START_S = 120.0  # for the server to listen: a cold disk takes its time with the imports
@@ -53,7 +54,7 @@ def run() -> bool:
     """The whole demo; whether the goal was met."""
     started = time.monotonic()
     say(f"Preparing synthetic speech in {SPEECH} (made once) ...")
-    sentence = read_manifest(prepare(SPEECH)["test"])[0]
+    sentence = read_manifest(prepare_task(TASK, SPEECH)["test"])[0]
     shutil.rmtree(RUN, ignore_errors=True)
     RUN.mkdir(parents=True)
     with running_server(RUN / "server", RUN / "server.log") as url, Client(url) as client:

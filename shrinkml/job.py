@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from shrinkml.errors import ConfigError
 
 BUNDLED = "reference/"  # prefix of the models that ship with the package
-MAX_STEP = 2.5  # how much smaller one automatic stage makes the model; iterating in larger steps loses accuracy
+MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy
 
 
 class Part(BaseModel):
@@ -83,7 +83,7 @@ class JobSpec(Part):
     search: SearchSpec = SearchSpec()
     stages: Literal["auto"] | tuple[Annotated[float, Field(gt=1.0)], ...] = Field(
         "auto",
-        description="Compression ratios on the way, ascending; the last is the goal's. auto: steps of 2.5x at most.",
+        description="Compression ratios on the way, ascending; the last is the goal's. auto: steps of 2.6x at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
     factorizer: str = Field("svd", description="Name of a factorizer: svd or whitened.")
