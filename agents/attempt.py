@@ -184,13 +184,17 @@ class RatioAttempt:
         return {"epochs": settings.epochs}
 
     def _evaluate(self, factorized: Finished, tuned: Finished | None, folder: Path, _: Teller) -> dict[str, Any]:
-        """Publishes the better of both models by their WER on dev, and says whether it passes the gate."""
+        """Publishes one of both models, and says whether it passes the gate.
+
+        The factorized model is kept only where fine-tuning lost so much on dev that the gate would refuse it: smaller
+        differences are noise, and more training is the better bet.
+        """
         materials, baseline = self._tools.materials, self._baseline
         kept, model, dev = "factorized", factorized.folder / MODEL, factorized.result["dev"]
-        after = dev
+        after, allowed = dev, baseline.dev["wer"] + self._tools.spec.goal.max_wer_increase
         if tuned is not None:
             after = stages.measure(materials, tuned.folder / MODEL, materials.dev, baseline.calls_per_s)
-            if after["wer"] <= dev["wer"]:
+            if after["wer"] <= max(dev["wer"], allowed):
                 kept, model, dev = "fine-tuned", tuned.folder / MODEL, after
         self._tools.folder.publish(model, self._checkpoint)
         return {
@@ -198,7 +202,7 @@ class RatioAttempt:
             "kept": kept,
             "wer": dev["wer"],
             "compression_ratio": baseline.dev["parameters"] / dev["parameters"],
-            "passed": dev["wer"] <= baseline.dev["wer"] + self._tools.spec.goal.max_wer_increase,
+            "passed": dev["wer"] <= allowed,
         }
 
 

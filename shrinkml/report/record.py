@@ -73,7 +73,7 @@ class StageRow(TypedDict):
     evaluations: int  # plans judged by all strategies
     wer_before: float  # factorized, before fine-tuning, on dev
     wer_after: float  # after fine-tuning, on dev
-    kept: str  # the better of both on dev: "fine-tuned" or "factorized"
+    kept: str  # "fine-tuned", or "factorized" where fine-tuning lost the goal on dev
     accepted: bool  # by the gate
     seconds: float
 
