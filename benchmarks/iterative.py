@@ -2,16 +2,18 @@
 
 Every row is one model of `configs/iterative.yaml`'s original, measured on the same test set:
 
-dense       the original, trained on for as many epochs as the others
+dense       the original, trained on the transcripts for as many epochs as the others; without a teacher, which could
+            only hold it where it is
 iterative   several stages, each search + factorize + fine-tune (Mehrotra et al. 2020, arXiv:2008.02897)
 single      one stage: one search with the evaluations of all stages, one fine-tuning with their epochs
 narrow      a LAS with fewer units and as many parameters, trained from nothing with the original as its teacher
 
 A row is written as soon as it is there; run it again to add what is missing. Rows of other ratios or seeds can be made
-by other processes at the same time.
+by other processes at the same time. Rows of other settings lie in another folder and never share a table.
 """
 
 import argparse
+import hashlib
 import json
 import statistics
 import time
@@ -29,7 +31,7 @@ from shrinkml.evaluation import count_parameters, evaluate
 from shrinkml.job import Goal, JobSpec, read_job
 from shrinkml.models.las import Las
 from shrinkml.speed import speedup
-from shrinkml.training import train
+from shrinkml.training import DISTILL_WEIGHT, train
 from shrinkml.training_job import fresh_las
 
 CONFIG = Path(__file__).parent.parent / "configs" / "iterative.yaml"
@@ -71,7 +73,7 @@ def dense(spec: JobSpec, ratio: float, folder: Path) -> Path:
     materials = _materials(spec)
     epochs = total_epochs(_at(spec, ratio, "auto"))
     model = checkpoint.load(spec.model)
-    return _trained(model, spec, materials, epochs, spec.finetune.learning_rate, materials.model, folder)
+    return _trained(model, spec, materials, epochs, spec.finetune.learning_rate, None, folder)
 
 
 MAKERS: dict[str, Callable[[JobSpec, float, Path], Path]] = {
@@ -80,6 +82,13 @@ MAKERS: dict[str, Callable[[JobSpec, float, Path], Path]] = {
     "narrow": narrow,
     "dense": dense,
 }
+
+
+def settings_of(spec: JobSpec) -> str:
+    """Twelve hex digits that rows share exactly when they may stand in one table."""
+    facts = spec.model_dump_json(exclude={"name", "goal", "stages", "data"}) + str(DISTILL_WEIGHT)
+    facts += checkpoint.inspect(spec.model).digest + str((spec.data.train_utterances, spec.data.proxy_utterances))
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
 def row(spec: JobSpec, method: str, ratio: float, seed: int, folder: Path) -> Row:
@@ -158,7 +167,13 @@ def _narrowed(original: Las, budget: int, seed: int) -> Las:
 
 
 def _trained(
-    model: Las, spec: JobSpec, materials: Materials, epochs: int, learning_rate: float, teacher: Las, folder: Path
+    model: Las,
+    spec: JobSpec,
+    materials: Materials,
+    epochs: int,
+    learning_rate: float,
+    teacher: Las | None,
+    folder: Path,
 ) -> Path:
     train(
         model,
@@ -202,13 +217,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     spec = read_job(CONFIG)
+    out = arguments.out / settings_of(spec)
     for seed in arguments.seeds:
         for ratio in arguments.ratios:
             for method in arguments.methods:
-                folder = arguments.out / f"{method}-{ratio:g}x-{seed}"
+                folder = out / f"{method}-{ratio:g}x-{seed}"
                 made = row(spec, method, ratio, seed, folder)
                 print(f"{folder.name}: {100 * made['wer']:.2f} % WER, {made['seconds'] / 60:.1f} min", flush=True)
-    rows = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*/row.json"))]
+    rows = [json.loads(path.read_text()) for path in sorted(out.glob("*/row.json"))]
     text = table(sorted(rows, key=lambda row: row["seed"]))
     (arguments.out / "table.md").write_text(text + "\n")
     (arguments.out / "rows.json").write_text(json.dumps(rows, indent=2))

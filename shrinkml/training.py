@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shrinkml.dataset import Dataset
-from shrinkml.errors import StoppedError
+from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.models.protocol import IGNORE, AsrModel, TeacherForced
 
@@ -77,6 +77,7 @@ def train(
         should_stop: asked before every step.
 
     Raises:
+        ConfigError: `state_file` belongs to a training with other arguments.
         StoppedError: `should_stop` said so; finished epochs are kept in `state_file`.
     """
     module = model.module
@@ -85,7 +86,8 @@ def train(
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
     parts = {"module": module, "optimizer": optimizer, "schedule": schedule}
-    start = _resume_(parts, state_file)
+    identity = repr((epochs, learning_rate, batch_size, seed, teacher is not None, len(dataset), _shapes(module)))
+    start = _resume_(parts, identity, state_file)
     module.train()
     with torch.random.fork_rng(devices=[]):
         for epoch in range(start, epochs):
@@ -99,7 +101,7 @@ def train(
                 total += _step_(model, optimizer, dataset, batch, soft) * len(batch)
                 schedule.step()
             on_epoch(Epoch(epoch + 1, epochs, total / len(dataset)))  # before saving: told twice is better than never
-            _save(parts, epoch + 1, state_file)
+            _save(parts, identity, epoch + 1, state_file)
     module.eval()
 
 
@@ -199,19 +201,27 @@ def _band(size: int, largest: float) -> tuple[int, int]:
     return int(torch.randint(0, size - width + 1, ())), width
 
 
-def _save(parts: dict[str, Any], epoch: int, state_file: Path | None) -> None:
+def _shapes(module: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(parameter.shape) for parameter in module.parameters()]
+
+
+def _save(parts: dict[str, Any], identity: str, epoch: int, state_file: Path | None) -> None:
     if state_file is None:
         return
     partial = state_file.with_name(state_file.name + ".partial")
-    torch.save({"epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}}, partial)
+    torch.save(
+        {"identity": identity, "epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}}, partial
+    )
     os.replace(partial, state_file)
 
 
-def _resume_(parts: dict[str, Any], state_file: Path | None) -> int:
+def _resume_(parts: dict[str, Any], identity: str, state_file: Path | None) -> int:
     """Loads what `_save` wrote, if anything; returns the epochs done."""
     if state_file is None or not state_file.exists():
         return 0
     state = torch.load(state_file, weights_only=True)
+    if state["identity"] != identity:
+        raise ConfigError(f"{state_file} is the state of another training; remove it, or choose another folder")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return int(state["epoch"])

@@ -87,8 +87,7 @@ def train_from_recipe(
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
-    provenance = {"recipe": {key: value for key, value in recipe.model_dump().items() if key not in PATHS}}
-    save(model, folder, dtype=recipe.dtype, provenance=provenance)
+    save(model, folder, dtype=recipe.dtype, provenance=_provenance(recipe))
     state_file.unlink(missing_ok=True)
     return {split: _measured(folder, load_dataset(model, splits[split])) for split in ("dev", "test")}
 
@@ -106,6 +105,15 @@ def _first(recipe: Recipe, utterances: Sequence[Utterance]) -> Las:
         return load(recipe.start)
     tokenizer = Tokenizer.from_texts((u.text for u in utterances), recipe.unit)
     return fresh_las(LasConfig.from_json(recipe.shape), tokenizer, recipe.seed)
+
+
+def _provenance(recipe: Recipe) -> dict[str, Any]:
+    """What the checkpoint tells of its making: the recipe without its paths, and what it went on from."""
+    value: dict[str, Any] = {"recipe": {key: value for key, value in recipe.model_dump().items() if key not in PATHS}}
+    if recipe.start is not None:
+        start = inspect(recipe.start)
+        value["started_from"] = {"digest": start.digest, "provenance": start.provenance}
+    return value
 
 
 def _measured(folder: Path, dataset: Dataset) -> dict[str, Any]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from shrinkml.dataset import Dataset
-from shrinkml.errors import StoppedError
+from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.evaluation import word_error_rate
 from shrinkml.models.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
@@ -96,3 +96,9 @@ def test_the_callers_random_numbers_are_left_alone(dataset):
 def test_a_stop_before_the_first_epoch_of_a_student(dataset):
     with pytest.raises(StoppedError, match="before its first epoch"):
         train(las(0), dataset, epochs=1, teacher=las(1), should_stop=lambda: True, **SETTINGS)
+
+
+def test_the_state_of_another_training_is_refused(dataset, tmp_path):
+    train(las(0), dataset, epochs=1, state_file=tmp_path / "state", **SETTINGS)
+    with pytest.raises(ConfigError, match="is the state of another training; remove it"):
+        train(las(0), dataset, epochs=2, state_file=tmp_path / "state", **SETTINGS)

@@ -83,6 +83,7 @@ def test_a_recipe_may_go_on_from_a_checkpoint(recipe_file, tiny_model_dir, tmp_p
     train_from_recipe(recipe, tmp_path / "model")
     went_on, start = shrinkml.load(tmp_path / "model"), shrinkml.load(tiny_model_dir)
     assert went_on.config == start.config
+    assert inspect(tmp_path / "model").provenance["started_from"]["digest"] == inspect(tiny_model_dir).digest
     pairs = zip(went_on.parameters(), start.parameters(), strict=True)
     assert max((a - b).abs().max().item() for a, b in pairs) < 1e-3
 
