@@ -48,7 +48,6 @@ HTTP_PROBLEMS: Mapping[int, tuple[str, str]] = {
     404: ("unknown-path", "nothing lies at {path}; GET /openapi.json lists what this server answers"),
     405: ("wrong-method", "{path} does not know {method}; GET /openapi.json lists what it knows"),
 }
-HEADERS: Mapping[type[ShrinkError], Mapping[str, str]] = {QueueFullError: {"Retry-After": str(RETRY_AFTER_S)}}
 
 
 def create_app(services: Services) -> FastAPI:
@@ -76,8 +75,19 @@ def _refused(request: Request, error: Exception) -> Response:
     if kind not in HTTP_STATUS:
         return _unforeseen(request, error)
     return problem_response(
-        HTTP_STATUS[kind], code_of(kind), str(error), instance=request.url.path, headers=HEADERS.get(kind)
+        HTTP_STATUS[kind], code_of(kind), str(error), instance=request.url.path, headers=_headers(error)
     )
+
+
+def _headers(error: Exception) -> Mapping[str, str]:
+    """What the answer to `error` tells programs beside the problem document."""
+    match error:
+        case QueueFullError():
+            return {"Retry-After": str(RETRY_AFTER_S)}
+        case RangeError(size=size):
+            return {"Content-Range": f"bytes */{size}"}
+        case _:
+            return {}
 
 
 def _invalid(request: Request, error: Exception) -> Response:

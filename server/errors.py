@@ -28,7 +28,11 @@ class MissingArtefactError(ShrinkError, LookupError):
 
 
 class RangeError(ShrinkError, ValueError):
-    """A byte range outside the file."""
+    """A byte range outside the file, whose `size` in bytes the answer tells."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class HomeInUseError(ShrinkError, RuntimeError):

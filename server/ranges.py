@@ -27,7 +27,7 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
         if last and int(last) < start:
             return None
     if start >= size or suffix == "0":
-        raise RangeError(f"{header!r} lies outside the file, whose bytes are 0-{size - 1}; ask for a part of it")
+        raise RangeError(f"{header!r} lies outside the file, whose bytes are 0-{size - 1}; ask for a part of it", size)
     return start, end
 
 

@@ -46,11 +46,13 @@ def fetch(http: httpx.Client, checkpoint: Mapping[str, Any], folder: Path) -> Pa
 
 
 def _append(http: httpx.Client, checkpoint: Mapping[str, Any], partial: Path) -> None:
-    """Brings `partial` to its full length: what is there already is not fetched again."""
+    """Brings `partial` to its full length: what is there already is not fetched again, unless it is too much."""
     have = partial.stat().st_size if partial.exists() else 0
     if have == checkpoint["bytes"]:
         return
-    headers = {"Range": f"bytes={have}-", "If-Range": f'"{checkpoint["sha256"]}"'} if have else {}
+    headers = {}
+    if 0 < have < checkpoint["bytes"]:
+        headers = {"Range": f"bytes={have}-", "If-Range": f'"{checkpoint["sha256"]}"'}
     with http.stream("GET", checkpoint["url"], headers=headers) as response:
         raise_for_problem(response)
         goes_on = response.status_code == httpx.codes.PARTIAL_CONTENT

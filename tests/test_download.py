@@ -74,6 +74,15 @@ def test_a_server_that_ignores_the_range_is_taken_from_the_start(tmp_path):
     assert fetch(whole(GOOD), listed(GOOD), tmp_path).is_dir()
 
 
+def test_what_is_longer_than_the_checkpoint_is_fetched_afresh(tmp_path):
+    (tmp_path / ".final.tar.part").write_bytes(bytes(len(GOOD) + 1))
+
+    def refusing_ranges(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(416) if "Range" in request.headers else httpx.Response(200, content=GOOD)
+
+    assert fetch(serving(refusing_ranges), listed(GOOD), tmp_path).is_dir()
+
+
 def test_what_is_already_whole_is_not_fetched_again(tmp_path):
     (tmp_path / ".final.tar.part").write_bytes(GOOD)
     assert fetch(serving(lambda request: httpx.Response(500)), listed(GOOD), tmp_path).is_dir()

@@ -69,6 +69,7 @@ def test_a_range_of_another_version_gives_the_whole_file(http, listed):
 def test_a_range_behind_the_end_is_a_problem_that_tells_the_size(http, listed):
     response = http.get(listed["url"], headers={"Range": f"bytes={listed['bytes']}-"})
     assert (response.status_code, response.headers["Content-Type"]) == (416, "application/problem+json")
+    assert response.headers["Content-Range"] == f"bytes */{listed['bytes']}"
     assert f"0-{listed['bytes'] - 1}" in response.json()["detail"]
 
 
