@@ -1,8 +1,9 @@
 """The report of a finished job, put together from the results of its stages."""
 
 import platform
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,17 @@ def summarise(
         "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
         "samples": tested["samples"],
         "seconds": seconds,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **installed(PACKAGES)},
     }
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Package -> version of those of `packages` that are installed: a job that runs here needs no Ray."""
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def missed_by(
