@@ -6,13 +6,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-import shrinkml
 from server.views import ModelView
+from shrinkml.bundle import bundled_names, model_folder
 from shrinkml.errors import CheckpointError
-from shrinkml.job import BUNDLED
 
 PARTS = ("config.json", "vocabulary.txt", "model.safetensors")
-PACKAGE = Path(shrinkml.__file__).parent
 
 
 def check_model(name: str) -> ModelView:
@@ -21,11 +19,7 @@ def check_model(name: str) -> ModelView:
     Raises:
         CheckpointError: no such folder, a part of it is missing, or its files are no model.
     """
-    folder = PACKAGE / name if name.startswith(BUNDLED) else Path(name)
-    leads_out = name.startswith(BUNDLED) and folder.parent != PACKAGE / BUNDLED
-    if leads_out or not folder.is_dir():
-        known = ", ".join(model.name for model in bundled_models())
-        raise CheckpointError(f"no model {name!r}; give the folder of a checkpoint, or a bundled one: {known}")
+    folder = model_folder(name)
     missing = [part for part in PARTS if not (folder / part).is_file()]
     if missing:
         raise CheckpointError(f"{name} is no model: {', '.join(missing)} missing; give the folder of a checkpoint")
@@ -37,8 +31,7 @@ def check_model(name: str) -> ModelView:
 
 def bundled_models() -> list[ModelView]:
     """The models that come with the package."""
-    folders = sorted(folder for folder in (PACKAGE / BUNDLED).glob("[!.]*") if folder.is_dir())
-    return [check_model(f"{BUNDLED}{folder.name}") for folder in folders]
+    return [check_model(name) for name in bundled_names()]
 
 
 def _family(folder: Path) -> str:

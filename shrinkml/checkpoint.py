@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from shrinkml.bundle import model_folder
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
@@ -30,7 +31,6 @@ FORMAT = "shrinkml/1"
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 VOCABULARY = "vocabulary.txt"
-BUNDLE = Path(__file__).parent / "reference"  # models that ship with the package: "reference/las" and so on
 
 FAMILIES = {"las": (Las, LasConfig)}
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
@@ -60,18 +60,12 @@ class CheckpointInfo:
 
 
 def locate(name: str | Path) -> Path:
-    """The folder of the checkpoint `name`: a path, or "reference/..." for a bundled one.
+    """The folder of the checkpoint `name`: a bundled one where it begins with "reference/", otherwise a path.
 
     Raises:
         CheckpointError: there is no such folder, or it is no checkpoint.
     """
-    folder = Path(name)
-    bundled = BUNDLE.parent / name
-    if not folder.is_dir() and str(name).startswith(f"{BUNDLE.name}/") and bundled.is_dir():
-        folder = bundled
-    if not folder.is_dir():
-        known = ", ".join(f"{BUNDLE.name}/{p.name}" for p in sorted(BUNDLE.glob("*")))
-        raise CheckpointError(f"no model {str(name)!r}; give the folder of a checkpoint, or a bundled one: {known}")
+    folder = model_folder(str(name))
     missing = [part for part in (CONFIG, VOCABULARY, WEIGHTS) if not (folder / part).is_file()]
     if missing:
         raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing")

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from shrinkml.bundle import BUNDLED
 from shrinkml.errors import ConfigError
 
-BUNDLED = "reference/"  # prefix of the models that ship with the package
 MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy
+
+FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]  # as Linux allows them
 
 
 class Part(BaseModel):
@@ -22,9 +24,9 @@ class Part(BaseModel):
 class DataSpec(Part):
     """The transcribed speech, as manifests (JSON lines of audio_filepath, duration, text)."""
 
-    train: str | None = Field(None, description="Manifest to fine-tune on; without it nothing is fine-tuned.")
-    dev: str = Field(description="Manifest that the search and the stage gates measure on.")
-    test: str = Field(description="Manifest of the final figures; never seen by the search.")
+    train: FilePath | None = Field(None, description="Manifest to fine-tune on; without it nothing is fine-tuned.")
+    dev: FilePath = Field(description="Manifest that the search and the stage gates measure on.")
+    test: FilePath = Field(description="Manifest of the final figures; never seen by the search.")
     proxy_utterances: int = Field(
         200,
         ge=1,
@@ -77,7 +79,7 @@ class JobSpec(Part):
     """
 
     name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
-    model: str = Field(description="reference/las (bundled) or the folder of a checkpoint.")
+    model: FilePath = Field(description="reference/las (bundled) or the folder of a checkpoint.")
     data: DataSpec
     goal: Goal
     search: SearchSpec = SearchSpec()
@@ -88,8 +90,8 @@ class JobSpec(Part):
     finetune: FinetuneSpec = FinetuneSpec()
     factorizer: str = Field("svd", description="Name of a factorizer: svd or whitened.")
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
-    workers: int = Field(2, ge=1, le=1024, description="Searches that run side by side (Ray), one CPU thread each.")
-    seed: int = Field(0, ge=0, description="Of everything random in the job.")
+    workers: int = Field(2, ge=1, le=64, description="Searches that run side by side (Ray), one CPU thread each.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything random in the job.")
 
     @model_validator(mode="after")
     def _stages_lead_to_the_goal(self) -> "JobSpec":

@@ -40,6 +40,19 @@ def test_every_wrong_field_is_named_with_its_value():
     assert "modle: Extra inputs are not permitted" in str(caught.value)
 
 
+@pytest.mark.parametrize("path", ["a\0b", "a" * 4097, ""], ids=["NUL", "too long", "empty"])
+def test_a_path_that_no_file_can_have_is_refused(path):
+    for field, change in {"model": {"model": path}, "data.dev": {"data": {"dev": path, "test": "t"}}}.items():
+        with pytest.raises(ConfigError, match=rf"{field}: String should"):
+            parse_job(job(**change))
+
+
+@pytest.mark.parametrize("change", [{"seed": 2**31}, {"workers": 65}], ids=str)
+def test_numbers_have_an_end(change):
+    with pytest.raises(ConfigError, match="should be less than or equal to"):
+        parse_job(job(**change))
+
+
 def test_a_job_survives_json():
     spec = parse_job(job(stages=[2.0, 5.0]))
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
