@@ -7,7 +7,8 @@ from agents.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from server.errors import ForbiddenPathError
 from server.models import check_model
-from shrinkml.job import BUNDLED, JobSpec, resolved
+from shrinkml.bundle import BUNDLED
+from shrinkml.job import JobSpec, resolved
 from shrinkml.speech.manifest import check_splits
 from shrinkml.tables import look_up
 
@@ -36,9 +37,7 @@ def admit(spec: JobSpec, data_roots: Sequence[Path]) -> JobSpec:
     splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
     for split, path in splits.items():
         _require_inside(path, data_roots, f"data.{split}")
-    for split, utterances in check_splits(splits).items():
-        for utterance in utterances:
-            _require_inside(utterance.audio, data_roots, f"data.{split}")
+    check_splits(splits, admit=lambda split, audio: _require_inside(audio, data_roots, f"data.{split}"))
     return job
 
 

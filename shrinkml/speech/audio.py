@@ -75,7 +75,11 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[soundfile.SoundFile]:
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise AudioError(f"cannot open {path} ({error.strerror})") from error
+    if not found:
         raise AudioError(f"no audio file {path}")
     try:
         with soundfile.SoundFile(path) as file:

@@ -4,7 +4,8 @@ Manifests are checked whole before any work is done on them, and every problem i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from shrinkml.errors import AudioError, ManifestError
@@ -29,7 +30,9 @@ def read_manifest(path: Path) -> list[Utterance]:
     return utterances
 
 
-def check_splits(manifests: Mapping[str, Path]) -> dict[str, list[Utterance]]:
+def check_splits(
+    manifests: Mapping[str, Path], *, admit: Callable[[str, Path], None] | None = None
+) -> dict[str, list[Utterance]]:
     """Split -> its utterances, once every manifest is sound and no two splits overlap.
 
     Two splits overlap where a recording stands in both, under whatever name or in whatever lossless format, or a
@@ -37,6 +40,8 @@ def check_splits(manifests: Mapping[str, Path]) -> dict[str, list[Utterance]]:
 
     Args:
         manifests: split -> manifest.
+        admit: called with the split and each audio file before anything is looked up there; what it raises is passed
+            on.
 
     Raises:
         ManifestError: every problem of every manifest, and every overlap.
@@ -44,7 +49,7 @@ def check_splits(manifests: Mapping[str, Path]) -> dict[str, list[Utterance]]:
     splits: dict[str, list[Utterance]] = {}
     problems: list[str] = []
     for split, path in manifests.items():
-        splits[split], wrong = _parse(path)
+        splits[split], wrong = _parse(path, admit=None if admit is None else partial(admit, split))
         problems += wrong
     refuse([*problems, *_shared_speakers(splits), *_shared_audio(splits)])
     return splits
@@ -72,7 +77,7 @@ def refuse(problems: list[str]) -> None:
     raise ManifestError(f"{count} in the data:\n  " + "\n  ".join(shown))
 
 
-def _parse(path: Path) -> tuple[list[Utterance], list[str]]:
+def _parse(path: Path, *, admit: Callable[[Path], None] | None = None) -> tuple[list[Utterance], list[str]]:
     """The good lines of the manifest at `path`, and what is wrong with the others."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
@@ -83,7 +88,7 @@ def _parse(path: Path) -> tuple[list[Utterance], list[str]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        utterance, wrong = parse_line(line, base)
+        utterance, wrong = parse_line(line, base, admit=admit)
         problems += [f"{path}:{number}: {problem}" for problem in wrong]
         if utterance is not None:
             utterances.append(utterance)

@@ -4,7 +4,8 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shrinkml.speech.audio import audio_duration_s
 
 REQUIRED = ("audio_filepath", "duration", "text")
 OPTIONAL = ("speaker", "lang")
+_PATH = re.compile("[^\0\ud800-\udfff]+")  # neither NUL nor half a character, which no file's name can hold
 # A stated duration may differ from the file's by the larger of the two: tools round to a tenth of a second, and count
 # or drop the padding of an MP3 encoder, up to two frames of 1,152 samples (0.144 s at 16 kHz).
 DURATION_TOLERANCE_S = 0.15
@@ -50,12 +52,15 @@ class Utterance:
         return json.dumps(value, ensure_ascii=False)
 
 
-def parse_line(line: str, base: Path) -> tuple[Utterance | None, list[str]]:
+def parse_line(
+    line: str, base: Path, *, admit: Callable[[Path], None] | None = None
+) -> tuple[Utterance | None, list[str]]:
     """The utterance of a manifest line, or None and everything that is wrong with it.
 
     Args:
         line: a JSON object.
         base: folder that a relative `audio_filepath` starts from.
+        admit: called with the audio file before anything is looked up there; what it raises is passed on.
     """
     try:
         value = json.loads(line)
@@ -67,6 +72,8 @@ def parse_line(line: str, base: Path) -> tuple[Utterance | None, list[str]]:
     if problems:
         return None, problems
     audio = Path(os.path.normpath(base / value["audio_filepath"]))
+    if admit is not None:
+        admit(audio)
     problems += _audio_problems(audio, value["duration"])
     if problems:
         return None, problems
@@ -89,6 +96,9 @@ def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
     for key in ("audio_filepath", "text", *OPTIONAL):
         if key in value and not (isinstance(value[key], str) and value[key].strip()):
             yield f"{key} is {value[key]!r}; allowed: a string that is not blank"
+    audio = value.get("audio_filepath")
+    if isinstance(audio, str) and audio.strip() and not _PATH.fullmatch(audio):
+        yield f"audio_filepath is {audio!r}; allowed: a path of whole characters without NUL"
     duration = value.get("duration", 1.0)
     if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration < math.inf:
         yield f"duration is {duration!r}; allowed: a number of seconds above 0"

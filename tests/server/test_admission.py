@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -34,6 +35,18 @@ def test_a_manifest_that_leads_out_of_the_data_roots_is_refused(request_body, da
     outside = tmp_path / "outside.wav"
     shutil.copy(data_folder / "dev0.wav", outside)
     write_manifest(data_folder / "outside.jsonl", [Utterance(outside, 0.5, "turn on the light")])
+    body = {**request_body, "data": {"dev": "outside.jsonl", "test": "test.jsonl"}}
+    with pytest.raises(ForbiddenPathError, match=r"data.dev: .*outside.wav lies outside the folders"):
+        admit(parse_job(body), [data_folder])
+
+
+@pytest.mark.parametrize("content", [None, b"no audio"], ids=["missing", "there"])
+def test_a_manifest_does_not_tell_what_lies_outside_the_data_roots(request_body, data_folder, tmp_path, content):
+    outside = tmp_path / "outside.wav"
+    if content is not None:
+        outside.write_bytes(content)
+    line = {"audio_filepath": str(outside), "duration": 0.5, "text": "turn on the light"}
+    (data_folder / "outside.jsonl").write_text(json.dumps(line))
     body = {**request_body, "data": {"dev": "outside.jsonl", "test": "test.jsonl"}}
     with pytest.raises(ForbiddenPathError, match=r"data.dev: .*outside.wav lies outside the folders"):
         admit(parse_job(body), [data_folder])

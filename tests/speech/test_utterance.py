@@ -56,12 +56,23 @@ def test_audio_may_lie_outside_the_folder_and_paths_may_be_absolute(line, tmp_pa
         ({"lang": ""}, "lang is ''; allowed"),
         ({"audio_filepath": None}, "audio_filepath is None; allowed"),
         ({"audio_filepath": "gone.flac"}, "no audio file"),
+        ({"audio_filepath": "a\0.flac"}, r"audio_filepath is 'a\x00.flac'; allowed: a path"),
+        ({"audio_filepath": "a\ud800.flac"}, r"audio_filepath is 'a\ud800.flac'; allowed: a path"),
+        ({"audio_filepath": 300 * "a"}, "cannot open"),
         ({"duration": 5.0}, "duration is 5.0 s, but"),
     ],
 )
 def test_each_wrong_value_is_named(line, tmp_path, change, problem):
     (found,) = problems(line | change, tmp_path)
     assert found.startswith(problem)
+
+
+def test_a_file_that_is_not_admitted_is_not_looked_at(line, tmp_path):
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
+
+    with pytest.raises(PermissionError, match=r"gone\.flac"):
+        parse_line(json.dumps(line | {"audio_filepath": "gone.flac"}), tmp_path, admit=refuse)
 
 
 @pytest.mark.parametrize("key", ["audio_filepath", "duration", "text"])

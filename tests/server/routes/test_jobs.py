@@ -92,6 +92,23 @@ def test_a_path_outside_the_data_roots_is_refused(http, request_body, path):
     assert "--data-root" in refusal(http, {**request_body, "model": path}, 403, "forbidden-path")
 
 
+@pytest.mark.parametrize("field", ["model", "data.dev"])
+def test_a_path_that_no_file_can_have_is_refused_by_field(http, request_body, field):
+    change = {"model": "a\0b"} if field == "model" else {"data": {"dev": "a\0b", "test": "test.jsonl"}}
+    response = http.post("/v1/jobs", json={**request_body, **change})
+    assert (response.status_code, [e["field"] for e in response.json()["errors"]]) == (422, [field])
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_refused(http, request_body, data_folder):
+    name = 300 * "a"
+    assert "no model" in refusal(http, {**request_body, "model": name}, 422, "checkpoint")
+    refusal(http, {**request_body, "data": {"dev": name, "test": "test.jsonl"}}, 422, "manifest")
+    line = {"audio_filepath": name, "duration": 1.0, "text": "on"}
+    (data_folder / "long.jsonl").write_text(json.dumps(line))
+    detail = refusal(http, {**request_body, "data": {"dev": "long.jsonl", "test": "test.jsonl"}}, 422, "manifest")
+    assert "long.jsonl:1: cannot open" in detail
+
+
 def test_a_link_that_leads_out_of_the_data_roots_is_refused(http, request_body, data_folder, tmp_path):
     (tmp_path / "secret.jsonl").write_text("")
     link = data_folder / "link.jsonl"
