@@ -35,8 +35,7 @@ class JobStore:
             KeyReusedError: the key came before with another job.
             QueueFullError: `max_queued` jobs wait already.
         """
-        request = spec.model_dump(mode="json")
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        digest = _digest(spec)
         with self._writer.begin() as db:
             earlier = None if idempotency_key is None else _submitted_before(db, idempotency_key, digest)
             if earlier is not None:
@@ -56,6 +55,15 @@ class JobStore:
             _log_state(db, job)
             enqueue(db, job)
             return _get(db, job.id), True
+
+    def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
+        """The job that came before with the same key, if there is one.
+
+        Raises:
+            KeyReusedError: the key came before with another job.
+        """
+        with self._reader.connect() as db:
+            return _submitted_before(db, idempotency_key, _digest(spec))
 
     def get(self, job_id: str) -> Job:
         """The job called `job_id`.
@@ -185,6 +193,10 @@ def _get(db: sa.Connection, job_id: str) -> Job:
 
 def _unknown(job_id: str) -> UnknownJobError:
     return UnknownJobError(f"no job {job_id!r}; GET /v1/jobs (or `shrinkml status`) lists the jobs of this server")
+
+
+def _digest(spec: JobSpec) -> str:
+    return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 def _submitted_before(db: sa.Connection, key: str, digest: str) -> Job | None:

@@ -13,7 +13,7 @@ from server.jobs import JobState
 from server.problems import documented
 from server.schema import MOST_INTEGER
 from server.views import Candidates, JobPage, JobView
-from shrinkml.job import JobSpec
+from shrinkml.job import JobSpec, resolved
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -32,12 +32,17 @@ def submit(
     ] = None,
 ) -> JobView:
     """Queue a compression job and return at once."""
-    job, _ = services.store.submit(
-        admit(spec, services.settings.data_roots),
-        enqueue=services.enqueue,
-        max_queued=services.settings.max_queued,
-        idempotency_key=idempotency_key,
-    )
+    settings, store = services.settings, services.store
+    job = None
+    if idempotency_key is not None:  # asked before the data are checked: that takes its time
+        job = store.submitted(resolved(spec, settings.data_roots[0]), idempotency_key=idempotency_key)
+    if job is None:
+        job, _ = store.submit(
+            admit(spec, settings.data_roots),
+            enqueue=services.enqueue,
+            max_queued=settings.max_queued,
+            idempotency_key=idempotency_key,
+        )
     view = JobView.of(job)
     response.headers["Location"] = view.links["self"]
     return view

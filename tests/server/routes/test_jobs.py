@@ -38,6 +38,15 @@ def test_the_same_idempotency_key_gives_the_same_job(http, request_body):
     assert submit(http, request_body, **{"Idempotency-Key": "other"})["id"] != first["id"]
 
 
+def test_a_job_that_came_before_is_not_checked_again(http, request_body, data_folder):
+    manifest = data_folder / "fleeting.jsonl"
+    manifest.write_text((data_folder / "test.jsonl").read_text())
+    body = {**request_body, "data": {"dev": "dev.jsonl", "test": "fleeting.jsonl"}}
+    first = submit(http, body, **{"Idempotency-Key": "k"})
+    manifest.unlink()
+    assert submit(http, body, **{"Idempotency-Key": "k"})["id"] == first["id"]
+
+
 def test_the_same_idempotency_key_with_another_job_is_a_conflict(http, request_body):
     submit(http, request_body, **{"Idempotency-Key": "k"})
     response = http.post("/v1/jobs", json={**request_body, "seed": 7}, headers={"Idempotency-Key": "k"})
