@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from agents.strategy import SearchResult, Trial
 from shrinkml.events import ShouldStop
@@ -46,8 +46,3 @@ class Executor(Protocol):
     def close(self) -> None:
         """Ends every process that the executor started."""
         ...
-
-
-def describe(task: SearchTask) -> dict[str, Any]:
-    """The task as plain JSON values, without paths."""
-    return {"strategy": task.strategy, "seed": task.seed, "evaluations": task.evaluations, "reward": task.reward}

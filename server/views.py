@@ -104,7 +104,7 @@ class EventView(BaseModel):
 
     sequence: int = Field(description="1 for the first event, and so on without a gap.")
     at: datetime
-    kind: str = Field(description="state, stage_started, stage_finished, evaluated, epoch or note.")
+    kind: str = Field(description="state, stage_started, stage_finished, evaluated or epoch.")
     key: str = Field(description="Unique within the job.")
     stage: str
     message: str = Field(description="One sentence for people.")

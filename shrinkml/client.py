@@ -136,7 +136,7 @@ class JobHandle:
         job = self.status()
         if failure := job["failure"]:
             stage = f" in stage {failure['stage']}" if failure["stage"] else ""
-            raise ServiceError(f"job {self.id} failed{stage}: {failure['detail']}. {failure['hint']}")
+            raise ServiceError(f"job {self.id} failed{stage}: {failure['detail'].removesuffix('.')}. {failure['hint']}")
         return job
 
     def cancel(self) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def ok(value: object) -> tuple[int, dict[str, str], bytes]:
 
 def stream(*sequences: int, cut: int = 0) -> tuple[int, dict[str, str], bytes]:
     """Events in a stream that breaks before its last `cut` bytes."""
-    body = "".join(f": beat\n\nevent: note\ndata: {json.dumps(event(n))}\nid: {n}\n\n" for n in sequences).encode()
+    body = "".join(f": beat\n\nevent: epoch\ndata: {json.dumps(event(n))}\nid: {n}\n\n" for n in sequences).encode()
     headers = {"Content-Type": "text/event-stream", "Content-Length": str(len(body))}
     return 200, headers, body[: len(body) - cut]
 
@@ -86,7 +86,7 @@ def event(sequence: int) -> dict[str, object]:
     return {
         "sequence": sequence,
         "at": "2026-01-02T03:04:05+00:00",
-        "kind": "note",
+        "kind": "epoch",
         "key": f"k{sequence}",
         "stage": "search",
         "message": f"event {sequence}",
@@ -190,8 +190,9 @@ def test_past_events_are_read_page_by_page(server, client):
     assert [entry.sequence for entry in client.job("j").past_events()] == [1, 2, 3]
 
 
-def test_waiting_for_a_failed_job_raises_what_it_says(server, client):
-    failure = {"stage": "search", "detail": "no plan fits", "hint": "Ask for less."}
+@pytest.mark.parametrize("detail", ["no plan fits", "no plan fits."])
+def test_waiting_for_a_failed_job_raises_what_it_says(server, client, detail):
+    failure = {"stage": "search", "detail": detail, "hint": "Ask for less."}
     server.answers = [stream(1), (204, {}, b""), ok({"state": "failed", "failure": failure})]
     seen = []
     with pytest.raises(ServiceError, match=r"job j failed in stage search: no plan fits\. Ask for less\."):

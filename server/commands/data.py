@@ -20,6 +20,9 @@ def prepare(
 ) -> None:
     """Make the manifests of a reference task.
 
+    commands: home commands in synthetic speech, made on the spot. commands-large: the same with more to learn from.
+    digits: digit strings of real people. librispeech: read English, split by speaker.
+
     Example: shrinkml prepare commands data/commands
 
     Example: shrinkml prepare digits data/digits --source free-spoken-digit-dataset

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.output import Json, ProgressView, note, print_json, print_table
+from server.commands.output import INTERRUPTED, Json, ProgressView, note, print_json, print_table
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 
-INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
 Model = Annotated[str, typer.Argument(help="reference/las (bundled), or the folder of a checkpoint.")]
 Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 1 is greedy.")]
 

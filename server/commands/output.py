@@ -12,6 +12,7 @@ from rich.table import Table
 
 from shrinkml.events import Event
 
+INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -65,7 +66,7 @@ class ProgressView:
         """Shows what happened."""
         if event.kind == "evaluated" and (self._best is None or event.data["wer"] < self._best["wer"]):
             self._best = event.data
-        if self._plain and event.kind in ("stage_finished", "state", "note"):
+        if self._plain and event.kind in ("stage_finished", "state"):
             note(event.message)
         elif event.kind == "stage_started":
             self._best = None

@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.output import Json, ProgressView, duration, note, print_json, print_table
+from server.commands.output import INTERRUPTED, Json, ProgressView, duration, note, print_json, print_table
 from shrinkml.client import DEFAULT_URL, Client, JobHandle
 
 Url = Annotated[str, typer.Option(envvar="SHRINKML_URL", help="Address of the server.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job; `shrinkml status` lists them.")]
-INTERRUPTED = 130
 
 
 def submit(

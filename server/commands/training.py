@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from server.commands.local import INTERRUPTED, stop_on_interrupt
-from server.commands.output import Json, note, print_json
+from server.commands.local import stop_on_interrupt
+from server.commands.output import INTERRUPTED, Json, note, print_json
 from shrinkml.errors import StoppedError
 
 

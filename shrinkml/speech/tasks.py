@@ -15,29 +15,22 @@ class Task:
     """A reference task.
 
     Attributes:
-        summary: one line for people.
         prepare: called with the folder to fill, and the source where there is one; split -> manifest.
         source: what the source must be; None for a task that needs none.
     """
 
-    summary: str
     prepare: Callable[..., dict[str, Path]]
     source: str | None = None
 
 
 TASKS: dict[str, Task] = {
-    "commands": Task("home commands in synthetic speech, made on the spot", commands.prepare),
-    "commands-large": Task(
-        "the same with more to learn from: what the bundled model was trained on",
-        partial(commands.prepare, train=16_000),
-    ),
+    "commands": Task(commands.prepare),
+    "commands-large": Task(partial(commands.prepare, train=16_000)),  # what the bundled model was trained on
     "digits": Task(
-        "digit strings of real people",
         digits.prepare,
         source="the Free Spoken Digit Dataset (github.com/Jakobovski/free-spoken-digit-dataset)",
     ),
     "librispeech": Task(
-        "read English, split by speaker",
         librispeech.prepare,
         source="LibriSpeech or a part of it (openslr.org/12)",
     ),

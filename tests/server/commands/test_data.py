@@ -15,6 +15,11 @@ def test_the_command_line_knows_every_task_and_every_layout():
     assert set(Layout) == set(IMPORTERS)
 
 
+def test_the_help_tells_of_every_task(shrinkml):
+    out = "".join(shrinkml("prepare", "--help").out.split())  # lines may break within a task's name
+    assert all(f"{task}:" in out for task in TASKS)
+
+
 @pytest.fixture
 def kaldi(tmp_path):
     folder = tmp_path / "kaldi"

@@ -17,7 +17,7 @@ def job_id(store, spec) -> str:
     job, _ = store.submit(spec, enqueue=lambda db, job: None, max_queued=9)
     store.start(job.id, 1)
     for i in range(2):
-        store.log(job.id, Event("note", f"n{i}", "search", f"note {i}", {"i": i}))
+        store.log(job.id, Event("epoch", f"n{i}", "search", f"note {i}", {"i": i}))
     return job.id
 
 
@@ -36,7 +36,7 @@ def test_a_page_after_the_last_event_is_empty(http, job_id):
 def test_a_stream_brings_what_is_there_then_what_happens_and_ends_with_the_job(http, store, job_id):
     def finish():
         time.sleep(0.4)
-        store.log(job_id, Event("note", "n2", "search", "note 2"))
+        store.log(job_id, Event("epoch", "n2", "search", "note 2"))
         store.finish(job_id, JobState.SUCCEEDED)
 
     thread = threading.Thread(target=finish)
@@ -53,7 +53,7 @@ def test_a_broken_stream_goes_on_after_the_last_event_id(http, store, job_id):
     store.finish(job_id, JobState.SUCCEEDED)
     text = http.get(f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "3"}).text
     assert [line for line in text.splitlines() if line.startswith(("id:", "event:"))] == [
-        "event: note",
+        "event: epoch",
         "id: 4",
         "event: state",
         "id: 5",
