@@ -51,7 +51,7 @@ reference: $(READY)  ## Retrain the bundled model from synthetic speech.
 bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
 	$(BIN)/python benchmarks/lstm.py
 
-bench-iterative: $(READY)  ## Iterative against one-shot against a narrower model, 8x to 24x (resumable).
+bench-iterative: $(READY)  ## Iterative against one-shot against a narrower model, at 12x and 16x; --ratios adds more (resumable).
 	$(BIN)/python benchmarks/iterative.py
 
 digits: runs/models/digits/config.json  ## Train on real people's digits (once), then compress.

@@ -54,6 +54,13 @@ def test_every_command_is_in_the_readme():
     assert {words[0] for words in command_lines()} == set(COMMANDS)
 
 
+def test_each_command_but_serve_speaks_json():
+    commands = get_command(app).commands
+    silent = {name for name in COMMANDS if "--json" not in {o for p in commands[name].params for o in p.opts}}
+    assert silent == {"serve"}
+    assert "each but `serve` takes `--json`" in README
+
+
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", README))))
 def test_every_link_inside_the_repository_leads_somewhere(target):
     assert (ROOT / target).exists()
