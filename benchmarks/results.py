@@ -1,4 +1,7 @@
-"""Prints the README's table of results from the reports of finished runs: `python benchmarks/results.py [runs]`."""
+"""Prints the README's tables of results: finished runs, and `make bench-iterative` where it was run.
+
+`python benchmarks/results.py [runs]`
+"""
 
 import argparse
 import json
@@ -8,7 +11,17 @@ from typing import Any
 
 from shrinkml.report.wording import interval, percent
 
-COLUMNS = ("run", "parameters", "times smaller", "WER before", "WER after", "speed, batch 1", "batch 16", "minutes")
+COLUMNS = (
+    "run",
+    "parameters",
+    "times smaller",
+    "WER before",
+    "WER after",
+    "CER",
+    "speed, batch 1",
+    "batch 16",
+    "minutes",
+)
 
 
 def row(name: str, report: Mapping[str, Any]) -> tuple[str, ...]:
@@ -19,6 +32,7 @@ def row(name: str, report: Mapping[str, Any]) -> tuple[str, ...]:
         f"{report['compression_ratio']:.1f}",
         f"{percent(before['wer'])} ({interval(before['wer_ci95'])})",
         f"{percent(after['wer'])} ({interval(after['wer_ci95'])})",
+        f"{percent(before['cer'])} to {percent(after['cer'])}",
         f"{speed['batch1']:.2f}x",
         f"{speed['batch16']:.2f}x",
         f"{report['seconds'] / 60:.1f}",
@@ -39,6 +53,9 @@ def main() -> None:
     if not files:
         parser.exit(1, f"no report under {runs}; `make demo` makes runs/demo/report.json\n")
     print(table({file.parent.name: json.loads(file.read_text()) for file in files}))
+    iterative = runs / "bench" / "iterative" / "table.md"
+    if iterative.exists():
+        print(f"\n{iterative.read_text()}", end="")
 
 
 if __name__ == "__main__":
