@@ -66,7 +66,7 @@ def test_a_cancelled_job_that_does_not_heed_it_ends_in_time_all_the_same(live, r
             "surprised",
             "failed in stage search-2: an unforeseen ZeroDivisionError ended the job. The server's worker.log",
         ),
-        ("missed", "1.50 short of 3 times.. The best model found can be downloaded."),
+        ("missed", "1.50 short of 3 times. The best model found can be downloaded."),
     ],
 )
 def test_a_failed_job_says_where_why_and_what_to_do(live, request_body, name, message):
