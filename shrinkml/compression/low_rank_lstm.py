@@ -89,6 +89,8 @@ class LowRankLSTM(nn.Module):
 
     def forward(self, input: Tensor | PackedSequence, hx: State | None = None) -> tuple[Tensor | PackedSequence, State]:
         """As `nn.LSTM.forward`: the last layer's outputs, and the final h and c of every layer and direction."""
+        if isinstance(input, Tensor) and input.dim() == 3 and not ranks_of(self):
+            return self._run_dense(input, hx)
         runs = list(self.run_layers(input, hx))
         h, c = (torch.cat(parts) for parts in zip(*(run.final for run in runs), strict=True))
         output = runs[-1].output
@@ -99,6 +101,17 @@ class LowRankLSTM(nn.Module):
             return output, (h.squeeze(1), c.squeeze(1))
         output = output.view(-1, h.shape[1], output.shape[-1])
         return output.transpose(0, 1) if self.batch_first else output, (h, c)
+
+    def _run_dense(self, input: Tensor, hx: State | None) -> tuple[Tensor, State]:
+        """Torch's own LSTM: the fastest where nothing is factorized and all sequences are equally long."""
+        if hx is None:
+            batch = input.shape[0 if self.batch_first else 1]
+            zeros = input.new_zeros(self.num_layers * len(self.suffixes(0)), batch, self.hidden_size)
+            hx = (zeros, zeros)
+        weights: list[Tensor] = list(self.parameters())  # in torch's order
+        modes = self.dropout, self.training, self.bidirectional, self.batch_first
+        output, h, c = torch.lstm(input, hx, weights, self.bias, self.num_layers, *modes)
+        return output, (h, c)
 
     def run_layers(self, input: Tensor | PackedSequence, hx: State | None = None) -> Iterator[LayerRun]:
         """Each layer in turn, as it works in `forward`."""
