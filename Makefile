@@ -20,7 +20,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## Make the bundled recogniser five times smaller through the real service (under 8 minutes).
+demo: $(READY)  ## Make the bundled recogniser five times smaller through the real service (minutes).
 	$(BIN)/python -m server.demo
 
 serve: $(READY)  ## Start the HTTP service and its worker on this machine.
