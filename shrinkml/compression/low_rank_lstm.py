@@ -4,7 +4,7 @@ Gates stand in torch's order (input, forget, cell, output) and every parameter i
 `weight_ih_l0` becomes `weight_ih_l0_up` and `weight_ih_l0_down` where it has a rank.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from shrinkml.compression import lstm_kernel, lstm_training
+from shrinkml.compression import lstm_gradient, lstm_kernel, lstm_training
 from shrinkml.compression.factors import add_matrix, get_matrix, ranks_of
 
 State = tuple[Tensor, Tensor]
@@ -145,7 +145,7 @@ class LowRankLSTM(nn.Module):
 
     def _run_layer(self, layer: int, x: Tensor, batch_sizes: Tensor, hx: State) -> tuple[Tensor, State]:
         """One layer, all directions: outputs [frames, directions * units] and the final state."""
-        run = lstm_kernel.lstm_direction if lstm_kernel.usable(x) else lstm_training.lstm_direction
+        run = _implementation(x)
         results = []
         for direction, suffix in enumerate(self.suffixes(layer)):
             weight_in, weight_hidden = (get_matrix(self, f"weight_{kind}_{suffix}") for kind in ("ih", "hh"))
@@ -158,6 +158,13 @@ class LowRankLSTM(nn.Module):
     def extra_repr(self) -> str:
         """What `print` shows of the layer."""
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, ranks={ranks_of(self)}"
+
+
+def _implementation(x: Tensor) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """The fastest way to run one direction of a layer over `x`."""
+    if not lstm_kernel.usable(x):
+        return lstm_training.lstm_direction
+    return lstm_gradient.lstm_direction if torch.is_grad_enabled() else lstm_kernel.lstm_direction
 
 
 def as_low_rank(lstm: nn.LSTM | LowRankLSTM) -> LowRankLSTM:

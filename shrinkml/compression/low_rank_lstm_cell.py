@@ -36,7 +36,7 @@ class LowRankLSTMCell(nn.Module):
         h, c = hx if hx is not None else (input.new_zeros(*input.shape[:-1], self.hidden_size),) * 2
         gates = apply(get_matrix(self, "weight_ih"), input, self.bias_ih)
         gates = gates + apply(get_matrix(self, "weight_hh"), h, self.bias_hh)
-        if lstm_kernel.usable(input):
+        if not torch.is_grad_enabled() and lstm_kernel.usable(input):
             return lstm_kernel.lstm_gates(gates, c)
         i, f, g, o = gates.chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

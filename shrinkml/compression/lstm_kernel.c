@@ -1,4 +1,4 @@
-/* One direction of an LSTM layer over a whole batch of sequences, for inference on a CPU in float32.
+/* One direction of an LSTM layer over a whole batch of sequences, on a CPU in float32: inference, and training.
  *
  * torch's own LSTM computes with dense matrices only, and a loop of torch calls costs more per step than the thin
  * products of a low-rank layer. Here a step is two small matrix products and one pass over the gates, with all weights
@@ -148,6 +148,44 @@ INLINE void update(long units, const float *restrict gates, float *restrict c, f
     }
 }
 
+/* As `update`, and `gates` become what stands behind their sigmoid or tanh. */
+INLINE void update_kept(long units, float *restrict gates, float *restrict c, float *restrict h)
+{
+    for (long u = 0; u < units; u++) {
+        float in = sigmoid(gates[u]), forget = sigmoid(gates[units + u]);
+        float cell = hyperbolic_tangent(gates[2 * units + u]), out = sigmoid(gates[3 * units + u]);
+        c[u] = forget * c[u] + in * cell;
+        h[u] = out * hyperbolic_tangent(c[u]);
+        gates[u] = in;
+        gates[units + u] = forget;
+        gates[2 * units + u] = cell;
+        gates[3 * units + u] = out;
+    }
+}
+
+/* The gradient of `update_kept` for one frame: `gates` become the gradient of what it was given, d_c that of c before;
+ * d_output + d_h is the gradient of h.
+ */
+INLINE void gradient(long units, float *restrict gates, const float *restrict c_before, const float *restrict d_output,
+                     const float *restrict d_h, float *restrict d_c)
+{
+    for (long u = 0; u < units; u++) {
+        float in = gates[u], forget = gates[units + u], cell = gates[2 * units + u], out = gates[3 * units + u];
+        float tanh_c = hyperbolic_tangent(forget * c_before[u] + in * cell), d = d_output[u] + d_h[u];
+        float dc = d_c[u] + d * out * (1.0f - tanh_c * tanh_c);
+        gates[u] = dc * cell * in * (1.0f - in);
+        gates[units + u] = dc * c_before[u] * forget * (1.0f - forget);
+        gates[2 * units + u] = dc * in * (1.0f - cell * cell);
+        gates[3 * units + u] = d * tanh_c * out * (1.0f - out);
+        d_c[u] = dc * forget;
+    }
+}
+
+INLINE float *reserve(long floats)
+{
+    return aligned_alloc(ALIGNMENT, (sizeof(float) * floats + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
 /* Runs one direction of a layer over packed sequences (frames of one time step stand together, longest sequence first).
  *
  * steps, batch_sizes  [steps] sequences that are still running at each step, not increasing.
@@ -174,7 +212,7 @@ int lstm_direction(long steps, const int64_t *batch_sizes, long units, long n_in
     long in_size = packed_size(n_gates, n_in), up_size = packed_size(n_gates, n_hidden);
     long down_size = packed_size(rank, units), gates_size = (CHUNK + most) * n_gates;
     long size = in_size + up_size + down_size + gates_size + most * rank;
-    float *memory = aligned_alloc(ALIGNMENT, (sizeof(float) * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    float *memory = reserve(size);
     if (!memory)
         return -1;
     packed in_panels = pack(weight_in, n_gates, n_in, memory);
@@ -225,4 +263,94 @@ void lstm_gates(long batch, long units, const float *gates, float *c, float *h)
 {
     for (long row = 0; row < batch; row++)
         update(units, gates + row * 4 * units, c + row * units, h + row * units);
+}
+
+/* The same recurrence for training, which keeps what its gradient needs.
+ *
+ * gates               [frames, 4 units]: in, the input product and biases; out, the gates behind their sigmoid or tanh.
+ * h_before, c_before  [frames, units], out: the states that each frame starts from.
+ * inner               [frames, rank], out: h_before behind `down`; unused where rank is 0.
+ *
+ * Everything else, and the result, as in `lstm_direction`.
+ */
+VERSIONS
+int lstm_forward(long steps, const int64_t *batch_sizes, long units, float *gates, long rank, const float *down,
+                 const float *up, float *h, float *c, float *output, float *h_before, float *c_before, float *inner,
+                 int reverse)
+{
+    long n_gates = 4 * units, n_hidden = rank ? rank : units;
+    long up_size = packed_size(n_gates, n_hidden), frame = 0;
+    float *memory = reserve(up_size + packed_size(rank, units));
+    if (!memory)
+        return -1;
+    packed up_panels = pack(up, n_gates, n_hidden, memory);
+    packed down_panels = pack(down, rank, units, memory + up_size);
+    for (long step = 0; step < steps; step++)
+        frame += reverse ? batch_sizes[step] : 0;
+    for (long step = 0; step < steps; step++) {
+        long batch = batch_sizes[reverse ? steps - 1 - step : step];
+        frame -= reverse ? batch : 0;
+        memcpy(h_before + frame * units, h, sizeof(float) * batch * units);
+        memcpy(c_before + frame * units, c, sizeof(float) * batch * units);
+        float *now = gates + frame * n_gates;
+        if (rank) {
+            memset(inner + frame * rank, 0, sizeof(float) * batch * rank);
+            add_product(batch, h, down_panels, inner + frame * rank);
+            add_product(batch, inner + frame * rank, up_panels, now);
+        } else {
+            add_product(batch, h, up_panels, now);
+        }
+        for (long row = 0; row < batch; row++)
+            update_kept(units, now + row * n_gates, c + row * units, h + row * units);
+        memcpy(output + frame * units, h, sizeof(float) * batch * units);
+        frame += reverse ? 0 : batch;
+    }
+    free(memory);
+    return 0;
+}
+
+/* The gradient of `lstm_forward`.
+ *
+ * gates, c_before     as `lstm_forward` left them; `gates` [frames, 4 units] becomes the gradient of what came in there.
+ * rank, down_t, up_t  the recurrent matrix transposed: up_t [rank, 4 units], down_t [units, rank]; rank 0: up_t
+ *                     [units, 4 units] alone.
+ * d_output            [frames, units], gradient of the outputs.
+ * d_h, d_c            [batch, units]: in, gradients of the final states; out, of the initial ones.
+ * d_inner             [frames, rank], out: gradient of `inner`.
+ */
+VERSIONS
+int lstm_backward(long steps, const int64_t *batch_sizes, long units, float *gates, const float *c_before, long rank,
+                  const float *down_t, const float *up_t, const float *d_output, float *d_h, float *d_c,
+                  float *d_inner, int reverse)
+{
+    long n_gates = 4 * units, n_hidden = rank ? rank : units;
+    long up_size = packed_size(n_hidden, n_gates), frame = 0;
+    float *memory = reserve(up_size + packed_size(units, rank));
+    if (!memory)
+        return -1;
+    packed up_panels = pack(up_t, n_hidden, n_gates, memory);
+    packed down_panels = pack(down_t, units, rank, memory + up_size);
+    for (long step = 0; step < steps; step++)
+        frame += reverse ? 0 : batch_sizes[step];
+    for (long step = 0; step < steps; step++) {
+        long batch = batch_sizes[reverse ? step : steps - 1 - step];
+        frame -= reverse ? 0 : batch;
+        for (long row = 0; row < batch; row++) {
+            long here = frame + row;
+            gradient(units, gates + here * n_gates, c_before + here * units, d_output + here * units,
+                     d_h + row * units, d_c + row * units);
+        }
+        memset(d_h, 0, sizeof(float) * batch * units);
+        const float *now = gates + frame * n_gates;
+        if (rank) {
+            memset(d_inner + frame * rank, 0, sizeof(float) * batch * rank);
+            add_product(batch, now, up_panels, d_inner + frame * rank);
+            add_product(batch, d_inner + frame * rank, down_panels, d_h);
+        } else {
+            add_product(batch, now, up_panels, d_h);
+        }
+        frame += reverse ? batch : 0;
+    }
+    free(memory);
+    return 0;
 }

@@ -1,4 +1,4 @@
-"""One direction of a low-rank LSTM with gradients, through torch's fused LSTM.
+"""One direction of a low-rank LSTM with gradients, through torch's fused LSTM: for what the compiled kernel can't do.
 
 torch's LSTM wants dense matrices, but nothing keeps its input from being the short vector behind the `down` factor; the
 recurrent matrix alone is multiplied out, once per call. It is also two to three times as fast on padded sequences as on
