@@ -44,8 +44,6 @@ format: $(DEV_READY)  ## Format the code and apply the linter's safe fixes.
 
 reference: $(READY)  ## Retrain the bundled model from synthetic speech.
 	$(SHRINKML) prepare commands data/commands
-	$(SHRINKML) prepare commands-large data/commands-large
-	$(SHRINKML) train configs/train/commands-first.yaml --out runs/models/commands-first
 	$(SHRINKML) train configs/train/commands.yaml --out shrinkml/reference/las
 
 bench: $(READY)  ## Measure the low-rank LSTM against the dense one.

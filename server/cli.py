@@ -11,7 +11,7 @@ from server.commands.output import note
 from shrinkml.errors import ServiceError, ShrinkError, StageError
 
 FAILURES = (ServiceError, StageError)  # what went wrong elsewhere; other errors can be corrected by the user
-EPILOG = "Start with: shrinkml prepare commands-large data/commands-large, then shrinkml compress configs/demo.yaml"
+EPILOG = "Start with: shrinkml prepare commands data/commands, then shrinkml compress configs/demo.yaml"
 
 app = typer.Typer(
     help="Makes trained speech recognisers small.",

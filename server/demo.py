@@ -27,7 +27,7 @@ from shrinkml.verification import view_in_fresh_process
 
 CONFIG = Path("configs/demo.yaml")
 ORIGINAL = Path("reference/las")
-TASK = "commands-large"
+TASK = "commands"
 SPEECH = Path("data") / TASK
 RUN = Path("runs/demo")
 FINAL = "final"  # the checkpoint to use, among those that the job leaves

@@ -1,6 +1,6 @@
 """Training a recogniser from a YAML recipe: how the reference models come about."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,21 +15,20 @@ from shrinkml.evaluation import evaluate
 from shrinkml.events import ShouldStop
 from shrinkml.models.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
-from shrinkml.speech.manifest import Utterance, check_splits
+from shrinkml.speech.manifest import check_splits
 from shrinkml.training import Epoch, train
 
-PATHS = ("train", "dev", "test", "start")  # fields of a recipe
+PATHS = ("train", "dev", "test")  # fields of a recipe
 
 
 class Recipe(BaseModel):
-    """How to train a LAS, from nothing or from a checkpoint. Relative paths mean relative to the recipe's file."""
+    """How to train a LAS. Relative paths mean relative to the recipe's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: str = Field(description="Manifest to learn from.")
     dev: str = Field(description="Manifest of the figures that choices are made by.")
     test: str = Field(description="Manifest of the final figures.")
-    start: str | None = Field(None, description="Checkpoint to go on from, in place of unit and shape.")
     unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is.")
     shape: dict[str, Any] = Field(default_factory=dict, description="Fields of LasConfig to change.")
     epochs: int = Field(24, ge=1, description="Passes over train.")
@@ -51,8 +50,7 @@ def read_recipe(path: Path) -> Recipe:
         raise ConfigError(f"no recipe {path}; write one like configs/train/commands.yaml") from None
     except (yaml.YAMLError, ValidationError) as error:
         raise ConfigError(f"{path} is no valid recipe: {error}") from error
-    paths = {field: getattr(recipe, field) for field in PATHS}
-    return recipe.model_copy(update={f: str((path.parent / p).resolve()) for f, p in paths.items() if p is not None})
+    return recipe.model_copy(update={f: str((path.parent / getattr(recipe, f)).resolve()) for f in PATHS})
 
 
 def train_from_recipe(
@@ -69,11 +67,11 @@ def train_from_recipe(
     Raises:
         ManifestError: the data have problems; all are listed.
         ConfigError: the shape is none of a LAS.
-        CheckpointError: `start` is no checkpoint.
         StoppedError: `should_stop` said so.
     """
     splits = check_splits({split: Path(getattr(recipe, split)) for split in ("train", "dev", "test")})
-    model = _first(recipe, splits["train"])
+    tokenizer = Tokenizer.from_texts((u.text for u in splits["train"]), recipe.unit)
+    model = fresh_las(LasConfig.from_json(recipe.shape), tokenizer, recipe.seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
     state_file = folder.with_name(f".{folder.name}.training")
     train(
@@ -99,21 +97,9 @@ def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
         return Las(config, tokenizer)
 
 
-def _first(recipe: Recipe, utterances: Sequence[Utterance]) -> Las:
-    """What `recipe` trains, before its first epoch."""
-    if recipe.start is not None:
-        return load(recipe.start)
-    tokenizer = Tokenizer.from_texts((u.text for u in utterances), recipe.unit)
-    return fresh_las(LasConfig.from_json(recipe.shape), tokenizer, recipe.seed)
-
-
 def _provenance(recipe: Recipe) -> dict[str, Any]:
-    """What the checkpoint tells of its making: the recipe without its paths, and what it went on from."""
-    value: dict[str, Any] = {"recipe": {key: value for key, value in recipe.model_dump().items() if key not in PATHS}}
-    if recipe.start is not None:
-        start = inspect(recipe.start)
-        value["started_from"] = {"digest": start.digest, "provenance": start.provenance}
-    return value
+    """What the checkpoint tells of its making: the recipe without its paths."""
+    return {"recipe": recipe.model_dump(exclude=set(PATHS))}
 
 
 def _measured(folder: Path, dataset: Dataset) -> dict[str, Any]:

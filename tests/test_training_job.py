@@ -5,7 +5,7 @@ import yaml
 
 import shrinkml
 from shrinkml.checkpoint import inspect
-from shrinkml.errors import CheckpointError, ConfigError, ManifestError, StoppedError
+from shrinkml.errors import ConfigError, ManifestError, StoppedError
 from shrinkml.training_job import read_recipe, train_from_recipe
 
 SHAPE = {"n_mels": 20, "hidden": 12, "decoder": 12, "embedding": 8, "reductions": [2]}
@@ -76,19 +76,3 @@ def test_a_wrong_recipe_is_a_clear_error(tmp_path, text, message):
 def test_a_missing_recipe_is_a_clear_error(tmp_path):
     with pytest.raises(ConfigError, match="no recipe"):
         read_recipe(tmp_path / "nothing.yaml")
-
-
-def test_a_recipe_may_go_on_from_a_checkpoint(recipe_file, tiny_model_dir, tmp_path):
-    recipe = read_recipe(recipe_file).model_copy(update={"start": str(tiny_model_dir), "learning_rate": 1e-8})
-    train_from_recipe(recipe, tmp_path / "model")
-    went_on, start = shrinkml.load(tmp_path / "model"), shrinkml.load(tiny_model_dir)
-    assert went_on.config == start.config
-    assert inspect(tmp_path / "model").provenance["started_from"]["digest"] == inspect(tiny_model_dir).digest
-    pairs = zip(went_on.parameters(), start.parameters(), strict=True)
-    assert max((a - b).abs().max().item() for a, b in pairs) < 1e-3
-
-
-def test_a_start_that_is_no_checkpoint_is_a_clear_error(recipe_file, tmp_path):
-    recipe = read_recipe(recipe_file).model_copy(update={"start": str(tmp_path)})
-    with pytest.raises(CheckpointError, match="is no checkpoint"):
-        train_from_recipe(recipe, tmp_path / "model")

@@ -9,7 +9,7 @@ import typer
 from server.commands.output import Json, print_json
 
 Layout = StrEnum("Layout", ["kaldi", "audiofolder"])
-Task = StrEnum("Task", ["commands", "commands-large", "digits", "librispeech"])
+Task = StrEnum("Task", ["commands", "digits", "librispeech"])
 
 
 def prepare(
@@ -20,7 +20,7 @@ def prepare(
 ) -> None:
     """Make the manifests of a reference task.
 
-    commands: home commands in synthetic speech, made on the spot. commands-large: the same with more to learn from.
+    commands: home commands in synthetic speech, made on the spot.
     digits: digit strings of real people. librispeech: read English, split by speaker.
 
     Example: shrinkml prepare commands data/commands

@@ -15,7 +15,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")],
     as_json: Json = False,
 ) -> None:
-    """Train a recogniser, from nothing or from a checkpoint.
+    """Train a recogniser from nothing.
 
     Ctrl-C stops after the present step; the same command goes on from the last finished epoch.
 

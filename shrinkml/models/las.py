@@ -22,6 +22,7 @@ from shrinkml.models.protocol import IGNORE, TeacherForced
 from shrinkml.models.tokenizer import BLANK, END, Tokenizer
 from shrinkml.speech.features import log_mel
 
+QUIETEST = 0.0  # log-mel energy; rounding to 16 bits leaves about as much, digital silence would lie 16 below
 MIN_FRAMES = 8  # shorter inputs are padded with silence, so that every pyramid level has a frame
 BEAM_LENGTH_POWER = 0.6  # hypotheses are ranked by log probability / length**0.6 (Wu et al. 2016, arXiv:1609.08144)
 
@@ -130,8 +131,11 @@ class Las(nn.Module):
         return self
 
     def features(self, waveform: np.ndarray) -> Tensor:
-        """[frames, n_mels] log-mel of `waveform`, zero mean and unit variance per bin over the utterance."""
-        mel = torch.from_numpy(log_mel(waveform, self.sample_rate_hz, n_mels=self.config.n_mels))
+        """[frames, n_mels] log-mel of `waveform`, zero mean and unit variance per bin over the utterance.
+
+        Energies below `QUIETEST` are raised to it: gaps of digital silence would be most of the variance.
+        """
+        mel = torch.from_numpy(log_mel(waveform, self.sample_rate_hz, n_mels=self.config.n_mels)).clamp(min=QUIETEST)
         if len(mel) < MIN_FRAMES:
             mel = F.pad(mel, (0, 0, 0, MIN_FRAMES - len(mel)))
         return (mel - mel.mean(0)) / (mel.std(0) + 1e-3)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from shrinkml.errors import ConfigError
@@ -25,7 +24,6 @@ class Task:
 
 TASKS: dict[str, Task] = {
     "commands": Task(commands.prepare),
-    "commands-large": Task(partial(commands.prepare, train=16_000)),  # what the bundled model was trained on
     "digits": Task(
         digits.prepare,
         source="the Free Spoken Digit Dataset (github.com/Jakobovski/free-spoken-digit-dataset)",
