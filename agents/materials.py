@@ -7,6 +7,7 @@ from pathlib import Path
 from agents.interruptible import Interruptible
 from shrinkml import checkpoint
 from shrinkml.dataset import Dataset, load_dataset
+from shrinkml.distillation import SoftTargets, soft_targets
 from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec
 from shrinkml.models.las import Las
@@ -82,6 +83,11 @@ class Materials:
         utterances = list(self._train_utterances)
         random.Random(self.seed).shuffle(utterances)
         return self._load(utterances[: self._data.train_utterances])
+
+    @cached_property
+    def soft_targets(self) -> SoftTargets:
+        """What the original says of `train`."""
+        return soft_targets(self.model, self.train, should_stop=self.should_stop)
 
     @cached_property
     def calibration(self) -> Dataset:

@@ -142,7 +142,7 @@ def finetune(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         seed=materials.seed,
-        teacher=materials.model if settings.distill else None,
+        soft_targets=materials.soft_targets if settings.distill and settings.epochs else None,
         state_file=state_file,
         on_epoch=on_epoch,
         should_stop=materials.should_stop,

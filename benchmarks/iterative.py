@@ -27,11 +27,12 @@ import torch
 from agents.materials import Materials
 from agents.pipeline import run_job
 from shrinkml import checkpoint
+from shrinkml.distillation import DISTILL_WEIGHT, SoftTargets
 from shrinkml.evaluation import count_parameters, evaluate
 from shrinkml.job import Goal, JobSpec, read_job
 from shrinkml.models.las import Las
 from shrinkml.speed import speedup
-from shrinkml.training import DISTILL_WEIGHT, train
+from shrinkml.training import train
 from shrinkml.training_job import fresh_las
 
 CONFIG = Path(__file__).parent.parent / "configs" / "iterative.yaml"
@@ -66,7 +67,7 @@ def narrow(spec: JobSpec, ratio: float, folder: Path) -> Path:
     original = materials.model
     student = _narrowed(original, int(count_parameters(original) / ratio), spec.seed)
     epochs = total_epochs(_at(spec, ratio, "auto"))
-    return _trained(student, spec, materials, epochs, NARROW_LEARNING_RATE, original, folder)
+    return _trained(student, spec, materials, epochs, NARROW_LEARNING_RATE, materials.soft_targets, folder)
 
 
 def dense(spec: JobSpec, ratio: float, folder: Path) -> Path:
@@ -172,7 +173,7 @@ def _trained(
     materials: Materials,
     epochs: int,
     learning_rate: float,
-    teacher: Las | None,
+    targets: SoftTargets | None,
     folder: Path,
 ) -> Path:
     train(
@@ -182,7 +183,7 @@ def _trained(
         learning_rate=learning_rate,
         batch_size=spec.finetune.batch_size,
         seed=spec.seed,
-        teacher=teacher,
+        soft_targets=targets,
         state_file=folder / "training.pt",
     )
     checkpoint.save(model, folder / "model", dtype=checkpoint.inspect(spec.model).dtype)

@@ -1,8 +1,6 @@
 """Training and fine-tuning, with or without a teacher.
 
 References:
-    Hinton et al. 2015, Distilling the Knowledge in a Neural Network, arXiv:1503.02531 (here at temperature 1, on the
-    teacher-forced posteriors of every token and of every CTC frame).
     Park et al. 2019, SpecAugment, arXiv:1904.08779 (masks only, no time warping).
 """
 
@@ -15,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shrinkml.dataset import Dataset
+from shrinkml.distillation import DISTILL_WEIGHT, SoftTargets, divergence
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
-from shrinkml.models.protocol import IGNORE, AsrModel, TeacherForced
+from shrinkml.models.protocol import AsrModel
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises; then a half cosine leads to zero
 GRADIENT_NORM = 5.0  # larger gradients are scaled down to it: LSTMs explode now and then
 WEIGHT_DECAY = 1e-4
-DISTILL_WEIGHT = 0.9  # share of the teacher in the loss; ours: at 5x, a lower loss on dev than 0.5
 BUCKET = 20  # batches whose utterances are sorted by length together: little padding, still shuffled
 MAX_MASKED_BINS = 0.2  # of the bins, for each of two frequency masks
 MAX_MASKED_FRAMES = 0.1  # of the frames, for each of two time masks
@@ -55,7 +52,7 @@ def train(
     learning_rate: float,
     batch_size: int,
     seed: int,
-    teacher: AsrModel | None = None,
+    soft_targets: SoftTargets | None = None,
     state_file: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     should_stop: ShouldStop = lambda: False,
@@ -71,7 +68,7 @@ def train(
         learning_rate: peak of the schedule.
         batch_size: utterances per step.
         seed: of order, dropout and masks.
-        teacher: a recogniser of the same vocabulary whose posteriors are learnt beside the transcripts.
+        soft_targets: a teacher's, of `dataset`: learnt beside the transcripts.
         state_file: written after every epoch, read when it exists: a killed training goes on from its last epoch.
         on_epoch: hears of every finished epoch.
         should_stop: asked before every step.
@@ -81,12 +78,11 @@ def train(
         StoppedError: `should_stop` said so; finished epochs are kept in `state_file`.
     """
     module = model.module
-    soft = _soft_targets(teacher, dataset, should_stop) if teacher is not None and epochs else None
     n_steps = epochs * math.ceil(len(dataset) / batch_size)
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
     parts = {"module": module, "optimizer": optimizer, "schedule": schedule}
-    identity = repr((epochs, learning_rate, batch_size, seed, teacher is not None, len(dataset), _shapes(module)))
+    identity = repr((epochs, learning_rate, batch_size, seed, soft_targets is not None, len(dataset), _shapes(module)))
     start = _resume_(parts, identity, state_file)
     module.train()
     with torch.random.fork_rng(devices=[]):
@@ -98,71 +94,27 @@ def train(
             for batch in _shuffled_batches(dataset, batch_size, shuffler):
                 if should_stop():
                     raise StoppedError(f"training stopped in epoch {epoch + 1} of {epochs}")
-                total += _step_(model, optimizer, dataset, batch, soft) * len(batch)
+                total += _step_(model, optimizer, dataset, batch, soft_targets) * len(batch)
                 schedule.step()
             on_epoch(Epoch(epoch + 1, epochs, total / len(dataset)))  # before saving: told twice is better than never
             _save(parts, identity, epoch + 1, state_file)
     module.eval()
 
 
-@dataclass(frozen=True, slots=True)
-class _SoftTargets:
-    """The teacher's log posteriors of every utterance: decoder [tokens, V], and CTC [frames, V] where it has a head."""
-
-    decoder: list[Tensor]
-    ctc: list[Tensor] | None
-
-
 def _step_(
-    model: AsrModel, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Sequence[int], soft: _SoftTargets | None
+    model: AsrModel, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Sequence[int], soft: SoftTargets | None
 ) -> float:
     """One optimizer step on the utterances `batch`; returns the loss."""
     features = [_masked(dataset.features[i]) for i in batch]
     output = model.teacher_forced(features, [dataset.texts[i] for i in batch])
     loss = model.loss(output)
     if soft is not None:
-        loss = (1 - DISTILL_WEIGHT) * loss + DISTILL_WEIGHT * _divergence(output, soft, batch)
+        loss = (1 - DISTILL_WEIGHT) * loss + DISTILL_WEIGHT * divergence(output, soft, batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.module.parameters(), GRADIENT_NORM)
     optimizer.step()
     return float(loss.detach())
-
-
-def _divergence(output: TeacherForced, soft: _SoftTargets, batch: Sequence[int]) -> Tensor:
-    """Mean KL(teacher || student) per token, plus the same per CTC frame."""
-    n_tokens = (output.targets != IGNORE).sum(1).tolist()
-    rows = zip(batch, output.logits, n_tokens, strict=True)
-    result = _kl([(soft.decoder[i], logits[:n]) for i, logits, n in rows])
-    if soft.ctc is not None and output.ctc_logits is not None:
-        pairs = [(soft.ctc[i], output.ctc_logits[row, : len(soft.ctc[i])]) for row, i in enumerate(batch)]
-        result = result + _kl(pairs)
-    return result
-
-
-def _kl(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    teacher = torch.cat([log_posteriors for log_posteriors, _ in pairs])
-    student = torch.cat([logits for _, logits in pairs]).log_softmax(-1)
-    return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
-
-
-@torch.no_grad()
-def _soft_targets(teacher: AsrModel, dataset: Dataset, should_stop: ShouldStop) -> _SoftTargets:
-    """What `teacher` says of every utterance, once and for all epochs."""
-    teacher.module.eval()
-    decoder: dict[int, Tensor] = {}
-    ctc: dict[int, Tensor] = {}
-    for batch in dataset.batches(64):
-        if should_stop():
-            raise StoppedError("training stopped before its first epoch")
-        output = teacher.teacher_forced([dataset.features[i] for i in batch], [dataset.texts[i] for i in batch])
-        for row, i in enumerate(batch):
-            n_tokens = int((output.targets[row] != IGNORE).sum())
-            decoder[i] = output.logits[row, :n_tokens].log_softmax(-1)
-            if output.ctc_logits is not None and output.frame_counts is not None:
-                ctc[i] = output.ctc_logits[row, : int(output.frame_counts[row])].log_softmax(-1)
-    indices = range(len(dataset))
-    return _SoftTargets([decoder[i] for i in indices], [ctc[i] for i in indices] if ctc else None)
 
 
 def _rate(step: int, n_steps: int) -> float:
