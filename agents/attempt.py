@@ -119,7 +119,7 @@ class RatioAttempt:
         plan = stages.winner(results).best.plan
         factorized = self._stage("factorize", partial(self._factorize, posed.folder, plan))
         with kept_on_stop(self._tools.folder, factorized.folder / MODEL):
-            tuned = self._stage("finetune", partial(self._finetune, factorized)) if self._finetunes else None
+            tuned = self._stage("finetune", partial(self._finetune, factorized)) if self._epochs else None
             evaluated = self._stage("evaluate", partial(self._evaluate, factorized, tuned)).result
         attempt = Attempt(
             ratio=self._ratio,
@@ -132,8 +132,8 @@ class RatioAttempt:
         return Outcome(attempt, results, before, after, evaluated["kept"], self._seconds)
 
     @property
-    def _finetunes(self) -> bool:
-        return self._tools.spec.data.train is not None and self._tools.spec.finetune.epochs > 0
+    def _epochs(self) -> int:
+        return self._tools.spec.epochs_at(self._ratio)
 
     def _stage(self, kind: str, work: Callable[[Path, Teller], dict[str, Any]]) -> Finished:
         finished = self._tools.runner.run(kind, work, ratio=self._ratio, ratios_ahead=self._ratios_ahead)
@@ -178,10 +178,15 @@ class RatioAttempt:
             facts = {"epoch": epoch.number, "of": epoch.of, "loss": epoch.loss}
             teller.tell("epoch", f"epoch/{epoch.number}", message, facts, n_done=epoch.number, n_total=epoch.of)
 
-        settings = self._tools.spec.finetune
-        start, target = factorized.folder / MODEL, folder / MODEL
-        stages.finetune(self._tools.materials, start, target, settings=settings, on_epoch=on_epoch)
-        return {"epochs": settings.epochs}
+        stages.finetune(
+            self._tools.materials,
+            factorized.folder / MODEL,
+            folder / MODEL,
+            epochs=self._epochs,
+            settings=self._tools.spec.finetune,
+            on_epoch=on_epoch,
+        )
+        return {"epochs": self._epochs}
 
     def _evaluate(self, factorized: Finished, tuned: Finished | None, folder: Path, _: Teller) -> dict[str, Any]:
         """Publishes one of both models, and says whether it passes the gate.

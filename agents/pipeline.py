@@ -38,6 +38,7 @@ def run_job(
     on_event: OnEvent = lambda event: None,
     should_stop: ShouldStop = lambda: False,
     run_stage: RunStage = run_plainly,
+    materials: Materials | None = None,
 ) -> dict[str, Any]:
     """Runs or resumes the job in `folder` and returns its report.
 
@@ -48,6 +49,7 @@ def run_job(
         should_stop: asked often; the job ends within seconds.
         run_stage: called with the name of each stage and what runs it; must return what that returns, or what it
             returned in an earlier process.
+        materials: of the same model, data and seed, where several jobs of one process share them.
 
     Raises:
         StoppedError: stopped; the best model so far lies in checkpoints/, as FINAL or SO_FAR, if there is one.
@@ -59,7 +61,7 @@ def run_job(
         tools = Tools(
             spec=spec,
             folder=run_folder,
-            materials=Materials(spec.model, spec.data, seed=spec.seed, should_stop=should_stop),
+            materials=materials or Materials(spec.model, spec.data, seed=spec.seed, should_stop=should_stop),
             runner=StageRunner(
                 run_folder,
                 ProgressMeter(spec, n_searches=len(search_tasks(spec, ""))),

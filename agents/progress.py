@@ -38,7 +38,7 @@ class ProgressMeter:
             n_searches: in every stage.
             clock: seconds.
         """
-        epochs = spec.finetune.epochs if spec.data.train is not None else 0
+        epochs = spec.epochs_at(spec.goal.compression_ratio)
         self._evaluations_per_stage = n_searches * spec.search.evaluations
         self._weights = SECONDS | {
             "search": SECONDS_PER_EVALUATION * self._evaluations_per_stage / spec.workers,

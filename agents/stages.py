@@ -127,9 +127,15 @@ def save_factorized(materials: Materials, target: Path, *, start: Path, workspac
 
 
 def finetune(
-    materials: Materials, start: Path, target: Path, *, settings: FinetuneSpec, on_epoch: Callable[[Epoch], None]
+    materials: Materials,
+    start: Path,
+    target: Path,
+    *,
+    epochs: int,
+    settings: FinetuneSpec,
+    on_epoch: Callable[[Epoch], None],
 ) -> None:
-    """Trains the checkpoint `start` on, with the original as teacher if asked, and writes it to `target`.
+    """Trains the checkpoint `start` for `epochs`, with the original as teacher if asked, and writes it to `target`.
 
     A killed training goes on from its last epoch: its state lies beside `target` until that is written.
     """
@@ -138,11 +144,11 @@ def finetune(
     train(
         model,
         materials.train,
-        epochs=settings.epochs,
+        epochs=epochs,
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         seed=materials.seed,
-        soft_targets=materials.soft_targets if settings.distill and settings.epochs else None,
+        soft_targets=materials.soft_targets if settings.distill else None,
         state_file=state_file,
         on_epoch=on_epoch,
         should_stop=materials.should_stop,

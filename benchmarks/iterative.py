@@ -13,6 +13,7 @@ by other processes at the same time. Rows of other settings lie in another folde
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import statistics
@@ -29,7 +30,7 @@ from agents.pipeline import run_job
 from shrinkml import checkpoint
 from shrinkml.distillation import DISTILL_WEIGHT, SoftTargets
 from shrinkml.evaluation import count_parameters, evaluate
-from shrinkml.job import Goal, JobSpec, read_job
+from shrinkml.job import DataSpec, Goal, JobSpec, read_job
 from shrinkml.models.las import Las
 from shrinkml.speed import speedup
 from shrinkml.training import train
@@ -48,7 +49,7 @@ Row = dict[str, Any]
 
 
 def total_epochs(spec: JobSpec) -> int:
-    return len(spec.stage_ratios) * spec.finetune.epochs
+    return sum(spec.epochs_at(ratio) for ratio in spec.stage_ratios)
 
 
 def iterative(spec: JobSpec, ratio: float, folder: Path) -> Path:
@@ -58,7 +59,7 @@ def iterative(spec: JobSpec, ratio: float, folder: Path) -> Path:
 def single(spec: JobSpec, ratio: float, folder: Path) -> Path:
     staged = _at(spec, ratio, "auto")
     search = staged.search.model_copy(update={"evaluations": staged.search.evaluations * len(staged.stage_ratios)})
-    finetune = staged.finetune.model_copy(update={"epochs": total_epochs(staged)})
+    finetune = staged.finetune.model_copy(update={"final_epochs": total_epochs(staged)})
     return _compressed(_at(spec, ratio, (ratio,)).model_copy(update={"search": search, "finetune": finetune}), folder)
 
 
@@ -92,6 +93,13 @@ def settings_of(spec: JobSpec) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
+def name_of(spec: JobSpec, method: str, ratio: float, seed: int) -> str:
+    """Of the folder of a row: the dense model is the same for all ratios that take as many epochs."""
+    if method == "dense":
+        return f"dense-{total_epochs(_at(spec, ratio, 'auto'))}-epochs-{seed}"
+    return f"{method}-{ratio:g}x-{seed}"
+
+
 def row(spec: JobSpec, method: str, ratio: float, seed: int, folder: Path) -> Row:
     """The row of `method`, made now unless `folder` holds it."""
     done = folder / "row.json"
@@ -102,7 +110,9 @@ def row(spec: JobSpec, method: str, ratio: float, seed: int, folder: Path) -> Ro
     started = time.monotonic()
     model = MAKERS[method](spec.model_copy(update={"seed": seed}), ratio, folder)
     seconds = time.monotonic() - started
-    value = {"method": method, "ratio": ratio, "seed": seed, "seconds": seconds, **_measured(spec, model)}
+    epochs = total_epochs(_at(spec, ratio, "auto"))
+    facts = {"method": method, "ratio": ratio, "epochs": epochs, "seed": seed, "seconds": seconds}
+    value = {**facts, **_measured(spec, model)}
     done.write_text(json.dumps(value, indent=2))
     return value
 
@@ -113,9 +123,11 @@ def table(rows: Sequence[Row]) -> str:
         f"| {' | '.join(COLUMNS)} |",
         f"| {' | '.join('---' for _ in COLUMNS)} |",
     ]
-    for ratio in sorted({row["ratio"] for row in rows}):
+    compressed = [row for row in rows if row["method"] != "dense"]
+    for ratio, epochs in sorted({(row["ratio"], row["epochs"]) for row in compressed}):
         for method in METHODS:
-            same = [row for row in rows if (row["ratio"], row["method"]) == (ratio, method)]
+            asked = ("epochs", epochs) if method == "dense" else ("ratio", ratio)
+            same = [row for row in rows if row["method"] == method and row[asked[0]] == asked[1]]
             if same:
                 lines.append(_line(ratio, method, same))
     return "\n".join(lines)
@@ -142,12 +154,18 @@ def _at(spec: JobSpec, ratio: float, stages: Any) -> JobSpec:
 
 
 def _compressed(spec: JobSpec, folder: Path) -> Path:
-    run_job(spec, folder / "job")
+    run_job(spec, folder / "job", materials=_materials(spec))
     return folder / "job" / "checkpoints" / "final"
 
 
 def _materials(spec: JobSpec) -> Materials:
-    return Materials(spec.model, spec.data, seed=spec.seed, should_stop=lambda: False)
+    return _shared_materials(spec.model, spec.data, spec.seed)
+
+
+@functools.cache
+def _shared_materials(model: str, data: DataSpec, seed: int) -> Materials:
+    """Read once per process: the features and the teacher's posteriors of a training set take minutes."""
+    return Materials(model, data, seed=seed, should_stop=lambda: False)
 
 
 def _narrowed(original: Las, budget: int, seed: int) -> Las:
@@ -222,7 +240,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for ratio in arguments.ratios:
             for method in arguments.methods:
-                folder = out / f"{method}-{ratio:g}x-{seed}"
+                folder = out / name_of(spec, method, ratio, seed)
                 made = row(spec, method, ratio, seed, folder)
                 print(f"{folder.name}: {100 * made['wer']:.2f} % WER, {made['seconds'] / 60:.1f} min", flush=True)
     rows = [json.loads(path.read_text()) for path in sorted(out.glob("*/row.json"))]

@@ -67,6 +67,9 @@ class FinetuneSpec(Part):
     """How a factorized model is trained on."""
 
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the training set per stage; 0 turns it off.")
+    final_epochs: int | None = Field(
+        None, ge=0, le=1000, description="The same in the stage that goes for the goal; as epochs if absent."
+    )
     distill: bool = Field(True, description="Learn the original's posteriors beside the transcripts.")
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
     batch_size: int = Field(32, ge=1, le=4096, description="Utterances per step.")
@@ -103,6 +106,14 @@ class JobSpec(Part):
                     f"the last stage ({self.stages[-1]}) must be goal.compression_ratio ({self.goal.compression_ratio})"
                 )
         return self
+
+    def epochs_at(self, ratio: float) -> int:
+        """Epochs of fine-tuning in a stage that goes for `ratio`."""
+        if self.data.train is None:
+            return 0
+        is_last = ratio == self.goal.compression_ratio
+        final = self.finetune.final_epochs
+        return final if is_last and final is not None else self.finetune.epochs
 
     @property
     def stage_ratios(self) -> tuple[float, ...]:

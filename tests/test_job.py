@@ -84,3 +84,15 @@ def test_broken_yaml_is_a_clear_error(tmp_path: Path):
     (tmp_path / "job.yaml").write_text("model: [unclosed\n")
     with pytest.raises(ConfigError, match="no valid YAML"):
         read_job(tmp_path / "job.yaml")
+
+
+def test_the_last_stage_may_train_longer():
+    data = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
+    spec = parse_job(job(data=data, stages=[2.0, 5.0], finetune={"epochs": 1, "final_epochs": 4}))
+    assert [spec.epochs_at(ratio) for ratio in spec.stage_ratios] == [1, 4]
+    same = parse_job(job(data=data, stages=[2.0, 5.0], finetune={"epochs": 2}))
+    assert [same.epochs_at(ratio) for ratio in same.stage_ratios] == [2, 2]
+
+
+def test_without_training_speech_nothing_is_fine_tuned():
+    assert parse_job(job()).epochs_at(5.0) == 0
