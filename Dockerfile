@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --no-deps /wheels/*.whl \
     && useradd --create-home --uid 10001 shrinkml \
     && install --directory --owner shrinkml /data
 
-USER shrinkml
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8765
