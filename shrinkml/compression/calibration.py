@@ -11,12 +11,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 from shrinkml.compression.layers import find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding
+from shrinkml.compression.low_rank_conv import LowRankConv1d, windows
 from shrinkml.compression.low_rank_lstm import LowRankLSTM, State, as_low_rank
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.packed import previous_states
 from shrinkml.errors import CalibrationError
 
-Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and what it is multiplied with [frames, in]
+Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and inputs [frames, in], maybe in parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ def _inputs(module: nn.Module, input: Any, hx: Any = None) -> Inputs:
         h = input.new_zeros(*input.shape[:-1], module.hidden_size) if hx is None else hx[0]
         yield "weight_ih", input.reshape(-1, module.input_size)
         yield "weight_hh", h.reshape(-1, module.hidden_size)
+    elif isinstance(module, nn.Conv1d | LowRankConv1d):
+        yield from (("weight", part) for part in windows(module, input))
     elif not isinstance(module, nn.Embedding | LowRankEmbedding):
         yield "weight", input.reshape(-1, input.shape[-1])
 

@@ -21,7 +21,7 @@ class ModelCost:
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise PlanError("no factorizable layer: a model needs at least one Linear or LSTM weight matrix")
+            raise PlanError("no factorizable layer: a model needs at least one Linear, Conv1d, Embedding or LSTM")
 
     @property
     def dense_parameters(self) -> int:

@@ -1,6 +1,8 @@
 """A matrix W [out, in] as a product `up` [out, rank] @ `down` [rank, in], and how modules hold either form.
 
 A module holds the dense matrix `weight` as the parameter of that name, its factors as `weight_up` and `weight_down`.
+The weight of a convolution [out, channels, width] stands for the matrix [out, channels * width] that multiplies its
+window.
 """
 
 from typing import NamedTuple
@@ -59,11 +61,16 @@ def parameter_names(name: str, *, low_rank: bool) -> tuple[str, ...]:
     return (f"{name}_up", f"{name}_down") if low_rank else (name,)
 
 
+def get_parameters(module: nn.Module, name: str) -> tuple[nn.Parameter, ...]:
+    """The parameters in which `module` holds the matrix `name`: one where it is dense, two where it is low rank."""
+    names = parameter_names(name, low_rank=f"{name}_up" in module._parameters)
+    return tuple(module.get_parameter(part) for part in names)
+
+
 def get_matrix(module: nn.Module, name: str) -> Matrix:
     """The matrix `name` of `module`, in the form in which the module holds it."""
-    if f"{name}_up" in module._parameters:
-        return Factors(*(module.get_parameter(part) for part in parameter_names(name, low_rank=True)))
-    return module.get_parameter(name)
+    parameters = get_parameters(module, name)
+    return Factors(*parameters) if len(parameters) == 2 else parameters[0].flatten(1)
 
 
 def ranks_of(module: nn.Module) -> dict[str, int]:

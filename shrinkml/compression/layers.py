@@ -8,8 +8,9 @@ from typing import Any
 from torch import nn
 
 from shrinkml.compression.cost import ModelCost
-from shrinkml.compression.factors import Factors, Matrix, get_matrix, rank_of, shape_of
+from shrinkml.compression.factors import Matrix, get_matrix, get_parameters, rank_of, shape_of
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
+from shrinkml.compression.low_rank_conv import LowRankConv1d
 from shrinkml.compression.low_rank_lstm import LowRankLSTM
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import LayerKind, LayerSpec, RankPlan
@@ -55,7 +56,7 @@ def find_slots(model: nn.Module) -> list[Slot]:
     found: dict[int, list[Slot]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         for name, kind in HOLDINGS.get(type(module), _nothing)(module):
-            same = found.setdefault(_identity(get_matrix(module, name)), [])
+            same = found.setdefault(id(get_parameters(module, name)[0]), [])
             layer = same[0].layer if same else f"{path}.{name}".lstrip(".")
             same.append(Slot(layer, kind, path, module, name))
     return [slot for identity, same in found.items() if uses[identity] == len(same) for slot in same]
@@ -97,16 +98,20 @@ def _first_slots(model: nn.Module) -> dict[str, Slot]:
     return slots
 
 
-def _identity(matrix: Matrix) -> int:
-    return id(matrix.up if isinstance(matrix, Factors) else matrix)
-
-
 def _nothing(_: nn.Module) -> Holdings:
     yield from ()
 
 
 def _linear(_: nn.Module) -> Holdings:
     yield "weight", "linear"
+
+
+def _conv(module: nn.Conv1d | LowRankConv1d) -> Holdings:
+    """A convolution is a linear map of its window."""
+    if isinstance(module, LowRankConv1d) or (
+        module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    ):
+        yield "weight", "linear"
 
 
 def _embedding(module: nn.Embedding | LowRankEmbedding) -> Holdings:
@@ -131,6 +136,8 @@ def _lstm_cell(_: nn.Module) -> Holdings:
 HOLDINGS: dict[type[nn.Module], Callable[[Any], Holdings]] = {
     nn.Linear: _linear,
     LowRankLinear: _linear,
+    nn.Conv1d: _conv,
+    LowRankConv1d: _conv,
     nn.Embedding: _embedding,
     LowRankEmbedding: _embedding,
     nn.LSTM: _lstm,

@@ -15,6 +15,7 @@ from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.factors import Factors, Matrix, parameter_names, product, rank_of, shape_of
 from shrinkml.compression.layers import Slot, find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
+from shrinkml.compression.low_rank_conv import LowRankConv1d
 from shrinkml.compression.low_rank_lstm import LowRankLSTM
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import RankPlan
@@ -107,6 +108,8 @@ def _filled(
     """`twin` with the matrices `new`, and copies of the parameters of `module` for all the rest."""
     for matrix, parameters in new.items():
         for name, parameter in zip(parameter_names(matrix, low_rank=len(parameters) == 2), parameters, strict=True):
+            # A convolution's dense matrix takes its window apart again; in place, for ties hold the parameter itself.
+            parameter.data = parameter.data.view(twin.get_parameter(name).shape)
             setattr(twin, name, parameter)
     for name, parameter in twin.named_parameters():
         if parameter.is_meta:
@@ -119,6 +122,15 @@ def _linear(module: nn.Linear | LowRankLinear, ranks: Mapping[str, int]) -> nn.M
     if ranks:
         return LowRankLinear(module.in_features, module.out_features, ranks["weight"], bias=bias)
     return nn.Linear(module.in_features, module.out_features, bias=bias)
+
+
+def _conv(module: nn.Conv1d | LowRankConv1d, ranks: Mapping[str, int]) -> nn.Module:
+    sizes = {name: getattr(module, name)[0] for name in ("stride", "padding", "dilation")}
+    shape = module.in_channels, module.out_channels, module.kernel_size[0]
+    bias = module.bias is not None
+    if ranks:
+        return LowRankConv1d(*shape, ranks["weight"], **sizes, bias=bias)
+    return nn.Conv1d(*shape, **sizes, bias=bias)
 
 
 def _embedding(module: nn.Embedding | LowRankEmbedding, ranks: Mapping[str, int]) -> nn.Module:
@@ -145,6 +157,8 @@ def _lstm_cell(module: nn.LSTMCell | LowRankLSTMCell, ranks: Mapping[str, int]) 
 TWINS: dict[type[nn.Module], Callable[[Any, Mapping[str, int]], nn.Module]] = {
     nn.Linear: _linear,
     LowRankLinear: _linear,
+    nn.Conv1d: _conv,
+    LowRankConv1d: _conv,
     nn.Embedding: _embedding,
     LowRankEmbedding: _embedding,
     nn.LSTM: _lstm,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class TinyRecogniser(nn.Module):
-    """Bidirectional encoder, LSTMCell decoder, output layer tied to the embedding, a convolution that stays dense."""
+    """Bidirectional encoder, LSTMCell decoder, output layer tied to the embedding, a convolution in front."""
 
     def __init__(self) -> None:
         super().__init__()

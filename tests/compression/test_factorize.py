@@ -132,7 +132,7 @@ class TestDecompose:
         found = decompose(recogniser)
         assert "embedding.weight" in found
         assert "output.weight" not in found  # tied to the embedding
-        assert len(found) == 12
+        assert len(found) == 13
 
     def test_ranks_are_capped_by_those_of_a_factorized_model(self, recogniser):
         model = factorize(recogniser, RankPlan({"query.weight": 3}), decompose(recogniser))
