@@ -148,6 +148,7 @@ def finetune(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
         seed=materials.seed,
+        warp=settings.warp,
         soft_targets=materials.soft_targets if settings.distill else None,
         state_file=state_file,
         on_epoch=on_epoch,

@@ -201,6 +201,7 @@ def _trained(
         learning_rate=learning_rate,
         batch_size=spec.finetune.batch_size,
         seed=spec.seed,
+        warp=spec.finetune.warp,
         soft_targets=targets,
         state_file=folder / "training.pt",
     )

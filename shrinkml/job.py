@@ -73,6 +73,9 @@ class FinetuneSpec(Part):
     distill: bool = Field(True, description="Learn the original's posteriors beside the transcripts.")
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
     batch_size: int = Field(32, ge=1, le=4096, description="Utterances per step.")
+    warp: float = Field(
+        0.1, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most: voices that were never recorded."
+    )
 
 
 class JobSpec(Part):

@@ -1,8 +1,4 @@
-"""Training and fine-tuning, with or without a teacher.
-
-References:
-    Park et al. 2019, SpecAugment, arXiv:1904.08779 (masks only, no time warping).
-"""
+"""Training and fine-tuning, with or without a teacher."""
 
 import math
 import os
@@ -13,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from shrinkml.dataset import Dataset
 from shrinkml.distillation import DISTILL_WEIGHT, SoftTargets, divergence
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.models.protocol import AsrModel
+from shrinkml.speech.augmentation import masked, warped
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises; then a half cosine leads to zero
 GRADIENT_NORM = 5.0  # larger gradients are scaled down to it: LSTMs explode now and then
 WEIGHT_DECAY = 1e-4
 BUCKET = 20  # batches whose utterances are sorted by length together: little padding, still shuffled
-MAX_MASKED_BINS = 0.2  # of the bins, for each of two frequency masks
-MAX_MASKED_FRAMES = 0.1  # of the frames, for each of two time masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +47,7 @@ def train(
     learning_rate: float,
     batch_size: int,
     seed: int,
+    warp: float = 0.0,
     soft_targets: SoftTargets | None = None,
     state_file: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -67,7 +63,8 @@ def train(
         epochs: passes over `dataset`; 0 does nothing.
         learning_rate: peak of the schedule.
         batch_size: utterances per step.
-        seed: of order, dropout and masks.
+        seed: of order, dropout, masks and warps.
+        warp: how far the frequency axis is stretched at most; see `shrinkml.speech.augmentation.warped`.
         soft_targets: a teacher's, of `dataset`: learnt beside the transcripts.
         state_file: written after every epoch, read when it exists: a killed training goes on from its last epoch.
         on_epoch: hears of every finished epoch.
@@ -82,7 +79,9 @@ def train(
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
     parts = {"module": module, "optimizer": optimizer, "schedule": schedule}
-    identity = repr((epochs, learning_rate, batch_size, seed, soft_targets is not None, len(dataset), _shapes(module)))
+    identity = repr(
+        (epochs, learning_rate, batch_size, seed, warp, soft_targets is not None, len(dataset), _shapes(module))
+    )
     start = _resume_(parts, identity, state_file)
     module.train()
     with torch.random.fork_rng(devices=[]):
@@ -94,7 +93,7 @@ def train(
             for batch in _shuffled_batches(dataset, batch_size, shuffler):
                 if should_stop():
                     raise StoppedError(f"training stopped in epoch {epoch + 1} of {epochs}")
-                total += _step_(model, optimizer, dataset, batch, soft_targets) * len(batch)
+                total += _step_(model, optimizer, dataset, batch, warp, soft_targets) * len(batch)
                 schedule.step()
             on_epoch(Epoch(epoch + 1, epochs, total / len(dataset)))  # before saving: told twice is better than never
             _save(parts, identity, epoch + 1, state_file)
@@ -102,10 +101,15 @@ def train(
 
 
 def _step_(
-    model: AsrModel, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Sequence[int], soft: SoftTargets | None
+    model: AsrModel,
+    optimizer: torch.optim.Optimizer,
+    dataset: Dataset,
+    batch: Sequence[int],
+    warp: float,
+    soft: SoftTargets | None,
 ) -> float:
     """One optimizer step on the utterances `batch`; returns the loss."""
-    features = [_masked(dataset.features[i]) for i in batch]
+    features = [masked(warped(dataset.features[i], warp)) for i in batch]
     output = model.teacher_forced(features, [dataset.texts[i] for i in batch])
     loss = model.loss(output)
     if soft is not None:
@@ -134,23 +138,6 @@ def _shuffled_batches(dataset: Dataset, batch_size: int, shuffler: random.Random
         batches += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
     shuffler.shuffle(batches)
     return iter(batches)
-
-
-def _masked(features: Tensor) -> Tensor:
-    """`features` [frames, bins] with two bands of bins and two spans of frames set to zero, the mean."""
-    features = features.clone()
-    frames, bins = features.shape
-    for _ in range(2):
-        low, width = _band(bins, MAX_MASKED_BINS)
-        features[:, low : low + width] = 0.0
-        first, length = _band(frames, MAX_MASKED_FRAMES)
-        features[first : first + length] = 0.0
-    return features
-
-
-def _band(size: int, largest: float) -> tuple[int, int]:
-    width = int(torch.randint(0, max(1, int(size * largest)) + 1, ()))
-    return int(torch.randint(0, size - width + 1, ())), width
 
 
 def _shapes(module: nn.Module) -> list[tuple[int, ...]]:

@@ -34,6 +34,7 @@ class Recipe(BaseModel):
     epochs: int = Field(24, ge=1, description="Passes over train.")
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
     batch_size: int = Field(64, ge=1, description="Utterances per step.")
+    warp: float = Field(0.0, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most.")
     seed: int = Field(0, ge=0, description="Of weights, order, dropout and masks.")
     dtype: Literal["float16", "float32"] = Field("float16", description="Of the stored weights.")
 
@@ -81,6 +82,7 @@ def train_from_recipe(
         learning_rate=recipe.learning_rate,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
+        warp=recipe.warp,
         state_file=state_file,
         on_epoch=on_epoch,
         should_stop=should_stop,
