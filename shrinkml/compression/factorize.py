@@ -113,7 +113,10 @@ def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = D
     root = s.sqrt()
     # down L = sqrt(s) vh, solved for down from the right.
     down = torch.linalg.solve_triangular(whitening, root[:, None] * vh, upper=False, left=False)
-    return Decomposition((u * root).to(dtype), down.to(dtype), s.to(dtype))
+    # As in `svd`, each column of up is as long as its row of down: fine-tuning takes steps of one size for both.
+    balance = (down.norm(dim=1) / root).sqrt()
+    balance = torch.where(balance > 0, balance, 1.0)
+    return Decomposition((u * (root * balance)).to(dtype), (down / balance[:, None]).to(dtype), s.to(dtype))
 
 
 FACTORIZERS: dict[str, Factorizer] = {"svd": svd, "whitened": whitened_svd}

@@ -62,6 +62,10 @@ class TestEveryFactorizer:
         values = factorizer(torch.randn(8, 6), stats_of(torch.randn(40, 6))).singular_values
         assert torch.equal(values, values.sort(descending=True).values)
 
+    def test_both_factors_of_a_component_are_equally_long(self, factorizer):
+        found = factorizer(torch.randn(8, 6), stats_of(100 * torch.randn(40, 6)))
+        torch.testing.assert_close(found.up.norm(dim=0), found.down.norm(dim=1))
+
     @pytest.mark.parametrize("rank", [0, 5])
     def test_ranks_out_of_range_are_refused(self, factorizer, rank):
         found = factorizer(torch.randn(6, 4), stats_of(torch.randn(40, 4)))
