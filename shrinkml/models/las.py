@@ -152,11 +152,11 @@ class Las(nn.Module):
         targets = pad_sequence(tokens, batch_first=True, padding_value=IGNORE)
         previous = F.pad(targets.clamp(min=0), (1, -1), value=END)
         state = self._start(memory)
-        steps = []
+        heard = []
         for embedded in self.dropout(self.embedding(previous)).unbind(1):
-            logits, state = self._step(embedded, state, memory)
-            steps.append(logits)
-        return TeacherForced(torch.stack(steps, 1), targets, self.ctc(states), counts)
+            state = self._step(embedded, state, memory)
+            heard.append(torch.cat((state.hidden, state.context), -1))
+        return TeacherForced(self._read(torch.stack(heard, 1)), targets, self.ctc(states), counts)
 
     def loss(self, output: TeacherForced) -> Tensor:
         """Label-smoothed cross-entropy of the decoder, mixed with the encoder's CTC loss, per token."""
@@ -212,14 +212,22 @@ class Las(nn.Module):
         zeros = memory.states.new_zeros
         return _State(zeros(batch, self.config.decoder), zeros(batch, self.config.decoder), zeros(batch, width))
 
-    def _step(self, embedded: Tensor, state: _State, memory: _Memory) -> tuple[Tensor, _State]:
-        """Logits [B, V] of the next token after `embedded` [B, E], and the state behind it."""
+    def _step(self, embedded: Tensor, state: _State, memory: _Memory) -> _State:
+        """The state behind the token `embedded` [B, E]."""
         hidden, cell = self.cell(torch.cat((embedded, state.context), -1), (state.hidden, state.cell))
         scores = torch.bmm(memory.keys, self.query(hidden).unsqueeze(-1)).squeeze(-1) / math.sqrt(self.config.decoder)
         weights = scores.masked_fill(~memory.mask, -math.inf).softmax(-1)
-        context = torch.bmm(weights.unsqueeze(1), memory.states).squeeze(1)
-        read = self.readout(self.dropout(torch.cat((hidden, context), -1))).tanh()
-        return self.output(read), _State(hidden, cell, context)
+        return _State(hidden, cell, torch.bmm(weights.unsqueeze(1), memory.states).squeeze(1))
+
+    def _read(self, heard: Tensor) -> Tensor:
+        """Logits [..., V] of the next token from hidden state and context, `heard` [..., D + 2H]."""
+        logits: Tensor = self.output(self.readout(self.dropout(heard)).tanh())
+        return logits
+
+    def _next(self, token: Tensor, state: _State, memory: _Memory) -> tuple[Tensor, _State]:
+        """Logits [B, V] of what follows `token` [B], and the state behind it."""
+        state = self._step(self.embedding(token), state, memory)
+        return self._read(torch.cat((state.hidden, state.context), -1)), state
 
     def _greedy(self, memory: _Memory) -> list[str]:
         state = self._start(memory)
@@ -228,7 +236,7 @@ class Las(nn.Module):
         most = self._most_tokens(memory)
         tokens = []
         for length in range(1, int(most.max()) + 1):
-            logits, state = self._step(self.embedding(token), state, memory)
+            logits, state = self._next(token, state, memory)
             token = logits.argmax(-1).masked_fill(~running, END)
             tokens.append(token)
             running &= (token != END) & (length < most)
@@ -246,7 +254,7 @@ class Las(nn.Module):
         token = torch.full((beam,), END, device=memory.states.device)
         finished: list[tuple[float, list[int]]] = []
         for length in range(1, int(self._most_tokens(memory)[0]) + 1):
-            logits, state = self._step(self.embedding(token), state, memory)
+            logits, state = self._next(token, state, memory)
             best, flat = (scores[:, None] + logits.log_softmax(-1)).flatten().topk(beam)
             origin, token = flat // logits.shape[-1], flat % logits.shape[-1]
             prefixes = [[*prefixes[o], t] for o, t in zip(origin.tolist(), token.tolist(), strict=True)]
