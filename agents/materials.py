@@ -10,7 +10,6 @@ from shrinkml.dataset import Dataset, load_dataset
 from shrinkml.distillation import SoftTargets, soft_targets
 from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec
-from shrinkml.models.las import Las
 from shrinkml.speech.manifest import Utterance, read_manifest
 from shrinkml.speech.proxy import choose_proxy
 
@@ -53,7 +52,7 @@ class Materials:
         return checkpoint.locate(self._model)
 
     @cached_property
-    def model(self) -> Las:
+    def model(self) -> checkpoint.Recogniser:
         """The original."""
         return checkpoint.load(self.original)
 

@@ -24,7 +24,6 @@ from shrinkml.dataset import Dataset
 from shrinkml.errors import CheckpointError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.job import FinetuneSpec, JobSpec
-from shrinkml.models.las import Las
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import check_splits
 from shrinkml.speed import speedup
@@ -219,7 +218,7 @@ def time_speed(materials: Materials, model: Path) -> Result:
     )
 
 
-def _statistics(materials: Materials, model: Las) -> dict[str, LayerStats]:
+def _statistics(materials: Materials, model: checkpoint.Recogniser) -> dict[str, LayerStats]:
     """What flows into the layers of `model` while it is fed the transcripts of the calibration speech."""
     heard = Interruptible(model, materials.should_stop)
     speech = materials.calibration

@@ -1,10 +1,9 @@
-"""Checkpoints: a folder with config.json, vocabulary.txt and model.safetensors that opens with the core alone.
+"""Checkpoints: a folder with config.json, model.safetensors and the family's own files that opens with the core alone.
 
 config.json holds the model's family and shape, and the rank of every factorized layer: the factors are stored as they
-are, so the file is as small as the plan says.
+are, so the file is as small as the plan says. A folder that `transformers` wrote is opened like a checkpoint of ours.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,23 +16,25 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from shrinkml.bundle import model_folder
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import CheckpointError, ShrinkError
-from shrinkml.models.las import Las, LasConfig
-from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.families import FAMILIES
+from shrinkml.folders import CONFIG, WEIGHTS, ModelFolder, look_into
+from shrinkml.models import huggingface
+from shrinkml.models.huggingface import HuggingFaceAsr
+from shrinkml.models.las import Las
 from shrinkml.tables import look_up
 
 FORMAT = "shrinkml/1"
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
-VOCABULARY = "vocabulary.txt"
+BUFFERS = "buffers"  # in the weights' file: names of the tensors that are no parameters, as JSON
 
-FAMILIES = {"las": (Las, LasConfig)}
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
+
+Recogniser = Las | HuggingFaceAsr
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class CheckpointInfo:
         family: name in FAMILIES.
         dtype: of the stored weights, a name in DTYPES.
         plan: ranks of its factorized layers.
-        stored_bytes: size of the weights' file.
+        stored_bytes: size of the weights' files.
         digest: sha256 over all of its files.
         provenance: what its maker wrote down.
     """
@@ -65,11 +66,7 @@ def locate(name: str | Path) -> Path:
     Raises:
         CheckpointError: there is no such folder, or it is no checkpoint.
     """
-    folder = model_folder(str(name))
-    missing = [part for part in (CONFIG, VOCABULARY, WEIGHTS) if not (folder / part).is_file()]
-    if missing:
-        raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing")
-    return folder
+    return look_into(name).path
 
 
 def inspect(name: str | Path) -> CheckpointInfo:
@@ -78,50 +75,49 @@ def inspect(name: str | Path) -> CheckpointInfo:
     Raises:
         CheckpointError: no checkpoint, or a broken one.
     """
-    folder = locate(name)
-    config = _read_config(folder)
-    digest = hashlib.sha256()
-    for part in (CONFIG, VOCABULARY, WEIGHTS):
-        digest.update((folder / part).read_bytes())
+    folder = look_into(name)
+    config: dict[str, Any] = {"dtype": _stored_dtype(folder), "plan": {}} if folder.stock else _checked(folder)
     return CheckpointInfo(
-        folder=folder,
-        family=config["family"],
+        folder=folder.path,
+        family=folder.family,
         dtype=config["dtype"],
         plan=RankPlan.from_json(config["plan"]),
-        stored_bytes=(folder / WEIGHTS).stat().st_size,
-        digest=digest.hexdigest(),
+        stored_bytes=folder.stored_bytes,
+        digest=folder.digest,
         provenance=config.get("provenance", {}),
     )
 
 
-def load(name: str | Path) -> Las:
+def load(name: str | Path) -> Recogniser:
     """The recogniser in the checkpoint `name`, in float32, ready to transcribe.
 
     Raises:
         CheckpointError: no checkpoint, or a broken one: unreadable files, tensors that do not fit the config, NaN.
     """
-    folder = locate(name)
-    config = _read_config(folder)
-    model_class, config_class = look_up(FAMILIES, config["family"], kind="model family")
+    folder = look_into(name)
+    if folder.stock:
+        stock = huggingface.open_stock(folder)
+        _check_finite(dict(stock.named_parameters()), folder.path)
+        return stock
+    config = _checked(folder)
+    family = look_up(FAMILIES, config["family"], kind="model family")
     try:
-        tokenizer = Tokenizer((folder / VOCABULARY).read_text().splitlines(), config["unit"])
-        model = model_class(config_class.from_json(config["model"]), tokenizer)
-        model = cast(Las, reshape(model, RankPlan.from_json(config["plan"])))
-        tensors = load_file(folder / WEIGHTS)
+        dense = family.build(config, folder.path)
+        model = cast(Recogniser, reshape(dense, RankPlan.from_json(config["plan"])))
+        tensors = load_file(folder.path / WEIGHTS)
     except (ShrinkError, SafetensorError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder} is a broken checkpoint: {error}") from error
-    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
-    if broken:
-        raise CheckpointError(f"{folder} holds NaN or infinite weights: {', '.join(broken)}")
+        raise CheckpointError(f"{folder.path} is a broken checkpoint: {error}") from error
+    _check_finite(tensors, folder.path)
     try:
-        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        _fill_(model, tensors)
     except RuntimeError as error:
-        raise CheckpointError(f"the weights in {folder} do not fit its {CONFIG}: {error}") from error
-    model.eval()
-    return model
+        raise CheckpointError(f"the weights in {folder.path} do not fit its {CONFIG}: {error}") from error
+    return model.eval()
 
 
-def save(model: Las, folder: Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None) -> None:
+def save(
+    model: Recogniser, folder: Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None
+) -> None:
     """Writes `model` to the new folder `folder`, whole or not at all.
 
     Args:
@@ -134,11 +130,11 @@ def save(model: Las, folder: Path, *, dtype: str = "float32", provenance: Mappin
         UnknownNameError: no such dtype.
     """
     stored = look_up(DTYPES, dtype, kind="dtype")
+    family = look_up(FAMILIES, model.family, kind="model family")
     config = {
         "format": FORMAT,
         "family": model.family,
-        "model": model.config.to_json(),
-        "unit": model.tokenizer.unit,
+        **family.describe(model),
         "plan": current_plan(model).to_json(),
         "dtype": dtype,
         "provenance": dict(provenance or {}),
@@ -146,10 +142,10 @@ def save(model: Las, folder: Path, *, dtype: str = "float32", provenance: Mappin
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)
     try:
+        family.write(model, partial)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        (partial / VOCABULARY).write_text("".join(f"{token}\n" for token in model.tokenizer.vocabulary))
-        weights = {name: tensor.detach().to(stored).contiguous() for name, tensor in model.state_dict().items()}
-        save_file(weights, partial / WEIGHTS)
+        weights = {name: _stored(tensor, stored) for name, tensor in _tensors(model).items()}
+        save_file(weights, partial / WEIGHTS, _metadata(model))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
@@ -158,29 +154,83 @@ def save(model: Las, folder: Path, *, dtype: str = "float32", provenance: Mappin
 
 
 def stored_parameters(name: str | Path) -> int:
-    """Weights counted from the file itself, not from the model.
+    """Weights counted from the files themselves, not from the model.
+
+    Running statistics are no weights; a checkpoint of ours says which they are, other files count them in.
 
     Raises:
         CheckpointError: no checkpoint, or a broken file.
     """
-    path = locate(name) / WEIGHTS
+    return sum(_count(path) for path in look_into(name).weights)
+
+
+def _count(path: Path) -> int:
     try:
         with safe_open(path, framework="pt") as file:
-            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 - no mapping
+            buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
+            shapes = [file.get_slice(key).get_shape() for key in file.keys() if key not in buffers]  # noqa: SIM118 - no mapping
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file: {error}") from error
     return sum(int(torch.Size(shape).numel()) for shape in shapes)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / CONFIG).read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{folder / CONFIG} is no JSON: {error}") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        found = config.get("format") if isinstance(config, dict) else type(config).__name__
-        raise CheckpointError(f"{folder / CONFIG} has format {found!r}; this version reads {FORMAT!r}")
-    missing = [key for key in ("family", "model", "unit", "plan", "dtype") if key not in config]
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What a checkpoint of `model` stores: each parameter under its first name, and the buffers that are kept."""
+    parameters = dict(model.named_parameters())
+    return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if name in parameters} | {
+        name: model.state_dict()[name] for name in _buffers(model)
+    }
+
+
+def _buffers(model: nn.Module) -> list[str]:
+    """Names of the tensors of the model's state that are no parameters."""
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return [name for name in model.state_dict() if name not in parameters]
+
+
+def _metadata(model: nn.Module) -> dict[str, str] | None:
+    buffers = _buffers(model)
+    return {BUFFERS: json.dumps(buffers)} if buffers else None
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor = tensor.detach().contiguous()
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _fill_(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Fills `model` with `tensors`, which name each of its parameters once.
+
+    Raises:
+        RuntimeError: they do not fit, or one is missing.
+    """
+    filled = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    found = model.load_state_dict(filled, strict=False)
+    expected = _tensors(model).keys()
+    missing = sorted(expected - tensors.keys())
+    if missing or found.unexpected_keys:
+        raise RuntimeError(f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(found.unexpected_keys)}")
+
+
+def _check_finite(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise CheckpointError(f"{folder} holds NaN or infinite weights: {', '.join(broken)}")
+
+
+def _stored_dtype(folder: ModelFolder) -> str:
+    """What weights that came of this folder are to be stored in: half precision where it is used there."""
+    return "float16" if str(folder.config.get("dtype", folder.config.get("torch_dtype"))) == "float16" else "float32"
+
+
+def _checked(folder: ModelFolder) -> dict[str, Any]:
+    config = folder.config
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder.path / CONFIG} has format {config.get('format')!r}; this version reads {FORMAT!r}"
+        )
+    keys = FAMILIES[folder.family].keys if folder.family in FAMILIES else ()
+    missing = [key for key in ("family", *keys, "plan", "dtype") if key not in config]
     if missing:
-        raise CheckpointError(f"{folder / CONFIG} lacks {', '.join(missing)}")
+        raise CheckpointError(f"{folder.path / CONFIG} lacks {', '.join(missing)}")
     return config

@@ -1,0 +1,142 @@
+"""What a model's folder holds, told from its files alone: no torch, and nothing in it is run.
+
+There are two kinds: our own checkpoints, whose config.json names a format, and folders of `transformers` (Hugging
+Face), whose config.json names a model type. Weights are read from safetensors only: the pickles in .bin and .pt files
+can run any program when they are opened.
+"""
+
+import hashlib
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shrinkml.bundle import model_folder
+from shrinkml.errors import CheckpointError
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+VOCABULARY = "vocabulary.txt"
+SHARDS = "model.safetensors.index.json"  # of transformers: which file holds which tensor, where there are several
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+DESCRIPTIONS = (".json", ".txt", ".model")  # what a tokenizer, a feature extractor and a config are made of
+
+HUGGING_FACE = "huggingface"  # family of what transformers opens
+LAS = "las"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """The files of a model.
+
+    Attributes:
+        path: where they lie.
+        family: LAS, HUGGING_FACE, or what config.json says.
+        stock: whether this is a folder of transformers and no checkpoint of ours.
+        config: the content of config.json.
+        weights: the files of its tensors.
+        others: all other files that it is made of.
+    """
+
+    path: Path
+    family: str
+    stock: bool
+    config: dict[str, Any]
+    weights: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of the files of its tensors."""
+        return sum(path.stat().st_size for path in self.weights)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 over all of its files, in hex digits."""
+        digest = hashlib.sha256()
+        for path in (*self.others, *self.weights):
+            with path.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+def look_into(name: str | Path) -> ModelFolder:
+    """The files of the model `name`: a bundled one where it begins with "reference/", otherwise a path.
+
+    Raises:
+        CheckpointError: no such folder, a part of it is missing, or its weights are pickled.
+    """
+    folder = model_folder(str(name))
+    config = _read_config(folder)
+    if "model_type" in config and "format" not in config:
+        return ModelFolder(folder, HUGGING_FACE, True, config, _stock_weights(folder), _descriptions(folder))
+    if config.get("family") == HUGGING_FACE:
+        _check_parts(folder, (CONFIG, WEIGHTS))
+        return ModelFolder(folder, HUGGING_FACE, False, config, (folder / WEIGHTS,), _descriptions(folder))
+    _check_parts(folder, (CONFIG, VOCABULARY, WEIGHTS))
+    family = str(config.get("family", ""))
+    return ModelFolder(folder, family, False, config, (folder / WEIGHTS,), (folder / CONFIG, folder / VOCABULARY))
+
+
+def _check_parts(folder: Path, parts: tuple[str, ...]) -> None:
+    missing = [part for part in parts if not (folder / part).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing")
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        _check_parts(folder, (CONFIG, VOCABULARY, WEIGHTS))
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} has format {type(config).__name__!r}; a JSON object describes a model")
+    return config
+
+
+def _stock_weights(folder: Path) -> tuple[Path, ...]:
+    """The safetensors of a folder of transformers, whole or in shards."""
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
+    if (folder / SHARDS).is_file():
+        return _shards(folder)
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles:
+        raise CheckpointError(
+            f"{folder} holds its weights as a pickle ({', '.join(pickles)}), which can run any program when it is "
+            f"opened. If you trust where it comes from, convert it once: {conversion(folder)}"
+        )
+    raise CheckpointError(f"{folder} is no checkpoint: {WEIGHTS} missing")
+
+
+def _shards(folder: Path) -> tuple[Path, ...]:
+    try:
+        names = sorted(set(json.loads((folder / SHARDS).read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / SHARDS} lists no shards: {error!r}") from error
+    strange = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
+    if strange:
+        raise CheckpointError(f"{folder / SHARDS} names files that are no shards beside it: {', '.join(strange)}")
+    _check_parts(folder, tuple(names))
+    return tuple(folder / name for name in names)
+
+
+def conversion(folder: Path) -> str:
+    """The command that writes the pickled model in `folder` as safetensors to a new folder beside it."""
+    target = folder.with_name(f"{folder.name}-safetensors")
+    program = (
+        "import sys, transformers as t; old, new = sys.argv[1:]; c = t.AutoConfig.from_pretrained(old); "
+        "kind = t.AutoModelForCTC if type(c) in t.MODEL_FOR_CTC_MAPPING else t.AutoModelForSpeechSeq2Seq; "
+        "[part.from_pretrained(old).save_pretrained(new) for part in (kind, t.AutoFeatureExtractor, t.AutoTokenizer)]"
+    )
+    return f'python -c "{program}" {shlex.quote(str(folder))} {shlex.quote(str(target))}'
+
+
+def _descriptions(folder: Path) -> tuple[Path, ...]:
+    files = (path for path in folder.iterdir() if path.is_file() and path.suffix in DESCRIPTIONS)
+    return tuple(sorted(files))

@@ -1,0 +1,204 @@
+"""Speech-to-text models of `transformers`, opened from a folder of theirs or from a checkpoint of ours.
+
+Nothing is fetched, nothing pickled is read and no code that lies beside a model is run. The library is imported when
+the first such model is opened, not before: it takes a second.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from shrinkml.compression.layers import find_layers
+from shrinkml.errors import CheckpointError
+from shrinkml.folders import ModelFolder
+from shrinkml.models.huggingface_ctc import HuggingFaceCtc
+from shrinkml.models.huggingface_quiet import quietly
+from shrinkml.models.huggingface_rewrites import rewrite_
+from shrinkml.models.huggingface_seq2seq import HuggingFaceSeq2Seq
+from shrinkml.models.huggingface_speech import Speech
+from shrinkml.models.huggingface_text import Text
+
+HuggingFaceAsr = HuggingFaceCtc | HuggingFaceSeq2Seq
+
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+logger = logging.getLogger(__name__)
+
+
+def open_stock(folder: ModelFolder) -> HuggingFaceAsr:
+    """The model in a folder that transformers wrote, dense, in float32.
+
+    Raises:
+        CheckpointError: broken or missing files, an architecture that is no recogniser, weights that do not fit the
+            config, NaN, or nothing to factorize.
+    """
+    path = folder.path
+    _check_readable(folder)
+    config = _config(folder.config, path)
+    kind = _auto_class(config, path)
+    with quietly(), _as_checkpoint_error(f"transformers cannot open {path}"):
+        network, found = kind.from_pretrained(
+            path,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported below, all at once
+            **LOCAL,
+        )
+    _check_complete(found, path)
+    model = _assembled(network, path)
+    if not find_layers(model):
+        raise CheckpointError(f"{path} holds no layer that can be factorized ({type(network).__name__})")
+    return model
+
+
+def build(config: Mapping[str, Any], path: Path) -> HuggingFaceAsr:
+    """The dense model that `describe` described and whose other files lie in `path`, with weights to be filled in.
+
+    Raises:
+        CheckpointError: no such architecture, or broken files.
+    """
+    import transformers
+
+    own = _config(config, path)
+    kind = _auto_class(own, path)
+    with quietly(), _as_checkpoint_error(f"transformers cannot build the model of {path}"):
+        network = kind.from_config(own, dtype=torch.float32, trust_remote_code=False)
+        if (path / transformers.utils.GENERATION_CONFIG_NAME).is_file():
+            network.generation_config = transformers.GenerationConfig.from_pretrained(path, local_files_only=True)
+    return _assembled(network, path)
+
+
+def describe(model: HuggingFaceAsr) -> dict[str, Any]:
+    """The config of the network, as JSON."""
+    value: dict[str, Any] = json.loads(model.network.config.to_json_string())
+    return value
+
+
+def write_files(model: HuggingFaceAsr, path: Path) -> None:
+    """Writes the files of feature extractor, tokenizer and generation to the folder `path`."""
+    with quietly():
+        model.speech.extractor.save_pretrained(path)
+        model.text.tokenizer.save_pretrained(path)
+        if model.network.can_generate():
+            model.network.generation_config.save_pretrained(path)
+
+
+def _assembled(network: nn.Module, path: Path) -> HuggingFaceAsr:
+    """`network` with its feature extractor and tokenizer."""
+    rewrite_(network)
+    network.eval()
+    speech = Speech(_extractor(network, path), str(network.main_input_name))
+    text = Text(_tokenizer(network, path))
+    _check_window(speech, network, path)
+    adapter = HuggingFaceSeq2Seq if _writes(network.config) else HuggingFaceCtc
+    return adapter(network, speech, text).eval()
+
+
+def _config(value: Mapping[str, Any], path: Path) -> Any:
+    from transformers import CONFIG_MAPPING
+
+    kind = str(value["model_type"])
+    if kind not in CONFIG_MAPPING:
+        raise CheckpointError(
+            f"{path}: transformers knows no model type {kind!r}; code beside a model is not run. "
+            f"Recognisers: {', '.join(_recognisers())}"
+        )
+    with _as_checkpoint_error(f"the config of {path} describes no {kind}"):
+        return CONFIG_MAPPING[kind].from_dict(dict(value))
+
+
+def _auto_class(config: Any, path: Path) -> Any:
+    """What opens a model of that config."""
+    import transformers
+
+    if type(config) in transformers.MODEL_FOR_CTC_MAPPING:
+        return transformers.AutoModelForCTC
+    if not _writes(config):
+        raise CheckpointError(
+            f"{path}: {config.model_type!r} is no speech recogniser with a CTC head or a decoder of its own; "
+            f"known: {', '.join(_recognisers())}"
+        )
+    return transformers.AutoModelForSpeechSeq2Seq
+
+
+def _writes(config: Any) -> bool:
+    """Whether models of that config are encoder-decoders; language models that are told about speech are not."""
+    import transformers
+
+    kind = type(config)  # what a file claims is not asked
+    return kind in transformers.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING and bool(kind().is_encoder_decoder)
+
+
+def _recognisers() -> list[str]:
+    from transformers.models.auto import modeling_auto as auto
+
+    return sorted({*auto.MODEL_FOR_CTC_MAPPING_NAMES, *auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES})
+
+
+def _extractor(network: nn.Module, path: Path) -> Any:
+    from transformers import AutoFeatureExtractor
+
+    with _as_checkpoint_error(f"{path} has no feature extractor (preprocessor_config.json) that can be read"):
+        return AutoFeatureExtractor.from_pretrained(path, config=network.config, **LOCAL)
+
+
+def _tokenizer(network: nn.Module, path: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    problem = f"{path} has no tokenizer that can be read"
+    with _as_checkpoint_error(problem):
+        tokenizer = AutoTokenizer.from_pretrained(path, config=network.config, **LOCAL)
+    # Without any file, some classes make an empty vocabulary up.
+    files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+    if not any((path / file).is_file() for file in files):
+        raise CheckpointError(f"{problem}: none of {', '.join(sorted(files))}")
+    return tokenizer
+
+
+def _check_readable(folder: ModelFolder) -> None:
+    for path in folder.weights:
+        try:
+            with safe_open(path, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise CheckpointError(f"{path} is truncated or no safetensors file: {error}") from error
+
+
+def _check_complete(found: Mapping[str, Any], path: Path) -> None:
+    """That the files held every weight in its shape."""
+    wrong = [f"{name} {list(stored)} instead of {list(wanted)}" for name, stored, wanted in found["mismatched_keys"]]
+    if wrong:
+        raise CheckpointError(f"the weights in {path} do not fit its config.json: {'; '.join(wrong)}")
+    if found["missing_keys"]:
+        raise CheckpointError(f"{path} lacks weights: {', '.join(sorted(found['missing_keys']))}")
+    if found["unexpected_keys"]:
+        logger.info("%s holds weights that its model does not use: %s", path, ", ".join(found["unexpected_keys"]))
+
+
+def _check_window(speech: Speech, network: Any, path: Path) -> None:
+    positions = getattr(network.config, "max_source_positions", None)
+    if speech.window is None or positions is None or speech.window == 2 * positions:
+        return
+    raise CheckpointError(
+        f"the feature extractor of {path} makes windows of {speech.window} frames; its model takes {2 * positions}: "
+        "set chunk_length and max_source_positions to the same length"
+    )
+
+
+@contextmanager
+def _as_checkpoint_error(what: str) -> Iterator[None]:
+    """Whatever transformers raises on files that it cannot use, as one error of ours."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:  # it raises dozens of types: OSError, ValueError, KeyError, TypeError, Rust's own
+        raise CheckpointError(f"{what}: {error}") from error

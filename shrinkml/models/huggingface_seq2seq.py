@@ -1,0 +1,129 @@
+"""Recognisers of transformers whose decoder writes the transcript token by token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from shrinkml.folders import HUGGING_FACE
+from shrinkml.models.huggingface_quiet import quietly
+from shrinkml.models.huggingface_speech import Speech, same_length
+from shrinkml.models.huggingface_text import Text
+from shrinkml.models.protocol import IGNORE, TeacherForced
+
+# A transcript never needs more, even in characters; a network that was cut too hard would babble on to its limit.
+TOKENS_PER_S = 25.0
+LEAST_TOKENS = 16
+PROMPT = 16  # tokens that are no text: what the decoder is given (start, language, task), and marks that it writes
+
+
+class HuggingFaceSeq2Seq(nn.Module):
+    """What `AutoModelForSpeechSeq2Seq` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
+
+    family = HUGGING_FACE
+
+    def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.speech = speech
+        self.text = text
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The sample rate that `features` expects."""
+        return self.speech.sample_rate_hz
+
+    @property
+    def module(self) -> nn.Module:
+        """The model itself."""
+        return self
+
+    def features(self, waveform: np.ndarray) -> Tensor:
+        """[frames, dims] of `waveform`; [samples, 1] where the network takes samples."""
+        return self.speech.features(waveform)
+
+    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """The same as `teacher_forced`."""
+        return self.teacher_forced(features, texts)
+
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """Decoder logits [B, tokens + 1, V] for the reference `texts`, prompt and end included."""
+        targets = self._targets(texts)
+        previous = F.pad(targets, (1, -1), value=self._start)
+        previous = previous.masked_fill(previous == IGNORE, self._padding)
+        logits: dict[int, Tensor] = {}
+        for group in self._groups(features):
+            inputs = self._inputs([features[i] for i in group])
+            output = self.network(**inputs, decoder_input_ids=previous[group], use_cache=False)
+            logits.update(zip(group, output.logits, strict=True))
+        return TeacherForced(torch.stack([logits[i] for i in range(len(features))]), targets)
+
+    def loss(self, output: TeacherForced) -> Tensor:
+        """Cross-entropy per token."""
+        return F.cross_entropy(output.logits.flatten(0, 1), output.targets.flatten(), ignore_index=IGNORE)
+
+    @torch.inference_mode()
+    def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
+        """One transcript per utterance, written by the network's own generation; `beam` 1 is greedy."""
+        texts: dict[int, str] = {}
+        for group in self._groups(features):
+            most = [self._most_tokens(features[i]) for i in group]
+            length = min(max(most) + PROMPT, self._limit)
+            inputs = self._inputs([features[i] for i in group])
+            with quietly():
+                written = self.network.generate(**inputs, max_length=length, num_beams=beam)
+            for i, ids, n in zip(group, written.tolist(), most, strict=True):
+                said = [token for token in ids if token not in self.text.special_ids]
+                texts[i] = self.text.decode(said[:n])
+        return [texts[i] for i in range(len(features))]
+
+    @property
+    def _start(self) -> int:
+        config = self.network.config
+        start = config.decoder_start_token_id
+        return int(config.bos_token_id if start is None else start)
+
+    @property
+    def _padding(self) -> int:
+        """Stands behind the end, where no score is looked at."""
+        padding = self.network.config.pad_token_id
+        return int(self._end if padding is None else padding)
+
+    @property
+    def _end(self) -> int:
+        end = self.network.config.eos_token_id
+        return int(end[0] if isinstance(end, list) else end)
+
+    @property
+    def _limit(self) -> int:
+        """The most tokens that the network can write, its prompt included."""
+        config, own = self.network.config, self.network.generation_config.max_length
+        names = ("max_target_positions", "max_position_embeddings", "max_length")
+        limits = [own, *(getattr(config, name, None) for name in names)]
+        return min(int(limit) for limit in limits if limit)
+
+    def _most_tokens(self, features: Tensor) -> int:
+        return LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features))
+
+    def _targets(self, texts: Sequence[str]) -> Tensor:
+        """Tokens [B, tokens + 1] of `texts` with their end, IGNORE behind it; without the start, which is given."""
+        rows = []
+        for text in texts:
+            ids = self.text.encode(text, special=True)
+            ids = ids[1:] if ids[:1] == [self._start] else ids
+            rows.append(torch.tensor(ids if ids[-1:] == [self._end] else [*ids, self._end]))
+        return pad_sequence(rows, batch_first=True, padding_value=IGNORE).to(self.network.device)
+
+    def _groups(self, features: Sequence[Tensor]) -> list[list[int]]:
+        """Utterances that can be run together without changing each other."""
+        return [list(range(len(features)))] if self.speech.window else same_length(features)
+
+    def _inputs(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
+        values = self.speech.batch(features, self.network.device).values
+        # All of it is valid; generation would guess at the mask where the tokens for padding and end are the same.
+        mask = torch.ones(len(values), values.shape[-1 if self.speech.form != "frames" else 1], dtype=torch.long)
+        return {self.speech.main_input: values, "attention_mask": mask.to(values.device)}

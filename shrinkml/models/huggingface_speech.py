@@ -1,0 +1,115 @@
+"""Waveforms to what a Hugging Face network is fed, by the feature extractor that came with it.
+
+Networks take speech in one of three forms: samples, log-mel frames, or a window of log-mel frames of a fixed length
+(Whisper's 30 s). All of them are kept here as [frames, dims], as long as the utterance is.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from shrinkml.errors import AudioError
+
+Form = Literal["samples", "frames", "window"]
+
+LEAST_S = 0.1  # shorter waveforms are filled up with silence: convolutions need a window's worth of samples
+FRAME_SHIFT_S = 0.01  # of extractors that do not tell theirs
+
+
+class Inputs(NamedTuple):
+    """A batch for a network.
+
+    Attributes:
+        values: [batch, ...] in the network's own layout.
+        mask: [batch, frames], 1 at valid frames; None where all are.
+    """
+
+    values: Tensor
+    mask: Tensor | None
+
+
+class Speech:
+    """A feature extractor and the form of its output; shared by copies, never changed."""
+
+    def __init__(self, extractor: Any, main_input: str) -> None:
+        """Made once per model.
+
+        Args:
+            extractor: of transformers.
+            main_input: name of the network's argument, "input_values" or "input_features".
+        """
+        self.extractor = extractor
+        self.main_input = main_input
+        self.window: int | None = getattr(extractor, "nb_max_frames", None)
+        self.form: Form = "samples" if main_input == "input_values" else "window" if self.window else "frames"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Speech":
+        return self
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The sample rate that `features` expects."""
+        return int(self.extractor.sampling_rate)
+
+    def features(self, waveform: np.ndarray) -> Tensor:
+        """[frames, dims] float32 of a mono `waveform` [samples].
+
+        Raises:
+            AudioError: longer than the window of the model.
+        """
+        least = int(LEAST_S * self.sample_rate_hz)
+        waveform = np.pad(waveform.astype(np.float32), (0, max(0, least - len(waveform))))
+        if self.form == "window" and len(waveform) > self.extractor.n_samples:
+            most_s = self.extractor.n_samples / self.sample_rate_hz
+            raise AudioError(
+                f"{len(waveform) / self.sample_rate_hz:.1f} s of audio; this model hears at most {most_s:g} s at once: "
+                "cut the utterance where nobody speaks"
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):  # digital silence has no variance to divide by
+            found = self.extractor(waveform, sampling_rate=self.sample_rate_hz, return_tensors="pt")
+        values = torch.as_tensor(found[self.main_input][0], dtype=torch.float32).nan_to_num(0.0)
+        if self.form == "samples":
+            return values[:, None]
+        if self.form == "window":
+            return _without_trailing_copies(values.T)
+        mask = found.get("attention_mask")
+        return values if mask is None else values[: int(mask[0].sum())]
+
+    def seconds(self, features: Tensor) -> float:
+        """How long the utterance is."""
+        if self.form == "samples":
+            return len(features) / self.sample_rate_hz
+        shift = getattr(self.extractor, "hop_length", FRAME_SHIFT_S * self.sample_rate_hz)
+        return len(features) * float(shift) / self.sample_rate_hz
+
+    def batch(self, features: Sequence[Tensor], device: torch.device) -> Inputs:
+        """`features` side by side as the network wants them."""
+        if self.window:
+            filled = [F.pad(one.T[None], (0, self.window - len(one)), "replicate")[0] for one in features]
+            return Inputs(torch.stack(filled).to(device), None)
+        lengths = torch.tensor([len(one) for one in features])
+        padded = pad_sequence(list(features), batch_first=True)
+        values = (padded.squeeze(-1) if self.form == "samples" else padded).to(device)
+        if bool((lengths == lengths[0]).all()):
+            return Inputs(values, None)
+        return Inputs(values, (torch.arange(values.shape[1]) < lengths[:, None]).long().to(device))
+
+
+def same_length(features: Sequence[Tensor]) -> list[list[int]]:
+    """The indices of `features`, those of one length together."""
+    groups: dict[int, list[int]] = {}
+    for index, one in enumerate(features):
+        groups.setdefault(len(one), []).append(index)
+    return list(groups.values())
+
+
+def _without_trailing_copies(frames: Tensor) -> Tensor:
+    """`frames` [time, dims] without the copies of the last one at the end, which filling up restores."""
+    differs = (frames[1:] != frames[:-1]).any(1).nonzero()
+    last = int(differs[-1]) + 1 if len(differs) else 0
+    return frames[: last + 1].clone()

@@ -1,0 +1,40 @@
+"""Text to token ids and back, by the tokenizer of a Hugging Face model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+LETTERS = "the quick brown fox jumps over a lazy dog"
+CASES: tuple[Callable[[str], str], ...] = (str, str.upper, str.lower)
+
+
+class Text:
+    """A tokenizer that is fed texts in the letters that it knows; shared by copies, never changed."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        # Some know capital letters alone: to them, our lower-case references are nothing but unknown tokens.
+        self._case = min(CASES, key=lambda case: _n_unknown(tokenizer, case(LETTERS)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Text":
+        return self
+
+    def encode(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of `text`, with the tokenizer's own prompt and end where `special`."""
+        ids: list[int] = self.tokenizer(self._case(text), add_special_tokens=special).input_ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out, repeated ones kept."""
+        # CTC tokenizers would merge repetitions otherwise, which has been done by then; others ignore the word.
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, group_tokens=False)
+        return text.strip()
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Tokens that stand for no text."""
+        return frozenset(self.tokenizer.all_special_ids)
+
+
+def _n_unknown(tokenizer: Any, text: str) -> int:
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    return sum(token == tokenizer.unk_token_id for token in ids)
