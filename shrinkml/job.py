@@ -74,7 +74,7 @@ class FinetuneSpec(Part):
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
     batch_size: int = Field(32, ge=1, le=4096, description="Utterances per step.")
     warp: float = Field(
-        0.1, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most: voices that were never recorded."
+        0.2, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most: voices that were never recorded."
     )
 
 
