@@ -91,10 +91,11 @@ def write_files(model: HuggingFaceAsr, path: Path) -> None:
             model.network.generation_config.save_pretrained(path)
 
 
-def _assembled(network: nn.Module, path: Path) -> HuggingFaceAsr:
+def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     """`network` with its feature extractor and tokenizer."""
     rewrite_(network)
-    network.eval()
+    # Training masks the features itself, by torch's seed; the network's own masks are drawn from numpy's.
+    network.config.apply_spec_augment = False
     speech = Speech(_extractor(network, path), str(network.main_input_name))
     text = Text(_tokenizer(network, path))
     _check_window(speech, network, path)

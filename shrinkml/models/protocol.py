@@ -15,8 +15,9 @@ class TeacherForced:
     """What a model says when it is fed the reference transcript.
 
     Attributes:
-        logits: [batch, steps, vocabulary], the decoder's scores of each next token.
-        targets: [batch, steps], the tokens that it should have said; IGNORE beyond the end.
+        logits: [batch, steps, vocabulary], the decoder's scores of each next token; no steps without a decoder.
+        targets: [batch, steps], the tokens that it should have said; IGNORE beyond the end. Without a decoder, the
+            tokens of the transcript.
         ctc_logits: [batch, frames, vocabulary], the encoder's own scores; None without a CTC head.
         frame_counts: [batch], valid frames of `ctc_logits`.
     """

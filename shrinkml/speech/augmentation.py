@@ -30,12 +30,16 @@ def warped(features: Tensor, warp: float) -> Tensor:
 
 
 def masked(features: Tensor) -> Tensor:
-    """`features` [frames, bins] with two bands of bins and two spans of frames set to zero, the mean."""
+    """`features` [frames, bins] with two bands of bins and two spans of frames set to zero, the mean.
+
+    A waveform [samples, 1] has no bins to spare and loses spans alone.
+    """
     features = features.clone()
     frames, bins = features.shape
     for _ in range(2):
-        low, width = _band(bins, MAX_MASKED_BINS)
-        features[:, low : low + width] = 0.0
+        if bins > 1:
+            low, width = _band(bins, MAX_MASKED_BINS)
+            features[:, low : low + width] = 0.0
         first, length = _band(frames, MAX_MASKED_FRAMES)
         features[first : first + length] = 0.0
     return features

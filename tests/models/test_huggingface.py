@@ -17,8 +17,11 @@ from shrinkml.compression.inventory import list_parameters
 from shrinkml.compression.layers import current_plan, find_layers, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize, merge
+from shrinkml.dataset import Dataset
+from shrinkml.distillation import divergence, soft_targets
 from shrinkml.errors import AudioError, ConfigError
 from shrinkml.models.protocol import IGNORE, AsrModel
+from shrinkml.training import train
 
 SEQ2SEQ = ["whisper", "speech_to_text", "moonshine"]
 CTC = ["wav2vec2", "hubert", "wavlm", "wav2vec2-conformer", "parakeet_ctc"]
@@ -90,6 +93,19 @@ def test_the_loss_can_be_learnt_from(model, features):
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     assert gradients
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+def test_it_is_fine_tuned_with_a_teacher(model, features):
+    dataset = Dataset(features, TEXTS, [1.0, 0.7, 1.0], [None] * 3)
+    student = factorize(model, half(model), decompose(model))
+    targets = soft_targets(model, dataset)
+    assert divergence(model.teacher_forced(features, TEXTS), targets, range(3)).item() == pytest.approx(0, abs=1e-5)
+    twin = copy.deepcopy(student)
+    before = student.loss(student.teacher_forced(features, TEXTS)).item()
+    for pupil in (student, twin):
+        train(pupil, dataset, epochs=6, learning_rate=3e-3, batch_size=3, seed=0, soft_targets=targets)
+    assert student.loss(student.teacher_forced(features, TEXTS)).item() < before
+    assert all(torch.equal(a, b) for a, b in zip(student.parameters(), twin.parameters(), strict=True))
 
 
 def test_a_merged_model_computes_the_same_without_our_layers(model, features):

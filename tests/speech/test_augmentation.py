@@ -36,3 +36,8 @@ def test_masks_hide_a_little_and_leave_the_input_alone():
     assert 0 < shares.mean() < 2 * (MAX_MASKED_BINS + MAX_MASKED_FRAMES) / 2
     assert shares.max() <= 2 * (MAX_MASKED_BINS + MAX_MASKED_FRAMES)
     assert (features == 1).all()
+
+
+def test_a_waveform_is_never_masked_whole():
+    waveform = torch.ones(1000, 1)
+    assert all(float(masked(waveform).mean()) >= 1 - 2 * MAX_MASKED_FRAMES for _ in range(50))
