@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from server.commands.output import ProgressView
+from server.memory import peak_memory
 from server.processes import adopt_orphans, end_descendants
 from shrinkml.client import Client, JobHandle
 from shrinkml.errors import ServiceError, ShrinkError
@@ -41,7 +42,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     adopt_orphans()
     try:
-        sys.exit(0 if run() else 1)
+        with peak_memory() as peak:
+            met = run()
+        say(f"At its peak it took {peak.bytes / 1e9:.1f} GB of memory.")
+        sys.exit(0 if met else 1)
     except ShrinkError as error:
         sys.exit(f"The demo failed: {error}")
     except KeyboardInterrupt:
