@@ -18,6 +18,7 @@ from envs.rewards import REWARDS
 from shrinkml import checkpoint
 from shrinkml.compression.calibration import LayerStats, calibrate, calls_per_s
 from shrinkml.compression.factorize import FACTORIZERS, decompose
+from shrinkml.compression.inventory import list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.dataset import Dataset
@@ -40,7 +41,10 @@ Result = dict[str, Any]
 
 
 def validate(materials: Materials, spec: JobSpec) -> Result:
-    """The pre-flight report: that everything asked for exists, what will be factorized, what is left alone and why.
+    """The pre-flight report: that everything asked for exists, and what becomes of every parameter.
+
+    `factorized` names the layers that will be, `left_alone` says of everything else why it will not be, and `tied`
+    which names are other names of a tensor that is listed already.
 
     Raises:
         UnknownNameError: a strategy, reward or factorizer that does not exist.
@@ -54,7 +58,7 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
     splits = check_splits(materials.manifests)
     model = materials.model
-    cost, ranks = model_cost(model), current_plan(model)
+    cost, ranks, notes = model_cost(model), current_plan(model), list_parameters(model)
     menus = build_menus(cost.layers, current_ranks=ranks)
     parameters = cost.parameters(ranks)
     smallest = cost.parameters(RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None}))
@@ -69,8 +73,9 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         "factorized": [layer.name for layer in cost.layers if len(menus[layer.name]) > 1],
         "left_alone": {
             **{name: "no rank would make it smaller" for name, menu in menus.items() if len(menu) == 1},
-            **_unfactorizable(materials),
+            **{note.name: note.why for note in notes if note.verdict == "left"},
         },
+        "tied": {note.name: note.why for note in notes if note.verdict == "tied"},
         "utterances": {split: len(utterances) for split, utterances in splits.items()},
     }
 
@@ -238,16 +243,3 @@ def _as_the_original(materials: Materials) -> dict[str, Any]:
     """How to save a model that came of the original."""
     original = checkpoint.inspect(materials.original)
     return {"dtype": original.dtype, "provenance": {"compressed_from": original.digest}}
-
-
-def _unfactorizable(materials: Materials) -> dict[str, str]:
-    """Matrices of the original that no factorizer handles."""
-    layers = {layer.name for layer in model_cost(materials.model).layers}
-    parameters = materials.model.module.named_parameters()
-    parts = (f"{name}{part}" for name in layers for part in ("", "_up", "_down"))
-    known = set(parts)
-    return {
-        name: "no factorizer for this kind of layer"
-        for name, parameter in parameters
-        if parameter.dim() > 1 and name not in known
-    }
