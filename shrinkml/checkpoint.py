@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -23,14 +23,13 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import CheckpointError, ShrinkError
 from shrinkml.families import FAMILIES
-from shrinkml.folders import CONFIG, WEIGHTS, ModelFolder, look_into
+from shrinkml.folders import BUFFERS, CONFIG, WEIGHTS, ModelFolder, look_into
 from shrinkml.models import huggingface
 from shrinkml.models.huggingface import HuggingFaceAsr
 from shrinkml.models.las import Las
 from shrinkml.tables import look_up
 
 FORMAT = "shrinkml/1"
-BUFFERS = "buffers"  # in the weights' file: names of the tensors that are no parameters, as JSON
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
@@ -156,22 +155,10 @@ def save(
 def stored_parameters(name: str | Path) -> int:
     """Weights counted from the files themselves, not from the model.
 
-    Running statistics are no weights; a checkpoint of ours says which they are, other files count them in.
-
     Raises:
         CheckpointError: no checkpoint, or a broken file.
     """
-    return sum(_count(path) for path in look_into(name).weights)
-
-
-def _count(path: Path) -> int:
-    try:
-        with safe_open(path, framework="pt") as file:
-            buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
-            shapes = [file.get_slice(key).get_shape() for key in file.keys() if key not in buffers]  # noqa: SIM118 - no mapping
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is no safetensors file: {error}") from error
-    return sum(int(torch.Size(shape).numel()) for shape in shapes)
+    return look_into(name).stored_parameters
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -7,10 +7,13 @@ can run any program when they are opened.
 
 import hashlib
 import json
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from shrinkml.bundle import model_folder
 from shrinkml.errors import CheckpointError
@@ -18,6 +21,7 @@ from shrinkml.errors import CheckpointError
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 VOCABULARY = "vocabulary.txt"
+BUFFERS = "buffers"  # in the head of our weights: names of the tensors that are no parameters, as JSON
 SHARDS = "model.safetensors.index.json"  # of transformers: which file holds which tensor, where there are several
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 DESCRIPTIONS = (".json", ".txt", ".model")  # what a tokenizer, a feature extractor and a config are made of
@@ -52,6 +56,15 @@ class ModelFolder:
         return sum(path.stat().st_size for path in self.weights)
 
     @property
+    def stored_parameters(self) -> int:
+        """Weights in those files. Running statistics are none: our files say which tensors are, others count them in.
+
+        Raises:
+            CheckpointError: a file is broken.
+        """
+        return sum(_count_parameters(path) for path in self.weights)
+
+    @property
     def digest(self) -> str:
         """The sha256 over all of its files, in hex digits."""
         digest = hashlib.sha256()
@@ -78,6 +91,16 @@ def look_into(name: str | Path) -> ModelFolder:
     _check_parts(folder, (CONFIG, VOCABULARY, WEIGHTS))
     family = str(config.get("family", ""))
     return ModelFolder(folder, family, False, config, (folder / WEIGHTS,), (folder / CONFIG, folder / VOCABULARY))
+
+
+def _count_parameters(path: Path) -> int:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
+            names = [name for name in file.keys() if name not in buffers]  # noqa: SIM118 - no mapping
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file: {error}") from error
 
 
 def _check_parts(folder: Path, parts: tuple[str, ...]) -> None:
