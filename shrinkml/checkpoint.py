@@ -115,7 +115,7 @@ def load(name: str | Path) -> Recogniser:
 
 
 def save(
-    model: Recogniser, folder: Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None
+    model: Recogniser, folder: str | Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None
 ) -> None:
     """Writes `model` to the new folder `folder`, whole or not at all.
 
@@ -138,6 +138,7 @@ def save(
         "dtype": dtype,
         "provenance": dict(provenance or {}),
     }
+    folder = Path(folder)
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)
     try:

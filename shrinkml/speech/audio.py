@@ -16,13 +16,13 @@ import soxr
 from shrinkml.errors import AudioError
 
 
-def read_audio(path: Path, sample_rate_hz: int) -> np.ndarray:
+def read_audio(path: str | Path, sample_rate_hz: int) -> np.ndarray:
     """[samples] float32 waveform of the file in [-1, 1], its channels averaged, resampled to `sample_rate_hz`.
 
     Raises:
         AudioError: missing, unreadable or empty file, or samples that are not finite.
     """
-    samples, file_rate_hz = _decode(path)
+    samples, file_rate_hz = _decode(Path(path))
     waveform = samples.mean(axis=1, dtype=np.float32)
     if file_rate_hz != sample_rate_hz:
         waveform = soxr.resample(waveform, file_rate_hz, sample_rate_hz)

@@ -2,11 +2,14 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 import shrinkml
@@ -332,3 +335,16 @@ class TestCtc:
         )
         model.teacher_forced([model.features(waveform) for waveform in waveforms], TEXTS)
         assert seen == [(2, 16_000), (1, 11_200)]
+
+
+def test_the_example_in_the_readme_runs(stock_dir, waveforms, tmp_path, monkeypatch, capsys):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (example,) = (
+        block for block in re.findall(r"^```python\n(.*?)^```", readme, re.S | re.M) if "path/to/whisper" in block
+    )
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("audio.wav", waveforms[0], 16_000)
+    exec(example.replace("path/to/whisper", str(stock_dir("whisper"))), {})
+    printed = capsys.readouterr().out
+    assert "network.proj_out.weight tied network.model.decoder.embed_tokens.weight" in printed
+    assert len(inspect("small-whisper").plan.ranks) == len(find_layers(shrinkml.load("small-whisper")))
