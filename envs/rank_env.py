@@ -127,6 +127,7 @@ class RankEnv(gymnasium.Env[Observation, np.int64]):
             parameters=cost.parameters(plan),
             budget=cost.budget(self._problem.compression_ratio),
             dense_parameters=cost.dense_parameters,
+            baseline_wer=self._problem.baseline_wer,
         )
 
     def _observe(self) -> Observation:

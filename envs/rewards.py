@@ -6,17 +6,22 @@ episode must not drown the differences among useful plans.
 
 References:
     He et al. 2018, AMC: AutoML for Model Compression, arXiv:1802.03494, section 3.3.
+    Wang et al. 2019, HAQ: Hardware-Aware Automated Quantization with Mixed Precision, arXiv:1811.08886, section 3.3.
     Intel AI Lab 2019, Distiller, examples/auto_compression/amc/rewards.py.
 """
 
 import math
 from typing import Protocol
 
+RELATIVE_SCALE = 10.0  # HAQ's 0.1 per percentage point
+
 
 class Reward(Protocol):
     """Scores a finished episode."""
 
-    def __call__(self, *, wer: float, parameters: int, budget: int, dense_parameters: int) -> float:
+    def __call__(
+        self, *, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float
+    ) -> float:
         """The reward.
 
         Args:
@@ -24,11 +29,12 @@ class Reward(Protocol):
             parameters: of the whole model under the plan.
             budget: parameters that it may have.
             dense_parameters: of the model with every layer dense.
+            baseline_wer: of the model that the search starts from, a fraction.
         """
         ...
 
 
-def budget_wall(*, wer: float, parameters: int, budget: int, dense_parameters: int) -> float:
+def budget_wall(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
     """-error inside the budget, -1 (every word wrong) outside; in [-1, 0].
 
     AMC's R_err = -Error, for a search that the action wall keeps inside the budget.
@@ -36,7 +42,7 @@ def budget_wall(*, wer: float, parameters: int, budget: int, dense_parameters: i
     return -_error(wer) if parameters <= budget else -1.0
 
 
-def error_log_size(*, wer: float, parameters: int, budget: int, dense_parameters: int) -> float:
+def error_log_size(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
     """-error * log(parameters), as a fraction of the worst value; in [-1, 0].
 
     AMC's R_param = -Error * log(#Param), its "accuracy-guaranteed" reward: size counts for less the closer the model is
@@ -45,7 +51,7 @@ def error_log_size(*, wer: float, parameters: int, budget: int, dense_parameters
     return -_error(wer) * math.log(parameters) / math.log(dense_parameters)
 
 
-def punish(*, wer: float, parameters: int, budget: int, dense_parameters: int) -> float:
+def punish(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
     """The accuracy inside the budget; outside, minus the distance to it as a fraction of the dense model; in [-1, 1].
 
     Distiller's punish-agent reward, with parameters for its MACs.
@@ -55,7 +61,31 @@ def punish(*, wer: float, parameters: int, budget: int, dense_parameters: int) -
     return 1.0 - _error(wer)
 
 
-REWARDS: dict[str, Reward] = {"budget_wall": budget_wall, "error_log_size": error_log_size, "punish": punish}
+def harmonic(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
+    """The harmonic mean of the accuracy and of the share of parameters saved; in [0, 1].
+
+    Distiller's harmonic-mean reward with equal weights and parameters for its MACs. Its code takes the share kept, and
+    so rises with the size; here it is the share saved, as the purpose of the mean asks.
+    """
+    accuracy, saved = 1.0 - _error(wer), max(0.0, 1.0 - parameters / dense_parameters)
+    return 2.0 * accuracy * saved / (accuracy + saved) if accuracy + saved > 0.0 else 0.0
+
+
+def relative(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
+    """A tenth of the percentage points that the accuracy gains over the baseline's, mostly negative; in [-10, 10].
+
+    HAQ's reward, 0.1 * (accuracy - original accuracy), for a search that the action wall keeps inside the budget.
+    """
+    return RELATIVE_SCALE * (_error(baseline_wer) - _error(wer))
+
+
+REWARDS: dict[str, Reward] = {
+    "budget_wall": budget_wall,
+    "error_log_size": error_log_size,
+    "punish": punish,
+    "harmonic": harmonic,
+    "relative": relative,
+}
 
 
 def _error(wer: float) -> float:

@@ -8,7 +8,7 @@ from envs.rewards import REWARDS
 
 wers = st.floats(0.0, 5.0)
 sizes = st.integers(1, 2_000_000)
-MODEL = {"budget": 200_000, "dense_parameters": 1_000_000}
+MODEL = {"budget": 200_000, "dense_parameters": 1_000_000, "baseline_wer": 0.05}
 
 
 @pytest.mark.parametrize("name", REWARDS)
@@ -47,6 +47,14 @@ def test_every_reward_prefers_the_lower_wer_at_equal_size(name):
         ("error_log_size", 0.5, 1_000_000, -0.5),
         ("punish", 0.25, 200_000, 0.75),
         ("punish", 0.25, 300_000, -0.1),
+        ("harmonic", 0.2, 200_000, 0.8),
+        ("harmonic", 0.5, 0, 2 / 3),
+        ("harmonic", 1.0, 1_000_000, 0.0),
+        ("harmonic", 0.0, 1_500_000, 0.0),
+        ("relative", 0.05, 200_000, 0.0),
+        ("relative", 0.25, 200_000, -2.0),
+        ("relative", 0.0, 200_000, 0.5),
+        ("relative", 3.0, 200_000, -9.5),
     ],
 )
 def test_rewards_follow_their_published_formulas(name, wer, parameters, expected):
