@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 
 from agents.executor import SearchTask
-from agents.strategies import STRATEGIES
+from agents.strategies import search_plans
 from agents.strategy import OnTrial, SearchResult, Trial
 from agents.workspace import open_workspace, read_problem
 from shrinkml.events import ShouldStop
-from shrinkml.tables import look_up
 
 
 def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) -> SearchResult:
@@ -25,10 +24,10 @@ def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) 
         PlanError: the budget is out of reach.
         StoppedError: stopped before the first plan was judged.
     """
-    strategy = look_up(STRATEGIES, task.strategy, kind="strategy")
     workspace = open_workspace(Path(task.workspace))
     with one_thread():
-        return strategy(
+        return search_plans(
+            task.strategy,
             workspace.problem,
             workspace.evaluate,
             reward=task.reward,

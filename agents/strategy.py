@@ -1,12 +1,10 @@
-"""The one signature that agents and baselines share, and what they return."""
+"""What a search reports while it runs and what it returns, whichever strategy it follows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from envs.problem import PlanEvaluator, RankProblem
 from shrinkml.compression.plan import RankPlan
-from shrinkml.events import ShouldStop
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class SearchResult:
         strategy: its name.
         seed: of its randomness.
         best: the trial of lowest WER inside the budget; ties go to the smaller model.
-        trials: every distinct plan judged, in order.
+        trials: every distinct plan judged, in order; those that only measured a layer may be over the budget.
     """
 
     strategy: str
@@ -70,29 +68,4 @@ class OnTrial(Protocol):
 
     def __call__(self, trial: Trial, n_done: int) -> None:
         """`n_done` counts this trial."""
-        ...
-
-
-class Strategy(Protocol):
-    """Searches a problem; agents and baselines are interchangeable."""
-
-    def __call__(
-        self,
-        problem: RankProblem,
-        evaluate: PlanEvaluator,
-        *,
-        reward: str,
-        evaluations: int,
-        seed: int,
-        on_trial: OnTrial,
-        should_stop: ShouldStop,
-    ) -> SearchResult:
-        """The best plan within the problem's budget after judging at most `evaluations` distinct plans.
-
-        The same arguments give the same trials in the same order. A search that is stopped returns the best so far.
-
-        Raises:
-            PlanError: no plan of the menus meets the budget.
-            StoppedError: stopped before the first plan was judged.
-        """
         ...

@@ -1,18 +1,67 @@
-"""Search strategies, one file each, all with the signature of `agents.strategy.Strategy`. Loads no torch."""
+"""Search strategies, one file each, and the one function that runs them. Loads no torch."""
 
 from agents.strategies.evolution import evolution
 from agents.strategies.greedy import greedy
 from agents.strategies.ppo import ppo
 from agents.strategies.random import random
+from agents.strategies.recorder import Recorder
 from agents.strategies.sac import sac
+from agents.strategies.search import Search, Strategy
 from agents.strategies.uniform import uniform
-from agents.strategy import Strategy
+from agents.strategy import OnTrial, SearchResult
+from envs.budget import Budget
+from envs.energy import retained_energies
+from envs.problem import PlanEvaluator, RankProblem
+from envs.rewards import REWARDS
+from shrinkml.events import ShouldStop
+from shrinkml.tables import look_up
 
-STRATEGIES: dict[str, Strategy] = {
+AGENTS: dict[str, Strategy] = {
     "ppo": ppo,
     "sac": sac,
-    "evolution": evolution,
-    "random": random,
-    "greedy": greedy,
-    "uniform": uniform,
 }
+BASELINES: dict[str, Strategy] = {
+    "uniform": uniform,
+    "greedy": greedy,
+    "random": random,
+    "evolution": evolution,
+}
+STRATEGIES: dict[str, Strategy] = AGENTS | BASELINES
+
+
+def search_plans(
+    strategy: str,
+    problem: RankProblem,
+    evaluate: PlanEvaluator,
+    *,
+    reward: str,
+    evaluations: int,
+    seed: int,
+    on_trial: OnTrial,
+    should_stop: ShouldStop,
+) -> SearchResult:
+    """The best plan within the problem's budget after judging at most `evaluations` distinct plans.
+
+    The same arguments give the same trials in the same order. A search that is stopped returns the best so far.
+
+    Args:
+        strategy: name in STRATEGIES.
+        problem: what is searched.
+        evaluate: judges a plan.
+        reward: name in `envs.rewards.REWARDS`; only agents heed it.
+        evaluations: plans that may be judged, those included that only measure a layer.
+        seed: of everything random.
+        on_trial: hears of each judged plan.
+        should_stop: asked before each.
+
+    Raises:
+        UnknownNameError: no such strategy or reward.
+        PlanError: no plan of the menus meets the budget.
+        StoppedError: stopped before the first plan within the budget was judged.
+    """
+    explore = look_up(STRATEGIES, strategy, kind="strategy")
+    score = look_up(REWARDS, reward, kind="reward")
+    budget = Budget.of(problem)
+    recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
+    explore(Search(problem, budget, retained_energies(problem, budget), score, seed, recorder))
+    return recorder.result(strategy, seed)

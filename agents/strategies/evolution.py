@@ -6,42 +6,26 @@ The simplest member of the family that EvoPress (Sieberling et al. 2024, arXiv:2
 import numpy as np
 
 from agents.strategies.baselines import judge_baselines
-from agents.strategies.recorder import Recorder
-from agents.strategy import OnTrial, SearchResult
+from agents.strategies.search import Search
 from envs.budget import Budget, Entries
-from envs.energy import retained_energies
-from envs.problem import PlanEvaluator, RankProblem
 from envs.projection import fit_to_budget
-from shrinkml.events import ShouldStop
 
 MUTATED = 0.25  # of the layers, on average
 MAX_STEP = 2  # menu entries that a mutated layer moves, at most
 
 
-def evolution(
-    problem: RankProblem,
-    evaluate: PlanEvaluator,
-    *,
-    reward: str,
-    evaluations: int,
-    seed: int,
-    on_trial: OnTrial,
-    should_stop: ShouldStop,
-) -> SearchResult:
-    """Mutates the best plan so far, first the greedy one; see `agents.strategy.Strategy`."""
-    budget = Budget.of(problem)
-    energies = retained_energies(problem, budget)
-    rng = np.random.default_rng(seed)
-    recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
-    judge_baselines(recorder, problem)
+def evolution(search: Search) -> None:
+    """Mutates the best plan so far, first the greedy one; see `agents.strategies.search.Strategy`."""
+    budget, recorder = search.budget, search.recorder
+    rng = np.random.default_rng(search.seed)
+    judge_baselines(search)
     parent, parent_wer = recorder.best.plan, recorder.best.wer
     while not recorder.finished:
         entries, mutated = _mutate(budget.entries(parent), budget, rng)
-        child = budget.plan(fit_to_budget(entries, budget, energies, pinned=mutated))
+        child = budget.plan(fit_to_budget(entries, budget, search.energies, pinned=mutated))
         child_wer = recorder(child)
         if child_wer <= parent_wer:
             parent, parent_wer = child, child_wer
-    return recorder.result("evolution", seed)
 
 
 def _mutate(entries: Entries, budget: Budget, rng: np.random.Generator) -> tuple[Entries, set[int]]:

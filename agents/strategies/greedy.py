@@ -1,13 +1,11 @@
 """Global greedy allocation: each next weight goes where it keeps the most energy."""
 
-from agents.strategies.recorder import Recorder
-from agents.strategy import OnTrial, SearchResult
+from agents.strategies.search import Search
 from envs.budget import Budget
 from envs.energy import retained_energies
-from envs.problem import PlanEvaluator, RankProblem
+from envs.problem import RankProblem
 from envs.projection import fit_to_budget
 from shrinkml.compression.plan import RankPlan
-from shrinkml.events import ShouldStop
 
 
 def greedy_plan(problem: RankProblem) -> RankPlan:
@@ -22,19 +20,7 @@ def greedy_plan(problem: RankProblem) -> RankPlan:
     return budget.plan(fit_to_budget(budget.cheapest, budget, retained_energies(problem, budget)))
 
 
-def greedy(
-    problem: RankProblem,
-    evaluate: PlanEvaluator,
-    *,
-    reward: str,
-    evaluations: int,
-    seed: int,
-    on_trial: OnTrial,
-    should_stop: ShouldStop,
-) -> SearchResult:
-    """Judges the greedy plan alone; see `agents.strategy.Strategy`."""
-    plan = greedy_plan(problem)
-    recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
-    if not recorder.finished:
-        recorder(plan)
-    return recorder.result("greedy", seed)
+def greedy(search: Search) -> None:
+    """Judges the greedy plan alone; see `agents.strategies.search.Strategy`."""
+    if not search.recorder.finished:
+        search.recorder(greedy_plan(search.problem))

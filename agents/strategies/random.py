@@ -2,11 +2,8 @@
 
 import numpy as np
 
-from agents.strategies.recorder import Recorder
-from agents.strategy import OnTrial, SearchResult
+from agents.strategies.search import Search
 from envs.budget import Budget, Entries
-from envs.problem import PlanEvaluator, RankProblem
-from shrinkml.events import ShouldStop
 
 
 def random_entries(budget: Budget, rng: np.random.Generator) -> Entries:
@@ -25,20 +22,9 @@ def random_entries(budget: Budget, rng: np.random.Generator) -> Entries:
     return tuple(entries)
 
 
-def random(
-    problem: RankProblem,
-    evaluate: PlanEvaluator,
-    *,
-    reward: str,
-    evaluations: int,
-    seed: int,
-    on_trial: OnTrial,
-    should_stop: ShouldStop,
-) -> SearchResult:
-    """Judges random plans; see `agents.strategy.Strategy`."""
-    budget = Budget.of(problem)
-    rng = np.random.default_rng(seed)
-    recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
+def random(search: Search) -> None:
+    """Judges random plans; see `agents.strategies.search.Strategy`."""
+    budget, recorder = search.budget, search.recorder
+    rng = np.random.default_rng(search.seed)
     while not recorder.finished:
         recorder(budget.plan(random_entries(budget, rng)))
-    return recorder.result("random", seed)

@@ -1,11 +1,10 @@
 """Uniform ranks: every layer keeps the same fraction of its weights."""
 
-from agents.strategies.recorder import Recorder
-from agents.strategy import OnTrial, SearchResult
+from agents.strategies.search import Search
+from agents.strategies.thresholds import raised_in_turn
 from envs.budget import Budget
-from envs.problem import PlanEvaluator, RankProblem
+from envs.problem import RankProblem
 from shrinkml.compression.plan import RankPlan
-from shrinkml.events import ShouldStop
 
 
 def uniform_plan(problem: RankProblem) -> RankPlan:
@@ -18,32 +17,11 @@ def uniform_plan(problem: RankProblem) -> RankPlan:
         PlanError: no plan of the menus meets the budget.
     """
     budget = Budget.of(problem)
-    entries = list(budget.cheapest)
-    raises = sorted(
-        (prices[entry] / prices[-1], layer, entry)
-        for layer, prices in enumerate(budget.weights)
-        for entry in range(1, len(prices))
-    )
-    for _, layer, entry in raises:
-        raised = [*entries[:layer], entry, *entries[layer + 1 :]]
-        if entries[layer] == entry - 1 and budget.spent(raised) <= budget.limit:
-            entries = raised
-    return budget.plan(entries)
+    fractions = tuple(tuple(price / prices[-1] for price in prices[1:]) for prices in budget.weights)
+    return budget.plan(raised_in_turn(budget, fractions))
 
 
-def uniform(
-    problem: RankProblem,
-    evaluate: PlanEvaluator,
-    *,
-    reward: str,
-    evaluations: int,
-    seed: int,
-    on_trial: OnTrial,
-    should_stop: ShouldStop,
-) -> SearchResult:
-    """Judges the uniform plan alone; see `agents.strategy.Strategy`."""
-    plan = uniform_plan(problem)
-    recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
-    if not recorder.finished:
-        recorder(plan)
-    return recorder.result("uniform", seed)
+def uniform(search: Search) -> None:
+    """Judges the uniform plan alone; see `agents.strategies.search.Strategy`."""
+    if not search.recorder.finished:
+        search.recorder(uniform_plan(search.problem))

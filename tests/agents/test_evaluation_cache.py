@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agents.evaluation_cache import LEASE_S, EvaluationCache
 from agents.process_identity import ProcessIdentity
-from agents.strategies import STRATEGIES
+from agents.strategies import STRATEGIES, search_plans
 from envs.toys import coupled
 from shrinkml.compression.plan import RankPlan
 
@@ -191,19 +191,21 @@ def test_a_killed_workers_plan_is_finished_by_a_worker_that_waits_for_it(path):
 def test_a_search_that_was_killed_is_replayed_from_the_cache_with_the_same_trials(path, name):
     toy, evaluations = coupled(), 14
 
-    def search(evaluate, *, limit):
-        return STRATEGIES[name](
+    def search(evaluate, *, killed_after=evaluations):
+        trials = []
+        return search_plans(
+            name,
             toy.problem,
             evaluate,
             reward="budget_wall",
-            evaluations=limit,
+            evaluations=evaluations,
             seed=3,
-            on_trial=lambda trial, n_done: None,
-            should_stop=lambda: False,
+            on_trial=lambda trial, n_done: trials.append(trial),
+            should_stop=lambda: len(trials) >= killed_after,
         )
 
     cache = EvaluationCache(path, "toy")
-    search(cache.cached(toy.evaluate), limit=evaluations // 2)
-    resumed = search(cache.cached(toy.evaluate), limit=evaluations)
-    assert resumed == search(toy.evaluate, limit=evaluations)
+    search(cache.cached(toy.evaluate), killed_after=evaluations // 2)
+    resumed = search(cache.cached(toy.evaluate))
+    assert resumed == search(toy.evaluate)
     assert cache.evaluations_made() == {trial.plan.digest: 1 for trial in resumed.trials}

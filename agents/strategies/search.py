@@ -1,0 +1,45 @@
+"""What a strategy is given, the same for agents and baselines."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from agents.strategies.recorder import Recorder
+from envs.budget import Budget
+from envs.energy import Energies
+from envs.problem import RankProblem
+from envs.rewards import Reward
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search.
+
+    Attributes:
+        problem: what is searched.
+        budget: its prices and their limit.
+        energies: what each menu entry of each layer keeps of its spectrum.
+        reward: what an agent's episode is worth.
+        seed: of everything random.
+        recorder: judges plans, remembers them, and says when to end.
+    """
+
+    problem: RankProblem
+    budget: Budget
+    energies: Energies
+    reward: Reward
+    seed: int
+    recorder: Recorder
+
+
+class Strategy(Protocol):
+    """A way to search; agents and baselines are interchangeable."""
+
+    def __call__(self, search: Search) -> None:
+        """Has plans judged by `search.recorder`, until that has finished or there is nothing left to propose.
+
+        The same search gives the same trials in the same order. Nothing is judged after the recorder has finished.
+
+        Raises:
+            StoppedError: stopped before the first plan was judged.
+        """
+        ...
