@@ -96,7 +96,7 @@ def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     rewrite_(network)
     # Training masks the features itself, by torch's seed; the network's own masks are drawn from numpy's.
     network.config.apply_spec_augment = False
-    speech = Speech(_extractor(network, path), str(network.main_input_name))
+    speech = Speech(_extractor(network, path))
     text = Text(_tokenizer(network, path))
     _check_window(speech, network, path)
     adapter = HuggingFaceSeq2Seq if _writes(network.config) else HuggingFaceCtc

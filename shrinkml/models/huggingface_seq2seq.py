@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from shrinkml.errors import CheckpointError
 from shrinkml.folders import HUGGING_FACE
 from shrinkml.models.huggingface_quiet import quietly
 from shrinkml.models.huggingface_speech import Speech, same_length
@@ -31,6 +32,9 @@ class HuggingFaceSeq2Seq(nn.Module):
         self.network: Any = network
         self.speech = speech
         self.text = text
+        self._start = _token(network, "decoder_start_token_id", "bos_token_id")
+        self._end = _token(network, "eos_token_id")
+        self._padding = _token(network, "pad_token_id", "eos_token_id")  # behind the end, where no score is looked at
 
     @property
     def sample_rate_hz(self) -> int:
@@ -72,7 +76,7 @@ class HuggingFaceSeq2Seq(nn.Module):
         texts: dict[int, str] = {}
         for group in self._groups(features):
             most = [self._most_tokens(features[i]) for i in group]
-            length = min(max(most) + PROMPT, self._limit)
+            length = min([max(most) + PROMPT, *self._limits])
             inputs = self._inputs([features[i] for i in group])
             with quietly():
                 written = self.network.generate(**inputs, max_length=length, num_beams=beam)
@@ -82,29 +86,11 @@ class HuggingFaceSeq2Seq(nn.Module):
         return [texts[i] for i in range(len(features))]
 
     @property
-    def _start(self) -> int:
-        config = self.network.config
-        start = config.decoder_start_token_id
-        return int(config.bos_token_id if start is None else start)
-
-    @property
-    def _padding(self) -> int:
-        """Stands behind the end, where no score is looked at."""
-        padding = self.network.config.pad_token_id
-        return int(self._end if padding is None else padding)
-
-    @property
-    def _end(self) -> int:
-        end = self.network.config.eos_token_id
-        return int(end[0] if isinstance(end, list) else end)
-
-    @property
-    def _limit(self) -> int:
-        """The most tokens that the network can write, its prompt included."""
-        config, own = self.network.config, self.network.generation_config.max_length
+    def _limits(self) -> list[int]:
+        """The most tokens that the network can or is told to write, its prompt included."""
         names = ("max_target_positions", "max_position_embeddings", "max_length")
-        limits = [own, *(getattr(config, name, None) for name in names)]
-        return min(int(limit) for limit in limits if limit)
+        limits = (getattr(self.network.config, name, None) for name in names)
+        return [int(limit) for limit in (*limits, self.network.generation_config.max_length) if limit]
 
     def _most_tokens(self, features: Tensor) -> int:
         return LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features))
@@ -127,3 +113,17 @@ class HuggingFaceSeq2Seq(nn.Module):
         # All of it is valid; generation would guess at the mask where the tokens for padding and end are the same.
         mask = torch.ones(len(values), values.shape[-1 if self.speech.form != "frames" else 1], dtype=torch.long)
         return {self.speech.main_input: values, "attention_mask": mask.to(values.device)}
+
+
+def _token(network: Any, *names: str) -> int:
+    """The first of the special tokens `names` that the network's config, or that of its generation, tells.
+
+    Raises:
+        CheckpointError: none is told.
+    """
+    for name in names:
+        for config in (network.config, network.generation_config):
+            token = getattr(config, name, None)
+            if token is not None:
+                return int(token[0] if isinstance(token, list | tuple) else token)
+    raise CheckpointError(f"neither config.json nor generation_config.json tells {' or '.join(names)}")

@@ -36,17 +36,12 @@ class Inputs(NamedTuple):
 class Speech:
     """A feature extractor and the form of its output; shared by copies, never changed."""
 
-    def __init__(self, extractor: Any, main_input: str) -> None:
-        """Made once per model.
-
-        Args:
-            extractor: of transformers.
-            main_input: name of the network's argument, "input_values" or "input_features".
-        """
+    def __init__(self, extractor: Any) -> None:
+        """Speech for the network that `extractor`, of transformers, belongs to."""
         self.extractor = extractor
-        self.main_input = main_input
+        self.main_input: str = extractor.model_input_names[0]  # the network's argument
         self.window: int | None = getattr(extractor, "nb_max_frames", None)
-        self.form: Form = "samples" if main_input == "input_values" else "window" if self.window else "frames"
+        self.form: Form = "samples" if self.main_input == "input_values" else "window" if self.window else "frames"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Speech":
         return self

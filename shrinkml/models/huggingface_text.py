@@ -25,8 +25,9 @@ class Text:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out, repeated ones kept."""
+        known = [token for token in ids if token < len(self.tokenizer)]  # networks can have more outputs than that
         # CTC tokenizers would merge repetitions otherwise, which has been done by then; others ignore the word.
-        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, group_tokens=False)
+        text: str = self.tokenizer.decode(known, skip_special_tokens=True, group_tokens=False)
         return text.strip()
 
     @property

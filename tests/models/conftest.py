@@ -48,11 +48,11 @@ def _letters(folder: Path) -> Any:
     return Wav2Vec2CTCTokenizer(str(folder / "letters.json"))
 
 
-def _wave(model: str) -> Callable[[Path], Parts]:
+def _wave(model: str, **options: Any) -> Callable[[Path], Parts]:
     def parts(folder: Path) -> Parts:
         import transformers
 
-        config = getattr(transformers, f"{model}Config")(**WAVE_ENCODER)
+        config = getattr(transformers, f"{model}Config")(**WAVE_ENCODER, **options)
         extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True)
         return getattr(transformers, f"{model}ForCTC")(config), extractor, _letters(folder)
 
@@ -138,6 +138,30 @@ def _moonshine(folder: Path) -> Parts:
     return transformers.MoonshineForConditionalGeneration(config), extractor, tokenizer
 
 
+def _wav2vec2_bert(folder: Path) -> Parts:
+    import transformers
+
+    shape = {**ENCODER, "vocab_size": len(LETTERS), "pad_token_id": 0, "feature_projection_input_dim": 40}
+    model = transformers.Wav2Vec2BertForCTC(transformers.Wav2Vec2BertConfig(**shape))
+    return model, transformers.SeamlessM4TFeatureExtractor(feature_size=20, num_mel_bins=20), _letters(folder)
+
+
+def _encoder_and_bert(folder: Path) -> Parts:
+    import transformers
+
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=_pieces("<unk>", "<s>", "</s>"), unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+    decoder = transformers.BertConfig(
+        **ENCODER, vocab_size=len(tokenizer) + 3, is_decoder=True, add_cross_attention=True
+    )
+    config = transformers.SpeechEncoderDecoderConfig.from_encoder_decoder_configs(
+        transformers.Wav2Vec2Config(**WAVE_ENCODER), decoder
+    )
+    config.decoder_start_token_id, config.eos_token_id, config.pad_token_id = 1, 2, 2
+    return transformers.SpeechEncoderDecoderModel(config=config), transformers.Wav2Vec2FeatureExtractor(), tokenizer
+
+
 def _parakeet(folder: Path) -> Parts:
     import transformers
 
@@ -158,6 +182,11 @@ PARTS: dict[str, Callable[[Path], Parts]] = {
     "wavlm": _wave("WavLM"),
     "wav2vec2-conformer": _wave("Wav2Vec2Conformer"),
     "parakeet_ctc": _parakeet,
+    "data2vec-audio": _wave("Data2VecAudio", conv_pos_kernel_size=3),
+    "sew": _wave("SEW", squeeze_factor=2),
+    "unispeech": _wave("UniSpeech"),
+    "wav2vec2-bert": _wav2vec2_bert,
+    "speech-encoder-decoder": _encoder_and_bert,
 }
 
 

@@ -28,6 +28,7 @@ from shrinkml.training import train
 
 SEQ2SEQ = ["whisper", "speech_to_text", "moonshine"]
 CTC = ["wav2vec2", "hubert", "wavlm", "wav2vec2-conformer", "parakeet_ctc"]
+NOT_PROMISED = ["data2vec-audio", "sew", "unispeech", "wav2vec2-bert", "speech-encoder-decoder"]
 TEXTS = ["turn on the light", "off", "the dog"]
 TOLERANCE = 1e-5  # float32 rounding through a few layers; scores are of the order of 1
 
@@ -159,6 +160,18 @@ def test_frames_are_those_that_transformers_gives(kind, stock_dir, waveforms):
     inputs = extractor(waveforms[0], sampling_rate=16_000, return_tensors="pt")
     theirs = network(**inputs)
     torch.testing.assert_close(ours.ctc_logits, theirs.logits[:, : ours.frame_counts[0]], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("kind", NOT_PROMISED)
+def test_architectures_that_nothing_was_written_for_work_as_well(kind, stock_dir, waveforms, tmp_path):
+    model = shrinkml.load(stock_dir(kind))
+    features = [model.features(waveform) for waveform in waveforms]
+    stats = calibrate(model, lambda: model.teacher_forced(features, TEXTS))
+    small = factorize(model, half(model), decompose(model, "whitened", stats))
+    save(small, tmp_path / "small")
+    back = shrinkml.load(tmp_path / "small")
+    assert torch.equal(scores(back.teacher_forced(features, TEXTS)), scores(small.teacher_forced(features, TEXTS)))
+    assert back.transcribe(features) == [small.transcribe([one])[0] for one in features]
 
 
 def left(model):

@@ -139,6 +139,24 @@ def test_the_command_converts_a_pickled_model(folder, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "home", ignore_errors=True)
 
 
+def test_a_decoder_without_a_start(stock_dir, tmp_path):
+    folder = shutil.copytree(stock_dir("speech-encoder-decoder"), tmp_path / "model")
+    for path in (folder / "config.json", folder / "generation_config.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"decoder_start_token_id": None}))
+    refuse(folder, r"neither config\.json nor generation_config\.json tells decoder_start_token_id or bos_token_id")
+
+
+def test_a_folder_as_the_processor_writes_it_is_read(stock_dir, tmp_path):
+    from transformers import AutoFeatureExtractor, AutoTokenizer, WhisperProcessor
+
+    folder = shutil.copytree(stock_dir("whisper"), tmp_path / "model")
+    parts = AutoFeatureExtractor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    (folder / "preprocessor_config.json").unlink()
+    WhisperProcessor(*parts).save_pretrained(folder)
+    assert (folder / "processor_config.json").is_file()
+    assert shrinkml.load(folder).sample_rate_hz == 16_000
+
+
 def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     refuse(tmp_path / "empty", r"is no checkpoint: config\.json, vocabulary\.txt, model\.safetensors missing")
