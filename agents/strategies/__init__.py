@@ -1,12 +1,17 @@
 """Search strategies, one file each, and the one function that runs them. Loads no torch."""
 
+from agents.strategies.a2c import a2c
+from agents.strategies.ddpg import ddpg
+from agents.strategies.dqn import dqn
 from agents.strategies.evolution import evolution
 from agents.strategies.greedy import greedy
 from agents.strategies.ppo import ppo
 from agents.strategies.random import random
 from agents.strategies.recorder import Recorder
+from agents.strategies.recurrent_ppo import recurrent_ppo
 from agents.strategies.sac import sac
 from agents.strategies.search import Search, Strategy
+from agents.strategies.td3 import td3
 from agents.strategies.uniform import uniform
 from agents.strategy import OnTrial, SearchResult
 from envs.budget import Budget
@@ -18,7 +23,12 @@ from shrinkml.tables import look_up
 
 AGENTS: dict[str, Strategy] = {
     "ppo": ppo,
+    "recurrent_ppo": recurrent_ppo,
+    "a2c": a2c,
+    "dqn": dqn,
     "sac": sac,
+    "td3": td3,
+    "ddpg": ddpg,
 }
 BASELINES: dict[str, Strategy] = {
     "uniform": uniform,
