@@ -1,16 +1,20 @@
 """Search strategies, one file each, and the one function that runs them. Loads no torch."""
 
 from agents.strategies.a2c import a2c
+from agents.strategies.by_type import by_type
 from agents.strategies.ddpg import ddpg
 from agents.strategies.dqn import dqn
+from agents.strategies.energy import energy
 from agents.strategies.evolution import evolution
 from agents.strategies.greedy import greedy
+from agents.strategies.knapsack import knapsack
 from agents.strategies.ppo import ppo
 from agents.strategies.random import random
 from agents.strategies.recorder import Recorder
 from agents.strategies.recurrent_ppo import recurrent_ppo
 from agents.strategies.sac import sac
 from agents.strategies.search import Search, Strategy
+from agents.strategies.sensitivity import sensitivity
 from agents.strategies.td3 import td3
 from agents.strategies.uniform import uniform
 from agents.strategy import OnTrial, SearchResult
@@ -32,7 +36,11 @@ AGENTS: dict[str, Strategy] = {
 }
 BASELINES: dict[str, Strategy] = {
     "uniform": uniform,
+    "energy": energy,
     "greedy": greedy,
+    "sensitivity": sensitivity,
+    "by_type": by_type,
+    "knapsack": knapsack,
     "random": random,
     "evolution": evolution,
 }

@@ -46,20 +46,26 @@ class Recorder:
         return self._stopped or len(self._trials) >= self._evaluations or self._repeats >= MAX_REPEATS
 
     @property
+    def evaluations_left(self) -> int:
+        """How many more distinct plans may be judged."""
+        return self._evaluations - len(self._trials)
+
+    @property
     def repeats(self) -> int:
         """How many plans in a row, up to now, had been judged before."""
         return self._repeats
 
     @property
     def best(self) -> Trial:
-        """The trial of lowest WER so far; ties go to the smaller model, then to the earlier trial.
+        """The trial of lowest WER inside the budget so far; ties go to the smaller model, then to the earlier trial.
 
         Raises:
             StoppedError: there is none yet.
         """
-        if not self._trials:
+        inside = [trial for trial in self._trials.values() if trial.parameters <= self._budget]
+        if not inside:
             raise StoppedError("the search was stopped before it judged a plan")
-        return min(self._trials.values(), key=lambda trial: (trial.wer, trial.parameters))
+        return min(inside, key=lambda trial: (trial.wer, trial.parameters))
 
     def __call__(self, plan: RankPlan) -> float:
         """The WER of `plan`, from memory if it was judged before. Ask `finished` first.
@@ -67,13 +73,17 @@ class Recorder:
         Raises:
             PlanError: `plan` is over the budget.
         """
-        if plan in self._trials:
-            self._repeats += 1
-            return self._trials[plan].wer
         parameters = self._cost.parameters(plan)
         if parameters > self._budget:
             raise PlanError(f"a plan of {parameters} parameters was proposed where the budget is {self._budget}")
-        trial = Trial(plan, self._evaluate(plan), parameters)
+        return self.measure(plan)
+
+    def measure(self, plan: RankPlan) -> float:
+        """The WER of `plan`, which may be over the budget: counted like any other, but never the result."""
+        if plan in self._trials:
+            self._repeats += 1
+            return self._trials[plan].wer
+        trial = Trial(plan, self._evaluate(plan), self._cost.parameters(plan))
         self._trials[plan] = trial
         self._repeats = 0
         self._on_trial(trial, len(self._trials))

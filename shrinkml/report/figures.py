@@ -3,9 +3,10 @@
 Everything that comes from a user's model or job is escaped: plotly shows some HTML tags in labels.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from itertools import cycle
+from itertools import accumulate, cycle
 from typing import Any
 
 from shrinkml.report.wording import percent
@@ -151,19 +152,25 @@ def ranks_figure(report: Mapping[str, Any]) -> Figure:
 
 
 def search_figure(report: Mapping[str, Any]) -> Figure:
-    """Best WER so far against evaluations, for every strategy and seed of the last stage."""
+    """Best WER so far against evaluations, for every strategy and seed of the last stage.
+
+    Plans over the stage's budget, which only measured a layer, count as evaluations but are not the best of anything.
+    """
     last = max((trial["stage"] for trial in report["trials"]), default=0)
     trials = [trial for trial in report["trials"] if trial["stage"] == last]
+    ratios = {row["stage"]: row["target_ratio"] for row in report["stages"]}
+    budget = report["baseline"]["parameters"] / ratios.get(last, 1.0)
     data = []
     for strategy, (colour, symbol) in _styles(report["trials"]).items():
         seeds = sorted({trial["seed"] for trial in trials if trial["strategy"] == strategy})
         for seed, dash in zip(seeds, cycle(DASHES), strict=False):
-            wers = [trial["wer"] for trial in trials if (trial["strategy"], trial["seed"]) == (strategy, seed)]
-            best = [min(wers[: n + 1]) for n in range(len(wers))]
+            own = [trial for trial in trials if (trial["strategy"], trial["seed"]) == (strategy, seed)]
+            wers = (trial["wer"] if trial["parameters"] <= budget else math.inf for trial in own)
+            best = [(n, wer) for n, wer in enumerate(accumulate(wers, min), 1) if wer < math.inf]
             name = escape(f"{strategy}, seed {seed}")
             data.append(
                 {
-                    **_xy(name, list(enumerate(best, 1)), scale=1.0),
+                    **_xy(name, best, scale=1.0),
                     "mode": "lines+markers" if len(best) == 1 else "lines",
                     "line": {"shape": "hv", "width": 2, "color": colour, "dash": dash},
                     "marker": {"size": 9, "symbol": symbol, "color": colour},

@@ -8,6 +8,12 @@ import pytest
 from agents import stages
 from agents.executor import SearchTask
 from agents.materials import Materials
+from agents.strategies.recorder import Recorder
+from agents.strategies.search import Search
+from envs.budget import Budget
+from envs.energy import retained_energies
+from envs.rewards import REWARDS
+from envs.toys import Toy
 from shrinkml.job import JobSpec, parse_job
 
 SPARSE = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy"]}
@@ -45,5 +51,30 @@ def make_task(tmp_path: Path, tiny_job: Callable[..., JobSpec]) -> Callable[...,
 
     def make(strategy: str, *, seed: int = 0, evaluations: int = 8) -> SearchTask:
         return SearchTask(strategy, seed, evaluations, "budget_wall", str(folder))
+
+    return make
+
+
+@pytest.fixture
+def make_search() -> Callable[..., Search]:
+    """Makes searches of a toy, for what strategies are made of."""
+
+    def make(
+        toy: Toy,
+        *,
+        evaluations: int = 1,
+        evaluate: Callable[..., float] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Search:
+        budget = Budget.of(toy.problem)
+        recorder = Recorder(
+            toy.problem,
+            evaluate or toy.evaluate,
+            evaluations=evaluations,
+            on_trial=lambda trial, n_done: None,
+            should_stop=should_stop,
+        )
+        energies = retained_energies(toy.problem, budget)
+        return Search(toy.problem, budget, energies, REWARDS["budget_wall"], seed=0, recorder=recorder)
 
     return make

@@ -63,7 +63,7 @@ def test_every_strategy_finds_the_best_plan_of_a_small_toy_as_closely_as_it_can(
     assert lowest <= result.best.wer <= lowest * TOLERATED.get(name, 1.0)
 
 
-@pytest.mark.parametrize("name", [*AGENTS, "evolution"])
+@pytest.mark.parametrize("name", [*AGENTS, "evolution", "knapsack"])
 def test_searches_of_a_large_toy_improve_on_the_plans_that_they_start_from(name):
     toy = recogniser()
     start = min(toy.evaluate(plan) for plan in (greedy_plan(toy.problem), uniform_plan(toy.problem)))

@@ -73,6 +73,19 @@ def test_a_plan_over_the_budget_is_refused():
         make_recorder()(RankPlan({}))
 
 
+def test_a_plan_over_the_budget_may_be_measured_and_counts_but_never_wins():
+    told = []
+    recorder = make_recorder(wers=(0.01, 0.2), told=told)
+    assert recorder.measure(RankPlan({})) == 0.01
+    with pytest.raises(StoppedError, match="stopped before it judged a plan"):
+        recorder.result("mine", 0)
+    recorder(PLANS[0])
+    result = recorder.result("mine", 0)
+    assert result.best.plan == PLANS[0]
+    assert [trial.plan for trial in result.trials] == [RankPlan({}), PLANS[0]]
+    assert (told, recorder.evaluations_left) == ([1, 2], 1)
+
+
 def test_without_a_trial_there_is_no_result():
     with pytest.raises(StoppedError, match="stopped before it judged a plan"):
         make_recorder().result("mine", 0)

@@ -63,6 +63,16 @@ def test_the_best_so_far_never_gets_worse_and_is_of_the_last_stage(report):
     assert curve["y"][-1] == pytest.approx(min(last))
 
 
+def test_a_plan_over_the_budget_is_never_the_best_so_far(report):
+    before = trace(figures(report)["search"], "ppo, seed 0")
+    first = next(i for i, row in enumerate(report["trials"]) if (row["stage"], row["strategy"]) == (2, "ppo"))
+    probe = {**report["trials"][first], "wer": 0.0, "parameters": report["baseline"]["parameters"]}
+    report["trials"].insert(first + 1, probe)
+    after = trace(figures(report)["search"], "ppo, seed 0")
+    assert len(after["x"]) == len(before["x"]) + 1
+    assert after["y"] == [before["y"][0], *before["y"]]
+
+
 def test_a_strategy_has_one_colour_in_all_figures(report):
     drawn = figures(report)
     assert (
