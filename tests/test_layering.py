@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("shrinkml", "envs", "agents", "server")
-HEAVY = {"torch", "stable_baselines3", "sb3_contrib", "ray"}
+HEAVY = {"torch", "transformers", "stable_baselines3", "sb3_contrib", "ray"}
 
 
 def sources() -> list[Path]:
@@ -59,6 +59,7 @@ def test_ray_is_imported_in_one_file_only():
         "shrinkml.compression.plan",
         "shrinkml.evaluation",
         "shrinkml.events",
+        "shrinkml.folders",
         "shrinkml.job",
         "shrinkml.report",
         "envs",

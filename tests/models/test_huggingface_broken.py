@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -21,7 +22,12 @@ def folder(request, stock_dir, tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path, monkeypatch):
-    """Loading writes no files: neither beside the model nor to the library's cache."""
+    """Loading writes no files, neither beside the model nor to the library's cache, and asks nobody."""
+
+    def connect(self, address):
+        raise AssertionError(f"a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     yield
     assert not (tmp_path / "home").exists()
