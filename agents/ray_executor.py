@@ -32,6 +32,7 @@ MOST_WAIT_FOR_WORKER_S = 120.0  # a cluster without a free CPU would let us wait
 RAY_SETTINGS = {  # read by Ray at its start and in every run
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # not 60: without its head Ray cannot go on, and the driver ends
+    "RAY_worker_niceness": "0",  # not 15: searching is what the machine is asked to do
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints even when it is told to be silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results come through the callback; nothing reads Tune's files
