@@ -22,16 +22,28 @@ def fit_to_budget(
         energies: what each entry of each layer keeps, as a fraction.
         pinned: indices of the layers that move only when no other can.
     """
-    fitted = list(entries)
-    everyone = range(len(fitted))
-    free = [layer for layer in everyone if layer not in pinned]
-    for movable in (free, everyone):
-        while budget.spent(fitted) > budget.limit and (down := _least_loss(fitted, budget, energies, movable)):
-            fitted[down[0]] = down[1]
-    for movable in (free, everyone):
+    fitted = list(lowered_to_budget(entries, budget, energies, pinned=pinned))
+    for movable in _in_turn(len(fitted), pinned):
         while up := _most_gain(fitted, budget, energies, movable):
             fitted[up[0]] = up[1]
     return tuple(fitted)
+
+
+def lowered_to_budget(
+    entries: Sequence[int], budget: Budget, energies: Energies, *, pinned: Collection[int] = ()
+) -> Entries:
+    """The first half of `fit_to_budget`: entries within the budget, of which some might be raised again."""
+    lowered = list(entries)
+    for movable in _in_turn(len(lowered), pinned):
+        while budget.spent(lowered) > budget.limit and (down := _least_loss(lowered, budget, energies, movable)):
+            lowered[down[0]] = down[1]
+    return tuple(lowered)
+
+
+def _in_turn(n_layers: int, pinned: Collection[int]) -> tuple[list[int], list[int]]:
+    """The layers that move first, and then all."""
+    everyone = list(range(n_layers))
+    return [layer for layer in everyone if layer not in pinned], everyone
 
 
 def _least_loss(entries: Sequence[int], budget: Budget, energies: Energies, movable: Iterable[int]) -> Move | None:

@@ -51,12 +51,19 @@ class Goal(Part):
 class SearchSpec(Part):
     """How ranks are searched."""
 
-    strategy: str = Field("ppo", description="Name of a search strategy.")
+    strategy: str = Field(
+        "ppo",
+        description="Name of a search strategy. Agents: ppo, recurrent_ppo, a2c, dqn, sac, td3, ddpg. Others: uniform, "
+        "energy, greedy, sensitivity, by_type, knapsack, random, evolution, tpe, nsga2.",
+    )
     evaluations: int = Field(
         100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."
     )
     seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per stage; the best plan wins.")
-    reward: str = Field("budget_wall", description="Name of a reward.")
+    reward: str = Field(
+        "budget_wall",
+        description="Name of a reward, for agents: budget_wall, error_log_size, punish, harmonic or relative.",
+    )
     baselines: tuple[str, ...] = Field(
         ("uniform", "greedy", "random", "evolution"),
         description="Strategies run beside it at the same number of evaluations, in the last stage's table.",

@@ -8,6 +8,7 @@ from agents.strategies.energy import energy
 from agents.strategies.evolution import evolution
 from agents.strategies.greedy import greedy
 from agents.strategies.knapsack import knapsack
+from agents.strategies.nsga2 import nsga2
 from agents.strategies.ppo import ppo
 from agents.strategies.random import random
 from agents.strategies.recorder import Recorder
@@ -16,6 +17,7 @@ from agents.strategies.sac import sac
 from agents.strategies.search import Search, Strategy
 from agents.strategies.sensitivity import sensitivity
 from agents.strategies.td3 import td3
+from agents.strategies.tpe import tpe
 from agents.strategies.uniform import uniform
 from agents.strategy import OnTrial, SearchResult
 from envs.budget import Budget
@@ -43,6 +45,8 @@ BASELINES: dict[str, Strategy] = {
     "knapsack": knapsack,
     "random": random,
     "evolution": evolution,
+    "tpe": tpe,
+    "nsga2": nsga2,
 }
 STRATEGIES: dict[str, Strategy] = AGENTS | BASELINES
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from envs.budget import Budget
 from envs.energy import retained_energies
-from envs.projection import fit_to_budget
+from envs.projection import fit_to_budget, lowered_to_budget
 from shrinkml.errors import PlanError
 
 SHAPES = [(16, 16), (32, 8), (24, 40), (20, 20)]
@@ -30,6 +30,18 @@ def test_any_entries_become_a_plan_inside_the_budget_that_no_single_layer_can_ou
     assert left >= 0
     for prices, entry in zip(budget.weights, fitted, strict=True):
         assert entry == len(prices) - 1 or prices[entry + 1] - prices[entry] > left
+
+
+def test_lowering_ends_inside_the_budget_and_raises_no_layer(make_problem):
+    problem = make_problem(SHAPES, compression_ratio=2.5)
+    budget = Budget.of(problem)
+    energies = retained_energies(problem, budget)
+    dense = [len(menu) - 1 for menu in budget.menus]
+    for entries in (dense, (4, 0, 4, 0), budget.cheapest):
+        lowered = lowered_to_budget(entries, budget, energies)
+        assert budget.spent(lowered) <= budget.limit
+        assert all(low <= entry for low, entry in zip(lowered, entries, strict=True))
+    assert lowered == budget.cheapest
 
 
 def test_pinned_layers_stay_while_others_can_pay(make_problem):
