@@ -8,7 +8,7 @@ from pathlib import Path
 
 from server.processes import descendants
 
-INTERVAL_S = 1.0
+INTERVAL_S = 5.0  # the kernel walks all pages at each look: more often would slow down what is measured
 
 
 class PeakMemory:
@@ -29,7 +29,7 @@ class PeakMemory:
 
 @contextmanager
 def peak_memory() -> Iterator[PeakMemory]:
-    """Looks once a second while what is inside runs, and once at its start."""
+    """Looks every few seconds while what is inside runs, and once at its start."""
     peak, done = PeakMemory(), threading.Event()
 
     def watch() -> None:
