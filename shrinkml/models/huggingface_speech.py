@@ -85,7 +85,8 @@ class Speech:
     def batch(self, features: Sequence[Tensor], device: torch.device) -> Inputs:
         """`features` side by side as the network wants them."""
         if self.window:
-            filled = [F.pad(one.T[None], (0, self.window - len(one)), "replicate")[0] for one in features]
+            # Silence has the least energy there is. Not the last frame again: training may have masked that.
+            filled = [F.pad(one.T, (0, self.window - len(one)), value=float(one.min())) for one in features]
             return Inputs(torch.stack(filled).to(device), None)
         lengths = torch.tensor([len(one) for one in features])
         padded = pad_sequence(list(features), batch_first=True)
@@ -104,7 +105,7 @@ def same_length(features: Sequence[Tensor]) -> list[list[int]]:
 
 
 def _without_trailing_copies(frames: Tensor) -> Tensor:
-    """`frames` [time, dims] without the copies of the last one at the end, which filling up restores."""
+    """`frames` [time, dims] without the copies of the last one at the end: the silence that a window is filled with."""
     differs = (frames[1:] != frames[:-1]).any(1).nonzero()
     last = int(differs[-1]) + 1 if len(differs) else 0
     return frames[: last + 1].clone()

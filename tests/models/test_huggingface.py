@@ -302,6 +302,13 @@ class TestWhisper:
         batch = model.speech.batch(features, torch.device("cpu"))
         torch.testing.assert_close(batch.values, whole, atol=1e-6, rtol=0)
 
+    def test_a_mask_over_the_last_frame_does_not_reach_into_the_silence_behind(self, model, waveforms):
+        features = model.features(np.concatenate([np.zeros(3_200, np.float32), waveforms[0]]))
+        hidden = features.clone()
+        hidden[-5:] = 0.0
+        whole, masked = (model.speech.batch([one], torch.device("cpu")).values for one in (features, hidden))
+        assert torch.equal(masked[:, :, len(features) :], whole[:, :, len(features) :])
+
     def test_an_utterance_longer_than_its_window_is_refused(self, model):
         with pytest.raises(AudioError, match=r"2\.5 s of audio; this model hears at most 2 s at once"):
             model.features(np.zeros(40_000, np.float32))
