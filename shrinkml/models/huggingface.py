@@ -36,7 +36,7 @@ def open_stock(folder: ModelFolder) -> HuggingFaceAsr:
 
     Raises:
         CheckpointError: broken or missing files, an architecture that is no recogniser, weights that do not fit the
-            config, NaN, or nothing to factorize.
+            config, or nothing to factorize.
     """
     path = folder.path
     _check_readable(folder)
