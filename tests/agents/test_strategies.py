@@ -148,7 +148,8 @@ def test_an_unreachable_budget_is_refused_with_the_smallest_reachable_size(name)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_a_search_ends_when_every_plan_is_known(name):
+def test_a_search_ends_when_every_plan_is_known(name, monkeypatch):
+    monkeypatch.setattr("agents.strategies.recorder.MAX_REPEATS", 40)  # enough for several agents in turn, and quicker
     toy = separable()
     first_entries_only = {layer: menu[:1] for layer, menu in toy.problem.menus.items()}
     tiny = dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, menus=first_entries_only))
