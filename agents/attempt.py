@@ -10,6 +10,7 @@ from typing import Any
 
 from agents import stages
 from agents.executor import Executor, OnTaskTrial, SearchTask
+from agents.learning_rate import learning_rate_for
 from agents.materials import Materials
 from agents.run_folder import RunFolder
 from agents.schedule import Attempt
@@ -178,15 +179,20 @@ class RatioAttempt:
             facts = {"epoch": epoch.number, "of": epoch.of, "loss": epoch.loss}
             teller.tell("epoch", f"epoch/{epoch.number}", message, facts, n_done=epoch.number, n_total=epoch.of)
 
+        settings = self._tools.spec.finetune
+        rate = settings.learning_rate
+        if rate == "auto":
+            rate = learning_rate_for(factorized.result["dev"]["wer"] - self._baseline.dev["wer"])
         stages.finetune(
             self._tools.materials,
             factorized.folder / MODEL,
             folder / MODEL,
             epochs=self._epochs,
-            settings=self._tools.spec.finetune,
+            learning_rate=rate,
+            settings=settings,
             on_epoch=on_epoch,
         )
-        return {"epochs": self._epochs}
+        return {"epochs": self._epochs, "learning_rate": rate}
 
     def _evaluate(self, factorized: Finished, tuned: Finished | None, folder: Path, _: Teller) -> dict[str, Any]:
         """Publishes one of both models, and says whether it passes the gate.

@@ -136,6 +136,7 @@ def finetune(
     target: Path,
     *,
     epochs: int,
+    learning_rate: float,
     settings: FinetuneSpec,
     on_epoch: Callable[[Epoch], None],
 ) -> None:
@@ -149,7 +150,7 @@ def finetune(
         model,
         materials.train,
         epochs=epochs,
-        learning_rate=settings.learning_rate,
+        learning_rate=learning_rate,
         batch_size=settings.batch_size,
         seed=materials.seed,
         warp=settings.warp,

@@ -78,7 +78,9 @@ class FinetuneSpec(Part):
         None, ge=0, le=1000, description="The same in the stage that goes for the goal; as epochs if absent."
     )
     distill: bool = Field(True, description="Learn the original's posteriors beside the transcripts.")
-    learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
+    learning_rate: Literal["auto"] | Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        "auto", description="Peak of the schedule (AdamW). auto: the higher, the more WER factorizing lost."
+    )
     batch_size: int = Field(32, ge=1, le=4096, description="Utterances per step.")
     warp: float = Field(
         0.2, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most: voices that were never recorded."

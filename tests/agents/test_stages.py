@@ -97,7 +97,9 @@ def test_fine_tuning_goes_on_from_the_epoch_of_a_kill(materials, half, spec, tmp
             raise Killed
 
     def finetune(target, on_epoch=lambda epoch: None):
-        stages.finetune(materials, half, target, epochs=3, settings=spec.finetune, on_epoch=on_epoch)
+        stages.finetune(
+            materials, half, target, epochs=3, learning_rate=1e-3, settings=spec.finetune, on_epoch=on_epoch
+        )
 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
