@@ -14,6 +14,8 @@ from envs.budget import Budget, Entries
 from envs.energy import Energies
 from shrinkml.compression.plan import RankPlan
 
+PROPOSALS_PER_EVALUATION = 2  # a sampler that has settled repeats itself, and each proposal takes longer than the last
+
 
 def sample_plans(
     search: Search,
@@ -22,7 +24,9 @@ def sample_plans(
     within: Callable[[Entries, Budget, Energies], Entries],
     objectives: Callable[[RankPlan, float], Sequence[float]],
 ) -> None:
-    """Judges the greedy and the uniform plan, then what `sampler` proposes, until the recorder has finished.
+    """Judges the greedy and the uniform plan, then what `sampler` proposes.
+
+    Ends when the recorder has finished, or after PROPOSALS_PER_EVALUATION for each evaluation that it had left.
 
     Args:
         search: judges the plans.
@@ -39,7 +43,9 @@ def sample_plans(
         study = optuna.create_study(sampler=sampler, directions=["minimize"] * n_objectives)
         for plan in (greedy_plan(search.problem), uniform_plan(search.problem)):
             study.enqueue_trial(dict(zip(budget.names, budget.entries(plan), strict=True)))
-        while not recorder.finished:
+        for _ in range(PROPOSALS_PER_EVALUATION * recorder.evaluations_left):
+            if recorder.finished:
+                break
             trial = study.ask(menus)
             proposed = tuple(trial.params[name] for name in budget.names)
             plan = budget.plan(within(proposed, budget, search.energies))

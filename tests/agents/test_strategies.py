@@ -162,6 +162,19 @@ def test_every_search_refuses_an_unknown_reward(name):
         search(name, separable(), reward="budget_wal")
 
 
+@pytest.mark.parametrize("name", ["tpe", "nsga2"])
+def test_samplers_that_repeat_themselves_end_after_two_proposals_per_evaluation(name):
+    toy, proposed = separable(), []
+
+    def repeats_are_seen():  # asked before each proposal
+        proposed.append(1)
+        return False
+
+    result = search(name, toy, evaluations=150, evaluate=lambda plan: 0.5, should_stop=repeats_are_seen)
+    assert len(result.trials) <= 150
+    assert len(proposed) <= 2 * 150
+
+
 def test_an_unknown_strategy_is_refused():
     with pytest.raises(UnknownNameError, match=r"no strategy named 'pp0'; known: .*Did you mean 'ppo'"):
         search("pp0", separable())
