@@ -1,5 +1,6 @@
 """What is checked of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def _check_names(spec: JobSpec) -> None:
 
 
 def _require_inside(path: Path, roots: Sequence[Path], field: str) -> None:
-    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+    real = Path(os.path.realpath(path))  # unlike Path.resolve it takes a loop of links for what it is: no file
+    if not any(real.is_relative_to(root.resolve()) for root in roots):
         allowed = ", ".join(str(root.resolve()) for root in roots)
         raise ForbiddenPathError(
             f"{field}: {path} lies outside the folders that this server may read ({allowed}); "

@@ -1,6 +1,7 @@
 """The description of a job: the same in YAML, over HTTP and in Python."""
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -173,7 +174,7 @@ def resolved(job: JobSpec, base: Path) -> JobSpec:
     """`job` with its relative paths taken from the folder `base`; bundled model names stay as they are."""
 
     def absolute(value: str | None) -> str | None:
-        return None if value is None else str((base / value).resolve())
+        return None if value is None else os.path.realpath(base / value)
 
     data = job.data.model_copy(update={split: absolute(getattr(job.data, split)) for split in ("train", "dev", "test")})
     model = job.model if job.model.startswith(BUNDLED) else absolute(job.model)

@@ -40,6 +40,17 @@ def test_a_manifest_that_leads_out_of_the_data_roots_is_refused(request_body, da
         admit(parse_job(body), [data_folder])
 
 
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"model": "loop"}, CheckpointError), ({"data": {"dev": "loop", "test": "test.jsonl"}}, ManifestError)],
+    ids=["model", "manifest"],
+)
+def test_a_loop_of_links_is_no_file(request_body, data_folder, change, error):
+    (data_folder / "loop").symlink_to("loop")
+    with pytest.raises(error):
+        admit(parse_job({**request_body, **change}), [data_folder])
+
+
 @pytest.mark.parametrize("content", [None, b"no audio"], ids=["missing", "there"])
 def test_a_manifest_does_not_tell_what_lies_outside_the_data_roots(request_body, data_folder, tmp_path, content):
     outside = tmp_path / "outside.wav"
