@@ -16,6 +16,7 @@ from agents.strategies.recurrent_ppo import recurrent_ppo
 from agents.strategies.sac import sac
 from agents.strategies.search import Search, Strategy
 from agents.strategies.sensitivity import sensitivity
+from agents.strategies.surrogate import surrogate
 from agents.strategies.td3 import td3
 from agents.strategies.tpe import tpe
 from agents.strategies.uniform import uniform
@@ -47,6 +48,7 @@ BASELINES: dict[str, Strategy] = {
     "evolution": evolution,
     "tpe": tpe,
     "nsga2": nsga2,
+    "surrogate": surrogate,
 }
 STRATEGIES: dict[str, Strategy] = AGENTS | BASELINES
 

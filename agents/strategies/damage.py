@@ -20,10 +20,7 @@ TIE = 1e-4  # damage per lost energy: orders entries that do no measurable damag
 
 
 def measure_damages(search: Search, *, reserve: int) -> Damages:
-    """The damage of each layer at each of its entries, 0 (nothing lost) or more, never rising with the entry.
-
-    Damage is -log of the share of words that survive, relative to the model that the search starts from: damages add up
-    if each word survives each layer independently.
+    """The damage (`damage_of`) of each layer at each of its entries, never rising with the entry.
 
     With enough evaluations every entry but the last is measured. With fewer, each layer gets about equally many, first
     the middle of its menu and then always the entry farthest from those known; between them damage is interpolated over
@@ -40,8 +37,17 @@ def measure_damages(search: Search, *, reserve: int) -> Damages:
         if search.recorder.finished:
             break
         wer = search.recorder.measure(search.budget.plan([*dense[:layer], entry, *dense[layer + 1 :]]))
-        measured[layer].append((1.0 - search.energies[layer][entry], _damage(wer, search.problem.baseline_wer)))
+        measured[layer].append((1.0 - search.energies[layer][entry], damage_of(wer, search.problem.baseline_wer)))
     return _interpolated(search, measured)
+
+
+def damage_of(wer: float, baseline_wer: float) -> float:
+    """-log of the share of words that survive, relative to the model that the search starts from; 0 or more.
+
+    Damages add up if each word survives each layer independently.
+    """
+    surviving, before = (1.0 - min(value, MOST_LOST) for value in (wer, baseline_wer))
+    return max(0.0, math.log(before / surviving))
 
 
 def _in_turn(search: Search) -> Iterator[tuple[int, int]]:
@@ -60,11 +66,6 @@ def _spreading(dense: int) -> list[int]:
         far = max(left, key=lambda entry: min(abs(entry - known) for known in (dense, *order)))
         order.append(far if order else dense // 2)
     return order
-
-
-def _damage(wer: float, baseline_wer: float) -> float:
-    surviving, before = (1.0 - min(value, MOST_LOST) for value in (wer, baseline_wer))
-    return max(0.0, math.log(before / surviving))
 
 
 def _interpolated(search: Search, measured: list[list[tuple[float, float]]]) -> Damages:

@@ -56,13 +56,18 @@ class Recorder:
         return self._repeats
 
     @property
+    def inside(self) -> list[Trial]:
+        """The trials inside the budget so far, in order."""
+        return [trial for trial in self._trials.values() if trial.parameters <= self._budget]
+
+    @property
     def best(self) -> Trial:
         """The trial of lowest WER inside the budget so far; ties go to the smaller model, then to the earlier trial.
 
         Raises:
             StoppedError: there is none yet.
         """
-        inside = [trial for trial in self._trials.values() if trial.parameters <= self._budget]
+        inside = self.inside
         if not inside:
             raise StoppedError("the search was stopped before it judged a plan")
         return min(inside, key=lambda trial: (trial.wer, trial.parameters))

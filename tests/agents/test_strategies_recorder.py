@@ -89,3 +89,12 @@ def test_a_plan_over_the_budget_may_be_measured_and_counts_but_never_wins():
 def test_without_a_trial_there_is_no_result():
     with pytest.raises(StoppedError, match="stopped before it judged a plan"):
         make_recorder().result("mine", 0)
+
+
+def test_trials_inside_the_budget_are_told_in_order():
+    recorder = make_recorder()
+    heaviest = BUDGET.plan([len(menu) - 1 for menu in BUDGET.menus])
+    recorder(PLANS[1])
+    recorder.measure(heaviest)
+    recorder(PLANS[0])
+    assert [trial.plan for trial in recorder.inside] == [PLANS[1], PLANS[0]]
