@@ -11,6 +11,7 @@ References:
 """
 
 from functools import partial
+from typing import Any
 
 from agents.strategies.search import Search
 from envs.rank_env import RankEnv
@@ -30,16 +31,23 @@ def ppo(search: Search) -> None:
 
     from agents.strategies.learning import learn, prefer_keeping_
 
-    n_steps = EPISODES_PER_UPDATE * len(search.budget.names)
     make_agent = partial(
         MaskablePPO,
         "MlpPolicy",
-        learning_rate=LEARNING_RATE,
-        n_steps=n_steps,
-        batch_size=n_steps,
         n_epochs=N_EPOCHS,
-        gae_lambda=GAE_LAMBDA,
-        ent_coef=ENT_COEF,
         policy_kwargs={"net_arch": [HIDDEN_UNITS]},
+        **update_settings(search),
     )
     learn(search, RankEnv, make_agent, prepare_=prefer_keeping_)
+
+
+def update_settings(search: Search) -> dict[str, Any]:
+    """How every form of PPO updates its policy: whole episodes, all in one batch."""
+    n_steps = EPISODES_PER_UPDATE * len(search.budget.names)
+    return {
+        "learning_rate": LEARNING_RATE,
+        "n_steps": n_steps,
+        "batch_size": n_steps,
+        "gae_lambda": GAE_LAMBDA,
+        "ent_coef": ENT_COEF,
+    }

@@ -6,7 +6,7 @@ Schmidhuber 1997). It knows no masks. The settings are those of `agents.strategi
 
 from functools import partial
 
-from agents.strategies.ppo import ENT_COEF, EPISODES_PER_UPDATE, GAE_LAMBDA, LEARNING_RATE
+from agents.strategies.ppo import update_settings
 from agents.strategies.search import Search
 from envs.rank_env import RankEnv
 
@@ -21,21 +21,16 @@ def recurrent_ppo(search: Search) -> None:
 
     from agents.strategies.learning import learn, prefer_keeping_
 
-    n_steps = EPISODES_PER_UPDATE * len(search.budget.names)
     make_agent = partial(
         RecurrentPPO,
         "MlpLstmPolicy",
-        learning_rate=LEARNING_RATE,
-        n_steps=n_steps,
-        batch_size=n_steps,
         n_epochs=N_EPOCHS,
-        gae_lambda=GAE_LAMBDA,
-        ent_coef=ENT_COEF,
         policy_kwargs={
             "net_arch": [],
             "lstm_hidden_size": LSTM_UNITS,
             "shared_lstm": True,
             "enable_critic_lstm": False,
         },
+        **update_settings(search),
     )
     learn(search, RankEnv, make_agent, prepare_=prefer_keeping_)
