@@ -6,18 +6,15 @@ References:
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from shrinkml.errors import ConfigError
-from shrinkml.folders import HUGGING_FACE
-from shrinkml.models.huggingface_speech import Inputs, Speech, same_length
-from shrinkml.models.huggingface_text import Text
+from shrinkml.models.huggingface_model import HuggingFaceModel
+from shrinkml.models.huggingface_speech import Inputs, same_length
 from shrinkml.models.protocol import IGNORE, TeacherForced
 
 # Model types whose frames do not depend on the padding behind them, and their method that counts output frames.
@@ -30,30 +27,8 @@ PADDABLE = {
 }
 
 
-class HuggingFaceCtc(nn.Module):
+class HuggingFaceCtc(HuggingFaceModel):
     """What `AutoModelForCTC` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
-
-    family = HUGGING_FACE
-
-    def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
-        super().__init__()
-        self.network: Any = network
-        self.speech = speech
-        self.text = text
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """The sample rate that `features` expects."""
-        return self.speech.sample_rate_hz
-
-    @property
-    def module(self) -> nn.Module:
-        """The model itself."""
-        return self
-
-    def features(self, waveform: np.ndarray) -> Tensor:
-        """[frames, dims] of `waveform`; [samples, 1] where the network takes samples."""
-        return self.speech.features(waveform)
 
     def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
         """The same as `teacher_forced`."""

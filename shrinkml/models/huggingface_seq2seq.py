@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from shrinkml.errors import CheckpointError
-from shrinkml.folders import HUGGING_FACE
+from shrinkml.models.huggingface_model import HuggingFaceModel
 from shrinkml.models.huggingface_quiet import quietly
 from shrinkml.models.huggingface_speech import Speech, same_length
 from shrinkml.models.huggingface_text import Text
@@ -22,33 +21,14 @@ LEAST_TOKENS = 16
 PROMPT = 16  # tokens that are no text: what the decoder is given (start, language, task), and marks that it writes
 
 
-class HuggingFaceSeq2Seq(nn.Module):
+class HuggingFaceSeq2Seq(HuggingFaceModel):
     """What `AutoModelForSpeechSeq2Seq` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
 
-    family = HUGGING_FACE
-
     def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
-        super().__init__()
-        self.network: Any = network
-        self.speech = speech
-        self.text = text
+        super().__init__(network, speech, text)
         self._start = _token(network, "decoder_start_token_id", "bos_token_id")
         self._end = _token(network, "eos_token_id")
         self._padding = _token(network, "pad_token_id", "eos_token_id")  # behind the end, where no score is looked at
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """The sample rate that `features` expects."""
-        return self.speech.sample_rate_hz
-
-    @property
-    def module(self) -> nn.Module:
-        """The model itself."""
-        return self
-
-    def features(self, waveform: np.ndarray) -> Tensor:
-        """[frames, dims] of `waveform`; [samples, 1] where the network takes samples."""
-        return self.speech.features(waveform)
 
     def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
         """The same as `teacher_forced`."""

@@ -1,0 +1,36 @@
+"""What all recognisers of transformers have in common: a network, what it hears and what it writes."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from shrinkml.folders import HUGGING_FACE
+from shrinkml.models.huggingface_speech import Speech
+from shrinkml.models.huggingface_text import Text
+
+
+class HuggingFaceModel(nn.Module):
+    """A network with its feature extractor and tokenizer: the part of `AsrModel` that needs no scores."""
+
+    family = HUGGING_FACE
+
+    def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.speech = speech
+        self.text = text
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The sample rate that `features` expects."""
+        return self.speech.sample_rate_hz
+
+    @property
+    def module(self) -> nn.Module:
+        """The model itself."""
+        return self
+
+    def features(self, waveform: np.ndarray) -> Tensor:
+        """[frames, dims] of `waveform`; [samples, 1] where the network takes samples."""
+        return self.speech.features(waveform)
