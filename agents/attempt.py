@@ -88,7 +88,14 @@ class RatioAttempt:
     """The stages that lead from one checkpoint to a smaller one."""
 
     def __init__(
-        self, tools: Tools, ratio: float, *, baseline: Baseline, start: Path, checkpoint: str, ratios_ahead: int
+        self,
+        tools: Tools,
+        ratio: float,
+        *,
+        baseline: Baseline,
+        start: Path,
+        checkpoint: str,
+        ahead: Sequence[float],
     ) -> None:
         """Nothing is done yet.
 
@@ -98,14 +105,14 @@ class RatioAttempt:
             baseline: of the original.
             start: checkpoint of the original, or of an earlier attempt.
             checkpoint: name in checkpoints/ of what comes of it.
-            ratios_ahead: still to be tried after this one.
+            ahead: ratios still to be tried after this one.
         """
         self._tools = tools
         self._ratio = ratio
         self._baseline = baseline
         self._start = start
         self._checkpoint = checkpoint
-        self._ratios_ahead = ratios_ahead
+        self._ahead = ahead
         self._seconds = 0.0
 
     def run(self) -> Outcome:
@@ -137,7 +144,7 @@ class RatioAttempt:
         return self._tools.spec.epochs_at(self._ratio)
 
     def _stage(self, kind: str, work: Callable[[Path, Teller], dict[str, Any]]) -> Finished:
-        finished = self._tools.runner.run(kind, work, ratio=self._ratio, ratios_ahead=self._ratios_ahead)
+        finished = self._tools.runner.run(kind, work, ratio=self._ratio, ahead=self._ahead)
         self._seconds += finished.result["seconds"]
         return finished
 

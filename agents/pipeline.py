@@ -87,9 +87,8 @@ def make_executor(spec: JobSpec) -> Executor:
 def _run(tools: Tools) -> dict[str, Any]:
     """All stages of a job; returns the report."""
     spec, runner, materials = tools.spec, tools.runner, tools.materials
-    ahead = len(spec.stage_ratios) - 1
-    runner.run("validate", lambda *_: stages.validate(materials, spec), ratios_ahead=ahead)
-    measured = runner.run("baseline", lambda *_: stages.baseline(materials), ratios_ahead=ahead).result
+    runner.run("validate", lambda *_: stages.validate(materials, spec), ahead=spec.stage_ratios)
+    measured = runner.run("baseline", lambda *_: stages.baseline(materials), ahead=spec.stage_ratios).result
     baseline = Baseline(measured["dev"], measured["proxy"], measured["calls_per_s"])
     outcomes = _compress(tools, baseline)
     final = tools.folder.checkpoints / FINAL
@@ -129,7 +128,7 @@ def _compress(tools: Tools, baseline: Baseline) -> list[Outcome]:
             baseline=baseline,
             start=tools.materials.original if start is None else tools.folder.checkpoints / start.checkpoint,
             checkpoint=f"stage-{ratio:g}x" + (f"-{n_same + 1}" if n_same else ""),
-            ratios_ahead=sum(planned > ratio for planned in ratios),
+            ahead=tuple(planned for planned in ratios if planned > ratio),
         )
         with kept_on_stop(tools.folder, None if start is None else tools.folder.checkpoints / start.checkpoint):
             outcomes.append(attempt.run())

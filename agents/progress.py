@@ -1,7 +1,7 @@
 """How far a job is and how long it will still take: stages weighted by the time that they usually need."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shrinkml.events import Progress
 from shrinkml.job import JobSpec
@@ -38,31 +38,35 @@ class ProgressMeter:
             n_searches: in every stage.
             clock: seconds.
         """
-        epochs = spec.epochs_at(spec.goal.compression_ratio)
+        self._spec = spec
         self._evaluations_per_stage = n_searches * spec.search.evaluations
-        self._weights = SECONDS | {
-            "search": SECONDS_PER_EVALUATION * self._evaluations_per_stage / spec.workers,
-            "finetune": SECONDS_PER_EPOCH * epochs,
-        }
         self._clock = clock
         self._done = self._spent_s = 0.0  # weight of finished stages; what they took, also before a restart
         self._evaluations = 0  # in finished stages
         self._fraction = 0.0
-        self.begin(STAGES[0], ratios_ahead=0)
+        self.begin(STAGES[0], ratio=None, ahead=spec.stage_ratios)
 
-    def begin(self, kind: str, *, ratios_ahead: int) -> None:
-        """Notes that a stage starts, and how many ratios are still to be tried after the present or first one."""
+    def begin(self, kind: str, *, ratio: float | None, ahead: Sequence[float]) -> None:
+        """Notes that a stage starts.
+
+        Args:
+            kind: one of STAGES.
+            ratio: that it works for; None where it is for the whole job.
+            ahead: ratios still to be tried after it.
+        """
         later = STAGES[STAGES.index(kind) + 1 :]
+        present = [stage for stage in later if ratio is not None or stage not in ATTEMPT]
         self._kind = kind
-        self._ahead = self._weight_of(later) + ratios_ahead * self._weight_of(ATTEMPT)
-        self._searches_ahead = ratios_ahead + (kind == "search" or "search" in later)
+        self._weight = self._weight_of(kind, ratio)
+        self._ahead = sum(self._weight_of(stage, ratio) for stage in present)
+        self._ahead += sum(self._weight_of(stage, planned) for planned in ahead for stage in ATTEMPT)
+        self._searches_ahead = len(ahead) + (kind == "search" or "search" in present)
         self._began = self._clock()
 
     def at(self, n_done: int = 0, n_total: int = 1) -> Progress:
         """The progress with `n_done` of `n_total` steps of the present stage done."""
-        weight = self._weights[self._kind]
-        done = self._done + weight * n_done / n_total
-        total = self._done + weight + self._ahead
+        done = self._done + self._weight * n_done / n_total
+        total = self._done + self._weight + self._ahead
         self._fraction = max(self._fraction, done / total)
         spent_s = self._spent_s + self._clock() - self._began
         return Progress(
@@ -74,7 +78,7 @@ class ProgressMeter:
 
     def finish(self, seconds: float, *, evaluations: int = 0) -> Progress:
         """The progress with the present stage done, which took `seconds` and judged that many plans."""
-        self._done += self._weights[self._kind]
+        self._done += self._weight
         self._spent_s += seconds
         self._evaluations += evaluations
         self._searches_ahead -= self._kind == "search"
@@ -87,5 +91,9 @@ class ProgressMeter:
             seconds_left=self._ahead * self._spent_s / self._done,
         )
 
-    def _weight_of(self, kinds: tuple[str, ...]) -> float:
-        return sum(self._weights[kind] for kind in kinds)
+    def _weight_of(self, kind: str, ratio: float | None) -> float:
+        if kind == "search":
+            return SECONDS_PER_EVALUATION * self._evaluations_per_stage / self._spec.workers
+        if kind == "finetune" and ratio is not None:
+            return SECONDS_PER_EPOCH * self._spec.epochs_at(ratio)
+        return SECONDS[kind]

@@ -1,7 +1,7 @@
 """Runs a job's stages in order: names them, tells of them, makes each durable."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ class StageRunner:
         work: Callable[[Path, Teller], dict[str, Any]],
         *,
         ratio: float | None = None,
-        ratios_ahead: int = 0,
+        ahead: Sequence[float] = (),
     ) -> Finished:
         """The finished stage, run now unless it was finished before.
 
@@ -82,7 +82,7 @@ class StageRunner:
             work: gets the stage's folder and teller, returns a JSON-able result; plans that it judged are counted
                 under the key `evaluations`.
             ratio: compression ratio that the stage works for.
-            ratios_ahead: ratios still to be tried after it.
+            ahead: ratios still to be tried after it.
 
         Raises:
             StoppedError: a stop was asked for.
@@ -91,7 +91,7 @@ class StageRunner:
         name = f"{self._n_started:02d}-{kind}" + ("" if ratio is None else f"-{ratio:g}x")
         if self._should_stop():
             raise StoppedError(f"stopped before stage {name}")
-        self._meter.begin(kind, ratios_ahead=ratios_ahead)
+        self._meter.begin(kind, ratio=ratio, ahead=ahead)
         started = Event("stage_started", f"{name}/started", name, f"{name} started", progress=self._meter.at())
         self._on_event(started)
         teller = Teller(name, self._meter, self._on_event)
