@@ -1,42 +1,56 @@
 """Training a recogniser from a YAML recipe: how the reference models come about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shrinkml.checkpoint import inspect, load, save
+from shrinkml.checkpoint import Recogniser, inspect, load, save
 from shrinkml.dataset import Dataset, load_dataset
 from shrinkml.errors import ConfigError
 from shrinkml.evaluation import evaluate
 from shrinkml.events import ShouldStop
+from shrinkml.folders import LAS
+from shrinkml.models import huggingface_fresh
 from shrinkml.models.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.speech.manifest import check_splits
 from shrinkml.training import Epoch, train
 
 PATHS = ("train", "dev", "test")  # fields of a recipe
+FAMILIES = (LAS, *huggingface_fresh.KINDS)
 
 
 class Recipe(BaseModel):
-    """How to train a LAS. Relative paths mean relative to the recipe's file."""
+    """How to train a recogniser. Relative paths mean relative to the recipe's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: str = Field(description="Manifest to learn from.")
     dev: str = Field(description="Manifest of the figures that choices are made by.")
     test: str = Field(description="Manifest of the final figures.")
-    unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is.")
-    shape: dict[str, Any] = Field(default_factory=dict, description="Fields of LasConfig to change.")
+    family: str = Field(LAS, description=f"What to train: {', '.join(FAMILIES)}.")
+    unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is; char for a LAS only.")
+    shape: dict[str, Any] = Field(
+        default_factory=dict, description="Fields to change of LasConfig, or of the network's config in transformers."
+    )
     epochs: int = Field(24, ge=1, description="Passes over train.")
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
     batch_size: int = Field(64, ge=1, description="Utterances per step.")
     warp: float = Field(0.0, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most.")
     seed: int = Field(0, ge=0, description="Of weights, order, dropout and masks.")
     dtype: Literal["float16", "float32"] = Field("float16", description="Of the stored weights.")
+
+    @model_validator(mode="after")
+    def _check_family(self) -> "Recipe":
+        if self.family not in FAMILIES:
+            raise ValueError(f"family is {self.family!r}; allowed: {', '.join(FAMILIES)}")
+        if self.family != LAS and self.unit != "word":
+            raise ValueError(f"unit is {self.unit!r}; allowed for {self.family}: word")
+        return self
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -67,12 +81,11 @@ def train_from_recipe(
 
     Raises:
         ManifestError: the data have problems; all are listed.
-        ConfigError: the shape is none of a LAS.
+        ConfigError: no model of the family has the shape.
         StoppedError: `should_stop` said so.
     """
     splits = check_splits({split: Path(getattr(recipe, split)) for split in ("train", "dev", "test")})
-    tokenizer = Tokenizer.from_texts((u.text for u in splits["train"]), recipe.unit)
-    model = fresh_las(LasConfig.from_json(recipe.shape), tokenizer, recipe.seed)
+    model = _untrained(recipe, [utterance.text for utterance in splits["train"]])
     folder.parent.mkdir(parents=True, exist_ok=True)
     state_file = folder.with_name(f".{folder.name}.training")
     train(
@@ -90,6 +103,12 @@ def train_from_recipe(
     save(model, folder, dtype=recipe.dtype, provenance=_provenance(recipe))
     state_file.unlink(missing_ok=True)
     return {split: _measured(folder, load_dataset(model, splits[split])) for split in ("dev", "test")}
+
+
+def _untrained(recipe: Recipe, texts: Sequence[str]) -> Recogniser:
+    if recipe.family == LAS:
+        return fresh_las(LasConfig.from_json(recipe.shape), Tokenizer.from_texts(texts, recipe.unit), recipe.seed)
+    return huggingface_fresh.fresh(recipe.family, recipe.shape, texts, recipe.seed)
 
 
 def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
