@@ -10,9 +10,10 @@ import json
 import os
 import sqlite3
 import time
+import uuid
 import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from agents.process_identity import ProcessIdentity
@@ -125,9 +126,18 @@ class EvaluationCache:
 
 
 def _create(path: Path) -> None:
-    with _connected(path) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.executescript(SCHEMA)
+    """Makes the database unless it is there. It is made aside: SQLite does not wait for a lock to switch to WAL."""
+    if path.exists():
+        return
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with _connected(partial) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(SCHEMA)
+        with suppress(FileExistsError):  # another process was faster
+            os.link(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

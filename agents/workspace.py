@@ -61,7 +61,7 @@ def write_workspace(
         model: checkpoint that the plans are applied to.
         decompositions: of each of its layers.
         proxy: what the plans are judged on.
-        cache: database of evaluations; made when it is not there.
+        cache: database of evaluations; made when the workspace is opened, unless it is there.
     """
     factors = {
         f"{name}/{part.name}": getattr(decomposition, part.name).contiguous()
@@ -79,8 +79,6 @@ def write_workspace(
     }
     (folder / RECORD).write_text(json.dumps(record))
     (folder / PROBLEM).write_text(json.dumps(_problem_to_json(problem)))
-    # Processes that make the same database at the same moment lock each other out.
-    EvaluationCache(cache, _context(folder, model))
 
 
 def open_workspace(folder: Path) -> Workspace:

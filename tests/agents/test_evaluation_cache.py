@@ -20,6 +20,7 @@ from shrinkml.compression.plan import RankPlan
 
 PLAN = RankPlan({"encoder": 8})
 N_PLANS = 20
+N_DATABASES = 100
 
 # Evaluates every plan, in an order of its own; says on stdout when it starts one.
 WORKER = f"""
@@ -38,6 +39,19 @@ ranks = list(range(1, {N_PLANS} + 1))
 random.Random(sys.argv[2]).shuffle(ranks)
 for rank in ranks:
     assert cached(RankPlan({{"encoder": rank}})) == rank / 3
+"""
+
+# Makes one database after another, each at a moment that all processes share.
+MAKER = f"""
+import sys, time
+from pathlib import Path
+from agents.evaluation_cache import EvaluationCache
+print("ready", flush=True)
+start = float(sys.stdin.readline())
+for i in range({N_DATABASES}):
+    while time.time() < start + 0.01 * i:
+        pass
+    EvaluationCache(Path(sys.argv[1]) / f"{{i}}.sqlite", "model")
 """
 
 
@@ -146,6 +160,25 @@ def test_the_claim_of_another_machine_is_honoured_until_its_lease_runs_out(path)
     cache._release(PLAN)
     leave_claim(path, elsewhere, claimed_at_s=time.time() - LEASE_S)
     assert cache.cached(lambda plan: 0.5)(PLAN) == 0.5
+
+
+def test_processes_that_make_the_same_database_at_once_do_not_lock_each_other_out(tmp_path):
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    assert [maker.stdout.readline() for maker in makers] == ["ready\n"] * 3
+    start = time.time() + 0.2
+    for maker in makers:
+        maker.stdin.write(f"{start}\n")
+        maker.stdin.flush()
+    for maker in makers:
+        maker.communicate(timeout=60)
+    assert [maker.returncode for maker in makers] == [0, 0, 0]
+    names = [f"{i}.sqlite" for i in range(N_DATABASES)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names), "nothing made aside is left"
 
 
 def test_workers_side_by_side_evaluate_every_plan_exactly_once(path):
