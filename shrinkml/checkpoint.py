@@ -146,6 +146,7 @@ def save(
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         weights = {name: _stored(tensor, stored) for name, tensor in _tensors(model).items()}
         save_file(weights, partial / WEIGHTS, _metadata(model))
+        shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody but the owner read it
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)

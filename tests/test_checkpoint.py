@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,16 @@ def test_half_precision_halves_the_weights(model, tmp_path):
     save(model, tmp_path / "half", dtype="float16")
     assert {t.dtype for t in load_file(tmp_path / "half" / "model.safetensors").values()} == {torch.float16}
     assert inspect(tmp_path / "half").stored_bytes < 0.7 * inspect(tmp_path / "full").stored_bytes
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_the_files_is_for_the_umask_to_say(model, tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        save(model, tmp_path / "m")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "m").iterdir()} == {mode}
 
 
 def test_saving_again_replaces_the_folder(model, tmp_path):
