@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from server.commands import data, local, remote, service, training
+from server.commands import data, export, local, remote, service, training
 from server.commands.output import note
 from shrinkml.errors import ServiceError, ShrinkError, StageError
 
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "transcribe": local.transcribe,
     "evaluate": local.evaluate,
     "report": local.report,
+    "export": export.export,
     "train": training.train,
     "prepare": data.prepare,
     "import": data.import_data,

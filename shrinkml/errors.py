@@ -45,6 +45,10 @@ class CheckpointError(ShrinkError, ValueError):
     """A folder that is no ShrinkML checkpoint, or a broken one."""
 
 
+class ExportError(ShrinkError, ValueError):
+    """A model that cannot be exported, or a folder that holds no exported one."""
+
+
 class ConfigError(ShrinkError, ValueError):
     """A configuration that fails validation; the message names field, value and what is allowed."""
 

@@ -1,0 +1,112 @@
+"""Log-mel features inside an ONNX graph, the same as `shrinkml.speech.features` and `Las.features` compute.
+
+Everything that Kaldi does to a frame before its power spectrum (mean removed, pre-emphasis, Povey's window, discrete
+Fourier transform) is linear: one matrix, applied to all frames by a convolution. The graph makes that matrix itself
+when it is loaded, from a few constants: stored, it would outweigh a small recogniser.
+
+References:
+    Povey et al. 2011, The Kaldi speech recognition toolkit (feature-window.cc, feature-fbank.cc, mel-computations.cc).
+"""
+
+import kaldi_native_fbank
+import numpy as np
+
+from shrinkml.export.graph import Graph
+from shrinkml.speech.features import FRAME_LENGTH_MS, FRAME_SHIFT_MS, PCM16_SCALE
+
+PREEMPHASIS = 0.97
+
+
+def frame_samples(sample_rate_hz: int) -> tuple[int, int]:
+    """Samples of a frame, and from one frame to the next."""
+    return round(sample_rate_hz * FRAME_LENGTH_MS / 1000), round(sample_rate_hz * FRAME_SHIFT_MS / 1000)
+
+
+def frame_counts(graph: Graph, lengths: str, sample_rate_hz: int) -> str:
+    """Frames that fit whole into each utterance of `lengths` [batch] samples."""
+    length, shift = frame_samples(sample_rate_hz)
+    after_first = graph.op("Div", graph.op("Sub", lengths, graph.ints(length)), graph.ints(shift))
+    return graph.op("Add", after_first, graph.ints(1))
+
+
+def log_mel(graph: Graph, waveforms: str, sample_rate_hz: int, n_mels: int, *, quietest: float) -> str:
+    """[batch, n_mels, frames] natural-log mel energies of `waveforms` [batch, samples], at least `quietest` each."""
+    shift = frame_samples(sample_rate_hz)[1]
+    mels = _mel_matrix(sample_rate_hz, n_mels)
+    n_bins = mels.shape[1]
+    kernel = graph.op("Unsqueeze", _analysis(graph, sample_rate_hz, n_bins), graph.ints(1))
+    parts = graph.op("Conv", graph.op("Unsqueeze", waveforms, graph.ints(1)), kernel, strides=[shift])
+    power = graph.op("MatMul", graph.constant(np.tile(mels, 2)), graph.op("Mul", parts, parts))
+    return graph.op("Log", graph.op("Max", power, graph.constant(np.exp(quietest))))
+
+
+def normalised(graph: Graph, mel: str, counts: str, *, quietest: float, least: int) -> tuple[str, str]:
+    """`mel` [batch, n_mels, frames] with zero mean and unit variance per bin and utterance, and its valid frames.
+
+    Utterances of fewer frames than `least` are filled up with the energy `quietest`; beyond its end each is zero.
+    """
+    missing = graph.op("Sub", graph.ints(least), graph.size(mel, 2))
+    mel = pad_end(graph, mel, graph.op("Max", missing, graph.ints(0)), axis=2, n_axes=3)
+    mel = graph.op("Where", _before(graph, mel, counts), mel, graph.constant(quietest))
+    counts = graph.op("Max", counts, graph.ints(least))
+    inside = _before(graph, mel, counts)
+    n = graph.op("Unsqueeze", graph.op("Cast", counts, to=1), graph.ints(1, 2))
+    zero, time = graph.constant(0.0), graph.ints(2)
+    mean = graph.op("Div", graph.op("ReduceSum", graph.op("Where", inside, mel, zero), time), n)
+    centred = graph.op("Where", inside, graph.op("Sub", mel, mean), zero)
+    squares = graph.op("ReduceSum", graph.op("Mul", centred, centred), time)
+    spread = graph.op("Sqrt", graph.op("Div", squares, graph.op("Sub", n, graph.constant(1.0))))
+    return graph.op("Div", centred, graph.op("Add", spread, graph.constant(1e-3))), counts
+
+
+def pad_end(graph: Graph, x: str, amount: str, *, axis: int, n_axes: int) -> str:
+    """`x`, of `n_axes` axes, with `amount` [1] zeros at the end of `axis`."""
+    before, after = graph.ints(*[0] * (n_axes + axis)), [0] * (n_axes - axis - 1)
+    pads = graph.op("Concat", before, amount, *([graph.ints(*after)] if after else []), axis=0)
+    return graph.op("Pad", x, pads)
+
+
+def _before(graph: Graph, mel: str, counts: str) -> str:
+    """[batch, 1, frames]: which frames of `mel` come before the end of their utterance."""
+    frames = graph.count(graph.size(mel, 2))
+    return graph.op("Less", frames, graph.op("Unsqueeze", counts, graph.ints(1, 2)))
+
+
+def _mel_matrix(sample_rate_hz: int, n_mels: int) -> np.ndarray:
+    """[n_mels, bins]: Kaldi's triangles over the power spectrum."""
+    options = kaldi_native_fbank.FbankOptions()
+    options.frame_opts.samp_freq = sample_rate_hz
+    options.frame_opts.frame_length_ms = FRAME_LENGTH_MS
+    options.mel_opts.num_bins = n_mels
+    matrix: np.ndarray = kaldi_native_fbank.MelBanks(options.mel_opts, options.frame_opts).get_matrix()
+    return matrix
+
+
+def _analysis(graph: Graph, sample_rate_hz: int, n_bins: int) -> str:
+    """[2 * bins, samples]: from a frame to the cosine and then the sine part of its spectrum."""
+    length = frame_samples(sample_rate_hz)[0]
+    n_fft = 2 * (n_bins - 1)
+    phases = graph.op("Mod", _outer(graph, n_bins, length), graph.ints(n_fft))  # whole turns taken off: exact
+    angles = graph.op("Mul", graph.op("Cast", phases, to=1), graph.constant(2 * np.pi / n_fft))
+    waves = graph.op("Concat", graph.op("Cos", angles), graph.op("Sin", angles), axis=0)
+    windowed = graph.op("Mul", waves, graph.constant(PCM16_SCALE * _povey_window(length)))
+    # Kaldi subtracts from each sample a share of the one before it, from the first its own.
+    first = graph.op("Slice", windowed, graph.ints(0), graph.ints(1), graph.ints(1))
+    later = graph.op("Slice", windowed, graph.ints(1), graph.ints(length), graph.ints(1))
+    shifted = pad_end(graph, later, graph.ints(1), axis=1, n_axes=2)
+    at_first = pad_end(graph, first, graph.ints(length - 1), axis=1, n_axes=2)
+    echo = graph.op("Mul", graph.op("Add", shifted, at_first), graph.constant(PREEMPHASIS))
+    emphasised = graph.op("Sub", windowed, echo)
+    return graph.op("Sub", emphasised, graph.op("ReduceMean", emphasised, graph.ints(1)))
+
+
+def _outer(graph: Graph, n_bins: int, length: int) -> str:
+    """[bins, samples]: bin times sample."""
+    bins = graph.op("Unsqueeze", graph.count(graph.ints(n_bins)), graph.ints(1))
+    return graph.op("Mul", bins, graph.count(graph.ints(length)))
+
+
+def _povey_window(length: int) -> np.ndarray:
+    """Kaldi's own window: a Hann window to the power of 0.85."""
+    window: np.ndarray = np.hanning(length) ** 0.85
+    return window

@@ -1,0 +1,125 @@
+"""ONNX graphs written operator by operator, so that batch and time stay free: tracing would freeze some of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 18  # ONNX Runtime reads it since 1.14 (2023)
+IR_VERSION = 8
+DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+
+THIN = 100_000  # weights; products with smaller matrices are faster in float32 than in int8 (benchmarks/onnx.py)
+
+Axes = Sequence[int | str | None]  # a size, or the name of one that is only known when the graph runs
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How weights lie in the file. Whatever is narrower than float32 is widened once, when the runtime loads it.
+
+    Attributes:
+        half: weights that float16 holds exactly are stored so.
+        int8: matrices of less than THIN weights are stored as int8 with a scale for each index of their shorter
+            side. Larger ones stay float32, for ONNX Runtime's quantizer, which makes their products int8 as well.
+        kept: layers that `int8` leaves alone.
+    """
+
+    half: bool = False
+    int8: bool = False
+    kept: frozenset[str] = frozenset()
+
+
+class Graph:
+    """A graph that grows by one operator per call; values go by their names.
+
+    Args:
+        storage: of its weights.
+        prefix: of the names that it makes up, so that a body's never hide its owner's.
+    """
+
+    def __init__(self, storage: Storage, prefix: str = "") -> None:
+        self.storage = storage
+        self._prefix = prefix
+        self._count = 0
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, shape: Axes | None, dtype: str = "float32") -> str:
+        """An input of the graph."""
+        self._inputs.append(helper.make_tensor_value_info(name, DTYPES[dtype], shape))
+        return name
+
+    def output(self, value: str, name: str, shape: Axes | None, dtype: str = "float32") -> None:
+        """Gives `value` out as `name`."""
+        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, DTYPES[dtype], shape))
+
+    def constant(self, value: Any, dtype: str = "float32") -> str:
+        """A tensor that never changes."""
+        name = self._fresh("c")
+        self._constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype, order="C"), name))
+        return name
+
+    def weight(self, value: np.ndarray, layer: str = "") -> str:
+        """A tensor that was learnt; a matrix names its `layer`. See `Storage`."""
+        to_int8 = self.storage.int8 and bool(layer) and layer not in self.storage.kept
+        if to_int8 and value.ndim == 2 and value.size < THIN:
+            return self._scaled(value)
+        narrow = value.astype(np.float16)
+        if self.storage.half and not to_int8 and np.array_equal(narrow, value):
+            return self.op("Cast", self.constant(narrow, "float16"), to=TensorProto.FLOAT)
+        return self.constant(value)
+
+    def _scaled(self, matrix: np.ndarray) -> str:
+        """`matrix`, stored as int8 with a scale for each index of its shorter side."""
+        longer = int(np.argmax(matrix.shape))
+        scale = np.abs(matrix).max(axis=longer, keepdims=True) / 127
+        rounded = np.rint(matrix / np.where(scale > 0, scale, 1))
+        return self.op(
+            "Mul", self.op("Cast", self.constant(rounded, "int8"), to=TensorProto.FLOAT), self.constant(scale)
+        )
+
+    def ints(self, *values: int) -> str:
+        """The constant [values], int64: shapes and axes are told so."""
+        return self.constant(values, "int64")
+
+    def op(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """The only (or first) output of a new operator."""
+        return self.ops(kind, *inputs, n=1, name=name, **attributes)[0]
+
+    def ops(self, kind: str, *inputs: str, n: int, name: str = "", **attributes: Any) -> list[str]:
+        """The `n` outputs of a new operator."""
+        outputs = [self._fresh(kind) for _ in range(n)]
+        self._nodes.append(helper.make_node(kind, inputs, outputs, name=name, **attributes))
+        return outputs
+
+    def size(self, value: str, axis: int) -> str:
+        """How long `value` is along `axis`: int64 [1]."""
+        return self.op("Shape", value, start=axis, end=axis + 1)
+
+    def count(self, n: str) -> str:
+        """0, 1, ... up to `n` [1]."""
+        return self.op("Range", self.constant(0, "int64"), self.op("Squeeze", n), self.constant(1, "int64"))
+
+    def body(self) -> onnx.GraphProto:
+        """What is written so far, as the body of an operator or of a model."""
+        name = self._prefix or "graph"
+        return helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
+
+    def model(self, facts: Mapping[str, str]) -> onnx.ModelProto:
+        """What is written so far, as a model that was checked; `facts` go into its metadata."""
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(self.body(), producer_name="shrinkml", opset_imports=opsets, ir_version=IR_VERSION)
+        helper.set_model_props(model, dict(facts))
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _fresh(self, kind: str) -> str:
+        self._count += 1
+        return f"{self._prefix}{kind}.{self._count}"

@@ -1,0 +1,97 @@
+"""The oracle is the torch path: kaldi-native-fbank's features and the checkpoint as `shrinkml.load` opens it."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import shrinkml
+from shrinkml.errors import AudioError, CheckpointError, ExportError
+from shrinkml.export.exporter import export
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.protocol import IGNORE
+
+
+@pytest.fixture
+def exported(checkpoint, tmp_path):
+    export(checkpoint, tmp_path / "onnx")
+    return tmp_path / "onnx"
+
+
+def batches(spoken, size=10):
+    return (list(zip(*spoken[start : start + size], strict=True)) for start in range(0, len(spoken), size))
+
+
+def test_logits_and_transcripts_are_torchs_on_a_hundred_utterances(checkpoint, exported, spoken):
+    model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
+    said = 0
+    for waveforms, texts in batches(spoken):
+        features = [model.features(waveform) for waveform in waveforms]
+        with torch.no_grad():
+            forced = model.teacher_forced(features, texts)
+        logits = recogniser.logits(waveforms, [model.tokenizer.encode(text) for text in texts])
+        inside = (forced.targets != IGNORE).numpy()
+        assert np.abs(logits - forced.logits.numpy())[inside].max() < 1e-3
+        transcripts = recogniser.transcribe(waveforms)
+        assert transcripts == model.transcribe(features)
+        said += sum(map(bool, transcripts))
+    assert said > 90  # an empty transcript proves little
+
+
+def test_a_transcript_does_not_depend_on_its_batch(exported, spoken):
+    recogniser = OnnxRecogniser(exported)
+    waveforms = [waveform for waveform, _ in spoken[-8:]]
+    assert recogniser.transcribe(waveforms) == [recogniser.transcribe([waveform])[0] for waveform in waveforms]
+
+
+@pytest.mark.parametrize("n_samples", [400, 1000, 1700], ids="{} samples".format)
+@pytest.mark.parametrize("loudness", [0.0, 0.1])
+def test_clicks_and_silence_are_heard_as_torch_hears_them(tiny_model_dir, tmp_path, n_samples, loudness):
+    export(tiny_model_dir, tmp_path / "onnx")
+    model, recogniser = shrinkml.load(tiny_model_dir), OnnxRecogniser(tmp_path / "onnx")
+    click = np.random.default_rng(0).normal(0.01, loudness, n_samples).astype(np.float32)
+    with torch.no_grad():
+        forced = model.teacher_forced([model.features(click)], ["open door"])
+    logits = recogniser.logits([click], [model.tokenizer.encode("open door")])
+    np.testing.assert_allclose(logits, forced.logits.numpy(), atol=1e-3)
+
+
+def test_a_factorized_matrix_is_two_plain_products(tiny_model_dir, checkpoint, exported):
+    nodes = {node.name: node.op_type for node in onnx.load(exported / "decoder.onnx").graph.node if node.name}
+    if checkpoint == tiny_model_dir:
+        assert nodes["readout"] == "MatMul"
+    else:
+        assert nodes["cell.weight_hh.down"] == nodes["cell.weight_hh.up"] == "MatMul"
+
+
+def test_half_precision_weights_stay_half_in_the_file(checkpoint, exported):
+    stored = (checkpoint / "model.safetensors").stat().st_size
+    assert sum(path.stat().st_size for path in exported.iterdir()) < stored + 60_000  # nodes and vocabulary
+
+
+def test_a_waveform_shorter_than_a_frame_is_refused(exported):
+    with pytest.raises(AudioError, match="a waveform of 399 samples; allowed: 400 or more"):
+        OnnxRecogniser(exported).transcribe([np.zeros(399, np.float32)])
+
+
+def test_what_is_no_checkpoint_leaves_nothing_behind(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="is no checkpoint"):
+        export(tmp_path / "empty", tmp_path / "onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is no exported recogniser"),
+        ("{", "is no exported recogniser"),
+        ('{"format": "x/2"}', "format 'x/2'"),
+        ('{"format": "shrinkml-onnx/1"}', "KeyError"),
+    ],
+)
+def test_a_folder_that_was_not_exported_is_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "recogniser.json").write_text(content)
+    with pytest.raises(ExportError, match=message):
+        OnnxRecogniser(tmp_path)

@@ -1,0 +1,17 @@
+"""The export command, on the tiny recogniser."""
+
+import json
+
+
+def test_export_writes_a_folder_and_says_how_big_it_is(shrinkml, tiny_model_dir, tmp_path):
+    result = json.loads(shrinkml("export", tiny_model_dir, "--out", tmp_path / "onnx", "--json").out)
+    assert set(result["files"]) == {"encoder.onnx", "decoder.onnx", "recogniser.json"}
+    assert result["files"]["encoder.onnx"] == (tmp_path / "onnx" / "encoder.onnx").stat().st_size
+    shown = shrinkml("export", tiny_model_dir, "--out", tmp_path / "onnx").out
+    assert f"{result['files']['encoder.onnx']:,}" in shown
+
+
+def test_export_refuses_a_folder_that_is_no_model(shrinkml, tmp_path):
+    code, _, err = shrinkml("export", tmp_path, "--out", tmp_path / "onnx")
+    assert (code, err.startswith("error: ")) == (2, True)
+    assert not (tmp_path / "onnx").exists()
