@@ -12,7 +12,7 @@ from agents import stages
 from agents.executor import Executor, OnTaskTrial, SearchTask
 from agents.learning_rate import learning_rate_for
 from agents.materials import Materials
-from agents.run_folder import RunFolder
+from agents.run_folder import Describe, RunFolder
 from agents.schedule import Attempt
 from agents.stage_runner import Finished, StageRunner, Teller
 from agents.strategy import SearchResult, Trial
@@ -126,7 +126,8 @@ class RatioAttempt:
         results = [SearchResult.from_json(value) for value in json.loads((searched.folder / RESULTS).read_text())]
         plan = stages.winner(results).best.plan
         factorized = self._stage("factorize", partial(self._factorize, posed.folder, plan))
-        with kept_on_stop(self._tools.folder, factorized.folder / MODEL):
+        described = self._described("dev", self._baseline.dev, factorized.result["dev"])
+        with kept_on_stop(self._tools.folder, factorized.folder / MODEL, described):
             tuned = self._stage("finetune", partial(self._finetune, factorized)) if self._epochs else None
             evaluated = self._stage("evaluate", partial(self._evaluate, factorized, tuned)).result
         attempt = Attempt(
@@ -166,9 +167,10 @@ class RatioAttempt:
         )
         if tools.should_stop():
             if results:
-                plan = stages.winner(results).best.plan
-                target = tools.folder.checkpoints / SO_FAR
-                stages.save_factorized(tools.materials, target, start=self._start, workspace=workspace, plan=plan)
+                best = stages.winner(results).best
+                kept = tools.folder.checkpoints / SO_FAR
+                stages.save_factorized(tools.materials, kept, start=self._start, workspace=workspace, plan=best.plan)
+                self._described("proxy", self._baseline.proxy, {"wer": best.wer})(kept)
             raise StoppedError(f"stopped while searching for {self._ratio:g}x")
         (folder / RESULTS).write_text(json.dumps([result.to_json() for result in results]))
         return {"evaluations": sum(len(result.trials) for result in results)}
@@ -214,7 +216,7 @@ class RatioAttempt:
             after = stages.measure(materials, tuned.folder / MODEL, materials.dev, baseline.calls_per_s)
             if after["wer"] <= max(dev["wer"], allowed):
                 kept, model, dev = "fine-tuned", tuned.folder / MODEL, after
-        self._tools.folder.publish(model, self._checkpoint)
+        self._tools.folder.publish(model, self._checkpoint, self._described("dev", baseline.dev, dev))
         return {
             "after": after,
             "kept": kept,
@@ -223,15 +225,18 @@ class RatioAttempt:
             "passed": dev["wer"] <= allowed,
         }
 
+    def _described(self, on: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Describe:
+        return partial(stages.describe, self._tools.materials, on=on, before=before, after=after)
+
 
 @contextmanager
-def kept_on_stop(folder: RunFolder, model: Path | None) -> Iterator[None]:
+def kept_on_stop(folder: RunFolder, model: Path | None, describe: Describe = lambda copy: None) -> Iterator[None]:
     """Publishes `model`, if there is one, as SO_FAR when what is inside is stopped."""
     try:
         yield
     except StoppedError:
         if model is not None:
-            folder.publish(model, SO_FAR)
+            folder.publish(model, SO_FAR, describe)
         raise
 
 

@@ -1,5 +1,6 @@
 """What the stages of a job work on, each part loaded when it is first asked for and once per process."""
 
+import hashlib
 import random
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,11 @@ class Materials:
         """Split -> manifest, of those that the job has."""
         paths = {"train": self._data.train, "dev": self._data.dev, "test": self._data.test}
         return {split: Path(path) for split, path in paths.items() if path is not None}
+
+    @cached_property
+    def manifest_digests(self) -> dict[str, str]:
+        """Split -> sha256 of its manifest."""
+        return {split: hashlib.sha256(path.read_bytes()).hexdigest() for split, path in self.manifests.items()}
 
     @cached_property
     def original(self) -> Path:

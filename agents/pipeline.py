@@ -95,6 +95,7 @@ def _run(tools: Tools) -> dict[str, Any]:
     tools.folder.publish(tools.folder.checkpoints / best_of([o.attempt for o in outcomes]).checkpoint, FINAL)
     runner.run("verify", lambda *_: stages.verify(materials, final))
     tested = runner.run("test", lambda *_: stages.measure_on_test(materials, final, baseline.calls_per_s)).result
+    stages.describe(materials, final, on="test", before=tested["baseline"], after=tested["result"])
     speed = runner.run("speed", lambda *_: stages.time_speed(materials, final)).result
 
     def report() -> dict[str, Any]:

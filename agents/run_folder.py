@@ -21,6 +21,7 @@ from shrinkml.errors import ConfigError, StageError
 from shrinkml.job import JobSpec
 
 StageWork = Callable[[Path], dict[str, Any]]
+Describe = Callable[[Path], None]
 
 
 class RunFolder:
@@ -50,12 +51,16 @@ class RunFolder:
         result: dict[str, Any] = json.loads((done / "result.json").read_text())
         return result
 
-    def publish(self, model: Path, name: str) -> None:
-        """Copies the checkpoint `model` to checkpoints/`name`, whole or not at all; replaces one of that name."""
+    def publish(self, model: Path, name: str, describe: Describe = lambda copy: None) -> None:
+        """Copies the checkpoint `model` to checkpoints/`name`, whole or not at all; replaces one of that name.
+
+        `describe` adds to the copy, before it is published, what is known of the model.
+        """
         target = self.checkpoints / name
         partial = target.with_name(f".{name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(model, partial)
+        describe(partial)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(partial, target)
 

@@ -21,10 +21,12 @@ from shrinkml.compression.factorize import FACTORIZERS, decompose
 from shrinkml.compression.inventory import list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression_record import write_record
 from shrinkml.dataset import Dataset
 from shrinkml.errors import CheckpointError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.job import FinetuneSpec, JobSpec
+from shrinkml.model_card import write_card
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import check_splits
 from shrinkml.speed import speedup
@@ -161,6 +163,29 @@ def finetune(
     )
     checkpoint.save(model, target, **_as_the_original(materials))
     state_file.unlink()
+
+
+def describe(
+    materials: Materials, model: Path, *, on: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    """Writes compression.json and README.md, the model card, into the checkpoint `model`.
+
+    Args:
+        materials: what it was made from.
+        model: the checkpoint.
+        on: the set that it was measured on.
+        before: Evaluation of the original, as JSON.
+        after: the same of `model`; `wer` is enough.
+    """
+    record = write_record(
+        model,
+        source=checkpoint.inspect(materials.original).digest,
+        data=materials.manifest_digests,
+        normaliser=before["normaliser"],
+        seed=materials.seed,
+    )
+    set_of = f"{before['n_utterances']} {on} utterances"
+    write_card(model, layers=record["layers"], on=set_of, before=before, after=after)
 
 
 def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[str, float]) -> Result:

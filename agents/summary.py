@@ -1,9 +1,7 @@
 """The report of a finished job, put together from the results of its stages."""
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from agents.schedule import best_of
 from agents.stages import winner
 from agents.strategy import SearchResult
 from shrinkml import checkpoint
-from shrinkml.compression.layers import current_plan, find_layers
+from shrinkml.compression_record import installed, layer_rows
 from shrinkml.job import JobSpec
 
 PACKAGES = ("shrinkml", "torch", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray", "jiwer")
@@ -55,22 +53,13 @@ def summarise(
         "speedup": {key: value for key, value in speed.items() if key != "seconds"},
         "stages": [_stage_row(number, outcome) for number, outcome in enumerate(outcomes, 1)],
         "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
-        "layers": _layer_rows(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint),
+        "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),
         "trials": _trial_rows(outcomes),
         "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
         "samples": tested["samples"],
         "seconds": seconds,
         "versions": {"python": platform.python_version(), **installed(PACKAGES)},
     }
-
-
-def installed(packages: Iterable[str]) -> dict[str, str]:
-    """Package -> version of those of `packages` that are installed: a job that runs here needs no Ray."""
-    found = {}
-    for name in packages:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def missed_by(
@@ -126,20 +115,6 @@ def _comparison_row(result: SearchResult, original_parameters: int) -> dict[str,
         "compression_ratio": original_parameters / result.best.parameters,
         "wer": result.best.wer,
     }
-
-
-def _layer_rows(model: Path) -> list[dict[str, Any]]:
-    loaded = checkpoint.load(model)
-    plan = current_plan(loaded)
-    return [
-        {
-            "name": layer.name,
-            "shape": [layer.out_features, layer.in_features],
-            "rank": plan.rank(layer.name),
-            "break_even_rank": layer.break_even_rank,
-        }
-        for layer in find_layers(loaded)
-    ]
 
 
 def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from shrinkml.errors import CheckpointError
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 VOCABULARY = "vocabulary.txt"
+COMPRESSION = "compression.json"  # tells how a checkpoint came about; nothing is read from it
 BUFFERS = "buffers"  # in the head of our weights: names of the tensors that are no parameters, as JSON
 SHARDS = "model.safetensors.index.json"  # of transformers: which file holds which tensor, where there are several
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -40,7 +41,7 @@ class ModelFolder:
         stock: whether this is a folder of transformers and no checkpoint of ours.
         config: the content of config.json.
         weights: the files of its tensors.
-        others: all other files that it is made of.
+        others: all other files that it is made of; what is only said about it is none.
     """
 
     path: Path
@@ -162,4 +163,4 @@ def conversion(folder: Path) -> str:
 
 def _descriptions(folder: Path) -> tuple[Path, ...]:
     files = (path for path in folder.iterdir() if path.is_file() and path.suffix in DESCRIPTIONS)
-    return tuple(sorted(files))
+    return tuple(sorted(path for path in files if path.name != COMPRESSION))

@@ -1,5 +1,6 @@
 """Whole jobs on the tiny recogniser: stages, gate, stops, and what is left of a killed process."""
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -48,6 +49,21 @@ def test_a_job_leaves_a_smaller_recogniser_and_the_evidence(finished, tiny_model
     assert load(final).transcribe([load(final).features(np.zeros(16_000, np.float32))])
     assert (folder / "report.html").stat().st_size > 1_000_000, "plotly is inside"
     assert json.loads((folder / "report.json").read_text()) == report
+
+
+def test_every_checkpoint_says_what_it_is(finished, tiny_model_dir, tiny_data):
+    _, folder, report, _ = finished
+    for found in (folder / "checkpoints").iterdir():
+        record = json.loads((found / "compression.json").read_text())
+        assert {row["name"]: row["rank"] for row in record["layers"] if row["rank"]} == inspect(found).plan.ranks
+        assert record["provenance"]["source"] == inspect(tiny_model_dir).digest
+        digests = {split: hashlib.sha256(path.read_bytes()).hexdigest() for split, path in tiny_data.items()}
+        assert record["provenance"]["data"] == digests
+        on = "24 test utterances" if found.name == "final" else "24 dev utterances"
+        assert on in (found / "README.md").read_text()
+    assert f"{100 * report['result']['wer']:.2f} %" in (folder / "checkpoints" / "final" / "README.md").read_text()
+    described = {row["name"]: row["bytes"] for row in report["checkpoints"]}
+    assert described["final"] == sum(path.stat().st_size for path in (folder / "checkpoints" / "final").iterdir())
 
 
 def test_the_report_has_the_keys_that_it_promises(finished):
@@ -204,6 +220,7 @@ def test_a_stopped_job_keeps_its_best_so_far(finished, tmp_path, key, kept):
     assert ("best-so-far" in found or "final" in found) == (kept is not None)
     if kept is not None:
         name, ratio = kept
+        assert "times smaller" in (found[name] / "README.md").read_text()
         assert report["baseline"]["parameters"] / stored_parameters(found[name]) >= ratio
 
 
