@@ -21,8 +21,8 @@ from shrinkml.tables import look_up
 
 SAMPLE_RATE_HZ = 8_000  # the dataset's; strings keep it, and a model's reader resamples
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-# The dataset's own test split, takes 0 to 4, is 300 recordings: a single one that is misheard weighs a third of a point.
-# Here dev and test have twice as many each.
+# The dataset's own test split, takes 0 to 4, is 300 recordings: a single misheard one weighs a third of a point. Here
+# dev and test have twice as many each.
 ALL_TAKES = range(50)
 TAKES = {"train": range(20, 50), "dev": range(10, 20), "test": range(10)}
 MIN_DIGITS, MAX_DIGITS = 3, 6

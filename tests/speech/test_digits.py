@@ -16,7 +16,7 @@ QUIET = 200  # room noise stays below, the faintest recording is five times as l
 
 def level(digit: int, speaker: int, take: int) -> int:
     """The one sample value that fills a recording, so that a string shows which recordings it holds."""
-    return 1000 + 1000 * digit + 200 * speaker + 10 * take
+    return 1000 + 2000 * digit + 400 * speaker + 10 * take
 
 
 @pytest.fixture(scope="module")
