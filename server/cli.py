@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from server.commands import data, export, local, remote, service, training
+from server.commands import data, export, local, merge, remote, service, training
 from server.commands.output import note
 from shrinkml.errors import ServiceError, ShrinkError, StageError
 
@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": local.evaluate,
     "report": local.report,
     "export": export.export,
+    "merge": merge.merge,
     "train": training.train,
     "prepare": data.prepare,
     "import": data.import_data,

@@ -5,9 +5,7 @@ are, so the file is as small as the plan says. A folder that `transformers` wrot
 """
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from shrinkml.folders import BUFFERS, CONFIG, WEIGHTS, ModelFolder, look_into
 from shrinkml.models import huggingface
 from shrinkml.models.huggingface import HuggingFaceAsr
 from shrinkml.models.las import Las
+from shrinkml.replacing import replacing
 from shrinkml.tables import look_up
 
 FORMAT = "shrinkml/1"
@@ -121,12 +120,13 @@ def save(
 
     Args:
         model: the recogniser.
-        folder: replaced if it is there.
+        folder: a model that lies there is replaced.
         dtype: of the stored weights: "float16" halves the file and rounds the weights.
         provenance: JSON-able facts of how it was made.
 
     Raises:
         UnknownNameError: no such dtype.
+        CheckpointError: something else lies in `folder`.
     """
     stored = look_up(DTYPES, dtype, kind="dtype")
     family = look_up(FAMILIES, model.family, kind="model family")
@@ -138,20 +138,12 @@ def save(
         "dtype": dtype,
         "provenance": dict(provenance or {}),
     }
-    folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    partial.mkdir(parents=True)
-    try:
+    with replacing(Path(folder)) as partial:
         family.write(model, partial)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         weights = {name: _stored(tensor, stored) for name, tensor in _tensors(model).items()}
         save_file(weights, partial / WEIGHTS, _metadata(model))
         shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody but the owner read it
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def stored_parameters(name: str | Path) -> int:

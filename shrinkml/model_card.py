@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shrinkml.checkpoint import inspect, stored_parameters
-from shrinkml.folders import COMPRESSION, HUGGING_FACE
+from shrinkml.folders import COMPRESSION, HUGGING_FACE, LAS
 from shrinkml.report.wording import interval, megabytes, percent, wer_change
 
 CARD = "README.md"
@@ -46,20 +46,30 @@ On the command line:
 ```sh
 shrinkml transcribe path/to/this/folder audio.wav
 ```
-{transformers}
+
+{elsewhere}
 ## What it was made from
 
 [{record}]({record}) lists the rank of every matrix, the digests of the model and the data that this one was made from,
 the text normaliser, the seed and the versions.
 """
 
-TRANSFORMERS = """
+ELSEWHERE = {
+    LAS: """\
+For ONNX Runtime, on devices without torch:
+
+```sh
+shrinkml export path/to/this/folder --out onnx
+```
+""",
+    HUGGING_FACE: """\
 `transformers` knows no factors. A dense copy, which it opens by itself, is as large and as slow as the original:
 
 ```sh
 shrinkml merge path/to/this/folder --out dense
 ```
-"""
+""",
+}
 
 
 def write_card(
@@ -88,7 +98,7 @@ def write_card(
         bytes_before=megabytes(before["bytes"]),
         bytes_after=megabytes(found.stored_bytes),
         size_ratio=before["bytes"] / found.stored_bytes,
-        transformers=TRANSFORMERS if found.family == HUGGING_FACE else "",
+        elsewhere=ELSEWHERE[found.family],
         record=COMPRESSION,
     )
     (folder / CARD).write_text(text, encoding="utf-8")

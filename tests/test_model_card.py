@@ -7,7 +7,8 @@ from typer.main import get_command
 from server.cli import app
 from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.compression_record import layer_rows
-from shrinkml.model_card import write_card
+from shrinkml.families import FAMILIES
+from shrinkml.model_card import ELSEWHERE, write_card
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 
@@ -52,7 +53,11 @@ def test_its_commands_work(described, tiny_data, capsys):
     exec(program.replace("path/to/this/folder", str(folder)).replace("audio.wav", str(audio)), {})
     model = load(folder)
     assert [capsys.readouterr().out.rstrip("\n")] == model.transcribe([model.features(read_audio(audio, 16_000))])
-    (line,) = blocks(card, "sh")
-    _, name, *arguments = line.split()
-    get_command(app).commands[name].make_context(name, arguments)
-    assert "transformers" not in card, "which opens no LAS"
+    for line in blocks(card, "sh"):
+        _, name, *arguments = line.split()
+        get_command(app).commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_told_where_else_it_runs(family):
+    assert blocks(ELSEWHERE[family], "sh")

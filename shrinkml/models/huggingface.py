@@ -6,18 +6,20 @@ the first such model is opened, not before: it takes a second.
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from shrinkml.compression.layers import find_layers
+from shrinkml.compression.surgery import merge
 from shrinkml.errors import CheckpointError
-from shrinkml.folders import ModelFolder
+from shrinkml.folders import CONFIG, ModelFolder
 from shrinkml.models.huggingface_ctc import HuggingFaceCtc
 from shrinkml.models.huggingface_quiet import quietly
 from shrinkml.models.huggingface_rewrites import rewrite_
@@ -91,6 +93,20 @@ def write_files(model: HuggingFaceAsr, path: Path) -> None:
             model.network.generation_config.save_pretrained(path)
 
 
+def write_merged(model: HuggingFaceAsr, path: Path) -> None:
+    """Writes `model`, its factors multiplied out, to the folder `path` as transformers itself would."""
+    network = cast(HuggingFaceAsr, merge(model)).network
+    with torch.device("meta"):
+        plain = type(network)(network.config).state_dict()
+    for name, parameter in network.named_parameters():
+        parameter.data = parameter.data.view(plain[name].shape)  # as it was before it was rewritten
+    write_files(model, path)
+    with quietly():
+        network.save_pretrained(path)
+    for weights in path.glob("*.safetensors"):
+        shutil.copymode(path / CONFIG, weights)  # safetensors lets nobody but the owner read it
+
+
 def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     """`network` with its feature extractor and tokenizer."""
     rewrite_(network)
@@ -114,6 +130,11 @@ def _config(value: Mapping[str, Any], path: Path) -> Any:
         )
     with _as_checkpoint_error(f"the config of {path} describes no {kind}"):
         return CONFIG_MAPPING[kind].from_dict(dict(value))
+
+
+def auto_class(model: HuggingFaceAsr) -> str:
+    """The class of transformers that opens what `write_merged` writes."""
+    return "AutoModelForSpeechSeq2Seq" if isinstance(model, HuggingFaceSeq2Seq) else "AutoModelForCTC"
 
 
 def _auto_class(config: Any, path: Path) -> Any:
