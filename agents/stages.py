@@ -18,7 +18,7 @@ from envs.rewards import REWARDS
 from shrinkml import checkpoint
 from shrinkml.compression.calibration import LayerStats, calibrate, calls_per_s
 from shrinkml.compression.factorize import FACTORIZERS, decompose
-from shrinkml.compression.inventory import list_parameters
+from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression_record import write_record
@@ -52,7 +52,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         UnknownNameError: a strategy, reward or factorizer that does not exist.
         ManifestError: the data have problems; all are listed.
         CheckpointError: the model cannot be loaded.
-        PlanError: nothing can be factorized, or not even the smallest ranks reach the goal.
+        PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
+            matrices cannot be factorized.
     """
     for name in (spec.search.strategy, *spec.search.baselines):
         look_up(STRATEGIES, name, kind="strategy")
@@ -61,6 +62,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     splits = check_splits(materials.manifests)
     model = materials.model
     cost, ranks, notes = model_cost(model), current_plan(model), list_parameters(model)
+    if spec.strict:
+        _refuse_unknown(notes)
     menus = build_menus(cost.layers, current_ranks=ranks)
     parameters = cost.parameters(ranks)
     smallest = cost.parameters(RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None}))
@@ -80,6 +83,15 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         "tied": {note.name: note.why for note in notes if note.verdict == "tied"},
         "utterances": {split: len(utterances) for split, utterances in splits.items()},
     }
+
+
+def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:
+    unknown = [f"{note.name} {list(note.shape)}: {note.why}" for note in notes if note.is_unknown]
+    if unknown:
+        raise PlanError(
+            "the job is strict, and these weights cannot be factorized; without `strict` they stay as they are:\n  "
+            + "\n  ".join(unknown)
+        )
 
 
 def baseline(materials: Materials) -> Result:

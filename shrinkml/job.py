@@ -107,6 +107,10 @@ class JobSpec(Part):
     )
     finetune: FinetuneSpec = FinetuneSpec()
     factorizer: str = Field("svd", description="Name of a factorizer: svd or whitened.")
+    strict: bool = Field(
+        False,
+        description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
+    )
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
     workers: int = Field(2, ge=1, le=64, description="Searches that run side by side (Ray), one CPU thread each.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything random in the job.")

@@ -29,6 +29,11 @@ class ParameterNote:
     verdict: Verdict
     why: str
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is left although it holds a matrix, which some other form could make smaller."""
+        return self.verdict == "left" and sum(size > 1 for size in self.shape) > 1
+
 
 def list_parameters(model: nn.Module) -> tuple[ParameterNote, ...]:
     """A note on every parameter of `model` under each of its names, in the order of its modules."""

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -168,6 +170,18 @@ def test_a_model_without_anything_to_gain_is_refused(materials, spec):
     goal = spec.goal.model_copy(update={"compression_ratio": 500.0})
     with pytest.raises(PlanError, match="the goal of 500x is out of reach"):
         stages.validate(materials, spec.model_copy(update={"goal": goal}))
+
+
+def test_a_strict_job_names_the_matrices_that_cannot_be_factorized(materials, spec, monkeypatch):
+    strict = spec.model_copy(update={"strict": True})
+    assert "parameters" in stages.validate(materials, strict), "a LAS holds none"
+    model = copy.deepcopy(materials.model)
+    model.mixer = torch.nn.Conv2d(3, 4, 2)
+    monkeypatch.setattr(materials, "model", model)
+    assert stages.validate(materials, spec)["left_alone"]["mixer.weight"] == "no factorizer for Conv2d"
+    message = r"the job is strict, .*\n  mixer\.weight \[4, 3, 2, 2\]: no factorizer for Conv2d$"
+    with pytest.raises(PlanError, match=message):
+        stages.validate(materials, strict)
 
 
 def test_torch_keeps_its_threads(materials, half):

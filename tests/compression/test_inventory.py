@@ -65,3 +65,10 @@ class Scaled(nn.Module):
 def test_what_is_left_has_its_reason(layer, name, why):
     note = notes(layer)[name]
     assert (note.verdict, note.why) == ("left", why)
+    assert note.is_unknown == (why != "a vector")
+
+
+def test_what_is_factorized_tied_or_as_thin_as_a_vector_is_known(recogniser):
+    assert not any(note.is_unknown for note in list_parameters(recogniser))
+    magnitudes = notes(weight_norm(nn.Conv1d(4, 4, 3), dim=2))["parametrizations.weight.original0"]
+    assert (magnitudes.shape, magnitudes.is_unknown) == ((1, 1, 3), False)
