@@ -1,6 +1,6 @@
 """What flows into each factorizable matrix when a model works: the statistics that whitening and MAC counts need."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,8 @@ from torch.nn.utils.rnn import PackedSequence
 from shrinkml.compression.layers import find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding
 from shrinkml.compression.low_rank_conv import LowRankConv1d, windows
+from shrinkml.compression.low_rank_gru import LowRankGRU
+from shrinkml.compression.low_rank_gru import as_low_rank as as_low_rank_gru
 from shrinkml.compression.low_rank_lstm import LowRankLSTM, State, as_low_rank
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.packed import previous_states
@@ -94,6 +96,8 @@ def _inputs(module: nn.Module, input: Any, hx: Any = None) -> Inputs:
     """The inputs of the matrices of `module` when it is called with `input` and, if recurrent, the state `hx`."""
     if isinstance(module, nn.LSTM | LowRankLSTM):
         yield from _lstm_inputs(as_low_rank(module), input, hx)
+    elif isinstance(module, nn.GRU | LowRankGRU):
+        yield from _gru_inputs(as_low_rank_gru(module), input, hx)
     elif isinstance(module, nn.LSTMCell | LowRankLSTMCell):
         h = input.new_zeros(*input.shape[:-1], module.hidden_size) if hx is None else hx[0]
         yield "weight_ih", input.reshape(-1, module.input_size)
@@ -106,8 +110,18 @@ def _inputs(module: nn.Module, input: Any, hx: Any = None) -> Inputs:
 
 def _lstm_inputs(lstm: LowRankLSTM, input: Tensor | PackedSequence, hx: State | None) -> Inputs:
     for layer, run in enumerate(lstm.run_layers(input, hx)):
-        outputs = run.output.chunk(len(run.initial[0]), dim=1)
-        for direction, suffix in enumerate(lstm.suffixes(layer)):
-            h = previous_states(outputs[direction], run.initial[0][direction], run.batch_sizes, reverse=direction == 1)
-            yield f"weight_ih_{suffix}", run.input
-            yield f"weight_hh_{suffix}", h
+        yield from _layer_inputs(lstm.suffixes(layer), run.input, run.output, run.initial[0], run.batch_sizes)
+
+
+def _gru_inputs(gru: LowRankGRU, input: Tensor | PackedSequence, hx: Tensor | None) -> Inputs:
+    for layer, run in enumerate(gru.run_layers(input, hx)):
+        yield from _layer_inputs(gru.suffixes(layer), run.input, run.output, run.initial, run.batch_sizes)
+
+
+def _layer_inputs(suffixes: Sequence[str], x: Tensor, output: Tensor, initial: Tensor, batch_sizes: Tensor) -> Inputs:
+    """What the matrices of one recurrent layer multiply, in each direction: the frames, and the state before each."""
+    outputs = output.chunk(len(suffixes), dim=1)
+    for direction, suffix in enumerate(suffixes):
+        h = previous_states(outputs[direction], initial[direction], batch_sizes, reverse=direction == 1)
+        yield f"weight_ih_{suffix}", x
+        yield f"weight_hh_{suffix}", h

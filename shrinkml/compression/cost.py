@@ -21,7 +21,7 @@ class ModelCost:
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise PlanError("no factorizable layer: a model needs at least one Linear, Conv1d, Embedding or LSTM")
+            raise PlanError("no factorizable layer: a model needs at least one Linear, Conv1d, Embedding, LSTM or GRU")
 
     @property
     def dense_parameters(self) -> int:

@@ -11,6 +11,7 @@ from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.factors import Matrix, get_matrix, get_parameters, rank_of, shape_of
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
 from shrinkml.compression.low_rank_conv import LowRankConv1d
+from shrinkml.compression.low_rank_gru import LowRankGRU
 from shrinkml.compression.low_rank_lstm import LowRankLSTM
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import LayerKind, LayerSpec, RankPlan
@@ -119,7 +120,7 @@ def _embedding(module: nn.Embedding | LowRankEmbedding) -> Holdings:
         yield "weight", "embedding"
 
 
-def _lstm(module: nn.LSTM | LowRankLSTM) -> Holdings:
+def _recurrent(module: nn.LSTM | LowRankLSTM | nn.GRU | LowRankGRU) -> Holdings:
     if module.proj_size:
         return
     for layer in range(module.num_layers):
@@ -140,8 +141,10 @@ HOLDINGS: dict[type[nn.Module], Callable[[Any], Holdings]] = {
     LowRankConv1d: _conv,
     nn.Embedding: _embedding,
     LowRankEmbedding: _embedding,
-    nn.LSTM: _lstm,
-    LowRankLSTM: _lstm,
+    nn.LSTM: _recurrent,
+    LowRankLSTM: _recurrent,
+    nn.GRU: _recurrent,
+    LowRankGRU: _recurrent,
     nn.LSTMCell: _lstm_cell,
     LowRankLSTMCell: _lstm_cell,
 }

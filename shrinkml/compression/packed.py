@@ -43,6 +43,13 @@ def padded_rows(batch_sizes: Tensor, *, reverse: bool) -> Tensor:
     return step * int(batch_sizes[0]) + sequence
 
 
+def reversed_rows(batch_sizes: Tensor) -> Tensor:
+    """The row of each packed frame [frames] once every sequence is turned round; twice is as never."""
+    step, sequence = locate_frames(batch_sizes)
+    starts = batch_sizes.cumsum(0) - batch_sizes
+    return starts[sequence_lengths(batch_sizes)[sequence] - 1 - step] + sequence
+
+
 def previous_states(states: Tensor, initial: Tensor, batch_sizes: Tensor, *, reverse: bool) -> Tensor:
     """The state before each packed frame: [frames, units], like `states`.
 

@@ -18,7 +18,7 @@ class LayerSpec:
 
     Attributes:
         name: dotted path of the weight in the model's state ("encoder.0.weight_ih_l0").
-        kind: where the matrix stands.
+        kind: where the matrix stands; a GRU's count as an LSTM's, which behave like them.
         out_features: rows.
         in_features: columns.
         calls_per_s: products with this matrix per second of audio; 0 where not measured.

@@ -16,10 +16,13 @@ from shrinkml.compression.factors import Factors, Matrix, parameter_names, produ
 from shrinkml.compression.layers import Slot, find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
 from shrinkml.compression.low_rank_conv import LowRankConv1d
+from shrinkml.compression.low_rank_gru import LowRankGRU
 from shrinkml.compression.low_rank_lstm import LowRankLSTM
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import PlanError, RankError
+
+RECURRENT_OPTIONS = ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
 
 
 def factorize(model: nn.Module, plan: RankPlan, decompositions: Mapping[str, Decomposition]) -> nn.Module:
@@ -141,11 +144,17 @@ def _embedding(module: nn.Embedding | LowRankEmbedding, ranks: Mapping[str, int]
 
 
 def _lstm(module: nn.LSTM | LowRankLSTM, ranks: Mapping[str, int]) -> nn.Module:
-    names = ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
-    options = {name: getattr(module, name) for name in names}
+    options = {name: getattr(module, name) for name in RECURRENT_OPTIONS}
     if ranks:
         return LowRankLSTM(module.input_size, module.hidden_size, ranks, **options)
     return nn.LSTM(module.input_size, module.hidden_size, **options)
+
+
+def _gru(module: nn.GRU | LowRankGRU, ranks: Mapping[str, int]) -> nn.Module:
+    options = {name: getattr(module, name) for name in RECURRENT_OPTIONS}
+    if ranks:
+        return LowRankGRU(module.input_size, module.hidden_size, ranks, **options)
+    return nn.GRU(module.input_size, module.hidden_size, **options)
 
 
 def _lstm_cell(module: nn.LSTMCell | LowRankLSTMCell, ranks: Mapping[str, int]) -> nn.Module:
@@ -163,6 +172,8 @@ TWINS: dict[type[nn.Module], Callable[[Any, Mapping[str, int]], nn.Module]] = {
     LowRankEmbedding: _embedding,
     nn.LSTM: _lstm,
     LowRankLSTM: _lstm,
+    nn.GRU: _gru,
+    LowRankGRU: _gru,
     nn.LSTMCell: _lstm_cell,
     LowRankLSTMCell: _lstm_cell,
 }

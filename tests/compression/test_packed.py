@@ -2,7 +2,7 @@
 
 import torch
 
-from shrinkml.compression.packed import locate_frames, padded_rows, previous_states, sequence_lengths
+from shrinkml.compression.packed import locate_frames, padded_rows, previous_states, reversed_rows, sequence_lengths
 
 BATCH_SIZES = torch.tensor([2, 1, 1])
 
@@ -20,6 +20,10 @@ def test_sequence_lengths():
 def test_rows_in_a_padded_tensor_follow_time_and_backwards_start_at_each_sequences_end():
     assert padded_rows(BATCH_SIZES, reverse=False).tolist() == [0, 1, 2, 4]
     assert padded_rows(BATCH_SIZES, reverse=True).tolist() == [4, 1, 2, 0]
+
+
+def test_turned_round_each_sequence_starts_with_its_last_frame():
+    assert reversed_rows(BATCH_SIZES).tolist() == [3, 1, 2, 0]
 
 
 def test_states_before_start_from_the_initial_state():
