@@ -15,7 +15,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-fidelity digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +49,17 @@ reference: $(READY)  ## Retrain the bundled model from synthetic speech.
 bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
 	$(BIN)/python benchmarks/lstm.py
 
-bench-iterative: $(READY)  ## Iterative against one-shot against a narrower model, at 12x and 16x; --ratios adds more (resumable).
+bench-iterative: data/commands/train.jsonl  ## Iterative against one-shot against a narrower model, at 12x and 16x; --ratios adds more (resumable).
 	$(BIN)/python benchmarks/iterative.py
+
+bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluations, without retraining (resumable; hours).
+	$(BIN)/python benchmarks/search.py
+
+bench-fidelity: data/commands/train.jsonl  ## How cheaply plans can be judged, and how well that ranks them.
+	$(BIN)/python benchmarks/fidelity.py
+
+data/commands/train.jsonl: | $(READY)
+	$(SHRINKML) prepare commands data/commands
 
 digits: runs/models/digits/config.json  ## Train on real people's digits (once), then compress.
 	$(SHRINKML) compress configs/digits.yaml --out runs/digits

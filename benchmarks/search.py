@@ -1,0 +1,176 @@
+"""Search strategies at equal evaluations, without retraining: `python benchmarks/search.py`.
+
+Every row is one search for `reference/las` with one strategy, ratio, number of evaluations and seed, plans judged on
+the proxy set; its best plan is then measured on all of dev and on test. The time outside evaluations is the strategy's
+own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
+evaluations, which saves time and changes nothing else.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.evaluator import shrunk
+from agents.materials import Materials
+from agents.stages import pose_problem
+from agents.strategies import STRATEGIES, search_plans
+from agents.workspace import Workspace, open_workspace, read_decompositions
+from shrinkml.compression.plan import RankPlan
+from shrinkml.evaluation import word_error_rate
+from shrinkml.job import JobSpec, read_job
+
+CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
+DEFAULT = ("ppo", "surrogate", "evolution", "knapsack", "random", "greedy", "uniform")
+COLUMNS = (
+    "ratio", "evaluations", "strategy", "seeds", "dev WER %, median (quartiles)", "test WER %, median (quartiles)",
+    "seconds of its own",
+)  # fmt: skip
+
+Row = dict[str, Any]
+
+
+class Bench:
+    """What all rows have in common."""
+
+    def __init__(self, spec: JobSpec, factorizer: str, folder: Path) -> None:
+        self._spec = spec
+        self._factorizer = factorizer
+        self._folder = folder
+        self.materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
+
+    def row(self, ratio: float, evaluations: int, strategy: str, seed: int) -> Row:
+        """The row, made now unless it is there."""
+        done = self._folder / f"{ratio:g}x-{evaluations}-{strategy}-{seed}.json"
+        if not done.exists():
+            value = self._searched(ratio, evaluations, strategy, seed)
+            partial = done.with_suffix(".partial")
+            partial.write_text(json.dumps(value, indent=2))
+            partial.replace(done)
+        found: Row = json.loads(done.read_text())
+        return found
+
+    def _searched(self, ratio: float, evaluations: int, strategy: str, seed: int) -> Row:
+        folder = self._workspace(ratio)
+        workspace = open_workspace(folder)
+        clock = Clock(workspace)
+        started = time.monotonic()
+        found = search_plans(
+            strategy,
+            workspace.problem,
+            clock,
+            reward=self._spec.search.reward,
+            evaluations=evaluations,
+            seed=seed,
+            on_trial=lambda trial, n_done: None,
+            should_stop=lambda: False,
+        )
+        own_s = time.monotonic() - started - clock.seconds
+        model = shrunk(self.materials.model, found.best.plan, read_decompositions(folder))
+        return {
+            "ratio": ratio,
+            "evaluations": evaluations,
+            "strategy": strategy,
+            "seed": seed,
+            "judged": len(found.trials),
+            "proxy_wer": found.best.wer,
+            "dev_wer": word_error_rate(model, self.materials.dev),
+            "test_wer": word_error_rate(model, self.materials.test),
+            "own_seconds": own_s,
+            "plan": found.best.plan.to_json(),
+        }
+
+    def _workspace(self, ratio: float) -> Path:
+        folder = self._folder / f"workspace-{ratio:g}x"
+        if not folder.exists():
+            partial = folder.with_name(folder.name + ".partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            pose_problem(
+                self.materials,
+                partial,
+                start=self.materials.original,
+                ratio=ratio,
+                factorizer=self._factorizer,
+                cache=self._folder / "evaluations.sqlite",
+            )
+            partial.replace(folder)
+        return folder
+
+
+class Clock:
+    """The evaluator of a workspace, timed."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._evaluate = workspace.evaluate
+        self.seconds = 0.0
+
+    def __call__(self, plan: RankPlan) -> float:
+        """The WER of `plan`."""
+        started = time.monotonic()
+        wer = self._evaluate(plan)
+        self.seconds += time.monotonic() - started
+        return wer
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown; within a ratio and a number of evaluations, the lowest median on dev first."""
+    groups: dict[tuple[float, int, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["ratio"], row["evaluations"], row["strategy"]), []).append(row)
+    lines = [f"| {' | '.join(COLUMNS)} |", f"| {' | '.join('---' for _ in COLUMNS)} |"]
+    for (ratio, evaluations, strategy), same in sorted(
+        groups.items(), key=lambda group: (*group[0][:2], _median(group[1], "dev_wer"))
+    ):
+        cells = (
+            f"{ratio:g}x",
+            str(evaluations),
+            strategy,
+            str(len(same)),
+            _quartiles(same, "dev_wer"),
+            _quartiles(same, "test_wer"),
+            f"{_median(same, 'own_seconds'):.0f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _median(rows: Sequence[Row], key: str) -> float:
+    return float(statistics.median(row[key] for row in rows))
+
+
+def _quartiles(rows: Sequence[Row], key: str) -> str:
+    values = [100 * row[key] for row in rows]
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ratios", type=float, nargs="+", default=[5.0, 8.0], help="times smaller")
+    parser.add_argument("--evaluations", type=int, nargs="+", default=[50, 200], help="plans judged per search")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="seeds")
+    parser.add_argument("--strategies", nargs="+", default=list(DEFAULT), choices=sorted(STRATEGIES), help="strategies")
+    parser.add_argument("--factorizer", default="svd", help="svd or whitened")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the rows")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = arguments.out / arguments.factorizer
+    bench = Bench(read_job(CONFIG), arguments.factorizer, folder)
+    for seed in arguments.seeds:
+        for ratio in arguments.ratios:
+            for evaluations in arguments.evaluations:
+                for strategy in arguments.strategies:
+                    row = bench.row(ratio, evaluations, strategy, seed)
+                    print(f"{ratio:g}x {evaluations} {strategy} {seed}: {row['dev_wer']:.2%} on dev", flush=True)
+    print(table([json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]))
+
+
+if __name__ == "__main__":
+    main()
