@@ -1,5 +1,6 @@
-"""Recognisers of transformers with random weights and a vocabulary of words: what a recipe trains from nothing."""
+"""Recognisers of transformers with random weights and a vocabulary of the task's words, to be trained from nothing."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,12 @@ from shrinkml.models.huggingface_quiet import quietly
 from shrinkml.tables import look_up
 
 PAD, UNKNOWN = "<pad>", "<unk>"
+# Whisper's own order: the end, which also fills up, and the start come first.
+WHISPER_MARKS = [
+    f"<|{mark}|>"
+    for mark in ("endoftext", "startoftranscript", "en", "transcribe", "translate", "nospeech", "notimestamps")
+]
+WHISPER_POSITIONS_PER_S = 50
 
 Parts = tuple[Any, Any, Any]  # network, feature extractor, tokenizer
 
@@ -52,6 +59,47 @@ def _parakeet(shape: Mapping[str, Any], words: list[str]) -> Parts:
     return transformers.ParakeetForCTC(config), extractor, tokenizer
 
 
+def _whisper(shape: Mapping[str, Any], words: list[str]) -> Parts:
+    """English alone, without timestamps; the window is as long as the encoder has positions."""
+    import transformers
+
+    bytes_and_words, merges = _byte_pairs(words)
+    vocabulary = {token: i for i, token in enumerate([*bytes_and_words, *WHISPER_MARKS])}
+    end, start = (vocabulary[mark] for mark in WHISPER_MARKS[:2])
+    tokenizer = transformers.WhisperTokenizer(vocab=vocabulary, merges=merges, pad_token=WHISPER_MARKS[0])
+    tokenizer.add_special_tokens({"additional_special_tokens": WHISPER_MARKS[1:]})
+    tokenizer.set_prefix_tokens(language="english", task="transcribe")
+    special = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end, "decoder_start_token_id": start}
+    config = _config(transformers.WhisperConfig, {**shape, **special, "vocab_size": len(vocabulary)})
+    config.begin_suppress_tokens = None
+    network = transformers.WhisperForConditionalGeneration(config)
+    network.generation_config = transformers.GenerationConfig(
+        **special,
+        max_length=config.max_target_positions,
+        no_timestamps_token_id=vocabulary[WHISPER_MARKS[-1]],
+        is_multilingual=False,
+    )
+    seconds, left = divmod(config.max_source_positions, WHISPER_POSITIONS_PER_S)
+    if left or not seconds:
+        raise ConfigError(f"max_source_positions is {config.max_source_positions}; allowed: 50 for each whole second")
+    extractor = transformers.WhisperFeatureExtractor(feature_size=config.num_mel_bins, chunk_length=seconds)
+    return network, extractor, tokenizer
+
+
+def _byte_pairs(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The tokens and merges of a byte-level encoding that makes each of `words` one token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=10**6, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator([form for word in words for form in (word, f" {word}")], trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    return tokens, [(left, right) for left, right in model["merges"]]
+
+
 def _config(kind: Any, shape: Mapping[str, Any]) -> Any:
     """A config of class `kind` with the fields `shape`, of which transformers would take any."""
     from huggingface_hub.errors import StrictDataclassError
@@ -74,4 +122,4 @@ def _word_tokenizer(marks: list[str], words: list[str]) -> Any:
     return tokenizer
 
 
-KINDS: dict[str, Callable[[Mapping[str, Any], list[str]], Parts]] = {"parakeet_ctc": _parakeet}
+KINDS: dict[str, Callable[[Mapping[str, Any], list[str]], Parts]] = {"parakeet_ctc": _parakeet, "whisper": _whisper}

@@ -15,12 +15,30 @@ SHAPE = {
     "num_mel_bins": 16,
     "subsampling_conv_channels": 8,
 }
+WHISPER_SHAPE = {
+    "d_model": 16,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 24,
+    "decoder_ffn_dim": 24,
+    "num_mel_bins": 16,
+    "max_source_positions": 200,
+    "max_target_positions": 40,
+}
+SHAPES = {"parakeet_ctc": SHAPE, "whisper": WHISPER_SHAPE}
 TEXTS = ["turn on the light", "turn the radio off"]
 
 
+@pytest.fixture(scope="module", params=sorted(SHAPES))
+def kind(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def model():
-    return fresh("parakeet_ctc", SHAPE, TEXTS, seed=3)
+def model(kind):
+    return fresh(kind, SHAPES[kind], TEXTS, seed=3)
 
 
 def test_every_word_is_a_token_and_comes_back(model):
@@ -29,16 +47,16 @@ def test_every_word_is_a_token_and_comes_back(model):
     assert model.text.decode(tokens) == "turn off the light"
 
 
-def test_the_seed_decides_the_weights_alone(model):
-    same, other = (fresh("parakeet_ctc", SHAPE, TEXTS, seed=seed) for seed in (3, 4))
+def test_the_seed_decides_the_weights_alone(kind, model):
+    same, other = (fresh(kind, SHAPES[kind], TEXTS, seed=seed).state_dict() for seed in (3, 4))
     for name, weight in model.state_dict().items():
-        assert torch.equal(weight, same.state_dict()[name]), name
-    assert not torch.equal(model.network.ctc_head.weight, other.network.ctc_head.weight)
+        assert torch.equal(weight, same[name]), name
+    assert any(not torch.equal(weight, other[name]) for name, weight in model.state_dict().items())
 
 
-def test_a_recipe_trains_it_to_a_checkpoint(tmp_path, tiny_data):
+def test_a_recipe_trains_it_to_a_checkpoint(kind, tmp_path, tiny_data):
     recipe = {split: str(path) for split, path in tiny_data.items()}
-    recipe |= {"family": "parakeet_ctc", "shape": SHAPE, "epochs": 1, "batch_size": 16, "dtype": "float32"}
+    recipe |= {"family": kind, "shape": SHAPES[kind], "epochs": 1, "batch_size": 16, "dtype": "float32"}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     figures = train_from_recipe(read_recipe(tmp_path / "recipe.yaml"), tmp_path / "model")
     loaded = shrinkml.load(tmp_path / "model")
@@ -47,7 +65,7 @@ def test_a_recipe_trains_it_to_a_checkpoint(tmp_path, tiny_data):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"family": "rnnt"}, "allowed: las, parakeet_ctc"), ({"family": "parakeet_ctc", "unit": "char"}, "word")],
+    [({"family": "rnnt"}, "allowed: las, parakeet_ctc, whisper"), ({"family": "parakeet_ctc", "unit": "char"}, "word")],
 )
 def test_a_recipe_for_what_there_is_not_is_a_clear_error(tmp_path, change, message):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"train": "a", "dev": "b", "test": "c", **change}))
@@ -62,3 +80,5 @@ def test_a_kind_or_shape_that_there_is_not_is_a_clear_error():
         fresh("parakeet_ctc", {**SHAPE, "hidden_size": "wide"}, TEXTS, seed=0)
     with pytest.raises(ConfigError, match="hiden_size"):
         fresh("parakeet_ctc", {**SHAPE, "hiden_size": 16}, TEXTS, seed=0)
+    with pytest.raises(ConfigError, match="max_source_positions is 130"):
+        fresh("whisper", {**WHISPER_SHAPE, "max_source_positions": 130}, TEXTS, seed=0)
