@@ -15,7 +15,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-fidelity digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-fidelity bench-onnx digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
 
 bench-iterative: data/commands/train.jsonl  ## Iterative against one-shot against a narrower model, at 12x and 16x; --ratios adds more (resumable).
 	$(BIN)/python benchmarks/iterative.py
+
+bench-onnx: $(READY)  ## ONNX Runtime against torch, float32 and int8, on the bundled model (needs data/commands).
+	$(BIN)/python benchmarks/export.py
 
 bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluations, without retraining (resumable; hours).
 	$(BIN)/python benchmarks/search.py

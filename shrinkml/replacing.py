@@ -12,13 +12,17 @@ from shrinkml.folders import CONFIG
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path, *, mark: str = CONFIG) -> Iterator[Path]:
     """A new folder to write a model to, which becomes `folder` in the end; a model that lies there is replaced.
+
+    Args:
+        folder: where to.
+        mark: the file that tells a model of that form.
 
     Raises:
         CheckpointError: what lies there is no model.
     """
-    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
+    if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
         raise CheckpointError(f"{folder} is there and is no model; remove it, or write to another folder")
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)

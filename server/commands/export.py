@@ -11,16 +11,21 @@ from server.commands.output import Json, print_json, print_table
 
 def export(
     checkpoint: Model,
-    out: Annotated[Path, typer.Option(help="Folder to write; replaced if it is there.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an export that lies there is replaced.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Store weights as int8, and compute large products so.")] = False,
+    speech: Annotated[
+        Path | None, typer.Option(help="Manifest of a few utterances: layers that int8 would harm are left out of it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a checkpoint as ONNX graphs, for devices without torch.
 
-    Example: shrinkml export reference/las --out small-onnx
+    Example: shrinkml export reference/las --out small-onnx --int8
     """
     from shrinkml.export import exporter
+    from shrinkml.speech.manifest import read_manifest
 
-    exporter.export(checkpoint, out)
+    exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ())
     sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
     if as_json:
         print_json({"folder": str(out), "files": sizes})

@@ -8,13 +8,17 @@ References:
     Povey et al. 2011, The Kaldi speech recognition toolkit (feature-window.cc, feature-fbank.cc, mel-computations.cc).
 """
 
-import kaldi_native_fbank
+import math
+from typing import Any
+
 import numpy as np
+from onnx import TensorProto
 
 from shrinkml.export.graph import Graph
 from shrinkml.speech.features import FRAME_LENGTH_MS, FRAME_SHIFT_MS, PCM16_SCALE
 
 PREEMPHASIS = 0.97
+LOWEST_HZ = 20.0  # edge of the first mel bin; the last ends at half the sample rate
 
 
 def frame_samples(sample_rate_hz: int) -> tuple[int, int]:
@@ -31,13 +35,15 @@ def frame_counts(graph: Graph, lengths: str, sample_rate_hz: int) -> str:
 
 def log_mel(graph: Graph, waveforms: str, sample_rate_hz: int, n_mels: int, *, quietest: float) -> str:
     """[batch, n_mels, frames] natural-log mel energies of `waveforms` [batch, samples], at least `quietest` each."""
-    shift = frame_samples(sample_rate_hz)[1]
-    mels = _mel_matrix(sample_rate_hz, n_mels)
-    n_bins = mels.shape[1]
-    kernel = graph.op("Unsqueeze", _analysis(graph, sample_rate_hz, n_bins), graph.ints(1))
+    length, shift = frame_samples(sample_rate_hz)
+    n_fft = 2 ** math.ceil(math.log2(length))
+    kernel = graph.op("Unsqueeze", _analysis(graph, length, n_fft), graph.ints(1))
     parts = graph.op("Conv", graph.op("Unsqueeze", waveforms, graph.ints(1)), kernel, strides=[shift])
-    power = graph.op("MatMul", graph.constant(np.tile(mels, 2)), graph.op("Mul", parts, parts))
-    return graph.op("Log", graph.op("Max", power, graph.constant(np.exp(quietest))))
+    triangles = _triangles(graph, sample_rate_hz, n_mels, n_fft)
+    # The power of a bin is that of its cosine and that of its sine part.
+    both = graph.op("Concat", triangles, triangles, axis=1)
+    energy = graph.op("MatMul", both, graph.op("Mul", parts, parts))
+    return graph.op("Log", graph.op("Max", energy, graph.constant(np.exp(quietest))))
 
 
 def normalised(graph: Graph, mel: str, counts: str, *, quietest: float, least: int) -> tuple[str, str]:
@@ -50,7 +56,7 @@ def normalised(graph: Graph, mel: str, counts: str, *, quietest: float, least: i
     mel = graph.op("Where", _before(graph, mel, counts), mel, graph.constant(quietest))
     counts = graph.op("Max", counts, graph.ints(least))
     inside = _before(graph, mel, counts)
-    n = graph.op("Unsqueeze", graph.op("Cast", counts, to=1), graph.ints(1, 2))
+    n = graph.op("Unsqueeze", graph.op("Cast", counts, to=TensorProto.FLOAT), graph.ints(1, 2))
     zero, time = graph.constant(0.0), graph.ints(2)
     mean = graph.op("Div", graph.op("ReduceSum", graph.op("Where", inside, mel, zero), time), n)
     centred = graph.op("Where", inside, graph.op("Sub", mel, mean), zero)
@@ -72,22 +78,22 @@ def _before(graph: Graph, mel: str, counts: str) -> str:
     return graph.op("Less", frames, graph.op("Unsqueeze", counts, graph.ints(1, 2)))
 
 
-def _mel_matrix(sample_rate_hz: int, n_mels: int) -> np.ndarray:
-    """[n_mels, bins]: Kaldi's triangles over the power spectrum."""
-    options = kaldi_native_fbank.FbankOptions()
-    options.frame_opts.samp_freq = sample_rate_hz
-    options.frame_opts.frame_length_ms = FRAME_LENGTH_MS
-    options.mel_opts.num_bins = n_mels
-    matrix: np.ndarray = kaldi_native_fbank.MelBanks(options.mel_opts, options.frame_opts).get_matrix()
-    return matrix
+def _triangles(graph: Graph, sample_rate_hz: int, n_mels: int, n_fft: int) -> str:
+    """[n_mels, bins]: how much each bin of the power spectrum counts for each mel bin."""
+    edges = np.linspace(_mel(LOWEST_HZ), _mel(sample_rate_hz / 2), n_mels + 2)[:, None]
+    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
+    bins = graph.constant(_mel(np.arange(n_fft // 2 + 1) * sample_rate_hz / n_fft))
+    rising = graph.op("Mul", graph.op("Sub", bins, graph.constant(left)), graph.constant(1 / (centre - left)))
+    falling = graph.op("Mul", graph.op("Sub", graph.constant(right), bins), graph.constant(1 / (right - centre)))
+    return graph.op("Max", graph.op("Min", rising, falling), graph.constant(0.0))
 
 
-def _analysis(graph: Graph, sample_rate_hz: int, n_bins: int) -> str:
-    """[2 * bins, samples]: from a frame to the cosine and then the sine part of its spectrum."""
-    length = frame_samples(sample_rate_hz)[0]
-    n_fft = 2 * (n_bins - 1)
-    phases = graph.op("Mod", _outer(graph, n_bins, length), graph.ints(n_fft))  # whole turns taken off: exact
-    angles = graph.op("Mul", graph.op("Cast", phases, to=1), graph.constant(2 * np.pi / n_fft))
+def _analysis(graph: Graph, length: int, n_fft: int) -> str:
+    """[2 * bins, length]: from a frame to the cosine and then the sine part of its spectrum."""
+    bins = graph.op("Unsqueeze", graph.count(graph.ints(n_fft // 2 + 1)), graph.ints(1))
+    turns = graph.op("Mul", bins, graph.count(graph.ints(length)))
+    phases = graph.op("Mod", turns, graph.ints(n_fft))  # whole turns are taken off as integers: exact
+    angles = graph.op("Mul", graph.op("Cast", phases, to=TensorProto.FLOAT), graph.constant(2 * np.pi / n_fft))
     waves = graph.op("Concat", graph.op("Cos", angles), graph.op("Sin", angles), axis=0)
     windowed = graph.op("Mul", waves, graph.constant(PCM16_SCALE * _povey_window(length)))
     # Kaldi subtracts from each sample a share of the one before it, from the first its own.
@@ -100,13 +106,12 @@ def _analysis(graph: Graph, sample_rate_hz: int, n_bins: int) -> str:
     return graph.op("Sub", emphasised, graph.op("ReduceMean", emphasised, graph.ints(1)))
 
 
-def _outer(graph: Graph, n_bins: int, length: int) -> str:
-    """[bins, samples]: bin times sample."""
-    bins = graph.op("Unsqueeze", graph.count(graph.ints(n_bins)), graph.ints(1))
-    return graph.op("Mul", bins, graph.count(graph.ints(length)))
-
-
 def _povey_window(length: int) -> np.ndarray:
     """Kaldi's own window: a Hann window to the power of 0.85."""
     window: np.ndarray = np.hanning(length) ** 0.85
     return window
+
+
+def _mel(hz: Any) -> Any:
+    """The mel scale as Kaldi has it."""
+    return 1127.0 * np.log1p(hz / 700.0)

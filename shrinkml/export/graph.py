@@ -1,6 +1,6 @@
 """ONNX graphs written operator by operator, so that batch and time stay free: tracing would freeze some of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ OPSET = 18  # ONNX Runtime reads it since 1.14 (2023)
 IR_VERSION = 8
 DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
-THIN = 100_000  # weights; products with smaller matrices are faster in float32 than in int8 (benchmarks/onnx.py)
+THIN = 65_536  # weights; a vector times a smaller matrix is faster in float32 than in int8 (benchmarks/export.py)
 
 Axes = Sequence[int | str | None]  # a size, or the name of one that is only known when the graph runs
 
@@ -66,10 +66,13 @@ class Graph:
         self._constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype, order="C"), name))
         return name
 
-    def weight(self, value: np.ndarray, layer: str = "") -> str:
-        """A tensor that was learnt; a matrix names its `layer`. See `Storage`."""
+    def weight(self, value: np.ndarray, layer: str = "", *, quantizable: bool = True) -> str:
+        """A tensor that was learnt, stored as `Storage` says; a matrix names its `layer`.
+
+        What is not `quantizable`, no operand that ONNX Runtime's quantizer looks for, counts as thin.
+        """
         to_int8 = self.storage.int8 and bool(layer) and layer not in self.storage.kept
-        if to_int8 and value.ndim == 2 and value.size < THIN:
+        if to_int8 and value.ndim == 2 and (value.size < THIN or not quantizable):
             return self._scaled(value)
         narrow = value.astype(np.float16)
         if self.storage.half and not to_int8 and np.array_equal(narrow, value):
@@ -112,11 +115,10 @@ class Graph:
         name = self._prefix or "graph"
         return helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
 
-    def model(self, facts: Mapping[str, str]) -> onnx.ModelProto:
-        """What is written so far, as a model that was checked; `facts` go into its metadata."""
+    def model(self) -> onnx.ModelProto:
+        """What is written so far, as a model that was checked."""
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(self.body(), producer_name="shrinkml", opset_imports=opsets, ir_version=IR_VERSION)
-        helper.set_model_props(model, dict(facts))
         onnx.checker.check_model(model, full_check=True)
         return model
 

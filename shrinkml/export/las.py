@@ -7,10 +7,13 @@ which serves in training only, stays out.
 
 import math
 
+from onnx import TensorProto
+
 from shrinkml.compression.factors import get_matrix
 from shrinkml.export.frontend import frame_counts, frame_samples, log_mel, normalised, pad_end
 from shrinkml.export.graph import Graph, Storage
-from shrinkml.export.layers import apply, bidirectional_lstm, embedding, linear, lstm_cell
+from shrinkml.export.layers import apply, embedding, linear
+from shrinkml.export.lstm import bidirectional_lstm, lstm_cell
 from shrinkml.export.recipe import Recipe
 from shrinkml.models.las import MIN_FRAMES, QUIETEST, Las
 from shrinkml.models.tokenizer import BLANK, END
@@ -71,7 +74,7 @@ def decoder(model: Las, storage: Storage) -> Graph:
     context = graph.input("context", ("batch", width))
     heard = graph.op("Concat", embedding(graph, token, model.embedding, "embedding"), context, axis=1)
     hidden, cell = lstm_cell(graph, heard, (hidden, cell), model.cell, "cell")
-    query = apply(graph, hidden, get_matrix(model.query, "weight"), "query")
+    query = apply(graph, hidden, get_matrix(model.query, "weight"), "query.weight")
     context = _attend(graph, query, keys, states, counts)
     read = linear(graph, graph.op("Concat", hidden, context, axis=1), model.readout, "readout")
     logits = linear(graph, graph.op("Tanh", read), model.output, "output")
@@ -84,7 +87,7 @@ def decoder(model: Las, storage: Storage) -> Graph:
 def _attend(graph: Graph, query: str, keys: str, states: str, counts: str) -> str:
     """[batch, 2 * units]: the states that `query` [batch, decoder] asks for."""
     last = graph.ints(2)
-    n_units = graph.op("Cast", graph.size(query, 1), to=1)
+    n_units = graph.op("Cast", graph.size(query, 1), to=TensorProto.FLOAT)
     scores = graph.op("Squeeze", graph.op("MatMul", keys, graph.op("Unsqueeze", query, last)), last)
     inside = graph.op("Less", graph.count(graph.size(keys, 1)), graph.op("Unsqueeze", counts, graph.ints(1)))
     scores = graph.op("Where", inside, graph.op("Div", scores, graph.op("Sqrt", n_units)), graph.constant(-math.inf))

@@ -59,7 +59,7 @@ def test_clicks_and_silence_are_heard_as_torch_hears_them(tiny_model_dir, tmp_pa
 def test_a_factorized_matrix_is_two_plain_products(tiny_model_dir, checkpoint, exported):
     nodes = {node.name: node.op_type for node in onnx.load(exported / "decoder.onnx").graph.node if node.name}
     if checkpoint == tiny_model_dir:
-        assert nodes["readout"] == "MatMul"
+        assert nodes["readout.weight"] == "MatMul"
     else:
         assert nodes["cell.weight_hh.down"] == nodes["cell.weight_hh.up"] == "MatMul"
 
@@ -79,6 +79,16 @@ def test_what_is_no_checkpoint_leaves_nothing_behind(tmp_path):
     with pytest.raises(CheckpointError, match="is no checkpoint"):
         export(tmp_path / "empty", tmp_path / "onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_an_export_is_replaced_but_nothing_else_is(tiny_model_dir, tmp_path):
+    export(tiny_model_dir, tmp_path / "onnx")
+    export(tiny_model_dir, tmp_path / "onnx")
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("dear")
+    with pytest.raises(CheckpointError, match="is there and is no model"):
+        export(tiny_model_dir, tmp_path / "letters")
+    assert (tmp_path / "letters" / "dear.txt").is_file()
 
 
 @pytest.mark.parametrize(
