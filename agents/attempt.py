@@ -241,11 +241,12 @@ def kept_on_stop(folder: RunFolder, model: Path | None, describe: Describe = lam
 
 
 def search_tasks(spec: JobSpec, workspace: str) -> list[SearchTask]:
-    """The searches of one attempt: the strategy with every seed, each baseline once, all with equal evaluations."""
+    """The searches of one attempt, all with equal evaluations."""
     search = spec.search
-    runs = [(search.strategy, spec.seed + i) for i in range(search.seeds)]
-    runs += [(name, spec.seed) for name in search.baselines if name != search.strategy]
-    return [SearchTask(strategy, seed, search.evaluations, search.reward, workspace) for strategy, seed in runs]
+    return [
+        SearchTask(strategy, seed, search.evaluations, search.reward, workspace)
+        for strategy, seed in search.runs(spec.seed)
+    ]
 
 
 def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baseline) -> OnTaskTrial:

@@ -12,11 +12,12 @@ from agents.materials import Materials
 from agents.strategies import STRATEGIES
 from agents.strategy import SearchResult
 from agents.workspace import read_decompositions, write_workspace
-from envs.menus import build_menus
+from envs.menus import Menu, build_menus
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
 from shrinkml import checkpoint
 from shrinkml.compression.calibration import LayerStats, calibrate, calls_per_s
+from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.factorize import FACTORIZERS, decompose
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
@@ -66,12 +67,7 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         _refuse_unknown(notes)
     menus = build_menus(cost.layers, current_ranks=ranks)
     parameters = cost.parameters(ranks)
-    smallest = cost.parameters(RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None}))
-    if parameters / smallest < spec.goal.compression_ratio:
-        raise PlanError(
-            f"the goal of {spec.goal.compression_ratio:g}x is out of reach: with the smallest rank in every layer the "
-            f"model is {parameters / smallest:.2f}x smaller ({smallest:,} of {parameters:,} parameters); ask for less"
-        )
+    smallest = check_reachable(cost, menus, parameters=parameters, ratio=spec.goal.compression_ratio)
     return {
         "parameters": parameters,
         "smallest_parameters": smallest,
@@ -83,6 +79,21 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         "tied": {note.name: note.why for note in notes if note.verdict == "tied"},
         "utterances": {split: len(utterances) for split, utterances in splits.items()},
     }
+
+
+def check_reachable(cost: ModelCost, menus: Mapping[str, Menu], *, parameters: int, ratio: float) -> int:
+    """Parameters of the smallest plan of `menus`.
+
+    Raises:
+        PlanError: a model of `parameters` cannot become `ratio` times smaller.
+    """
+    smallest = cost.parameters(RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None}))
+    if parameters / smallest < ratio:
+        raise PlanError(
+            f"the goal of {ratio:g}x is out of reach: with the smallest rank in every layer the "
+            f"model is {parameters / smallest:.2f}x smaller ({smallest:,} of {parameters:,} parameters); ask for less"
+        )
+    return smallest
 
 
 def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:

@@ -70,6 +70,11 @@ class SearchSpec(Part):
         description="Strategies run beside it at the same number of evaluations, in the last stage's table.",
     )
 
+    def runs(self, seed: int) -> list[tuple[str, int]]:
+        """Name and seed of each search: the strategy with every seed from `seed` on, each baseline once."""
+        others = [(name, seed) for name in self.baselines if name != self.strategy]
+        return [(self.strategy, seed + i) for i in range(self.seeds)] + others
+
 
 class FinetuneSpec(Part):
     """How a factorized model is trained on."""

@@ -1,0 +1,203 @@
+"""Compression of a module of the user's own, in this process: calibrate, search, factorize, fine-tune."""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+
+from torch import Tensor, nn
+
+from agents.evaluator import BATCH_SIZE
+from agents.interruptible import Interruptible
+from agents.learning_rate import learning_rate_for
+from agents.search import one_thread
+from agents.stages import check_reachable, winner
+from agents.strategies import search_plans
+from agents.strategy import SearchResult, Trial
+from envs.menus import Menu, build_menus
+from envs.problem import PlanEvaluator, RankProblem
+from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.factorize import Decomposition, decompose
+from shrinkml.compression.layers import current_plan, model_cost
+from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.surgery import factorize
+from shrinkml.dataset import Dataset
+from shrinkml.errors import ConfigError, StoppedError
+from shrinkml.evaluation import Evaluation, evaluate, word_error_rate
+from shrinkml.events import ShouldStop
+from shrinkml.job import FinetuneSpec, SearchSpec
+from shrinkml.models.own import Loss, OwnModel, Transcribe
+from shrinkml.models.protocol import AsrModel
+from shrinkml.training import train as train_
+
+Speech = tuple[Sequence[Tensor], Sequence[str]]  # features and what was said, utterance by utterance
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """What became of a module.
+
+    Attributes:
+        module: the smaller one; the given one is as it was.
+        plan: the ranks of its layers.
+        before: the given module on test.
+        after: the smaller one on test.
+        kept: "fine-tuned", or "factorized" where fine-tuning made it worse or there was none.
+        searches: every strategy's result; the best plan of all was taken.
+    """
+
+    module: nn.Module
+    plan: RankPlan
+    before: Evaluation
+    after: Evaluation
+    kept: str
+    searches: tuple[SearchResult, ...]
+
+
+def compress(
+    module: nn.Module,
+    *,
+    loss: Loss,
+    transcribe: Transcribe,
+    compression_ratio: float,
+    dev: Speech,
+    test: Speech,
+    train: Speech | None = None,
+    factorizer: str = "svd",
+    search: SearchSpec | None = None,
+    finetune: FinetuneSpec | None = None,
+    seed: int = 0,
+    should_stop: ShouldStop = lambda: False,
+) -> Compressed:
+    """A module `compression_ratio` times smaller than `module`, by the best plan that a search finds.
+
+    One step, as one stage of a job. For much more than 2.6 times, go in several: compress what the last one returned.
+
+    Args:
+        module: what to compress; it is left as it is. Its padding counts as input unless it packs its sequences.
+        loss: module, features and texts of a batch -> the training loss, a scalar.
+        transcribe: module and features of a batch -> a transcript of each; called without gradients.
+        compression_ratio: parameters of `module` over those of the result, at least.
+        dev: what plans are judged on. Features are [frames, dims] tensors, 0 at their mean: fine-tuning masks with it.
+        test: what the figures are measured on.
+        train: what layers are calibrated and the result is fine-tuned on; without it, layers are calibrated on `dev`
+            and nothing is fine-tuned.
+        factorizer: name in FACTORIZERS.
+        search: how to search; as a job's.
+        finetune: how to fine-tune; as a job's. There is no distillation and no warping: the loss is all that is known.
+        seed: of everything random.
+        should_stop: asked often; nothing is kept of a stopped compression.
+
+    Raises:
+        PlanError: nothing can be factorized, or the ratio is out of reach.
+        ConfigError: no speech, or features and texts that are not as many.
+        CalibrationError: `loss` did not run the layers of the module that it was given.
+        UnknownNameError: no such strategy, reward or factorizer.
+        StoppedError: `should_stop` said so.
+    """
+    search, finetune = search or SearchSpec(), finetune or FinetuneSpec()
+    judged, measured = _dataset("dev", dev), _dataset("test", test)
+    learnt = None if train is None else _dataset("train", train)
+    own = OwnModel(copy.deepcopy(module), loss, transcribe)
+    menus = _menus(own.module, compression_ratio)
+    stats = calibrate(own.module, partial(_hear, Interruptible(own, should_stop), learnt or judged))
+    decompositions = decompose(own.module, factorizer, stats)
+    problem = _problem(own, judged, menus, decompositions, compression_ratio)
+
+    @cache
+    def judge(plan: RankPlan) -> float:
+        small = own.with_module(factorize(own.module, plan, decompositions))
+        return word_error_rate(Interruptible(small, should_stop), judged, batch_size=BATCH_SIZE)
+
+    results = [_search(name, problem, judge, search, number, should_stop) for name, number in search.runs(seed)]
+    if should_stop():
+        raise StoppedError("stopped while searching")
+    best = winner(results).best
+    small, kept = own.with_module(factorize(own.module, best.plan, decompositions)), "factorized"
+    if learnt is not None and finetune.epochs:
+        tuned = own.with_module(copy.deepcopy(small.module))
+        _finetune_(tuned, learnt, finetune, lost=best.wer - problem.baseline_wer, seed=seed, should_stop=should_stop)
+        if word_error_rate(tuned, judged) <= best.wer:
+            small, kept = tuned, "fine-tuned"
+    before, after = (_evaluated(model, measured, seed) for model in (own, small))
+    return Compressed(small.module, best.plan, before, after, kept, tuple(results))
+
+
+def _dataset(name: str, speech: Speech) -> Dataset:
+    features, texts = list(speech[0]), list(speech[1])
+    if not texts or len(features) != len(texts):
+        raise ConfigError(f"{name} has {len(features)} features and {len(texts)} texts; as many of each, one at least")
+    return Dataset(features, texts, [0.0] * len(texts), [None] * len(texts))  # how long it lasts is of no matter here
+
+
+def _hear(model: AsrModel, dataset: Dataset) -> None:
+    model.module.eval()
+    for batch in dataset.batches(BATCH_SIZE):
+        model.teacher_forced([dataset.features[i] for i in batch], [dataset.texts[i] for i in batch])
+
+
+def _menus(module: nn.Module, compression_ratio: float) -> dict[str, Menu]:
+    cost, ranks = model_cost(module), current_plan(module)
+    menus = build_menus(cost.layers, current_ranks=ranks)
+    check_reachable(cost, menus, parameters=cost.parameters(ranks), ratio=compression_ratio)
+    return menus
+
+
+def _problem(
+    own: OwnModel,
+    judged: Dataset,
+    menus: Mapping[str, Menu],
+    decompositions: Mapping[str, Decomposition],
+    compression_ratio: float,
+) -> RankProblem:
+    cost = model_cost(own.module)
+    already = cost.dense_parameters / cost.parameters(current_plan(own.module))  # above 1 where it came with factors
+    return RankProblem(
+        cost=cost,
+        menus=menus,
+        compression_ratio=compression_ratio * already,
+        spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
+        baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
+    )
+
+
+def _search(
+    strategy: str, problem: RankProblem, judge: PlanEvaluator, search: SearchSpec, seed: int, should_stop: ShouldStop
+) -> SearchResult:
+    def on_trial(trial: Trial, n_done: int) -> None:
+        log.info("%s, seed %d, plan %d: %.2f %% WER", strategy, seed, n_done, 100 * trial.wer)
+
+    with one_thread():
+        return search_plans(
+            strategy,
+            problem,
+            judge,
+            reward=search.reward,
+            evaluations=search.evaluations,
+            seed=seed,
+            on_trial=on_trial,
+            should_stop=should_stop,
+        )
+
+
+def _finetune_(
+    tuned: OwnModel, dataset: Dataset, finetune: FinetuneSpec, *, lost: float, seed: int, should_stop: ShouldStop
+) -> None:
+    train_(
+        tuned,
+        dataset,
+        epochs=finetune.epochs,
+        learning_rate=learning_rate_for(lost) if finetune.learning_rate == "auto" else finetune.learning_rate,
+        batch_size=finetune.batch_size,
+        seed=seed,
+        on_epoch=lambda epoch: log.info("epoch %d of %d: loss %.3f", epoch.number, epoch.of, epoch.loss),
+        should_stop=should_stop,
+    )
+
+
+def _evaluated(model: OwnModel, dataset: Dataset, seed: int) -> Evaluation:
+    stored_bytes = sum(parameter.numel() * parameter.element_size() for parameter in model.module.parameters())
+    return evaluate(model, dataset, stored_bytes=stored_bytes, batch_size=BATCH_SIZE, seed=seed)

@@ -1,0 +1,89 @@
+"""A module of the user's own as a recogniser: what cannot be known of it is given as functions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shrinkml.errors import ConfigError
+from shrinkml.models.protocol import TeacherForced
+
+Loss = Callable[[nn.Module, Sequence[Tensor], Sequence[str]], Tensor]
+Transcribe = Callable[[nn.Module, Sequence[Tensor]], list[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost(TeacherForced):
+    """The loss on a batch; a module of one's own tells no scores.
+
+    Attributes:
+        value: the training loss, a scalar.
+    """
+
+    value: Tensor
+
+
+class OwnModel:
+    """A module with its loss and its way to transcribe; implements `AsrModel` but for the extraction of features."""
+
+    def __init__(self, module: nn.Module, loss: Loss, transcribe: Transcribe) -> None:
+        """`module` as a recogniser.
+
+        Args:
+            module: any.
+            loss: module, features and texts of a batch -> the training loss, a scalar.
+            transcribe: module and features of a batch -> a transcript of each; called without gradients.
+        """
+        self._module = module
+        self._loss = loss
+        self._transcribe = transcribe
+
+    @property
+    def module(self) -> nn.Module:
+        """The module itself."""
+        return self._module
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Not known.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("a module of one's own is given features, not waveforms: extract them beforehand")
+
+    def features(self, waveform: np.ndarray) -> Tensor:
+        """Not known.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("a module of one's own is given features, not waveforms: extract them beforehand")
+
+    def with_module(self, module: nn.Module) -> "OwnModel":
+        """The same ways with another module."""
+        return OwnModel(module, self._loss, self._transcribe)
+
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Lost:
+        """The loss on a batch, without any scores."""
+        none = torch.zeros(len(texts), 0, 1)
+        value = self._loss(self._module, features, texts)
+        return Lost(logits=none, targets=none[..., 0].long(), value=value)
+
+    def loss(self, output: TeacherForced) -> Tensor:
+        """The loss that `teacher_forced` found."""
+        assert isinstance(output, Lost), "not the output of a module of one's own"
+        return output.value
+
+    @torch.inference_mode()
+    def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
+        """What the module hears.
+
+        Raises:
+            ConfigError: a beam; how to decode is for the given function to say.
+        """
+        if beam != 1:
+            raise ConfigError(f"beam {beam}; how to decode is for `transcribe` to say, allowed: 1")
+        return self._transcribe(self._module, features)

@@ -1,0 +1,134 @@
+"""A module that knows nothing of ShrinkML, from calibration to a smaller one: a GRU that tells four words apart."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import agents
+from agents.own_module import compress
+from shrinkml.compression.layers import find_layers
+from shrinkml.compression.surgery import reshape
+from shrinkml.errors import CalibrationError, ConfigError, PlanError, StoppedError, UnknownNameError
+from shrinkml.job import FinetuneSpec, SearchSpec
+
+WORDS = ["up", "down", "left", "right"]
+QUICK = SearchSpec(strategy="random", evaluations=5, baselines=("greedy",))
+EPOCHS = FinetuneSpec(epochs=2, learning_rate=3e-3, batch_size=8)
+
+
+class Listener(nn.Module):
+    """Frames [batch, time, 8] to scores [batch, words]."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(8, 24, batch_first=True)
+        self.output = nn.Linear(24, len(WORDS))
+
+    def forward(self, frames):
+        return self.output(self.gru(frames)[0].mean(1))
+
+
+def loss(module, features, texts):
+    return F.cross_entropy(module(torch.stack(list(features))), torch.tensor([WORDS.index(text) for text in texts]))
+
+
+def transcribe(module, features):
+    return [WORDS[i] for i in module(torch.stack(list(features))).argmax(1)]
+
+
+def speech(seed, n):
+    """Each word is noise around a sound of its own."""
+    sounds = torch.randn(len(WORDS), 12, 8, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(n, 12, 8, generator=torch.Generator().manual_seed(seed))
+    return [sounds[i % len(WORDS)] + noise[i] for i in range(n)], [WORDS[i % len(WORDS)] for i in range(n)]
+
+
+@pytest.fixture(scope="module")
+def listener():
+    """Trained for a second: below 10 % WER."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Listener()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    features, texts = speech(1, 64)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss(model, features, texts).backward()
+        optimizer.step()
+    return model.train()
+
+
+def run(module, **changes):
+    options = {"compression_ratio": 2.5, "search": QUICK, "finetune": EPOCHS}
+    data = {"train": speech(1, 64), "dev": speech(2, 32), "test": speech(3, 32)}
+    return compress(module, **{"loss": loss, "transcribe": transcribe, **data, **options, **changes})
+
+
+def test_a_smaller_module_comes_back_with_its_plan_and_figures(listener):
+    before = copy.deepcopy(listener.state_dict())
+    found = run(listener)
+    assert isinstance(found.module, Listener)
+    n_before, n_after = (sum(p.numel() for p in module.parameters()) for module in (listener, found.module))
+    assert n_before / n_after >= 2.5
+    assert (found.before.parameters, found.after.parameters) == (n_before, n_after)
+    assert found.before.wer <= 0.1, "the trained one"
+    assert found.after.wer <= 0.5, "far better than chance, 0.75"
+    assert [(result.strategy, result.seed) for result in found.searches] == [("random", 0), ("greedy", 0)]
+    assert listener.training, "the given module is as it was"
+    assert all(torch.equal(value, before[name]) for name, value in listener.state_dict().items())
+
+
+def test_the_same_seed_gives_the_same_module_and_its_weights_open_in_a_fresh_one(listener):
+    found, again = run(listener), run(listener)
+    fresh = reshape(Listener(), found.plan)
+    fresh.load_state_dict(found.module.state_dict())
+    x = torch.stack(speech(4, 3)[0])
+    assert torch.equal(fresh.eval()(x), again.module.eval()(x))
+
+
+def test_without_training_speech_nothing_is_fine_tuned(listener):
+    assert run(listener, train=None).kept == "factorized"
+
+
+def test_fine_tuning_that_makes_it_worse_is_undone(listener):
+    harmful = FinetuneSpec(epochs=1, learning_rate=1.0, batch_size=8)
+    assert run(listener, finetune=harmful, compression_ratio=1.3).kept == "factorized"
+
+
+def test_it_can_go_on_from_what_it_returned(listener):
+    first = run(listener, compression_ratio=1.6)
+    second = run(first.module, compression_ratio=1.5)
+    assert second.before.parameters == first.after.parameters >= 1.5 * second.after.parameters
+    ranks = {layer.name: first.plan.rank(layer.name) for layer in find_layers(listener)}
+    assert all(rank is None or second.plan.rank(name) <= rank for name, rank in ranks.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"compression_ratio": 500.0}, PlanError, "the goal of 500x is out of reach"),
+        ({"dev": ([], [])}, ConfigError, "dev has 0 features and 0 texts; as many of each, one at least"),
+        ({"test": (speech(3, 2)[0], ["up"])}, ConfigError, "test has 2 features and 1 texts"),
+        ({"search": SearchSpec(strategy="luck")}, UnknownNameError, "no strategy named 'luck'"),
+        ({"factorizer": "qr"}, UnknownNameError, "no factorizer named 'qr'"),
+        ({"loss": lambda *_: torch.zeros(())}, CalibrationError, "reached no factorizable layer"),
+        ({"should_stop": lambda: True}, StoppedError, "stopped"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(listener, changes, error, message):
+    with pytest.raises(error, match=message):
+        run(listener, **changes)
+
+
+def test_a_module_without_layers_is_refused():
+    with pytest.raises(PlanError, match="no factorizable layer"):
+        run(nn.PReLU())
+
+
+def test_the_package_offers_it():
+    assert agents.compress is compress
+    with pytest.raises(AttributeError, match="no attribute 'squeeze'"):
+        agents.squeeze  # noqa: B018 - looked up on purpose
