@@ -1,7 +1,7 @@
 """ONNX Runtime on this CPU, one thread: `python benchmarks/export.py` (not called onnx.py, it would hide the package).
 
-The first table has the ways to run a factorized LSTM layer: low rank as a Scan, or with its recurrent factors
-multiplied out inside ONNX's LSTM operator, both as the exporter writes them. The second has whole recognisers, from
+The first table has the ways to run a factorized LSTM layer: its recurrent factors multiplied out in a file as large as
+a dense one's, and as the exporter writes it (`shrinkml/export/lstm.py`). The second has whole recognisers, from
 waveform to text: bytes, WER and time in torch and in ONNX Runtime, as they are and in int8. Times are medians of rounds
 in turns.
 """
@@ -63,7 +63,7 @@ def lstm_forms(n_in: int, units: int, ratio: float) -> dict[str, nn.Module]:
     forms = {
         "dense": dense,
         "multiplied out": reshape(dense, RankPlan(inputs)),
-        "Scan": reshape(dense, RankPlan(ranks)),
+        "as exported": reshape(dense, RankPlan(ranks)),
     }
     for parameter in (parameter for form in forms.values() for parameter in form.parameters()):
         nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
@@ -127,8 +127,8 @@ def recogniser_rows(names: Sequence[str], manifest: Path, n_utterances: int, rou
         for (name, runtime), run in runs.items():
             heard = in_batches(run, waveforms, max(BATCHES))
             per_utterance = {f"ms_batch{size}": times[size][name, runtime] / len(texts) for size in BATCHES}
-            wer = word_errors(texts, heard).wer
-            yield {"model": name, "runtime": runtime, "bytes": facts[name, runtime], "wer": wer, **per_utterance}
+            wer = 100 * word_errors(texts, heard).wer
+            yield {"model": name, "runtime": runtime, "bytes": facts[name, runtime], "WER %": wer, **per_utterance}
 
 
 def transcribe_in_torch(model: Any, waveforms: Sequence[np.ndarray]) -> list[str]:

@@ -117,7 +117,7 @@ class Graph:
 
     def model(self) -> onnx.ModelProto:
         """What is written so far, as a model that was checked."""
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(self.body(), producer_name="shrinkml", opset_imports=opsets, ir_version=IR_VERSION)
         onnx.checker.check_model(model, full_check=True)
         return model

@@ -26,7 +26,7 @@ def write_int8(model: onnx.ModelProto, path: Path, kept: frozenset[str]) -> None
         per_channel=True,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=[f"{layer}{part}" for layer in kept for part in ("", ".down", ".up")],
-        extra_options={"EnableSubgraph": True},
+        extra_options={"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
     )
 
 

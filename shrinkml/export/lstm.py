@@ -1,10 +1,12 @@
 """LSTM layers as ONNX operators, each matrix dense or a product of two thin ones.
 
-Three ways to run a low-rank recurrence were measured (`benchmarks/export.py`): a Scan over the thin products, which is
-the fastest from about 200 units up; ONNX's LSTM operator with the factors multiplied out, which is below; and the same
-in int8, whose matrix would have to lie in the file as large as the dense one.
+A low-rank recurrence runs in one of three ways, whichever was measured to be the fastest (`benchmarks/export.py`): as a
+Scan over the thin products in large layers; in small ones as ONNX's LSTM operator over the product of the factors; in
+int8, up to larger sizes, as ONNX Runtime's int8 operator over that product. The file holds the factors in each case:
+the runtime multiplies them out, and quantizes the product, once, when it loads them.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from shrinkml.export.graph import Graph
 from shrinkml.export.layers import apply, array
 
 SCAN_UNITS = 200  # a low-rank recurrence of so many units or more is a Scan
+INT8_SCAN_UNITS = 600  # the same in int8
 SHUT = -1e4  # a gate's input whose sigmoid is zero
 ONNX_GATES = [0, 3, 1, 2]  # input, output, forget, cell, out of torch's input, forget, cell, output
 
@@ -47,12 +50,19 @@ def bidirectional_lstm(graph: Graph, x: str, counts: str, module: nn.Module, nam
 
     Outputs beyond an utterance's end are zero, to float32 rounding.
     """
-    outputs = []
-    for direction in (_direction(module, name, "_l0"), _direction(module, name, "_l0_reverse", reverse=1)):
-        thin = isinstance(direction.w_hidden, Factors)
-        run = _scan if thin and direction.units >= SCAN_UNITS else _operator
-        outputs.append(run(graph, x, counts, direction))
+    directions = _direction(module, name, "_l0"), _direction(module, name, "_l0_reverse", reverse=1)
+    outputs = [_form(graph, direction)(graph, x, counts, direction) for direction in directions]
     return graph.op("Concat", *outputs, axis=-1)
+
+
+def _form(graph: Graph, direction: _Direction) -> Callable[[Graph, str, str, _Direction], str]:
+    """The fastest way to run `direction`."""
+    if not isinstance(direction.w_hidden, Factors):
+        return _operator
+    names = {direction.name_in, direction.name_hidden}
+    if isinstance(direction.w_in, Factors) and graph.storage.int8 and not names & graph.storage.kept:
+        return _int8_operator if direction.units < INT8_SCAN_UNITS else _scan
+    return _operator if direction.units < SCAN_UNITS else _scan
 
 
 def _direction(module: nn.Module, name: str, suffix: str, *, reverse: int = 0) -> _Direction:
@@ -77,6 +87,31 @@ def _operator(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
     options = {"hidden_size": direction.units, "direction": ("forward", "reverse")[reverse]}
     y = graph.op("LSTM", x, *weights, bias, graph.op("Cast", counts, to=TensorProto.INT32), name=name, **options)
     return graph.op("Squeeze", y, graph.ints(1))
+
+
+def _int8_operator(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
+    """ONNX Runtime's int8 LSTM over both products of factors: [time, batch, units]."""
+    w_in, w_hidden, biases, name_in, name, reverse = direction
+    assert isinstance(w_in, Factors)
+    assert isinstance(w_hidden, Factors)
+    x = apply(graph, x, w_in.down, f"{name_in}.down")
+    products = _plain(graph, w_in.up, name_in), _product(graph, w_hidden, name)
+    weights, scales = zip(*(_quantized(graph, product) for product in products), strict=True)
+    bias = graph.weight(np.concatenate([_reordered(row) for row in biases])[None])
+    zeros = graph.constant(np.zeros((1, 4 * direction.units)), "int8")
+    counts = graph.op("Cast", counts, to=TensorProto.INT32)
+    options = {"hidden_size": direction.units, "direction": ("forward", "reverse")[reverse], "domain": "com.microsoft"}
+    inputs = x, *weights, bias, counts, "", "", "", scales[0], zeros, scales[1], zeros
+    y = graph.op("DynamicQuantizeLSTM", *inputs, name=name, **options)
+    return graph.op("Squeeze", y, graph.ints(1))
+
+
+def _quantized(graph: Graph, matrix: str) -> tuple[str, str]:
+    """`matrix` [rows, columns] as int8 [1, columns, rows] and its scales [1, rows], made when the graph is loaded."""
+    largest = graph.op("ReduceMax", graph.op("Abs", matrix), graph.ints(1))
+    scales = graph.op("Div", graph.op("Max", largest, graph.constant(1e-30)), graph.constant(127.0))
+    rounded = graph.op("Cast", graph.op("Round", graph.op("Div", matrix, scales)), to=TensorProto.INT8)
+    return _first(graph, graph.op("Transpose", rounded)), graph.op("Transpose", scales)
 
 
 def _scan(graph: Graph, x: str, counts: str, direction: _Direction) -> str:

@@ -52,6 +52,14 @@ def constants(graph):
                 yield from constants(attribute.g)
 
 
+def test_low_rank_recurrences_are_run_in_int8(checkpoint, both):
+    kinds = [node.op_type for node in onnx.load(both[1] / "encoder.onnx").graph.node]
+    assert (
+        "LSTM" not in kinds or checkpoint.name == "mixed"
+    )  # there, one direction has but one of its matrices factorized
+    assert "DynamicQuantizeLSTM" in kinds
+
+
 def test_large_products_are_computed_in_int8(tiny_data, tmp_path):
     """Of a fresh model: a dense recurrence, and matrices on both sides of THIN."""
     import torch
