@@ -5,12 +5,15 @@ import random
 from functools import cached_property
 from pathlib import Path
 
+import torch
+
 from agents.interruptible import Interruptible
 from shrinkml import checkpoint
 from shrinkml.dataset import Dataset, load_dataset
+from shrinkml.devices import find_device
 from shrinkml.distillation import SoftTargets, soft_targets
 from shrinkml.events import ShouldStop
-from shrinkml.job import DataSpec
+from shrinkml.job import DataSpec, DeviceName
 from shrinkml.speech.manifest import Utterance, read_manifest
 from shrinkml.speech.proxy import choose_proxy
 
@@ -23,7 +26,9 @@ class Materials:
         should_stop: whether to end early.
     """
 
-    def __init__(self, model: str, data: DataSpec, *, seed: int, should_stop: ShouldStop) -> None:
+    def __init__(
+        self, model: str, data: DataSpec, *, seed: int, should_stop: ShouldStop, device: DeviceName = "auto"
+    ) -> None:
         """Nothing is read yet.
 
         Args:
@@ -31,7 +36,9 @@ class Materials:
             data: the manifests.
             seed: of the choice of utterances.
             should_stop: asked while features are extracted, and by everything that works on them.
+            device: where models compute.
         """
+        self._device = device
         self._model = model
         self.seed = seed
         self._data = data
@@ -60,7 +67,24 @@ class Materials:
     @cached_property
     def model(self) -> checkpoint.Recogniser:
         """The original."""
-        return checkpoint.load(self.original)
+        return self.load(self.original)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where models compute.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        return find_device(self._device)
+
+    def load(self, model: Path) -> checkpoint.Recogniser:
+        """The recogniser in the checkpoint `model`, where models compute.
+
+        Raises:
+            CheckpointError: no checkpoint, or a broken one.
+        """
+        return checkpoint.load(model).to(self.device)
 
     @cached_property
     def dev_utterances(self) -> list[Utterance]:

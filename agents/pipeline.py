@@ -24,6 +24,7 @@ from agents.run_folder import opened
 from agents.schedule import best_of, next_ratio, start_of
 from agents.stage_runner import RunStage, StageRunner, run_plainly
 from agents.summary import summarise
+from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop
 from shrinkml.job import JobSpec
 from shrinkml.report import write_report
@@ -53,6 +54,7 @@ def run_job(
 
     Raises:
         StoppedError: stopped; the best model so far lies in checkpoints/, as FINAL or SO_FAR, if there is one.
+        ConfigError: another job lies in `folder`, or there is no GPU where the job asks for one.
         StageError: another process works in `folder`, or a search failed.
         ShrinkError: model, data or goal are at fault; see `agents.stages.validate`.
     """
@@ -61,7 +63,8 @@ def run_job(
         tools = Tools(
             spec=spec,
             folder=run_folder,
-            materials=materials or Materials(spec.model, spec.data, seed=spec.seed, should_stop=should_stop),
+            materials=materials
+            or Materials(spec.model, spec.data, seed=spec.seed, should_stop=should_stop, device=spec.device),
             runner=StageRunner(
                 run_folder,
                 ProgressMeter(spec, n_searches=len(search_tasks(spec, ""))),
@@ -81,7 +84,8 @@ def make_executor(spec: JobSpec) -> Executor:
         return LocalExecutor()
     from agents.ray_executor import RayExecutor  # takes seconds to import
 
-    return RayExecutor(spec.workers, address=os.environ.get("RAY_ADDRESS"))
+    on_gpu = find_device(spec.device).type == "cuda"
+    return RayExecutor(spec.workers, address=os.environ.get("RAY_ADDRESS"), on_gpu=on_gpu)
 
 
 def _run(tools: Tools) -> dict[str, Any]:

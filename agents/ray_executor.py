@@ -47,15 +47,17 @@ class RayExecutor:
     Ray starts with the first run and ends with `close`.
     """
 
-    def __init__(self, workers: int, *, address: str | None = None) -> None:
+    def __init__(self, workers: int, *, address: str | None = None, on_gpu: bool = False) -> None:
         """An executor of at most `workers` searches at a time, one CPU each.
 
         Args:
             workers: searches side by side.
             address: of a running Ray cluster; None starts one on this machine.
+            on_gpu: whether they share a GPU; otherwise Ray hides the machine's from them.
         """
         self._workers = workers
         self._address = address
+        self._on_gpu = on_gpu
         self._started = ExitStack()  # of what must be ended
         self._runs = False
 
@@ -89,6 +91,7 @@ class RayExecutor:
             cluster = {
                 "address": "local",
                 "num_cpus": self._workers,
+                "num_gpus": int(self._on_gpu),
                 "object_store_memory": OBJECT_STORE_BYTES,
                 "include_dashboard": False,
                 "_temp_dir": str(self._started.enter_context(guarded_folder())),
@@ -105,7 +108,8 @@ class RayExecutor:
         self, tasks: Sequence[SearchTask], journal: "_Journal", should_stop: ShouldStop, storage: Path
     ) -> tune.Tuner:
         shutil.rmtree(storage, ignore_errors=True)
-        trainable = tune.with_resources(tune.with_parameters(_search, tasks=tuple(tasks)), {"cpu": 1})
+        resources = {"cpu": 1.0, "gpu": 1.0 / self._workers if self._on_gpu else 0.0}
+        trainable = tune.with_resources(tune.with_parameters(_search, tasks=tuple(tasks)), resources)
         return tune.Tuner(
             trainable,
             param_space={"index": tune.grid_search(list(range(len(tasks))))},
@@ -201,7 +205,9 @@ class _Listener(_NotSaved, tune.Callback):
         if any(trial.status == TuneTrial.RUNNING for trial in trials):
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > MOST_WAIT_FOR_WORKER_S:
-            raise StageError(f"Ray had no free CPU for {MOST_WAIT_FOR_WORKER_S:.0f} s; add workers or end other jobs")
+            raise StageError(
+                f"Ray had no free CPU or GPU for {MOST_WAIT_FOR_WORKER_S:.0f} s; add workers or end other jobs"
+            )
 
 
 class _Stop(_NotSaved, tune.Stopper):

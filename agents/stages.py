@@ -53,6 +53,7 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         UnknownNameError: a strategy, reward or factorizer that does not exist.
         ManifestError: the data have problems; all are listed.
         CheckpointError: the model cannot be loaded.
+        ConfigError: there is no GPU where the job asks for one.
         PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
             matrices cannot be factorized.
     """
@@ -126,7 +127,7 @@ def pose_problem(
         factorizer: name in FACTORIZERS.
         cache: database of evaluations.
     """
-    model = checkpoint.load(start)
+    model = materials.load(start)
     decompositions = decompose(model, factorizer, _statistics(materials, model))
     cost = model_cost(model)
     already = cost.dense_parameters / _parameters(materials)  # above 1 where the original came with low-rank layers
@@ -139,7 +140,13 @@ def pose_problem(
         baseline_wer=wer,
     )
     write_workspace(
-        folder, problem=problem, model=start, decompositions=decompositions, proxy=materials.proxy, cache=cache
+        folder,
+        problem=problem,
+        model=start,
+        decompositions=decompositions,
+        proxy=materials.proxy,
+        cache=cache,
+        device=materials.device.type,
     )
     return {"proxy_wer": wer}
 
@@ -169,7 +176,7 @@ def finetune(
 
     A killed training goes on from its last epoch: its state lies beside `target` until that is written.
     """
-    model = checkpoint.load(start)
+    model = materials.load(start)
     state_file = target.with_name("training.pt")
     train(
         model,
@@ -213,7 +220,7 @@ def describe(
 
 def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[str, float]) -> Result:
     """The Evaluation of the checkpoint `model` on `dataset`, as JSON: of what is stored, rounding included."""
-    loaded = checkpoint.load(model)
+    loaded = materials.load(model)
     evaluation = evaluate(
         Interruptible(loaded, materials.should_stop),
         dataset,
@@ -226,6 +233,8 @@ def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[
 
 def verify(materials: Materials, model: Path) -> Result:
     """That a fresh process loads the checkpoint `model` with the core alone and hears the same in a few utterances.
+
+    Both on the CPU.
 
     Raises:
         CheckpointError: it does not.
@@ -248,7 +257,7 @@ def verify(materials: Materials, model: Path) -> Result:
 def measure_on_test(materials: Materials, model: Path, calls: Mapping[str, float]) -> Result:
     """What the original and the checkpoint `model` achieve on test, and a few transcripts of both."""
     few = materials.test.subset(range(min(N_SAMPLES, len(materials.test))))
-    heard = transcripts(materials.model, few), transcripts(checkpoint.load(model), few)
+    heard = transcripts(materials.model, few), transcripts(materials.load(model), few)
     return {
         "baseline": measure(materials, materials.original, materials.test, calls),
         "result": measure(materials, model, materials.test, calls),
@@ -260,11 +269,11 @@ def measure_on_test(materials: Materials, model: Path, calls: Mapping[str, float
 
 
 def time_speed(materials: Materials, model: Path) -> Result:
-    """How much faster than the original the checkpoint `model` is, here and now."""
+    """How much faster than the original the checkpoint `model` is, here and now, on the CPU."""
     timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
     stop = materials.should_stop
     return speedup(
-        Interruptible(materials.model, stop),
+        Interruptible(checkpoint.load(materials.original), stop),
         Interruptible(checkpoint.load(model), stop),
         timed.features,
         timed.durations_s,

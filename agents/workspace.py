@@ -52,6 +52,7 @@ def write_workspace(
     decompositions: Mapping[str, Decomposition],
     proxy: Dataset,
     cache: Path,
+    device: str = "cpu",
 ) -> None:
     """Writes the files of a workspace to `folder`.
 
@@ -62,6 +63,7 @@ def write_workspace(
         decompositions: of each of its layers.
         proxy: what the plans are judged on.
         cache: database of evaluations; made when the workspace is opened, unless it is there.
+        device: where the plans are judged; a torch device.
     """
     factors = {
         f"{name}/{part.name}": getattr(decomposition, part.name).contiguous()
@@ -73,6 +75,7 @@ def write_workspace(
     record = {
         "model": os.path.relpath(model.resolve(), folder.resolve()),
         "cache": os.path.relpath(cache.resolve(), folder.resolve()),
+        "device": device,
         "texts": proxy.texts,
         "durations_s": proxy.durations_s,
         "speakers": proxy.speakers,
@@ -86,7 +89,8 @@ def open_workspace(folder: Path) -> Workspace:
     record = json.loads((folder / RECORD).read_text())
     proxy = read_proxy(folder)
     model = folder / record["model"]
-    evaluator = ModelEvaluator(checkpoint.load(model), read_decompositions(folder), proxy)
+    judged = checkpoint.load(model).to(record["device"])
+    evaluator = ModelEvaluator(judged, read_decompositions(folder), proxy)
     cache = EvaluationCache(folder / record["cache"], _context(folder, model))
     return Workspace(read_problem(folder), cache.cached(evaluator))
 

@@ -87,18 +87,18 @@ def divergence(output: TeacherForced, soft: SoftTargets, batch: Sequence[int]) -
 
 
 def _kl(pairs: Sequence[tuple[Posteriors, Tensor]]) -> Tensor:
-    teacher = torch.cat([posteriors.values for posteriors, _ in pairs])
     student = torch.cat([logits for _, logits in pairs]).log_softmax(-1)
+    teacher = torch.cat([posteriors.values for posteriors, _ in pairs]).to(student.device)
     tokens = [posteriors.tokens for posteriors, _ in pairs if posteriors.tokens is not None]
     if tokens:
-        student = _with_the_rest(student.gather(-1, torch.cat(tokens)))
+        student = _with_the_rest(student.gather(-1, torch.cat(tokens).to(student.device)))
     # A model without a decoder has no tokens: nothing differs then.
     return F.kl_div(student, teacher, reduction="sum", log_target=True) / max(1, len(teacher))
 
 
 def _likeliest(logits: Tensor) -> Posteriors:
-    """The posteriors that are kept of `logits` [steps, V]."""
-    values = logits.log_softmax(-1)
+    """The posteriors that are kept of `logits` [steps, V], in the CPU's memory: a GPU's may be too small for all."""
+    values = logits.log_softmax(-1).cpu()
     if values.shape[-1] <= TOP + 1:
         return Posteriors(values, None)
     best = values.topk(TOP)

@@ -13,6 +13,7 @@ from shrinkml.errors import ConfigError
 
 MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy
 
+DeviceName = Literal["auto", "cpu", "cuda"]
 FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]  # as Linux allows them
 
 
@@ -117,6 +118,9 @@ class JobSpec(Part):
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
     )
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
+    device: DeviceName = Field(
+        "auto", description="Where models compute (cuda is a GPU). auto: the GPU if torch sees one. Speed is the CPU's."
+    )
     workers: int = Field(2, ge=1, le=64, description="Searches that run side by side (Ray), one CPU thread each.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything random in the job.")
 

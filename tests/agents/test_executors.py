@@ -125,7 +125,7 @@ def test_a_cluster_without_a_free_cpu_is_not_waited_for_forever(ray_executor, ma
     ray_executor.run([make_task("greedy")], on_trial=Reports(), should_stop=lambda: False)  # Ray runs from here on
     monkeypatch.setattr("agents.ray_executor.MOST_WAIT_FOR_WORKER_S", 1.0)
     hog = ray.remote(num_cpus=2)(lambda: time.sleep(60)).remote()
-    with pytest.raises(StageError, match="Ray had no free CPU for 1 s"):
+    with pytest.raises(StageError, match="Ray had no free CPU or GPU for 1 s"):
         ray_executor.run([make_task("greedy")], on_trial=Reports(), should_stop=lambda: False)
     ray.cancel(hog, force=True)
 
@@ -144,6 +144,21 @@ def test_a_running_cluster_is_used_and_left_running(ray_executor, make_task):
     done = subprocess.run([sys.executable, "-c", program, address, task.workspace], capture_output=True, text=True)
     assert done.stdout.strip() == str(expected.best.wer), done.stderr
     assert run(ray_executor, [task]) == [expected]
+
+
+def test_workers_side_by_side_share_a_gpu(make_task):
+    tasks = [make_task("greedy"), make_task("random")]
+    program = (
+        "import sys; from agents.executor import SearchTask; from agents.ray_executor import RayExecutor\n"
+        "executor = RayExecutor(2, on_gpu=True)\n"  # Ray counts what it is told, there need be none
+        "tasks = [SearchTask(name, 0, 8, 'budget_wall', sys.argv[1]) for name in ('greedy', 'random')]\n"
+        "found = executor.run(tasks, on_trial=lambda *_: None, should_stop=lambda: False)\n"
+        "executor.close(); print(*(result.best.wer for result in found))"
+    )
+    command = [sys.executable, "-c", program, tasks[0].workspace]
+    done = subprocess.run(command, capture_output=True, text=True)
+    expected = [run_search(task, on_trial=lambda *_: None, should_stop=lambda: False).best.wer for task in tasks]
+    assert done.stdout.split() == [str(wer) for wer in expected], done.stderr
 
 
 PROGRAM = """

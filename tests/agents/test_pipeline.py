@@ -10,6 +10,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from agents.pipeline import run_job
 from shrinkml.checkpoint import inspect, load, stored_parameters
@@ -166,6 +167,14 @@ def test_a_goal_below_the_smallest_ranks_is_refused_before_any_work(tiny_job, tm
 def test_names_are_checked_before_any_work(tiny_job, tmp_path, changes, error, message):
     with pytest.raises(error, match=message):
         run(tiny_job(**changes), tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(tiny_job, tmp_path, executor):
+    with pytest.raises(ConfigError, match="device is 'cuda', but torch sees no GPU here; allowed: cpu, and auto"):
+        run(tiny_job(device="cuda", executor=executor), tmp_path)
+    assert not (tmp_path / "evaluations.sqlite").exists()
 
 
 def test_overlapping_splits_are_refused(tiny_job, tiny_data, tmp_path):
