@@ -14,6 +14,7 @@ from shrinkml.compression.low_rank import LowRankEmbedding
 from shrinkml.compression.low_rank_conv import LowRankConv1d, windows
 from shrinkml.compression.low_rank_gru import LowRankGRU
 from shrinkml.compression.low_rank_gru import as_low_rank as as_low_rank_gru
+from shrinkml.compression.low_rank_gru_cell import LowRankGRUCell
 from shrinkml.compression.low_rank_lstm import LowRankLSTM, State, as_low_rank
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.packed import previous_states
@@ -98,8 +99,9 @@ def _inputs(module: nn.Module, input: Any, hx: Any = None) -> Inputs:
         yield from _lstm_inputs(as_low_rank(module), input, hx)
     elif isinstance(module, nn.GRU | LowRankGRU):
         yield from _gru_inputs(as_low_rank_gru(module), input, hx)
-    elif isinstance(module, nn.LSTMCell | LowRankLSTMCell):
-        h = input.new_zeros(*input.shape[:-1], module.hidden_size) if hx is None else hx[0]
+    elif isinstance(module, nn.LSTMCell | LowRankLSTMCell | nn.GRUCell | LowRankGRUCell):
+        state = hx[0] if isinstance(hx, tuple) else hx
+        h = input.new_zeros(*input.shape[:-1], module.hidden_size) if state is None else state
         yield "weight_ih", input.reshape(-1, module.input_size)
         yield "weight_hh", h.reshape(-1, module.hidden_size)
     elif isinstance(module, nn.Conv1d | LowRankConv1d):

@@ -12,6 +12,7 @@ from shrinkml.compression.factors import Matrix, get_matrix, get_parameters, ran
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
 from shrinkml.compression.low_rank_conv import LowRankConv1d
 from shrinkml.compression.low_rank_gru import LowRankGRU
+from shrinkml.compression.low_rank_gru_cell import LowRankGRUCell
 from shrinkml.compression.low_rank_lstm import LowRankLSTM
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import LayerKind, LayerSpec, RankPlan
@@ -129,7 +130,7 @@ def _recurrent(module: nn.LSTM | LowRankLSTM | nn.GRU | LowRankGRU) -> Holdings:
             yield f"weight_hh_{suffix}", "lstm_recurrent"
 
 
-def _lstm_cell(_: nn.Module) -> Holdings:
+def _cell(_: nn.Module) -> Holdings:
     yield "weight_ih", "lstm_input"
     yield "weight_hh", "lstm_recurrent"
 
@@ -145,6 +146,8 @@ HOLDINGS: dict[type[nn.Module], Callable[[Any], Holdings]] = {
     LowRankLSTM: _recurrent,
     nn.GRU: _recurrent,
     LowRankGRU: _recurrent,
-    nn.LSTMCell: _lstm_cell,
-    LowRankLSTMCell: _lstm_cell,
+    nn.LSTMCell: _cell,
+    LowRankLSTMCell: _cell,
+    nn.GRUCell: _cell,
+    LowRankGRUCell: _cell,
 }

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from shrinkml.compression.factors import Factors, Matrix, add_matrix, apply, get_matrix, product, ranks_of
+from shrinkml.compression.low_rank_gru_cell import gru_step
 from shrinkml.compression.packed import reversed_rows
 
 STEPPED_UNITS = 256  # from here on, steps through the recurrent factors are faster than torch's through their product
@@ -196,16 +197,12 @@ def _run_steps(
 ) -> tuple[Tensor, Tensor]:
     """The same as `_run_direction`, with the recurrent factors applied at each step."""
     bias_in, bias_hidden = biases or (None, None)
-    units = state.shape[1]
     rows = reversed_rows(batch_sizes).to(x.device) if reverse else None
     given = apply(weight_in, x if rows is None else x[rows], bias_in)
     outputs, state = [], state.clone()
     for frames in torch.split(given, batch_sizes.tolist()):
         before = state[: len(frames)]
-        recurrent = apply(weight_hidden, before, bias_hidden)
-        reset, update = torch.sigmoid(frames[:, : 2 * units] + recurrent[:, : 2 * units]).chunk(2, 1)
-        new = torch.tanh(torch.addcmul(frames[:, 2 * units :], reset, recurrent[:, 2 * units :]))
-        outputs.append(torch.lerp(new, before, update))
+        outputs.append(gru_step(frames, apply(weight_hidden, before, bias_hidden), before))
         state[: len(frames)] = outputs[-1]
     output = torch.cat(outputs)
     return output if rows is None else output[rows], state

@@ -17,6 +17,7 @@ from shrinkml.compression.layers import Slot, find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
 from shrinkml.compression.low_rank_conv import LowRankConv1d
 from shrinkml.compression.low_rank_gru import LowRankGRU
+from shrinkml.compression.low_rank_gru_cell import LowRankGRUCell
 from shrinkml.compression.low_rank_lstm import LowRankLSTM
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.plan import RankPlan
@@ -163,6 +164,12 @@ def _lstm_cell(module: nn.LSTMCell | LowRankLSTMCell, ranks: Mapping[str, int]) 
     return nn.LSTMCell(module.input_size, module.hidden_size, bias=module.bias)
 
 
+def _gru_cell(module: nn.GRUCell | LowRankGRUCell, ranks: Mapping[str, int]) -> nn.Module:
+    if ranks:
+        return LowRankGRUCell(module.input_size, module.hidden_size, ranks, bias=module.bias)
+    return nn.GRUCell(module.input_size, module.hidden_size, bias=module.bias)
+
+
 TWINS: dict[type[nn.Module], Callable[[Any, Mapping[str, int]], nn.Module]] = {
     nn.Linear: _linear,
     LowRankLinear: _linear,
@@ -176,4 +183,6 @@ TWINS: dict[type[nn.Module], Callable[[Any, Mapping[str, int]], nn.Module]] = {
     LowRankGRU: _gru,
     nn.LSTMCell: _lstm_cell,
     LowRankLSTMCell: _lstm_cell,
+    nn.GRUCell: _gru_cell,
+    LowRankGRUCell: _gru_cell,
 }
