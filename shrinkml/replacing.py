@@ -22,8 +22,7 @@ def replacing(folder: Path, *, mark: str = CONFIG) -> Iterator[Path]:
     Raises:
         CheckpointError: what lies there is no model.
     """
-    if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is there and is no model; remove it, or write to another folder")
+    check_replaceable(folder, mark=mark)
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)
     try:
@@ -33,3 +32,13 @@ def replacing(folder: Path, *, mark: str = CONFIG) -> Iterator[Path]:
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_replaceable(folder: Path, *, mark: str = CONFIG) -> None:
+    """Does nothing where `replacing` would write: to be asked before long work.
+
+    Raises:
+        CheckpointError: what lies there is no model.
+    """
+    if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is there and is no model; remove it, or write to another folder")

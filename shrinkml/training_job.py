@@ -17,6 +17,7 @@ from shrinkml.folders import LAS
 from shrinkml.models import huggingface_fresh
 from shrinkml.models.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.replacing import check_replaceable
 from shrinkml.speech.manifest import check_splits
 from shrinkml.training import Epoch, train
 
@@ -82,8 +83,10 @@ def train_from_recipe(
     Raises:
         ManifestError: the data have problems; all are listed.
         ConfigError: no model of the family has the shape.
+        CheckpointError: something else lies in `folder`.
         StoppedError: `should_stop` said so.
     """
+    check_replaceable(folder)
     splits = check_splits({split: Path(getattr(recipe, split)) for split in ("train", "dev", "test")})
     model = _untrained(recipe, [utterance.text for utterance in splits["train"]])
     folder.parent.mkdir(parents=True, exist_ok=True)

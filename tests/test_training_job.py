@@ -5,7 +5,7 @@ import yaml
 
 import shrinkml
 from shrinkml.checkpoint import inspect
-from shrinkml.errors import ConfigError, ManifestError, StoppedError
+from shrinkml.errors import CheckpointError, ConfigError, ManifestError, StoppedError
 from shrinkml.training_job import read_recipe, train_from_recipe
 
 SHAPE = {"n_mels": 20, "hidden": 12, "decoder": 12, "embedding": 8, "reductions": [2]}
@@ -32,6 +32,11 @@ def test_a_recipe_becomes_a_checkpoint_with_its_figures(recipe_file, tmp_path):
     assert figures["test"]["parameters"] == sum(p.numel() for p in model.parameters())
     assert inspect(tmp_path / "model").provenance["recipe"]["seed"] == 4
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "recipe.yaml"]
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_training(recipe_file, tmp_path):
+    with pytest.raises(CheckpointError, match="is there and is no model"):
+        train_from_recipe(read_recipe(recipe_file), tmp_path, on_epoch=lambda epoch: pytest.fail("it trained"))
 
 
 def test_a_stopped_training_goes_on_to_the_same_checkpoint(recipe_file, tmp_path):
