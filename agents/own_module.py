@@ -23,11 +23,12 @@ from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize
 from shrinkml.dataset import Dataset
+from shrinkml.distillation import SoftTargets, soft_targets
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.evaluation import Evaluation, evaluate, word_error_rate
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, SearchSpec
-from shrinkml.models.own import Loss, OwnModel, Transcribe
+from shrinkml.models.own import Loss, OwnModel, Scores, Transcribe
 from shrinkml.models.protocol import AsrModel
 from shrinkml.training import train as train_
 
@@ -62,6 +63,7 @@ def compress(
     *,
     loss: Loss,
     transcribe: Transcribe,
+    scores: Scores | None = None,
     compression_ratio: float,
     dev: Speech,
     test: Speech,
@@ -80,6 +82,8 @@ def compress(
         module: what to compress; it is left as it is. Its padding counts as input unless it packs its sequences.
         loss: module, features and texts of a batch -> the training loss, a scalar.
         transcribe: module and features of a batch -> a transcript of each; called without gradients.
+        scores: module, features and texts of a batch -> logits [batch, steps, vocabulary] and valid steps [batch]: what
+            the result learns from `module` beside the loss, at the price of a second pass.
         compression_ratio: parameters of `module` over those of the result, at least.
         dev: what plans are judged on. Features are [frames, dims] tensors, 0 at their mean: fine-tuning masks with it.
         test: what the figures are measured on.
@@ -87,7 +91,7 @@ def compress(
             and nothing is fine-tuned.
         factorizer: name in FACTORIZERS.
         search: how to search; as a job's.
-        finetune: how to fine-tune; as a job's. There is no distillation and no warping: the loss is all that is known.
+        finetune: how to fine-tune; as a job's. There is no distillation without `scores`, and no warping.
         seed: of everything random.
         should_stop: asked often; nothing is kept of a stopped compression.
 
@@ -101,7 +105,7 @@ def compress(
     search, finetune = search or SearchSpec(), finetune or FinetuneSpec()
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
-    own = OwnModel(copy.deepcopy(module), loss, transcribe)
+    own = OwnModel(copy.deepcopy(module), loss, transcribe, scores)
     menus = _menus(own.module, compression_ratio)
     stats = calibrate(own.module, partial(_hear, Interruptible(own, should_stop), learnt or judged))
     decompositions = decompose(own.module, factorizer, stats)
@@ -119,7 +123,11 @@ def compress(
     small, kept = own.with_module(factorize(own.module, best.plan, decompositions)), "factorized"
     if learnt is not None and finetune.epochs:
         tuned = own.with_module(copy.deepcopy(small.module))
-        _finetune_(tuned, learnt, finetune, lost=best.wer - problem.baseline_wer, seed=seed, should_stop=should_stop)
+        distils = scores is not None and finetune.distill
+        soft = soft_targets(own, learnt, should_stop=should_stop) if distils else None
+        _finetune_(
+            tuned, learnt, finetune, soft, lost=best.wer - problem.baseline_wer, seed=seed, should_stop=should_stop
+        )
         if word_error_rate(tuned, judged) <= best.wer:
             small, kept = tuned, "fine-tuned"
     before, after = (_evaluated(model, measured, seed) for model in (own, small))
@@ -184,7 +192,14 @@ def _search(
 
 
 def _finetune_(
-    tuned: OwnModel, dataset: Dataset, finetune: FinetuneSpec, *, lost: float, seed: int, should_stop: ShouldStop
+    tuned: OwnModel,
+    dataset: Dataset,
+    finetune: FinetuneSpec,
+    soft: SoftTargets | None,
+    *,
+    lost: float,
+    seed: int,
+    should_stop: ShouldStop,
 ) -> None:
     train_(
         tuned,
@@ -193,6 +208,7 @@ def _finetune_(
         learning_rate=learning_rate_for(lost) if finetune.learning_rate == "auto" else finetune.learning_rate,
         batch_size=finetune.batch_size,
         seed=seed,
+        soft_targets=soft,
         on_epoch=lambda epoch: log.info("epoch %d of %d: loss %.3f", epoch.number, epoch.of, epoch.loss),
         should_stop=should_stop,
     )

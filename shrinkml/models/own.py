@@ -11,12 +11,13 @@ from shrinkml.errors import ConfigError
 from shrinkml.models.protocol import TeacherForced
 
 Loss = Callable[[nn.Module, Sequence[Tensor], Sequence[str]], Tensor]
+Scores = Callable[[nn.Module, Sequence[Tensor], Sequence[str]], tuple[Tensor, Tensor]]
 Transcribe = Callable[[nn.Module, Sequence[Tensor]], list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost(TeacherForced):
-    """The loss on a batch; a module of one's own tells no scores.
+    """The loss on a batch, and its scores as those of a CTC head, if the module tells them: one row per step.
 
     Attributes:
         value: the training loss, a scalar.
@@ -28,17 +29,19 @@ class Lost(TeacherForced):
 class OwnModel:
     """A module with its loss and its way to transcribe; implements `AsrModel` but for the extraction of features."""
 
-    def __init__(self, module: nn.Module, loss: Loss, transcribe: Transcribe) -> None:
+    def __init__(self, module: nn.Module, loss: Loss, transcribe: Transcribe, scores: Scores | None = None) -> None:
         """`module` as a recogniser.
 
         Args:
             module: any.
             loss: module, features and texts of a batch -> the training loss, a scalar.
             transcribe: module and features of a batch -> a transcript of each; called without gradients.
+            scores: module, features and texts of a batch -> logits [batch, steps, vocabulary] and valid steps [batch].
         """
         self._module = module
         self._loss = loss
         self._transcribe = transcribe
+        self._scores = scores
 
     @property
     def module(self) -> nn.Module:
@@ -64,13 +67,15 @@ class OwnModel:
 
     def with_module(self, module: nn.Module) -> "OwnModel":
         """The same ways with another module."""
-        return OwnModel(module, self._loss, self._transcribe)
+        return OwnModel(module, self._loss, self._transcribe, self._scores)
 
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Lost:
-        """The loss on a batch, without any scores."""
-        none = torch.zeros(len(texts), 0, 1)
+        """The loss on a batch, and its scores if they are told."""
         value = self._loss(self._module, features, texts)
-        return Lost(logits=none, targets=none[..., 0].long(), value=value)
+        logits, counts = (None, None) if self._scores is None else self._scores(self._module, features, texts)
+        none = value.new_zeros(len(texts), 0, 1)
+        targets = none[..., 0].long()
+        return Lost(logits=none, targets=targets, ctc_logits=logits, frame_counts=counts, value=value)
 
     def loss(self, output: TeacherForced) -> Tensor:
         """The loss that `teacher_forced` found."""

@@ -89,6 +89,24 @@ def test_the_same_seed_gives_the_same_module_and_its_weights_open_in_a_fresh_one
     assert torch.equal(fresh.eval()(x), again.module.eval()(x))
 
 
+def test_with_scores_it_learns_from_the_given_module_too(listener):
+    def scores(module, features, texts):
+        return module(torch.stack(list(features)))[:, None], torch.ones(len(texts), dtype=torch.long)
+
+    def distance(found):
+        x = torch.stack(speech(1, 64)[0])
+        return F.kl_div(
+            found.module(x).log_softmax(-1), listener(x).log_softmax(-1), reduction="sum", log_target=True
+        ).item()
+
+    alone, taught = run(listener), run(listener, scores=scores)
+    assert taught.plan == alone.plan
+    assert taught.kept == alone.kept == "fine-tuned"
+    assert distance(taught) < distance(alone)
+    undistilled = EPOCHS.model_copy(update={"distill": False})
+    assert distance(run(listener, scores=scores, finetune=undistilled)) == distance(alone)
+
+
 def test_without_training_speech_nothing_is_fine_tuned(listener):
     assert run(listener, train=None).kept == "factorized"
 

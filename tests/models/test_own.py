@@ -29,6 +29,14 @@ def test_its_loss_is_the_one_that_was_given_and_can_be_learnt_from(own):
     assert own.module.weight.grad is not None
 
 
+def test_it_tells_its_scores_if_it_can(own):
+    logits, counts = torch.randn(2, 3, 4), torch.tensor([3, 1])
+    telling = OwnModel(own.module, lambda *_: torch.zeros(()), own.transcribe, lambda *_: (logits, counts))
+    output = telling.with_module(nn.Linear(2, 2)).teacher_forced(SPEECH, ["a", "b"])
+    assert output.ctc_logits is logits
+    assert output.frame_counts is counts
+
+
 def test_it_transcribes_without_gradients(own):
     assert own.transcribe(SPEECH) == ["2 False", "2 False"]
 
