@@ -1,6 +1,6 @@
 """From a checkpoint to a folder for ONNX Runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,13 +8,15 @@ import numpy as np
 import onnx
 
 from shrinkml import checkpoint
+from shrinkml.checkpoint import Recogniser
 from shrinkml.compression.layers import find_layers
 from shrinkml.errors import ExportError
-from shrinkml.export import las
+from shrinkml.export import ctc, las
 from shrinkml.export.graph import Storage
 from shrinkml.export.int8 import MOST_DIVERGENCE, divergence, write_int8
-from shrinkml.export.recipe import DECODER, ENCODER, RECIPE
+from shrinkml.export.recipe import DECODER, ENCODER, RECIPE, Recipe
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.huggingface_ctc import HuggingFaceCtc
 from shrinkml.models.las import Las
 from shrinkml.replacing import replacing
 from shrinkml.speech.audio import read_audio
@@ -29,7 +31,9 @@ def export(
     speech: Sequence[Utterance] = (),
     most_divergence: float = MOST_DIVERGENCE,
 ) -> None:
-    """Writes the checkpoint `name` as encoder.onnx, decoder.onnx and recogniser.json to the new folder `folder`.
+    """Writes the checkpoint `name` for ONNX Runtime to the new folder `folder`: graphs, and recogniser.json.
+
+    A LAS becomes encoder.onnx and decoder.onnx, a CTC model encoder.onnx.
 
     Args:
         name: a checkpoint.
@@ -40,41 +44,59 @@ def export(
 
     Raises:
         CheckpointError: no checkpoint, or a broken one, or something else lies in `folder`.
-        ExportError: models of its family cannot be exported yet.
+        ExportError: no LAS or CTC model, or one whose features cannot be computed in a graph.
         AudioError: speech that cannot be read.
     """
     info = checkpoint.inspect(name)
     model = checkpoint.load(name)
-    if not isinstance(model, Las):
-        raise ExportError(f"{info.folder} is of family {info.family!r}; exported to ONNX so far: las")
     half = info.dtype == "float16"
     kept = _sensitive_layers(model, speech, most_divergence) if int8 and speech else frozenset()
+    graphs, recipe = _graphs(model, Storage(half, int8, kept))
     with replacing(Path(folder), mark=RECIPE) as partial:
-        _write(model, partial, Storage(half, int8, kept))
-        las.recipe(model).write(partial, {"source": info.digest, "int8": int8, "kept": sorted(kept)})
+        _write(graphs, partial, int8=int8, kept=kept)
+        recipe.write(partial, {"source": info.digest, "int8": int8, "kept": sorted(kept)})
 
 
-def _write(model: Las, folder: Path, storage: Storage) -> None:
-    for part, write in ((ENCODER, las.encoder), (DECODER, las.decoder)):
-        graph, path = write(model, storage).model(), folder / f"{part}.onnx"
-        if storage.int8:
-            write_int8(graph, path, storage.kept)
+def _graphs(model: Recogniser, storage: Storage) -> tuple[dict[str, onnx.ModelProto], Recipe]:
+    """The graphs of `model` by their names, and how to drive them."""
+    if isinstance(model, Las):
+        return {ENCODER: las.encoder(model, storage).model(), DECODER: las.decoder(model, storage).model()}, las.recipe(
+            model
+        )
+    if isinstance(model, HuggingFaceCtc):
+        return {ENCODER: ctc.encoder(model, storage)}, ctc.recipe(model)
+    kind = model.network.config.model_type
+    raise ExportError(f"{kind!r} writes token by token and is no LAS; exported to ONNX are LAS and CTC models")
+
+
+def _write(graphs: Mapping[str, onnx.ModelProto], folder: Path, *, int8: bool, kept: frozenset[str]) -> None:
+    for part, graph in graphs.items():
+        path = folder / f"{part}.onnx"
+        if int8:
+            write_int8(graph, path, kept)
         else:
             onnx.save(graph, path)
 
 
-def _sensitive_layers(model: Las, speech: Sequence[Utterance], most: float) -> frozenset[str]:
-    """Layers that move the posteriors by more than `most` nats per token when they alone are int8."""
+def _sensitive_layers(model: Recogniser, speech: Sequence[Utterance], most: float) -> frozenset[str]:
+    """Layers that move the posteriors by more than `most` nats per token when they alone are int8.
+
+    Raises:
+        ExportError: no LAS; the layers of a traced network have no names of ours.
+    """
+    if not isinstance(model, Las):
+        raise ExportError("layers that int8 would harm are only looked for in a LAS; leave the speech away")
     waveforms = [read_audio(utterance.audio, model.sample_rate_hz) for utterance in speech]
     tokens = [model.tokenizer.encode(utterance.text) for utterance in speech]
     steps = [len(row) + 1 for row in tokens]
     layers = frozenset(layer.name for layer in find_layers(model))
 
     def logits(storage: Storage) -> np.ndarray:
+        graphs, recipe = _graphs(model, storage)
         with TemporaryDirectory() as name:
             folder = Path(name)
-            _write(model, folder, storage)
-            las.recipe(model).write(folder, {})
+            _write(graphs, folder, int8=storage.int8, kept=storage.kept)
+            recipe.write(folder, {})
             return OnnxRecogniser(folder).logits(waveforms, tokens)
 
     reference = logits(Storage())

@@ -37,32 +37,29 @@ def log_mel(graph: Graph, waveforms: str, sample_rate_hz: int, n_mels: int, *, q
     """[batch, n_mels, frames] natural-log mel energies of `waveforms` [batch, samples], at least `quietest` each."""
     length, shift = frame_samples(sample_rate_hz)
     n_fft = 2 ** math.ceil(math.log2(length))
-    kernel = graph.op("Unsqueeze", _analysis(graph, length, n_fft), graph.ints(1))
-    parts = graph.op("Conv", graph.op("Unsqueeze", waveforms, graph.ints(1)), kernel, strides=[shift])
-    triangles = _triangles(graph, sample_rate_hz, n_mels, n_fft)
-    # The power of a bin is that of its cosine and that of its sine part.
-    both = graph.op("Concat", triangles, triangles, axis=1)
-    energy = graph.op("MatMul", both, graph.op("Mul", parts, parts))
+    filters = _triangles(graph, sample_rate_hz, n_mels, n_fft)
+    energy = energies(graph, waveforms, _analysis(graph, length, n_fft), filters, shift=shift)
     return graph.op("Log", graph.op("Max", energy, graph.constant(np.exp(quietest))))
 
 
-def normalised(graph: Graph, mel: str, counts: str, *, quietest: float, least: int) -> tuple[str, str]:
+def normalised(graph: Graph, mel: str, counts: str, *, quietest: float, least: int, epsilon: float) -> tuple[str, str]:
     """`mel` [batch, n_mels, frames] with zero mean and unit variance per bin and utterance, and its valid frames.
 
     Utterances of fewer frames than `least` are filled up with the energy `quietest`; beyond its end each is zero.
+    `epsilon` is added to the standard deviation.
     """
     missing = graph.op("Sub", graph.ints(least), graph.size(mel, 2))
     mel = pad_end(graph, mel, graph.op("Max", missing, graph.ints(0)), axis=2, n_axes=3)
-    mel = graph.op("Where", _before(graph, mel, counts), mel, graph.constant(quietest))
+    mel = graph.op("Where", before(graph, mel, counts), mel, graph.constant(quietest))
     counts = graph.op("Max", counts, graph.ints(least))
-    inside = _before(graph, mel, counts)
+    inside = before(graph, mel, counts)
     n = graph.op("Unsqueeze", graph.op("Cast", counts, to=TensorProto.FLOAT), graph.ints(1, 2))
     zero, time = graph.constant(0.0), graph.ints(2)
     mean = graph.op("Div", graph.op("ReduceSum", graph.op("Where", inside, mel, zero), time), n)
     centred = graph.op("Where", inside, graph.op("Sub", mel, mean), zero)
     squares = graph.op("ReduceSum", graph.op("Mul", centred, centred), time)
     spread = graph.op("Sqrt", graph.op("Div", squares, graph.op("Sub", n, graph.constant(1.0))))
-    return graph.op("Div", centred, graph.op("Add", spread, graph.constant(1e-3))), counts
+    return graph.op("Div", centred, graph.op("Add", spread, graph.constant(epsilon))), counts
 
 
 def pad_end(graph: Graph, x: str, amount: str, *, axis: int, n_axes: int) -> str:
@@ -72,9 +69,9 @@ def pad_end(graph: Graph, x: str, amount: str, *, axis: int, n_axes: int) -> str
     return graph.op("Pad", x, pads)
 
 
-def _before(graph: Graph, mel: str, counts: str) -> str:
-    """[batch, 1, frames]: which frames of `mel` come before the end of their utterance."""
-    frames = graph.count(graph.size(mel, 2))
+def before(graph: Graph, x: str, counts: str) -> str:
+    """[batch, 1, frames]: which frames of `x` [batch, dims, frames] come before the end of their utterance."""
+    frames = graph.count(graph.size(x, 2))
     return graph.op("Less", frames, graph.op("Unsqueeze", counts, graph.ints(1, 2)))
 
 
@@ -88,14 +85,37 @@ def _triangles(graph: Graph, sample_rate_hz: int, n_mels: int, n_fft: int) -> st
     return graph.op("Max", graph.op("Min", rising, falling), graph.constant(0.0))
 
 
-def _analysis(graph: Graph, length: int, n_fft: int) -> str:
-    """[2 * bins, length]: from a frame to the cosine and then the sine part of its spectrum."""
+def energies(graph: Graph, waveforms: str, kernel: str, filters: str, *, shift: int, pad: int = 0) -> str:
+    """[batch, filters, frames]: filtered power spectra of `waveforms` [batch, samples], a frame every `shift` samples.
+
+    Args:
+        graph: to write to.
+        waveforms: [batch, samples].
+        kernel: [2 * bins, length], from a frame to the cosine and then the sine part of its spectrum.
+        filters: [filters, bins].
+        shift: samples from one frame to the next.
+        pad: zeros before the first and after the last sample.
+    """
+    samples = graph.op("Unsqueeze", waveforms, graph.ints(1))
+    parts = graph.op("Conv", samples, graph.op("Unsqueeze", kernel, graph.ints(1)), strides=[shift], pads=[pad, pad])
+    # The power of a bin is that of its cosine and that of its sine part.
+    both = graph.op("Concat", filters, filters, axis=1)
+    return graph.op("MatMul", both, graph.op("Mul", parts, parts))
+
+
+def fourier(graph: Graph, window: np.ndarray, n_fft: int) -> str:
+    """[2 * bins, length]: the discrete Fourier transform of a frame under `window` [length], cosine then sine parts."""
     bins = graph.op("Unsqueeze", graph.count(graph.ints(n_fft // 2 + 1)), graph.ints(1))
-    turns = graph.op("Mul", bins, graph.count(graph.ints(length)))
+    turns = graph.op("Mul", bins, graph.count(graph.ints(len(window))))
     phases = graph.op("Mod", turns, graph.ints(n_fft))  # whole turns are taken off as integers: exact
     angles = graph.op("Mul", graph.op("Cast", phases, to=TensorProto.FLOAT), graph.constant(2 * np.pi / n_fft))
     waves = graph.op("Concat", graph.op("Cos", angles), graph.op("Sin", angles), axis=0)
-    windowed = graph.op("Mul", waves, graph.constant(PCM16_SCALE * _povey_window(length)))
+    return graph.op("Mul", waves, graph.constant(window))
+
+
+def _analysis(graph: Graph, length: int, n_fft: int) -> str:
+    """[2 * bins, length]: all that Kaldi does to a frame of `length` samples before its power spectrum."""
+    windowed = fourier(graph, PCM16_SCALE * _povey_window(length), n_fft)
     # Kaldi subtracts from each sample a share of the one before it, from the first its own.
     first = graph.op("Slice", windowed, graph.ints(0), graph.ints(1), graph.ints(1))
     later = graph.op("Slice", windowed, graph.ints(1), graph.ints(length), graph.ints(1))

@@ -74,18 +74,15 @@ class Graph:
         to_int8 = self.storage.int8 and bool(layer) and layer not in self.storage.kept
         if to_int8 and value.ndim == 2 and (value.size < THIN or not quantizable):
             return self._scaled(value)
-        narrow = value.astype(np.float16)
-        if self.storage.half and not to_int8 and np.array_equal(narrow, value):
-            return self.op("Cast", self.constant(narrow, "float16"), to=TensorProto.FLOAT)
-        return self.constant(value)
+        narrow = half_of(value) if self.storage.half and not to_int8 else None
+        if narrow is None:
+            return self.constant(value)
+        return self.op("Cast", self.constant(narrow, "float16"), to=TensorProto.FLOAT)
 
     def _scaled(self, matrix: np.ndarray) -> str:
-        """`matrix`, stored as int8 with a scale for each index of its shorter side."""
-        longer = int(np.argmax(matrix.shape))
-        scale = np.abs(matrix).max(axis=longer, keepdims=True) / 127
-        rounded = np.rint(matrix / np.where(scale > 0, scale, 1))
+        integers, scale = int8_of(matrix)
         return self.op(
-            "Mul", self.op("Cast", self.constant(rounded, "int8"), to=TensorProto.FLOAT), self.constant(scale)
+            "Mul", self.op("Cast", self.constant(integers, "int8"), to=TensorProto.FLOAT), self.constant(scale)
         )
 
     def ints(self, *values: int) -> str:
@@ -117,11 +114,30 @@ class Graph:
 
     def model(self) -> onnx.ModelProto:
         """What is written so far, as a model that was checked."""
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
-        model = helper.make_model(self.body(), producer_name="shrinkml", opset_imports=opsets, ir_version=IR_VERSION)
-        onnx.checker.check_model(model, full_check=True)
-        return model
+        return as_model(self.body())
 
     def _fresh(self, kind: str) -> str:
         self._count += 1
         return f"{self._prefix}{kind}.{self._count}"
+
+
+def as_model(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """The model that consists of `graph`, checked."""
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, producer_name="shrinkml", opset_imports=opsets, ir_version=IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def half_of(value: np.ndarray) -> np.ndarray | None:
+    """`value` as float16; None where that would change it."""
+    with np.errstate(over="ignore"):
+        narrow = value.astype(np.float16)
+    return narrow if np.array_equal(narrow, value) else None
+
+
+def int8_of(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`matrix` as int8 and a float32 scale for each index of its shorter side; their product is the matrix, rounded."""
+    longer = int(np.argmax(matrix.shape))
+    scale = np.abs(matrix).max(axis=longer, keepdims=True) / 127
+    return np.rint(matrix / np.where(scale > 0, scale, 1)).astype(np.int8), scale.astype(np.float32)

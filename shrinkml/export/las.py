@@ -15,7 +15,7 @@ from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layers import apply, embedding, linear
 from shrinkml.export.lstm import bidirectional_lstm, lstm_cell
 from shrinkml.export.recipe import Recipe
-from shrinkml.models.las import MIN_FRAMES, QUIETEST, Las
+from shrinkml.models.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
 from shrinkml.models.tokenizer import BLANK, END
 
 STATE = ("hidden", "cell", "context")
@@ -43,7 +43,7 @@ def encoder(model: Las, storage: Storage) -> Graph:
     lengths = graph.input("lengths", ("batch",), "int64")
     counts = frame_counts(graph, lengths, config.sample_rate_hz)
     mel = log_mel(graph, waveforms, config.sample_rate_hz, config.n_mels, quietest=QUIETEST)
-    mel, counts = normalised(graph, mel, counts, quietest=QUIETEST, least=MIN_FRAMES)
+    mel, counts = normalised(graph, mel, counts, quietest=QUIETEST, least=MIN_FRAMES, epsilon=SPREAD_EPSILON)
     steps, counts = _stack(graph, mel, counts, config.n_mels, config.stack)
     width = config.n_mels * config.stack
     for index, (reduction, lstm) in enumerate(zip(config.reductions, model.encoder, strict=True)):

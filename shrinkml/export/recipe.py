@@ -19,31 +19,38 @@ class Recipe:
     """What must be known beside the graphs.
 
     The encoder takes `waveforms` [batch, samples], float32 in [-1, 1], the shorter ones filled up with anything, and
-    `lengths` [batch] in samples. The decoder takes a `token` [batch], some of the encoder's outputs and, by the names
-    in `state`, where it stands; it gives logits [batch, vocabulary], then the next state in the order of `state`. The
-    encoder's outputs of those names are the state to start from.
+    `lengths` [batch] in samples.
+
+    With a decoder, it gives the state to start from, by the names in `state`, and what else the decoder needs. That
+    takes all of this and a `token` [batch]; it gives logits [batch, vocabulary], then the next state in the order of
+    `state`.
+
+    Without, it gives `logits` [batch, frames, vocabulary] and `steps` [batch], the frames that count. The likeliest
+    token of each frame is taken, of the same one in a row the first, and `blank` left out.
 
     Attributes:
         sample_rate_hz: of the waveforms.
         shortest_samples: waveforms must be at least as long.
-        start: the first token to give.
-        end: the token that ends a transcript.
-        state: names of the decoder's state.
         vocabulary: text of every token, with the space before it where it starts a word. A transcript is the texts of
             its tokens one after another, without the first space.
+        start: the first token to give the decoder.
+        end: the token that ends a transcript.
+        state: names of the decoder's state; none without a decoder.
+        blank: the token between tokens; None with a decoder.
     """
 
     sample_rate_hz: int
     shortest_samples: int
-    start: int
-    end: int
-    state: tuple[str, ...]
     vocabulary: tuple[str, ...]
+    start: int | None = None
+    end: int | None = None
+    state: tuple[str, ...] = ()
+    blank: int | None = None
 
     def text(self, tokens: Iterable[int]) -> str:
-        """The text of `tokens`, up to the first end."""
+        """The text of `tokens`, up to the first end, blanks left out."""
         heard = takewhile(lambda token: token != self.end, tokens)
-        return "".join(self.vocabulary[token] for token in heard).strip()
+        return "".join(self.vocabulary[token] for token in heard if token != self.blank).strip()
 
     def write(self, folder: Path, facts: dict[str, Any]) -> None:
         """Writes recogniser.json, with `facts` of where the graphs come from."""

@@ -1,8 +1,8 @@
 """An exported recogniser, run by ONNX Runtime and numpy alone."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -28,13 +28,19 @@ class OnnxRecogniser:
         self.recipe = read_recipe(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self._encoder, self._decoder = (
-            onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in (ENCODER, DECODER)
-        )
+        parts = (ENCODER, DECODER) if self.recipe.state else (ENCODER,)
+        self._sessions = {
+            part: onnxruntime.InferenceSession(
+                str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+            for part in parts
+        }
 
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[str]:
         """One transcript per waveform [samples], decoded greedily as one batch."""
+        end = self.recipe.end
+        if end is None:
+            return [self._collapsed(row.argmax(-1).tolist()) for row in self.frames(waveforms)]
         heard = self._encode(waveforms)
         most = heard["steps"] + 1
         tokens = []
@@ -42,17 +48,25 @@ class OnnxRecogniser:
         running = np.ones(len(waveforms), dtype=bool)
         for length in range(1, int(most.max()) + 1):
             logits = self._step(token, heard)
-            token = np.where(running, logits.argmax(-1), self.recipe.end)
+            token = np.where(running, logits.argmax(-1), end)
             tokens.append(token)
-            running &= (token != self.recipe.end) & (length < most)
+            running &= (token != end) & (length < most)
             if not running.any():
                 break
         return [self.recipe.text(row) for row in np.stack(tokens, 1).tolist()]
+
+    def frames(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """[frames, vocabulary] of each utterance: a CTC model's scores."""
+        heard = self._encode(waveforms)
+        return [row[:steps] for row, steps in zip(heard["logits"], heard["steps"], strict=True)]
 
     def logits(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> np.ndarray:
         """[batch, steps, vocabulary]: scores of each next token when the decoder is fed `tokens`, one row each."""
         heard = self._encode(waveforms)
         return np.stack(list(self._forced(heard, tokens)), 1)
+
+    def _collapsed(self, path: list[int]) -> str:
+        return self.recipe.text(token for token, _ in groupby(path))
 
     def _forced(self, heard: Arrays, tokens: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
         longest = max(map(len, tokens))
@@ -69,15 +83,15 @@ class OnnxRecogniser:
         padded = np.zeros((len(waveforms), lengths.max()), np.float32)
         for row, waveform in zip(padded, waveforms, strict=True):
             row[: len(waveform)] = waveform
-        return _run(self._encoder, {"waveforms": padded, "lengths": lengths})
+        return self._run(ENCODER, {"waveforms": padded, "lengths": lengths})
 
     def _step(self, token: np.ndarray, heard: Arrays) -> np.ndarray:
         """The logits behind `token`; the state in `heard` goes one token further."""
-        logits, *state = _run(self._decoder, {"token": token, **heard}).values()
+        logits, *state = self._run(DECODER, {"token": token, **heard}).values()
         heard.update(zip(self.recipe.state, state, strict=True))
         return logits
 
-
-def _run(session: Any, inputs: Arrays) -> Arrays:
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
+    def _run(self, part: str, inputs: Arrays) -> Arrays:
+        session = self._sessions[part]
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, inputs), strict=True))

@@ -55,7 +55,7 @@ class HuggingFaceCtc(HuggingFaceModel):
             output.targets.clamp(min=0),
             output.frame_counts,
             (output.targets != IGNORE).sum(1),
-            blank=self._blank,
+            blank=self.blank,
             zero_infinity=True,
         )
 
@@ -69,16 +69,17 @@ class HuggingFaceCtc(HuggingFaceModel):
         if beam != 1:
             raise ConfigError(f"beam {beam}; a CTC model without a decoder is read greedily, allowed: 1")
         labels = (frames.argmax(-1).tolist() for frames in self._frames(features))
-        return [self.text.decode([label for label, _ in groupby(path) if label != self._blank]) for path in labels]
+        return [self.text.decode([label for label, _ in groupby(path) if label != self.blank]) for path in labels]
 
     @property
-    def _blank(self) -> int:
+    def blank(self) -> int:
+        """The label between labels."""
         return int(self.network.config.pad_token_id)
 
     def _frames(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Scores [frames, V] of each utterance."""
         found: dict[int, Tensor] = {}
-        for group in [list(range(len(features)))] if self._pads else same_length(features):
+        for group in [list(range(len(features)))] if self.pads else same_length(features):
             inputs = self.speech.batch([features[i] for i in group], self.network.device)
             logits = self._run(inputs)
             counts = self._counts(inputs, logits.shape[1])
@@ -91,7 +92,8 @@ class HuggingFaceCtc(HuggingFaceModel):
         return logits
 
     @property
-    def _pads(self) -> bool:
+    def pads(self) -> bool:
+        """Whether utterances of unequal length can be run together without changing each other."""
         config = self.network.config
         # Group norm takes its statistics over time: the padding would be part of them.
         return config.model_type in PADDABLE and getattr(config, "feat_extract_norm", "layer") == "layer"
@@ -99,6 +101,10 @@ class HuggingFaceCtc(HuggingFaceModel):
     def _counts(self, inputs: Inputs, n_frames: int) -> list[int]:
         if inputs.mask is None:
             return [n_frames] * len(inputs.values)
-        counter = getattr(self.network, PADDABLE[self.network.config.model_type])
-        counts: list[int] = counter(inputs.mask.sum(1)).tolist()
+        counts: list[int] = self.output_lengths(inputs.mask.sum(1)).tolist()
         return counts
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames of scores for inputs of those `lengths` [batch]; where `pads` alone."""
+        found: Tensor = getattr(self.network, PADDABLE[self.network.config.model_type])(lengths)
+        return found

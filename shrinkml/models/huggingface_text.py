@@ -30,6 +30,17 @@ class Text:
         text: str = self.tokenizer.decode(known, skip_special_tokens=True, group_tokens=False)
         return text.strip()
 
+    def pieces(self, n: int) -> tuple[str, ...]:
+        """The text of each of the first `n` tokens, with the space before it where there is one; "" of special ones.
+
+        Side by side they are what `decode` gives, but for letters that are split between tokens.
+        """
+        plain = (token for token in range(n) if token not in self.special_ids and self.decode([token]).isascii())
+        ordinary = next(token for token in plain if self.decode([token]))
+        head, both = self.decode([ordinary]), self.decode([ordinary, ordinary])
+        tail = len(both) - len(head)
+        return tuple(self.decode([ordinary, token, ordinary])[len(head) : -tail] for token in range(n))
+
     @property
     def special_ids(self) -> frozenset[int]:
         """Tokens that stand for no text."""

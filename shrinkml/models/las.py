@@ -23,6 +23,7 @@ from shrinkml.models.tokenizer import BLANK, END, Tokenizer
 from shrinkml.speech.features import log_mel
 
 QUIETEST = 0.0  # log-mel energy; rounding to 16 bits leaves about as much, digital silence would lie 16 below
+SPREAD_EPSILON = 1e-3  # added to the standard deviation of each bin: silence has none
 MIN_FRAMES = 8  # shorter inputs are padded with silence, so that every pyramid level has a frame
 BEAM_LENGTH_POWER = 0.6  # hypotheses are ranked by log probability / length**0.6 (Wu et al. 2016, arXiv:1609.08144)
 
@@ -138,7 +139,7 @@ class Las(nn.Module):
         mel = torch.from_numpy(log_mel(waveform, self.sample_rate_hz, n_mels=self.config.n_mels)).clamp(min=QUIETEST)
         if len(mel) < MIN_FRAMES:
             mel = F.pad(mel, (0, 0, 0, MIN_FRAMES - len(mel)))
-        return (mel - mel.mean(0)) / (mel.std(0) + 1e-3)
+        return (mel - mel.mean(0)) / (mel.std(0) + SPREAD_EPSILON)
 
     def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
         """The same as `teacher_forced`."""
