@@ -174,7 +174,7 @@ def _resume_(parts: dict[str, Any], identity: str, state_file: Path | None) -> i
     """Loads what `_save` wrote, if anything; returns the epochs done."""
     if state_file is None or not state_file.exists():
         return 0
-    state = torch.load(state_file, weights_only=True)
+    state = torch.load(state_file, map_location="cpu", weights_only=True)
     if state["identity"] != identity:
         raise ConfigError(f"{state_file} is the state of another training; remove it, or choose another folder")
     for name, part in parts.items():
