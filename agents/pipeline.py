@@ -1,8 +1,8 @@
 """A job from its description to its report: stages in order, each durable, with a gate that can send it back.
 
 validate, baseline; then for every compression ratio on the way calibrate, search, factorize, finetune, evaluate;
-at last verify, test, speed, report. A run that was killed goes on from its last finished stage; a search that was
-killed finds what it had judged in the evaluation cache.
+at last verify, test, speed, export (where asked for), report. A run that was killed goes on from its last finished
+stage; a search that was killed finds what it had judged in the evaluation cache.
 
 References:
     Mehrotra et al. 2020, Iterative compression of end-to-end ASR model using AutoML, arXiv:2008.02897.
@@ -30,6 +30,7 @@ from shrinkml.job import JobSpec
 from shrinkml.report import write_report
 
 FINAL = "final"  # the checkpoint to use
+ONNX, ONNX_INT8 = "final-onnx", "final-onnx-int8"  # the same for ONNX Runtime
 
 
 def run_job(
@@ -101,6 +102,7 @@ def _run(tools: Tools) -> dict[str, Any]:
     tested = runner.run("test", lambda *_: stages.measure_on_test(materials, final, baseline.calls_per_s)).result
     stages.describe(materials, final, on="test", before=tested["baseline"], after=tested["result"])
     speed = runner.run("speed", lambda *_: stages.time_speed(materials, final)).result
+    exports = runner.run("export", lambda *_: _export(tools, final)).result["exports"] if spec.export else []
 
     def report() -> dict[str, Any]:
         value = summarise(
@@ -109,6 +111,7 @@ def _run(tools: Tools) -> dict[str, Any]:
             baseline=baseline,
             tested=tested,
             speed=speed,
+            exports=exports,
             checkpoints=tools.folder.checkpoints,
             seconds=runner.seconds,
         )
@@ -118,6 +121,13 @@ def _run(tools: Tools) -> dict[str, Any]:
     runner.run("report", lambda *_: report())
     written: dict[str, Any] = json.loads((tools.folder.root / "report.json").read_text())
     return written
+
+
+def _export(tools: Tools, final: Path) -> dict[str, Any]:
+    """The checkpoint `final` in the other forms that the job asks for, beside it."""
+    forms = {ONNX: False, ONNX_INT8: True} if tools.spec.quantize == "int8" else {ONNX: False}
+    folder = tools.folder.checkpoints
+    return {"exports": [stages.export_onnx(tools.materials, final, folder / name, int8=i) for name, i in forms.items()]}
 
 
 def _compress(tools: Tools, baseline: Baseline) -> list[Outcome]:

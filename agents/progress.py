@@ -8,7 +8,7 @@ from shrinkml.job import JobSpec
 
 BEFORE = ("validate", "baseline")
 ATTEMPT = ("calibrate", "search", "factorize", "finetune", "evaluate")
-AFTER = ("verify", "test", "speed", "report")
+AFTER = ("verify", "test", "speed", "export", "report")
 STAGES = (*BEFORE, *ATTEMPT, *AFTER)
 
 # Seconds on the reference task and two cores; only their proportions matter.
@@ -21,6 +21,7 @@ SECONDS = {
     "verify": 10.0,
     "test": 20.0,
     "speed": 30.0,
+    "export": 15.0,
     "report": 2.0,
 }
 SECONDS_PER_EVALUATION = 0.5
@@ -96,4 +97,6 @@ class ProgressMeter:
             return SECONDS_PER_EVALUATION * self._evaluations_per_stage / self._spec.workers
         if kind == "finetune" and ratio is not None:
             return SECONDS_PER_EPOCH * self._spec.epochs_at(ratio)
+        if kind == "export" and not self._spec.export:
+            return 0.0
         return SECONDS[kind]

@@ -1,6 +1,7 @@
 """The stages of a job, each a function from what came before to a folder of artefacts and a JSON-able result."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression_record import write_record
 from shrinkml.dataset import Dataset
-from shrinkml.errors import CheckpointError, PlanError
+from shrinkml.errors import CheckpointError, ExportError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
+from shrinkml.export.exporter import check_exportable, export
+from shrinkml.export.parity import compare
+from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
 from shrinkml.speech.audio import read_audio
@@ -39,6 +43,9 @@ N_SAMPLES = 8  # transcripts shown in the report
 N_VERIFIED = 8  # utterances whose transcripts a fresh process must repeat
 N_TIMED = 32  # utterances of the speed measurement
 TIMED_RUNS = 5
+N_COMPARED = 100  # utterances that an exported recogniser must hear as the checkpoint does
+N_PROBED = 16  # utterances that show which layers int8 would harm
+MOST_DIFFERENCE = 1e-2  # between the scores of a checkpoint and of its export in float; about 1e-5 is usual
 
 Result = dict[str, Any]
 
@@ -54,6 +61,7 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         ManifestError: the data have problems; all are listed.
         CheckpointError: the model cannot be loaded.
         ConfigError: there is no GPU where the job asks for one.
+        ExportError: the model cannot be exported as the job asks.
         PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
             matrices cannot be factorized.
     """
@@ -63,6 +71,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
     splits = check_splits(materials.manifests)
     model = materials.model
+    if spec.export:
+        check_exportable(model)
     cost, ranks, notes = model_cost(model), current_plan(model), list_parameters(model)
     if spec.strict:
         _refuse_unknown(notes)
@@ -279,6 +289,24 @@ def time_speed(materials: Materials, model: Path) -> Result:
         timed.durations_s,
         runs=TIMED_RUNS,
     )
+
+
+def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool) -> Result:
+    """Writes the checkpoint `model` for ONNX Runtime to `folder`: its name and size, and how it compares, on dev.
+
+    Raises:
+        ExportError: it cannot be exported, or what came of it computes something else.
+    """
+    few = materials.dev_utterances[:N_COMPARED]
+    export(model, folder, int8=int8, speech=few[:N_PROBED])
+    parity = compare(checkpoint.load(model), OnnxRecogniser(folder), few)
+    if not int8 and parity.largest_difference > MOST_DIFFERENCE:
+        raise ExportError(
+            f"the scores of {model} and of its export differ by {parity.largest_difference:g}; "
+            f"allowed: {MOST_DIFFERENCE:g}"
+        )
+    n_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    return {"name": folder.name, "int8": int8, "bytes": n_bytes, **asdict(parity)}
 
 
 def _statistics(materials: Materials, model: checkpoint.Recogniser) -> dict[str, LayerStats]:

@@ -11,6 +11,8 @@ from agents.stages import winner
 from agents.strategy import SearchResult
 from shrinkml import checkpoint
 from shrinkml.compression_record import installed, layer_rows
+from shrinkml.export.recipe import RECIPE
+from shrinkml.folders import digest_of
 from shrinkml.job import JobSpec
 
 PACKAGES = ("shrinkml", "torch", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray", "jiwer")
@@ -23,6 +25,7 @@ def summarise(
     baseline: Baseline,
     tested: Mapping[str, Any],
     speed: Mapping[str, Any],
+    exports: Sequence[Mapping[str, Any]],
     checkpoints: Path,
     seconds: float,
 ) -> dict[str, Any]:
@@ -34,6 +37,7 @@ def summarise(
         baseline: the original on dev and proxy set.
         tested: result of the test stage.
         speed: result of the speed stage.
+        exports: what the export stage wrote.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
     """
@@ -55,6 +59,7 @@ def summarise(
         "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
         "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),
         "trials": _trial_rows(outcomes),
+        "exports": list(exports),
         "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
         "samples": tested["samples"],
         "seconds": seconds,
@@ -133,5 +138,7 @@ def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def _checkpoint_row(folder: Path) -> dict[str, Any]:
-    n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-    return {"name": folder.name, "sha256": checkpoint.inspect(folder).digest, "bytes": n_bytes}
+    files = sorted(folder.iterdir())
+    is_export = (folder / RECIPE).is_file()
+    digest = digest_of(files) if is_export else checkpoint.inspect(folder).digest
+    return {"name": folder.name, "sha256": digest, "bytes": sum(path.stat().st_size for path in files)}

@@ -12,7 +12,11 @@ from typing import Any
 import httpx
 
 from shrinkml.errors import ServiceError
+from shrinkml.export.recipe import RECIPE
+from shrinkml.folders import CONFIG
 from shrinkml.transport import persistently, raise_for_problem
+
+MARKS = (CONFIG, RECIPE)  # a folder with one of these is a model, and may be replaced
 
 
 def fetch(http: httpx.Client, checkpoint: Mapping[str, Any], folder: Path) -> Path:
@@ -62,7 +66,7 @@ def _append(http: httpx.Client, checkpoint: Mapping[str, Any], partial: Path) ->
 
 
 def _unpack(archive: Path, target: Path) -> Path:
-    if target.exists() and not (target / "config.json").is_file():
+    if target.exists() and not any((target / mark).is_file() for mark in MARKS):
         raise ServiceError(f"{target} is there and is no checkpoint; remove it, or download to another folder")
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as fresh:
         try:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,17 @@ class ModelFolder:
     @property
     def digest(self) -> str:
         """The sha256 over all of its files, in hex digits."""
-        digest = hashlib.sha256()
-        for path in (*self.others, *self.weights):
-            with path.open("rb") as file:
-                while block := file.read(2**20):
-                    digest.update(block)
-        return digest.hexdigest()
+        return digest_of((*self.others, *self.weights))
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """The sha256 over the `files`, in that order, in hex digits."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def look_into(name: str | Path) -> ModelFolder:

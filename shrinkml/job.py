@@ -117,12 +117,22 @@ class JobSpec(Part):
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
     )
+    export: tuple[Literal["onnx"], ...] = Field(
+        (), description="Formats of the final model beside safetensors: onnx, for ONNX Runtime (LAS and CTC models)."
+    )
+    quantize: Literal["none", "int8"] = Field("none", description="int8: each export also in int8.")
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
     device: DeviceName = Field(
         "auto", description="Where models compute (cuda is a GPU). auto: the GPU if torch sees one. Speed is the CPU's."
     )
     workers: int = Field(2, ge=1, le=64, description="Searches that run side by side (Ray), one CPU thread each.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything random in the job.")
+
+    @model_validator(mode="after")
+    def _what_is_quantized_is_exported(self) -> "JobSpec":
+        if self.quantize != "none" and not self.export:
+            raise ValueError(f"quantize is {self.quantize}, but exports are what is quantized: add export: [onnx]")
+        return self
 
     @model_validator(mode="after")
     def _stages_lead_to_the_goal(self) -> "JobSpec":

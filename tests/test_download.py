@@ -142,6 +142,13 @@ def test_an_earlier_download_is_replaced_but_another_folder_is_not(tmp_path):
     assert (mine / "thesis.tex").exists()
 
 
+def test_an_earlier_download_of_an_export_is_replaced_too(tmp_path):
+    exported = tar_of({"final/recogniser.json": b"{}"})
+    for _ in range(2):
+        folder = fetch(whole(exported), listed(exported), tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["recogniser.json"]
+
+
 class Breaking(httpx.SyncByteStream):
     """A body whose connection breaks at its end."""
 

@@ -96,3 +96,9 @@ def test_the_last_stage_may_train_longer():
 
 def test_without_training_speech_nothing_is_fine_tuned():
     assert parse_job(job()).epochs_at(5.0) == 0
+
+
+def test_what_is_not_exported_is_not_quantized():
+    assert parse_job(job(export=["onnx"], quantize="int8")).quantize == "int8"
+    with pytest.raises(ConfigError, match=r"quantize is int8, but exports are what is quantized: add export: \[onnx\]"):
+        parse_job(job(quantize="int8"))

@@ -4,6 +4,7 @@ The network is traced. What its feature extractor does before it is written out,
 batches: waveforms, normalised or not (Wav2Vec2, HuBERT), and Parakeet's log-mel.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,7 @@ def encoder(model: HuggingFaceCtc, storage: Storage) -> onnx.ModelProto:
     front = Graph(Storage(), "front.")
     waveforms, lengths = front.input("waveforms", ("batch", "samples")), front.input("lengths", ("batch",), "int64")
     front_end(front, waveforms, lengths, extractor)
+    model = copy.deepcopy(model).cpu()
     model.network.set_attn_implementation("eager")  # the only one that torch's exporter leaves free in time
     example = model.features(np.zeros(model.sample_rate_hz, np.float32))
     values = model.speech.batch([example, example], example.device).values

@@ -39,34 +39,45 @@ def export(
         name: a checkpoint.
         folder: an export that lies there is replaced.
         int8: whether weights are stored as int8, and the products of large matrices computed so.
-        speech: a few utterances; with them, layers that int8 would harm are found and stay as they are.
+        speech: a few utterances; with them, layers of a LAS that int8 would harm are found and stay as they are.
         most_divergence: nats per token by which one layer in int8 may move the posteriors on `speech`.
 
     Raises:
         CheckpointError: no checkpoint, or a broken one, or something else lies in `folder`.
-        ExportError: no LAS or CTC model, or one whose features cannot be computed in a graph.
+        ExportError: no LAS or CTC model, or one that cannot be traced.
         AudioError: speech that cannot be read.
     """
     info = checkpoint.inspect(name)
     model = checkpoint.load(name)
     half = info.dtype == "float16"
-    kept = _sensitive_layers(model, speech, most_divergence) if int8 and speech else frozenset()
+    kept: frozenset[str] = frozenset()
+    if int8 and speech and isinstance(model, Las):
+        kept = _sensitive_layers(model, speech, most_divergence)
     graphs, recipe = _graphs(model, Storage(half, int8, kept))
     with replacing(Path(folder), mark=RECIPE) as partial:
         _write(graphs, partial, int8=int8, kept=kept)
         recipe.write(partial, {"source": info.digest, "int8": int8, "kept": sorted(kept)})
 
 
+def check_exportable(model: Recogniser) -> None:
+    """That `export` can write `model`; nothing is written.
+
+    Raises:
+        ExportError: it cannot, and why.
+    """
+    _graphs(model, Storage())
+
+
 def _graphs(model: Recogniser, storage: Storage) -> tuple[dict[str, onnx.ModelProto], Recipe]:
     """The graphs of `model` by their names, and how to drive them."""
     if isinstance(model, Las):
-        return {ENCODER: las.encoder(model, storage).model(), DECODER: las.decoder(model, storage).model()}, las.recipe(
-            model
-        )
+        graphs = {ENCODER: las.encoder(model, storage).model(), DECODER: las.decoder(model, storage).model()}
+        return graphs, las.recipe(model)
     if isinstance(model, HuggingFaceCtc):
         return {ENCODER: ctc.encoder(model, storage)}, ctc.recipe(model)
-    kind = model.network.config.model_type
-    raise ExportError(f"{kind!r} writes token by token and is no LAS; exported to ONNX are LAS and CTC models")
+    raise ExportError(
+        f"a {type(model).__name__} cannot be exported to ONNX; allowed: a LAS, a CTC model of transformers"
+    )
 
 
 def _write(graphs: Mapping[str, onnx.ModelProto], folder: Path, *, int8: bool, kept: frozenset[str]) -> None:
@@ -78,14 +89,8 @@ def _write(graphs: Mapping[str, onnx.ModelProto], folder: Path, *, int8: bool, k
             onnx.save(graph, path)
 
 
-def _sensitive_layers(model: Recogniser, speech: Sequence[Utterance], most: float) -> frozenset[str]:
-    """Layers that move the posteriors by more than `most` nats per token when they alone are int8.
-
-    Raises:
-        ExportError: no LAS; the layers of a traced network have no names of ours.
-    """
-    if not isinstance(model, Las):
-        raise ExportError("layers that int8 would harm are only looked for in a LAS; leave the speech away")
+def _sensitive_layers(model: Las, speech: Sequence[Utterance], most: float) -> frozenset[str]:
+    """Layers that move the posteriors by more than `most` nats per token when they alone are int8."""
     waveforms = [read_audio(utterance.audio, model.sample_rate_hz) for utterance in speech]
     tokens = [model.tokenizer.encode(utterance.text) for utterance in speech]
     steps = [len(row) + 1 for row in tokens]

@@ -107,6 +107,17 @@ class TrialRow(TypedDict):
     parameters: int
 
 
+class ExportRow(TypedDict):
+    """The final model for another runtime, compared with the checkpoint on dev."""
+
+    name: str  # of its row in `checkpoints`
+    int8: bool
+    bytes: int  # of its folder
+    n_utterances: int
+    same_transcripts: int
+    largest_difference: float  # between two scores (logits)
+
+
 class CheckpointRow(TypedDict):
     """A checkpoint of the run: the sha256 and size of its files, which a download brings as one tar."""
 
@@ -140,6 +151,7 @@ class Report(TypedDict):
     comparison: list[ComparisonRow]
     layers: list[LayerRow]
     trials: list[TrialRow]
+    exports: list[ExportRow]
     checkpoints: list[CheckpointRow]
     samples: list[Sample]
     seconds: float  # of the whole run

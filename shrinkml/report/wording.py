@@ -82,6 +82,7 @@ def facts(report: Mapping[str, Any]) -> list[Fact]:
             f"{report['size_ratio']:.2f} times smaller",
         ),
         *(_speed_fact(row) for row in report["speedup"]["settings"]),
+        *(_export_fact(row) for row in report.get("exports", ())),  # absent from older reports
     ]
 
 
@@ -93,6 +94,15 @@ def _speed_fact(row: Mapping[str, Any]) -> Fact:
         f"{row['rtf_dense']:.4f}",
         f"{row['rtf_compressed']:.4f}",
         f"{row['speedup']:.2f} times as fast ({least:.2f} to {most:.2f})",
+    )
+
+
+def _export_fact(row: Mapping[str, Any]) -> Fact:
+    return Fact(
+        f"For ONNX Runtime{', int8' * row['int8']}",
+        "",
+        megabytes(row["bytes"]),
+        f"{row['same_transcripts']} of {row['n_utterances']} transcripts the same",
     )
 
 

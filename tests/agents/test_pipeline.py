@@ -15,7 +15,8 @@ import torch
 from agents.pipeline import run_job
 from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
-from shrinkml.report.record import CheckpointRow, ComparisonRow, LayerRow, Report, Sample, StageRow, TrialRow
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.report.record import CheckpointRow, ComparisonRow, ExportRow, LayerRow, Report, Sample, StageRow, TrialRow
 
 NO_TRAINING = {"epochs": 0}
 
@@ -78,6 +79,26 @@ def test_the_report_has_the_keys_that_it_promises(finished):
     assert {row["name"] for row in report["checkpoints"]} == {"stage-1.5x", "stage-3x", "final"}
     assert len(report["samples"]) == 8
     assert report["baseline"]["n_utterances"] == report["result"]["n_utterances"] == 24
+
+
+def test_exports_lie_beside_the_final_checkpoint_and_hear_the_same(tiny_job, tmp_path):
+    events = []
+    report = run(tiny_job(export=["onnx"], quantize="int8", finetune=NO_TRAINING), tmp_path, events)
+    plain, int8 = report["exports"]
+    assert (plain["name"], int8["name"]) == ("final-onnx", "final-onnx-int8")
+    assert plain["same_transcripts"] == plain["n_utterances"] == 24
+    assert plain["largest_difference"] < 1e-3
+    assert {frozenset(row) for row in report["exports"]} == {frozenset(ExportRow.__annotations__)}
+    listed = {row["name"]: row["bytes"] for row in report["checkpoints"]}
+    for row in (plain, int8):
+        folder = tmp_path / "checkpoints" / row["name"]
+        assert row["bytes"] == listed[row["name"]] == sum(path.stat().st_size for path in folder.iterdir())
+        model = load(tmp_path / "checkpoints" / "final")
+        assert OnnxRecogniser(folder).transcribe([np.zeros(16_000, np.float32)]) == model.transcribe(
+            [model.features(np.zeros(16_000, np.float32))]
+        )
+    assert [event.stage for event in events if event.kind == "stage_finished"][-2].endswith("-export")
+    assert run(tiny_job(export=["onnx"], quantize="int8", finetune=NO_TRAINING), tmp_path) == report
 
 
 def test_fine_tuning_that_makes_a_model_worse_is_undone(tiny_job, tmp_path):

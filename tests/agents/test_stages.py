@@ -10,7 +10,7 @@ from agents.workspace import read_problem
 from shrinkml import checkpoint
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
-from shrinkml.errors import CheckpointError, PlanError
+from shrinkml.errors import CheckpointError, ExportError, PlanError
 from shrinkml.verification import FreshView
 
 
@@ -188,3 +188,9 @@ def test_torch_keeps_its_threads(materials, half):
     before = torch.get_num_threads()
     stages.time_speed(materials, half)
     assert torch.get_num_threads() == before
+
+
+def test_an_export_that_computes_something_else_is_refused(materials, half, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "MOST_DIFFERENCE", 0.0)
+    with pytest.raises(ExportError, match=r"the scores of .* and of its export differ by .*; allowed: 0"):
+        stages.export_onnx(materials, half, tmp_path / "onnx", int8=False)
