@@ -33,7 +33,7 @@ def letters(folder):
 
 def words(_):
     """A Parakeet whose tokens are words."""
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
     return fresh("parakeet_ctc", {**shape, "num_mel_bins": 16, "subsampling_conv_channels": 8}, ["a red door"], 0)
 
 
@@ -88,6 +88,7 @@ def test_factors_are_two_plain_products(checkpoint, exported):
     assert sum(node.op_type in ("MatMul", "Gemm", "Conv") for node in nodes) >= 2 * n_layers
 
 
+@pytest.mark.parametrize("checkpoint", [letters], indirect=True, ids=["letters"])
 def test_int8_scores_are_near(checkpoint, exported, waveforms, tmp_path):
     export(checkpoint, tmp_path / "int8", int8=True)
     pairs = zip(
@@ -100,11 +101,10 @@ def test_int8_scores_are_near(checkpoint, exported, waveforms, tmp_path):
     ("kind", "message"),
     [
         ("wav2vec2-conformer", "padding leaves alone"),
-        ("wavlm", "torch's exporter cannot trace this network: .*view"),
         ("whisper", "a HuggingFaceSeq2Seq cannot be exported to ONNX; allowed: a LAS, a CTC model"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(kind, message, tmp_path):
-    with pytest.raises(ExportError, match=f"(?s){message}"):
+    with pytest.raises(ExportError, match=message):
         export(stock(kind, tmp_path), tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()
