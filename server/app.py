@@ -95,6 +95,9 @@ def _invalid(request: Request, error: Exception) -> Response:
     if any(e["type"] == "json_invalid" for e in found):
         detail = 'the body is no JSON; send a job like {"model": ..., "data": ..., "goal": ...}'
         return problem_response(400, "malformed-json", detail, instance=request.url.path)
+    if any(isinstance(e["input"], bytes) for e in found):
+        detail = "the body is not marked as JSON; send it with the header Content-Type: application/json"
+        return problem_response(422, "invalid-request", detail, instance=request.url.path)
     errors = [FieldProblem(field=_dotted(e["loc"]), message=f"{e['msg']} (got {e['input']!r:.80})") for e in found]
     detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
     return problem_response(422, "invalid-request", detail, instance=request.url.path, errors=errors)

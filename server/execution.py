@@ -15,6 +15,7 @@ from shrinkml.errors import (
     ConfigError,
     ManifestError,
     PlanError,
+    ScoringError,
     ShrinkError,
     StoppedError,
     UnknownNameError,
@@ -33,6 +34,7 @@ _CORRECT_AND_RESUME = "Correct the files, then resume the job: it goes on from i
 HINTS: dict[type[Exception], str] = {
     AudioError: _CORRECT_AND_RESUME,
     ManifestError: _CORRECT_AND_RESUME,
+    ScoringError: _CORRECT_AND_RESUME,
     CheckpointError: _CORRECT_AND_RESUME,
     ConfigError: _CORRECT_AND_SUBMIT,
     PlanError: _CORRECT_AND_SUBMIT,

@@ -3,7 +3,7 @@
 from server.views import ModelView
 from shrinkml.bundle import bundled_names
 from shrinkml.errors import CheckpointError
-from shrinkml.folders import look_into
+from shrinkml.folders import HUGGING_FACE, LAS, look_into
 
 
 def check_model(name: str) -> ModelView:
@@ -13,8 +13,11 @@ def check_model(name: str) -> ModelView:
         CheckpointError: no such folder, a part of it is missing, or its files are no model.
     """
     folder = look_into(name)
-    if not folder.family:
-        raise CheckpointError(f"{folder.path / 'config.json'} is no model's description: JSON with a family")
+    if folder.family not in (LAS, HUGGING_FACE):
+        raise CheckpointError(
+            f"{folder.path / 'config.json'} is no model's description: its family is {folder.family!r}; "
+            f"known: {LAS}, {HUGGING_FACE}"
+        )
     return ModelView(name=name, family=folder.family, parameters=folder.stored_parameters, bytes=folder.stored_bytes)
 
 

@@ -98,12 +98,12 @@ def load(name: str | Path) -> Recogniser:
         _check_finite(dict(stock.named_parameters()), folder.path)
         return stock
     config = _checked(folder)
-    family = look_up(FAMILIES, config["family"], kind="model family")
     try:
+        family = look_up(FAMILIES, config["family"], kind="model family")
         dense = family.build(config, folder.path)
         model = cast(Recogniser, reshape(dense, RankPlan.from_json(config["plan"])))
         tensors = load_file(folder.path / WEIGHTS)
-    except (ShrinkError, SafetensorError, TypeError, ValueError) as error:
+    except (ShrinkError, SafetensorError, TypeError, ValueError, RuntimeError) as error:  # torch: no memory for a shape
         raise CheckpointError(f"{folder.path} is a broken checkpoint: {error}") from error
     _check_finite(tensors, folder.path)
     try:
@@ -214,4 +214,6 @@ def _checked(folder: ModelFolder) -> dict[str, Any]:
     missing = [key for key in ("family", *keys, "plan", "dtype") if key not in config]
     if missing:
         raise CheckpointError(f"{folder.path / CONFIG} lacks {', '.join(missing)}")
+    if config["dtype"] not in DTYPES:
+        raise CheckpointError(f"{folder.path / CONFIG}: dtype is {config['dtype']!r}; allowed: {', '.join(DTYPES)}")
     return config

@@ -5,11 +5,19 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from shrinkml.bundle import BUNDLED
 from shrinkml.errors import ConfigError
+from shrinkml.yaml_file import read_yaml
 
 MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy
 
@@ -92,6 +100,15 @@ class FinetuneSpec(Part):
     warp: float = Field(
         0.2, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most: voices that were never recorded."
     )
+
+    @field_validator("learning_rate", mode="wrap")
+    @classmethod
+    def _one_problem(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """One problem where neither alternative fits, not one for each."""
+        try:
+            return check(value)
+        except ValidationError:
+            raise ValueError("allowed: 'auto', or a number above 0 and at most 1") from None
 
 
 class JobSpec(Part):
@@ -184,12 +201,7 @@ def read_job(path: Path) -> JobSpec:
     Raises:
         ConfigError: missing file, broken YAML or invalid job.
     """
-    try:
-        value = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(f"no job file {path}; write one like configs/demo.yaml") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    value = read_yaml(path, kind="job file", like="configs/demo.yaml")
     return resolved(parse_job(value, source=str(path)), path.parent)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shrinkml.checkpoint import Recogniser, inspect, load, save
@@ -20,6 +19,7 @@ from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.replacing import check_replaceable
 from shrinkml.speech.manifest import check_splits
 from shrinkml.training import Epoch, train
+from shrinkml.yaml_file import read_yaml
 
 PATHS = ("train", "dev", "test")  # fields of a recipe
 FAMILIES = (LAS, *huggingface_fresh.KINDS)
@@ -61,10 +61,8 @@ def read_recipe(path: Path) -> Recipe:
         ConfigError: missing file, broken YAML or invalid fields.
     """
     try:
-        recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
-    except FileNotFoundError:
-        raise ConfigError(f"no recipe {path}; write one like configs/train/commands.yaml") from None
-    except (yaml.YAMLError, ValidationError) as error:
+        recipe = Recipe.model_validate(read_yaml(path, kind="recipe", like="configs/train/commands.yaml"))
+    except ValidationError as error:
         raise ConfigError(f"{path} is no valid recipe: {error}") from error
     return recipe.model_copy(update={f: str((path.parent / getattr(recipe, f)).resolve()) for f in PATHS})
 

@@ -102,3 +102,22 @@ def test_what_is_not_exported_is_not_quantized():
     assert parse_job(job(export=["onnx"], quantize="int8")).quantize == "int8"
     with pytest.raises(ConfigError, match=r"quantize is int8, but exports are what is quantized: add export: \[onnx\]"):
         parse_job(job(quantize="int8"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00junk", b"[" * 5000])
+def test_a_file_that_is_no_yaml_is_a_clear_error(tmp_path: Path, content: bytes):
+    (tmp_path / "job.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"no valid YAML.*like configs/demo\.yaml"):
+        read_job(tmp_path / "job.yaml")
+
+
+def test_a_folder_is_no_job_file(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no job file"):
+        read_job(tmp_path)
+
+
+def test_a_wrong_learning_rate_is_one_problem_of_that_field():
+    with pytest.raises(ConfigError) as raised:
+        parse_job(job(finetune={"learning_rate": 5}))
+    assert str(raised.value).count("finetune.learning_rate") == 1
+    assert "'auto', or a number above 0 and at most 1 (got 5)" in str(raised.value)

@@ -69,7 +69,7 @@ def test_relative_manifests_are_relative_to_the_recipe(tmp_path):
     [
         ("{train: a, dev: b}", "no valid recipe.*test"),
         ("{train: a, dev: b, test: c, epoks: 3}", "no valid recipe.*epoks"),
-        ("[unclosed", "no valid recipe"),
+        ("[unclosed", "no valid YAML.*write a recipe like"),
     ],
 )
 def test_a_wrong_recipe_is_a_clear_error(tmp_path, text, message):

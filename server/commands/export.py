@@ -22,6 +22,8 @@ def export(
 
     Example: shrinkml export reference/las --out small-onnx --int8
     """
+    if speech and not int8:
+        raise typer.BadParameter("it serves to find layers that int8 would harm: add --int8", param_hint="--speech")
     from shrinkml.export import exporter
     from shrinkml.speech.manifest import read_manifest
 

@@ -1,7 +1,7 @@
 """Text to token ids and back, in words or characters."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from shrinkml.errors import CheckpointError
 
@@ -22,6 +22,8 @@ class Tokenizer:
     def __init__(self, vocabulary: Sequence[str], unit: Unit) -> None:
         if tuple(vocabulary[: len(SPECIAL)]) != SPECIAL or len(set(vocabulary)) != len(vocabulary):
             raise CheckpointError(f"a vocabulary starts with {', '.join(SPECIAL)} and holds no token twice")
+        if unit not in get_args(Unit):
+            raise CheckpointError(f"unit is {unit!r}; allowed: {', '.join(get_args(Unit))}")
         self.unit = unit
         self.vocabulary = tuple(vocabulary)
         self._ids = {token: index for index, token in enumerate(self.vocabulary)}

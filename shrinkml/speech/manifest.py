@@ -80,7 +80,7 @@ def refuse(problems: list[str]) -> None:
 def _parse(path: Path, *, admit: Callable[[Path], None] | None = None) -> tuple[list[Utterance], list[str]]:
     """The good lines of the manifest at `path`, and what is wrong with the others."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: JSON may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         return [], [f"{path}: cannot be read: {error}"]
     base = path.parent.resolve()

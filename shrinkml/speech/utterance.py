@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from shrinkml.errors import AudioError
 from shrinkml.speech.audio import audio_duration_s
+from shrinkml.speech.text import normalise
 
 REQUIRED = ("audio_filepath", "duration", "text")
 OPTIONAL = ("speaker", "lang")
@@ -20,6 +20,8 @@ _PATH = re.compile("[^\0\ud800-\udfff]+")  # neither NUL nor half a character, w
 # or drop the padding of an MP3 encoder, up to two frames of 1,152 samples (0.144 s at 16 kHz).
 DURATION_TOLERANCE_S = 0.15
 DURATION_TOLERANCE = 0.01
+MOST_S = 1e9  # of a recording: 30 years
+MOST_SHOWN = 60  # characters of a wrong value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def parse_line(
     """
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits, and thousands of brackets
         return None, [f"broken JSON: {error}"]
     if not isinstance(value, dict):
         return None, [f"a line must be a JSON object, not {line.strip()[:40]!r}"]
@@ -96,12 +98,20 @@ def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
     for key in ("audio_filepath", "text", *OPTIONAL):
         if key in value and not (isinstance(value[key], str) and value[key].strip()):
             yield f"{key} is {value[key]!r}; allowed: a string that is not blank"
+    text = value.get("text")
+    if isinstance(text, str) and text.strip() and not normalise(text):
+        yield f"text is {text!r}; allowed: at least one word"
     audio = value.get("audio_filepath")
     if isinstance(audio, str) and audio.strip() and not _PATH.fullmatch(audio):
         yield f"audio_filepath is {audio!r}; allowed: a path of whole characters without NUL"
     duration = value.get("duration", 1.0)
-    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration < math.inf:
-        yield f"duration is {duration!r}; allowed: a number of seconds above 0"
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration <= MOST_S:
+        yield f"duration is {_short(duration)}; allowed: a number of seconds above 0"
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
 
 
 def _audio_problems(audio: Path, stated_s: float) -> Iterator[str]:

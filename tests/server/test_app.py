@@ -63,6 +63,11 @@ def test_a_body_that_is_no_json_is_a_problem(http):
     )
 
 
+def test_a_body_that_is_not_marked_as_json_is_told_the_header(http):
+    found = problem(http.post("/v1/jobs", content=b"{}"), 422, "invalid-request")
+    assert "send it with the header Content-Type: application/json" in found["detail"]
+
+
 def test_a_body_that_is_too_large_is_a_problem(http):
     response = http.post("/v1/jobs", content=b" " * (2 << 20), headers={"Content-Type": "application/json"})
     assert "at most 1048576 bytes" in problem(response, 413, "body-too-large")["detail"]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from shrinkml.errors import ManifestError
 from shrinkml.speech.manifest import MAX_SHOWN, Utterance, check_splits, read_manifest, write_manifest
+from shrinkml.speech.text import normalise
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_what_is_written_is_read_back(make_audio, tmp_path):
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip))
+@given(text=st.text(st.characters(codec="utf-8"), min_size=1).filter(normalise))
 def test_any_text_survives(make_audio, tmp_path, text):
     utterance = Utterance(make_audio("a.flac"), 0.5, text)
     write_manifest(tmp_path / "m.jsonl", [utterance])
@@ -144,3 +145,9 @@ def test_problems_of_all_splits_are_told_at_once(make_manifest, tmp_path):
         check_splits(paths)
     for problem in ("a.jsonl:2: broken JSON", "gone.jsonl: cannot be read", "speaker 'anna'", "the same audio"):
         assert problem in str(caught.value)
+
+
+def test_a_byte_order_mark_is_skipped(make_manifest):
+    path = make_manifest("train")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_manifest(path)

@@ -52,6 +52,8 @@ def test_audio_may_lie_outside_the_folder_and_paths_may_be_absolute(line, tmp_pa
         ({"duration": None}, "duration is None; allowed"),
         ({"text": " "}, "text is ' '; allowed: a string that is not blank"),
         ({"text": 7}, "text is 7; allowed"),
+        ({"text": "!!! ..."}, "text is '!!! ...'; allowed: at least one word"),
+        ({"duration": 10**400}, "duration is 1000"),
         ({"speaker": 3}, "speaker is 3; allowed"),
         ({"lang": ""}, "lang is ''; allowed"),
         ({"audio_filepath": None}, "audio_filepath is None; allowed"),
@@ -103,3 +105,10 @@ def test_durations_may_differ_by_150_ms_or_one_percent(make_audio, tmp_path, dur
     make_audio("long.flac", duration_s=duration_s)
     found = problems({"audio_filepath": "long.flac", "duration": stated_s, "text": "a"}, tmp_path)
     assert len(found) == n_problems
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"duration": ' + "9" * 5000 + "}"])
+def test_json_that_cannot_be_read_is_broken(tmp_path, line):
+    utterance, (problem,) = parse_line(line, tmp_path)
+    assert utterance is None
+    assert problem.startswith("broken JSON")

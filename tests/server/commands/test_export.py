@@ -26,3 +26,9 @@ def test_export_in_int8_looks_for_sensitive_layers_in_speech(shrinkml, tiny_mode
     assert run.code == 0, run.err
     recipe = json.loads((tmp_path / "onnx" / "recogniser.json").read_text())
     assert (recipe["int8"], recipe["kept"]) == (True, [])
+
+
+def test_speech_without_int8_is_refused(shrinkml, tiny_model_dir, tiny_data, tmp_path):
+    run = shrinkml("export", tiny_model_dir, "--out", tmp_path / "onnx", "--speech", tiny_data["dev"])
+    assert (run.code, "add --int8" in run.err) == (2, True)
+    assert not (tmp_path / "onnx").exists()
