@@ -4,7 +4,6 @@ import math
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def train(
     )
     start = _resume_(parts, identity, state_file)
     module.train()
-    with torch.random.fork_rng(devices=[]), _fast_products():
+    with torch.random.fork_rng(devices=[]):
         for epoch in range(start, epochs):
             # Seeded per epoch, so that a resumed training draws what an uninterrupted one would have drawn.
             torch.manual_seed(seed * 10_007 + epoch)
@@ -99,21 +98,6 @@ def train(
             on_epoch(Epoch(epoch + 1, epochs, total / len(dataset)))  # before saving: told twice is better than never
             _save(parts, identity, epoch + 1, state_file)
     module.eval()
-
-
-@contextmanager
-def _fast_products() -> Iterator[None]:
-    """Lets oneDNN choose how to multiply float32 matrices.
-
-    Where the CPU multiplies bfloat16 in hardware (AMX), it may; elsewhere the result is as exact as without, and on
-    AMD's CPUs there in half the time.
-    """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _step_(
