@@ -42,6 +42,7 @@ def divergence(reference: np.ndarray, logits: np.ndarray, lengths: Sequence[int]
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted: np.ndarray = logits - logits.max(-1, keepdims=True)
+    shifted: np.ndarray = logits.astype(np.float64)  # in single precision, rounding would drown small divergences
+    shifted -= shifted.max(-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(-1, keepdims=True))
     return shifted
