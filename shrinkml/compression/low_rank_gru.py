@@ -5,7 +5,7 @@ units torch's own fused GRU does the work: its input is the short vector behind 
 matrix alone is multiplied out, once per call. Otherwise both factors are applied step by step.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from shrinkml.compression.factors import Factors, Matrix, add_matrix, apply, get_matrix, product, ranks_of
+from shrinkml.compression.factors import Factors, Matrix, apply, get_matrix, product, ranks_of
 from shrinkml.compression.low_rank_gru_cell import gru_step
 from shrinkml.compression.packed import reversed_rows
+from shrinkml.compression.recurrent import LowRankRecurrent
 
 STEPPED_UNITS = 256  # from here on, steps through the recurrent factors are faster than torch's through their product
 
@@ -38,7 +39,7 @@ class GruRun(NamedTuple):
     final: Tensor
 
 
-class LowRankGRU(nn.Module):
+class LowRankGRU(LowRankRecurrent):
     """A drop-in for `nn.GRU` with a rank for each of its matrices.
 
     Its parameters start as zeros: surgery or a state dict fills them.
@@ -54,40 +55,7 @@ class LowRankGRU(nn.Module):
         bidirectional: whether a second direction reads each sequence from its end.
     """
 
-    proj_size = 0
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        ranks: Mapping[str, int],
-        *,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = dropout
-        self.bidirectional = bidirectional
-        for layer in range(num_layers):
-            n_in = input_size if layer == 0 else hidden_size * len(self.suffixes(0))
-            for suffix in self.suffixes(layer):
-                for name, columns in ((f"weight_ih_{suffix}", n_in), (f"weight_hh_{suffix}", hidden_size)):
-                    add_matrix(self, name, (3 * hidden_size, columns), ranks.get(name))
-                if bias:
-                    for name in (f"bias_ih_{suffix}", f"bias_hh_{suffix}"):
-                        self.register_parameter(name, nn.Parameter(torch.zeros(3 * hidden_size)))
-
-    def suffixes(self, layer: int) -> tuple[str, ...]:
-        """What the parameter names of each direction of `layer` end in."""
-        return (f"l{layer}", f"l{layer}_reverse") if self.bidirectional else (f"l{layer}",)
+    n_gates = 3
 
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None

@@ -4,7 +4,7 @@ Gates stand in torch's order (input, forget, cell, output) and every parameter i
 `weight_ih_l0` becomes `weight_ih_l0_up` and `weight_ih_l0_down` where it has a rank.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from shrinkml.compression import lstm_gradient, lstm_kernel, lstm_training
-from shrinkml.compression.factors import add_matrix, get_matrix, ranks_of
+from shrinkml.compression.factors import get_matrix, ranks_of
+from shrinkml.compression.recurrent import LowRankRecurrent
 
 State = tuple[Tensor, Tensor]
 
@@ -36,7 +37,7 @@ class LayerRun(NamedTuple):
     final: State
 
 
-class LowRankLSTM(nn.Module):
+class LowRankLSTM(LowRankRecurrent):
     """A drop-in for `nn.LSTM` (without `proj_size`) with a rank for each of its matrices.
 
     Its parameters start as zeros: surgery or a state dict fills them.
@@ -52,40 +53,7 @@ class LowRankLSTM(nn.Module):
         bidirectional: whether a second direction reads each sequence from its end.
     """
 
-    proj_size = 0
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        ranks: Mapping[str, int],
-        *,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = dropout
-        self.bidirectional = bidirectional
-        for layer in range(num_layers):
-            n_in = input_size if layer == 0 else hidden_size * (2 if bidirectional else 1)
-            for suffix in self.suffixes(layer):
-                for name, columns in ((f"weight_ih_{suffix}", n_in), (f"weight_hh_{suffix}", hidden_size)):
-                    add_matrix(self, name, (4 * hidden_size, columns), ranks.get(name))
-                if bias:
-                    for name in (f"bias_ih_{suffix}", f"bias_hh_{suffix}"):
-                        self.register_parameter(name, nn.Parameter(torch.zeros(4 * hidden_size)))
-
-    def suffixes(self, layer: int) -> tuple[str, ...]:
-        """What the parameter names of each direction of `layer` end in."""
-        return (f"l{layer}", f"l{layer}_reverse") if self.bidirectional else (f"l{layer}",)
+    n_gates = 4
 
     def forward(self, input: Tensor | PackedSequence, hx: State | None = None) -> tuple[Tensor | PackedSequence, State]:
         """As `nn.LSTM.forward`: the last layer's outputs, and the final h and c of every layer and direction."""
