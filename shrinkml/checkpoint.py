@@ -201,7 +201,7 @@ def _check_finite(tensors: Mapping[str, Tensor], folder: Path) -> None:
 
 def _stored_dtype(folder: ModelFolder) -> str:
     """What weights that came of this folder are to be stored in: half precision where it is used there."""
-    return "float16" if str(folder.config.get("dtype", folder.config.get("torch_dtype"))) == "float16" else "float32"
+    return "float16" if folder.half else "float32"
 
 
 def _checked(folder: ModelFolder) -> dict[str, Any]:

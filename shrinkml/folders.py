@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,15 @@ class ModelFolder:
         return sum(_count_parameters(path) for path in self.weights)
 
     @property
+    def half(self) -> bool:
+        """Whether some of its weights are stored in half precision.
+
+        Raises:
+            CheckpointError: a file is broken.
+        """
+        return any(_holds_half(path) for path in self.weights)
+
+    @property
     def digest(self) -> str:
         """The sha256 over all of its files, in hex digits."""
         return digest_of((*self.others, *self.weights))
@@ -101,11 +111,22 @@ def look_into(name: str | Path) -> ModelFolder:
 
 
 def _count_parameters(path: Path) -> int:
+    with _opened(path) as file:
+        buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
+        names = [name for name in file.keys() if name not in buffers]  # noqa: SIM118 - no mapping
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+
+
+def _holds_half(path: Path) -> bool:
+    with _opened(path) as file:
+        return any(file.get_slice(name).get_dtype() == "F16" for name in file.keys())  # noqa: SIM118 - no mapping
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
-            buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
-            names = [name for name in file.keys() if name not in buffers]  # noqa: SIM118 - no mapping
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+            yield file
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file: {error}") from error
 

@@ -14,9 +14,10 @@ from shrinkml.evaluation import evaluate
 from shrinkml.events import ShouldStop
 from shrinkml.folders import LAS
 from shrinkml.models import huggingface_fresh
+from shrinkml.models.huggingface import write_merged
 from shrinkml.models.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
-from shrinkml.replacing import check_replaceable
+from shrinkml.replacing import check_replaceable, replacing
 from shrinkml.speech.manifest import check_splits
 from shrinkml.training import Epoch, train
 from shrinkml.yaml_file import read_yaml
@@ -101,7 +102,7 @@ def train_from_recipe(
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
-    save(model, folder, dtype=recipe.dtype, provenance=_provenance(recipe))
+    _save(model, folder, recipe)
     state_file.unlink(missing_ok=True)
     return {split: _measured(folder, load_dataset(model, splits[split])) for split in ("dev", "test")}
 
@@ -119,9 +120,14 @@ def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
         return Las(config, tokenizer)
 
 
-def _provenance(recipe: Recipe) -> dict[str, Any]:
-    """What the checkpoint tells of its making: the recipe without its paths."""
-    return {"recipe": recipe.model_dump(exclude=set(PATHS))}
+def _save(model: Recogniser, folder: Path, recipe: Recipe) -> None:
+    """A LAS with the recipe, but for its paths, as provenance; a model of transformers as transformers writes it."""
+    if isinstance(model, Las):
+        provenance = {"recipe": recipe.model_dump(exclude=set(PATHS))}
+        save(model, folder, dtype=recipe.dtype, provenance=provenance)
+    else:
+        with replacing(folder) as partial:
+            write_merged(model, partial, half=recipe.dtype == "float16")
 
 
 def _measured(folder: Path, dataset: Dataset) -> dict[str, Any]:

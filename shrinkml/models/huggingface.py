@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from shrinkml.compression.layers import find_layers
@@ -93,8 +94,15 @@ def write_files(model: HuggingFaceAsr, path: Path) -> None:
             model.network.generation_config.save_pretrained(path)
 
 
-def write_merged(model: HuggingFaceAsr, path: Path) -> None:
-    """Writes `model`, its factors multiplied out, to the folder `path` as transformers itself would."""
+def write_merged(model: HuggingFaceAsr, path: Path, *, half: bool = False) -> None:
+    """Writes `model`, its factors multiplied out, to the folder `path` as transformers itself would.
+
+    Args:
+        model: dense or low rank.
+        path: an empty folder.
+        half: store the weights in half precision. config.json still says float32: transformers computes in what it
+            says, and a feature extractor's output is float32.
+    """
     network = cast(HuggingFaceAsr, merge(model)).network
     with torch.device("meta"):
         plain = type(network)(network.config).state_dict()
@@ -104,6 +112,9 @@ def write_merged(model: HuggingFaceAsr, path: Path) -> None:
     with quietly():
         network.save_pretrained(path)
     for weights in path.glob("*.safetensors"):
+        if half:
+            tensors = {name: t.half() if t.is_floating_point() else t for name, t in load_file(weights).items()}
+            save_file(tensors, weights, {"format": "pt"})
         shutil.copymode(path / CONFIG, weights)  # safetensors lets nobody but the owner read it
 
 

@@ -20,7 +20,9 @@ WHISPER_MARKS = [
     f"<|{mark}|>"
     for mark in ("endoftext", "startoftranscript", "en", "transcribe", "translate", "nospeech", "notimestamps")
 ]
-WHISPER_POSITIONS_PER_S = 50
+# Half as many frames as OpenAI's, each of a window twice as long: training costs half, and words are as clear.
+WHISPER_FRAME = {"hop_length": 320, "n_fft": 640}  # samples at 16 kHz
+WHISPER_POSITIONS_PER_S = 25
 
 Parts = tuple[Any, Any, Any]  # network, feature extractor, tokenizer
 
@@ -81,8 +83,8 @@ def _whisper(shape: Mapping[str, Any], words: list[str]) -> Parts:
     )
     seconds, left = divmod(config.max_source_positions, WHISPER_POSITIONS_PER_S)
     if left or not seconds:
-        raise ConfigError(f"max_source_positions is {config.max_source_positions}; allowed: 50 for each whole second")
-    extractor = transformers.WhisperFeatureExtractor(feature_size=config.num_mel_bins, chunk_length=seconds)
+        raise ConfigError(f"max_source_positions is {config.max_source_positions}; allowed: 25 for each whole second")
+    extractor = transformers.WhisperFeatureExtractor(config.num_mel_bins, chunk_length=seconds, **WHISPER_FRAME)
     return network, extractor, tokenizer
 
 

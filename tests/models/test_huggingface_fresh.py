@@ -1,8 +1,10 @@
 import pytest
 import torch
 import yaml
+from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq
 
 import shrinkml
+from shrinkml.checkpoint import inspect
 from shrinkml.errors import ConfigError, UnknownNameError
 from shrinkml.models.huggingface_fresh import fresh
 from shrinkml.training_job import read_recipe, train_from_recipe
@@ -54,13 +56,21 @@ def test_the_seed_decides_the_weights_alone(kind, model):
     assert any(not torch.equal(weight, other[name]) for name, weight in model.state_dict().items())
 
 
-def test_a_recipe_trains_it_to_a_checkpoint(kind, tmp_path, tiny_data):
+def test_a_recipe_trains_it_to_a_folder_that_transformers_opens(kind, tmp_path, tiny_data):
     recipe = {split: str(path) for split, path in tiny_data.items()}
-    recipe |= {"family": kind, "shape": SHAPES[kind], "epochs": 1, "batch_size": 16, "dtype": "float32"}
+    recipe |= {"family": kind, "shape": SHAPES[kind], "epochs": 1, "batch_size": 16}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    figures = train_from_recipe(read_recipe(tmp_path / "recipe.yaml"), tmp_path / "model")
-    loaded = shrinkml.load(tmp_path / "model")
+    folder = tmp_path / "model"
+    figures = train_from_recipe(read_recipe(tmp_path / "recipe.yaml"), folder)
+    loaded = shrinkml.load(folder)
     assert figures["test"]["parameters"] == sum(p.numel() for p in loaded.parameters())
+    assert inspect(folder).dtype == "float16"
+    auto = {"parakeet_ctc": AutoModelForCTC, "whisper": AutoModelForSpeechSeq2Seq}[kind]
+    stock = auto.from_pretrained(folder, local_files_only=True)
+    assert stock.dtype == torch.float32  # what a processor's output fits
+    own = {name.removeprefix("network."): parameter for name, parameter in loaded.named_parameters()}
+    for name, parameter in stock.named_parameters():
+        assert torch.equal(parameter.flatten(1) if own[name].dim() == 2 else parameter, own[name]), name
 
 
 @pytest.mark.parametrize(
