@@ -89,7 +89,7 @@ MAKERS: dict[str, Callable[[JobSpec, float, Path], Path]] = {
 
 def settings_of(spec: JobSpec) -> str:
     """Twelve hex digits that rows share exactly when they may stand in one table."""
-    facts = spec.model_dump_json(exclude={"name", "goal", "stages", "data"})
+    facts = spec.model_dump_json(include={"search", "factorizer", "finetune"})
     facts += str((DISTILL_WEIGHT, NARROW_LEARNING_RATE, DENSE_LEARNING_RATE))
     facts += checkpoint.inspect(spec.model).digest + str((spec.data.train_utterances, spec.data.proxy_utterances))
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
