@@ -208,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/commands"), help="folder of the prepared commands")
     parser.add_argument("--ratio", type=float, default=8.0, help="times smaller")
-    parser.add_argument("--factorizer", default="svd", help="svd or whitened")
+    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
     parser.add_argument("--plans", type=int, default=40, help="in each set")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/fidelity"), help="folder of the results")
     arguments = parser.parse_args()

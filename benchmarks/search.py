@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, nargs="+", default=[50, 200], help="plans judged per search")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="seeds")
     parser.add_argument("--strategies", nargs="+", default=list(DEFAULT), choices=sorted(STRATEGIES), help="strategies")
-    parser.add_argument("--factorizer", default="svd", help="svd or whitened")
+    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from shrinkml.speech.manifest import check_splits
 from shrinkml.tables import look_up
 
 # The names in shrinkml.compression.factorize.FACTORIZERS, whose module loads torch; a test keeps them equal.
-FACTORIZERS = dict.fromkeys(("svd", "whitened"))
+FACTORIZERS = dict.fromkeys(("svd", "whitened", "pca"))
 
 
 def admit(spec: JobSpec, data_roots: Sequence[Path]) -> JobSpec:

@@ -129,7 +129,7 @@ class JobSpec(Part):
         description="Compression ratios on the way, ascending; the last is the goal's. auto: steps of 2.6x at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
-    factorizer: str = Field("svd", description="Name of a factorizer: svd or whitened.")
+    factorizer: str = Field("svd", description="Name of a factorizer: svd, whitened or pca.")
     strict: bool = Field(
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",

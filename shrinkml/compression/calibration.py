@@ -29,11 +29,17 @@ class LayerStats:
 
     Attributes:
         gram: [in, in], the sum over frames of x x^T.
+        total: [in], the sum over frames of x.
         n_frames: inputs seen: products with the matrix.
     """
 
     gram: Tensor
+    total: Tensor
     n_frames: int
+
+    def __add__(self, other: "LayerStats") -> "LayerStats":
+        """The statistics of the inputs of both."""
+        return LayerStats(self.gram + other.gram, self.total + other.total, self.n_frames + other.n_frames)
 
 
 @torch.no_grad()
@@ -82,13 +88,9 @@ def _recorder(
     def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, x in _inputs(module, *args, **kwargs):
             if name in layers:
+                seen = LayerStats(x.T @ x, x.sum(0), len(x))
                 before = totals.get(layers[name])
-                gram, n_frames = x.T @ x, len(x)
-                totals[layers[name]] = (
-                    LayerStats(gram, n_frames)
-                    if before is None
-                    else LayerStats(before.gram + gram, before.n_frames + n_frames)
-                )
+                totals[layers[name]] = seen if before is None else before + seen
 
     return record
 

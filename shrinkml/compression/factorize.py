@@ -1,17 +1,19 @@
 """Decompositions of weight matrices: made once per layer, then sliced for every rank.
 
 Plain SVD keeps the weights as close as possible; calibration-whitened SVD keeps the layer's outputs on its calibration
-inputs as close as possible. A matrix that is already a product of factors is decomposed through the factors: exactly,
-quickly, and never to more than its present rank.
+inputs as close as possible; principal component analysis (PCA) of the outputs does that with the help of the bias. A
+matrix that is already a product of factors is decomposed through the factors: exactly, quickly, and never to more than
+its present rank.
 
 References:
     Eckart and Young 1936, The approximation of one matrix by another of lower rank.
     Dudziak et al. 2019, ShrinkML, arXiv:1907.03540.
     Wang et al. 2024, SVD-LLM, arXiv:2403.07378.
+    Kamahori et al. 2025, LiteASR, arXiv:2502.20583.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -37,11 +39,14 @@ class Decomposition:
         down: [k, in].
         singular_values: [k], descending: of the matrix, or of its product with the whitening matrix. Dropping direction
             i adds `singular_values[i]` squared to the squared error that the factorizer minimises.
+        means: [k], what each direction multiplies its column of `up` with on average, where the factorizer leaves that
+            to the bias; zeros elsewhere.
     """
 
     up: Tensor
     down: Tensor
     singular_values: Tensor
+    means: Tensor
 
     @property
     def max_rank(self) -> int:
@@ -63,6 +68,10 @@ class Decomposition:
             self.up[:, :rank].clone(memory_format=row_major), self.down[:rank].clone(memory_format=row_major)
         )
 
+    def shift(self, rank: int) -> Tensor:
+        """What the bias [out] has to gain at that rank."""
+        return self.up[:, rank:] @ self.means[rank:]
+
 
 class Factorizer(Protocol):
     """Decomposes one matrix. Pure: the decomposition is new, and of the matrix's dtype and device."""
@@ -81,7 +90,7 @@ def svd(matrix: Matrix, stats: LayerStats | None = None) -> Decomposition:
     """
     u, s, vh = _svd(matrix)
     root = s.sqrt()
-    return Decomposition(u * root, root[:, None] * vh, s)
+    return Decomposition(u * root, root[:, None] * vh, s, torch.zeros_like(s))
 
 
 def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
@@ -104,7 +113,36 @@ def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = D
     """
     if stats is None:
         return svd(matrix)
-    whitening = _cholesky(stats, damping)
+    return _keeping_outputs(matrix, stats.gram.double(), torch.zeros_like(stats.total), stats.n_frames, damping)
+
+
+def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
+    """At every rank the least squared error of the layer's outputs over its calibration frames, if the bias may change.
+
+    The principal components of the outputs about their mean: `whitened_svd` with the covariance of the inputs for the
+    gram matrix. What a dropped direction gave on average goes to the bias.
+
+    Args:
+        matrix: [out, in], dense or factors.
+        stats: `gram` [in, in] and `total` [in] of the layer's inputs; None falls back to `svd`.
+        damping: ridge on the covariance, as a fraction of its mean diagonal.
+
+    Raises:
+        CalibrationError: the covariance is not positive definite.
+
+    References:
+        Kamahori et al. 2025, LiteASR, arXiv:2502.20583, section 3.
+    """
+    if stats is None:
+        return svd(matrix)
+    mean = stats.total.double() / stats.n_frames
+    scatter = stats.gram.double() - stats.n_frames * torch.outer(mean, mean)
+    return _keeping_outputs(matrix, scatter, mean, stats.n_frames, damping)
+
+
+def _keeping_outputs(matrix: Matrix, gram: Tensor, mean: Tensor, n_frames: int, damping: float) -> Decomposition:
+    """The decomposition of least output error on inputs of that `gram` matrix about their `mean`."""
+    whitening = _cholesky(gram, n_frames, damping)
     dtype = matrix.up.dtype if isinstance(matrix, Factors) else matrix.dtype
     if isinstance(matrix, Factors):
         u, s, vh = _svd(Factors(matrix.up.double(), matrix.down.double() @ whitening))
@@ -116,10 +154,11 @@ def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = D
     # As in `svd`, each column of up is as long as its row of down: fine-tuning takes steps of one size for both.
     balance = (down.norm(dim=1) / root).sqrt()
     balance = torch.where(balance > 0, balance, 1.0)
-    return Decomposition((u * (root * balance)).to(dtype), (down / balance[:, None]).to(dtype), s.to(dtype))
+    up, down = u * (root * balance), down / balance[:, None]
+    return Decomposition(up.to(dtype), down.to(dtype), s.to(dtype), (down @ mean.double()).to(dtype))
 
 
-FACTORIZERS: dict[str, Factorizer] = {"svd": svd, "whitened": whitened_svd}
+FACTORIZERS: dict[str, Factorizer] = {"svd": svd, "whitened": whitened_svd, "pca": pca}
 
 
 @torch.no_grad()
@@ -140,7 +179,9 @@ def decompose(
     """
     chosen = look_up(FACTORIZERS, factorizer, kind="factorizer")
     decompositions: dict[str, Decomposition] = {}
-    for slot in find_slots(model):
+    slots = find_slots(model)
+    without_bias = {slot.layer for slot in slots if slot.bias is None}
+    for slot in slots:
         if slot.layer in decompositions:
             continue
         parts = slot.matrix if isinstance(slot.matrix, Factors) else (slot.matrix,)
@@ -148,7 +189,10 @@ def decompose(
             raise PlanError(
                 f"layer {slot.layer!r} has NaN or infinite weights; nothing can be factorized before it is mended"
             )
-        decompositions[slot.layer] = chosen(slot.matrix, None if stats is None else stats.get(slot.layer))
+        seen = None if stats is None else stats.get(slot.layer)
+        if seen is not None and slot.layer in without_bias:  # nothing takes up what a mean would leave to it
+            seen = replace(seen, total=torch.zeros_like(seen.total))
+        decompositions[slot.layer] = chosen(slot.matrix, seen)
     return decompositions
 
 
@@ -163,8 +207,7 @@ def _svd(matrix: Matrix) -> tuple[Tensor, Tensor, Tensor]:
     return left @ u, s, vh @ right.T
 
 
-def _cholesky(stats: LayerStats, damping: float) -> Tensor:
-    gram = stats.gram.double()
+def _cholesky(gram: Tensor, n_frames: int, damping: float) -> Tensor:
     whitening: Tensor
     problem: Tensor
     ridge = damping * gram.diagonal().mean()
@@ -173,7 +216,7 @@ def _cholesky(stats: LayerStats, damping: float) -> Tensor:
     )
     if problem or not bool(whitening.isfinite().all()):
         raise CalibrationError(
-            f"the gram matrix [{len(gram)}, {len(gram)}] of {stats.n_frames} frames with damping {damping} is not "
+            f"the gram matrix [{len(gram)}, {len(gram)}] of {n_frames} frames with damping {damping} is not "
             "positive definite; calibrate on more speech or raise the damping"
         )
     return whitening

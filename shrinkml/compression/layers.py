@@ -43,6 +43,12 @@ class Slot:
         """The matrix, in the form in which the module holds it."""
         return get_matrix(self.module, self.name)
 
+    @property
+    def bias(self) -> str | None:
+        """The name in its module of what is added to the products with the matrix alone; None where nothing is."""
+        name = self.name.replace("weight", "bias", 1)
+        return name if isinstance(getattr(self.module, name, None), nn.Parameter) else None
+
     def spec(self, calls_per_s: float = 0.0) -> LayerSpec:
         """The layer's record, with its dense shape."""
         return LayerSpec(self.layer, self.kind, *shape_of(self.matrix), calls_per_s)

@@ -27,7 +27,7 @@ RECURRENT_OPTIONS = ("num_layers", "bias", "batch_first", "dropout", "bidirectio
 
 
 def factorize(model: nn.Module, plan: RankPlan, decompositions: Mapping[str, Decomposition]) -> nn.Module:
-    """A copy of `model` with each layer that `plan` names replaced by its factors of that rank.
+    """A copy of `model` with each layer that `plan` names replaced by its factors of that rank, and its bias shifted.
 
     Layers that the plan does not name stay as they are, dense or low rank.
 
@@ -36,7 +36,14 @@ def factorize(model: nn.Module, plan: RankPlan, decompositions: Mapping[str, Dec
         RankError: a rank outside its layer's range.
     """
     _check_names(plan, decompositions, "decompositions")
-    return _replace(model, plan, lambda layer, rank, _: decompositions[layer].at_rank(rank))
+    small = _replace(model, plan, lambda layer, rank, _: decompositions[layer].at_rank(rank))
+    places = {(slot.module, slot.bias): slot.layer for slot in find_slots(small)}  # a module may stand at several
+    with torch.no_grad():
+        for (module, bias), layer in places.items():
+            rank = plan.rank(layer)
+            if bias is not None and rank is not None:
+                module.get_parameter(bias).add_(decompositions[layer].shift(rank))
+    return small
 
 
 def reshape(model: nn.Module, plan: RankPlan) -> nn.Module:

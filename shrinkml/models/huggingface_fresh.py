@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch import nn
 
 from shrinkml.errors import ConfigError
 from shrinkml.folders import look_into
@@ -58,7 +59,7 @@ def _parakeet(shape: Mapping[str, Any], words: list[str]) -> Parts:
     )
     config = transformers.ParakeetCTCConfig(encoder_config=encoder, vocab_size=len(tokenizer), pad_token_id=0)
     extractor = transformers.ParakeetFeatureExtractor(feature_size=encoder.num_mel_bins)
-    return transformers.ParakeetForCTC(config), extractor, tokenizer
+    return _drawn_(transformers.ParakeetForCTC(config)), extractor, tokenizer
 
 
 def _whisper(shape: Mapping[str, Any], words: list[str]) -> Parts:
@@ -74,7 +75,7 @@ def _whisper(shape: Mapping[str, Any], words: list[str]) -> Parts:
     special = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end, "decoder_start_token_id": start}
     config = _config(transformers.WhisperConfig, {**shape, **special, "vocab_size": len(vocabulary)})
     config.begin_suppress_tokens = None
-    network = transformers.WhisperForConditionalGeneration(config)
+    network = _drawn_(transformers.WhisperForConditionalGeneration(config))
     network.generation_config = transformers.GenerationConfig(
         **special,
         max_length=config.max_target_positions,
@@ -86,6 +87,18 @@ def _whisper(shape: Mapping[str, Any], words: list[str]) -> Parts:
         raise ConfigError(f"max_source_positions is {config.max_source_positions}; allowed: 25 for each whole second")
     extractor = transformers.WhisperFeatureExtractor(config.num_mel_bins, chunk_length=seconds, **WHISPER_FRAME)
     return network, extractor, tokenizer
+
+
+def _drawn_(network: nn.Module) -> nn.Module:
+    """`network` with weights drawn as torch draws them.
+
+    transformers draws all of them with a standard deviation of 0.02, which suits models that will be filled with
+    trained weights: through a Parakeet's convolutions one part in a million of the speech is left.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            module.reset_parameters()
+    return network
 
 
 def _byte_pairs(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shrinkml.compression.calibration import LayerStats
-from shrinkml.compression.factorize import FACTORIZERS, decompose, svd, whitened_svd
+from shrinkml.compression.calibration import LayerStats, calibrate
+from shrinkml.compression.factorize import FACTORIZERS, decompose, pca, svd, whitened_svd
 from shrinkml.compression.factors import Factors, product
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize
@@ -18,7 +18,7 @@ sizes = st.integers(1, 12)
 
 
 def stats_of(frames):
-    return LayerStats(frames.T @ frames, len(frames))
+    return LayerStats(frames.T @ frames, frames.sum(0), len(frames))
 
 
 def error(weight, factors):
@@ -106,6 +106,38 @@ def test_whitening_beats_plain_svd_on_the_inputs_that_it_was_calibrated_on():
     assert error(weight, plain) < error(weight, whitened)
 
 
+@drawn
+@given(n_out=sizes, n_in=sizes, data=st.data(), seed=st.integers(0, 999))
+def test_with_the_bias_shifted_the_error_of_the_outputs_is_the_energy_dropped(n_out, n_in, data, seed):
+    torch.manual_seed(seed)
+    weight = torch.randn(n_out, n_in, dtype=torch.float64)
+    frames = torch.randn(60, n_in, dtype=torch.float64) + 3 * torch.randn(n_in, dtype=torch.float64)
+    rank = data.draw(st.integers(1, min(n_out, n_in)))
+    found = pca(weight, stats_of(frames), damping=1e-12)
+    errors = frames @ (weight - product(found.at_rank(rank))).T - found.shift(rank)
+    scale = float((frames @ weight.T).square().sum())
+    torch.testing.assert_close(errors.sum(0), torch.zeros(n_out).double(), atol=1e-6 * scale, rtol=0)
+    dropped = found.singular_values[rank:].square().sum()
+    torch.testing.assert_close(errors.square().sum(), dropped, atol=1e-6 * scale, rtol=1e-3)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_mean_is_left_to_a_bias_where_there_is_one(bias):
+    torch.manual_seed(0)
+    lstm, frames = nn.LSTM(8, 6, bias=bias, batch_first=True), torch.randn(5, 30, 8) + 3 * torch.randn(8)
+    stats = calibrate(lstm, lambda: lstm(frames))
+    plan = RankPlan({"weight_ih_l0": 2})
+    exact = lstm(frames)[0]
+    errors = {
+        name: (factorize(lstm, plan, decompose(lstm, name, stats))(frames)[0] - exact).square().mean()
+        for name in ("whitened", "pca")
+    }
+    if bias:
+        assert errors["pca"] < 0.9 * errors["whitened"]
+    else:
+        assert errors["pca"] == errors["whitened"]
+
+
 def test_without_statistics_whitening_is_plain_svd():
     weight = torch.randn(6, 4)
     assert torch.equal(whitened_svd(weight, None).up, svd(weight).up)
@@ -121,7 +153,7 @@ def test_inputs_that_are_always_zero_do_not_keep_a_layer_from_being_whitened():
 
 def test_a_gram_matrix_that_is_not_positive_definite_is_refused():
     with pytest.raises(CalibrationError, match=r"gram matrix \[4, 4\] of 3 frames with damping 0.0 is not positive"):
-        whitened_svd(torch.randn(6, 4), LayerStats(-torch.eye(4), 3), damping=0.0)
+        whitened_svd(torch.randn(6, 4), LayerStats(-torch.eye(4), torch.zeros(4), 3), damping=0.0)
 
 
 def test_factors_share_no_memory_with_their_decomposition():
@@ -152,5 +184,5 @@ class TestDecompose:
             decompose(recogniser)
 
     def test_an_unknown_factorizer_is_refused(self):
-        with pytest.raises(UnknownNameError, match="no factorizer named 'sdv'; known: svd, whitened"):
+        with pytest.raises(UnknownNameError, match="no factorizer named 'sdv'; known: pca, svd, whitened"):
             decompose(nn.Linear(2, 2), "sdv")
