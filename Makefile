@@ -15,7 +15,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-fidelity bench-onnx digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-liteasr bench-fidelity bench-onnx digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-onnx: $(READY)  ## ONNX Runtime against torch, float32 and int8, on the bu
 
 bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluations, without retraining (resumable; hours).
 	$(BIN)/python benchmarks/search.py
+
+bench-liteasr: data/commands/train.jsonl  ## LiteASR's plans against ours at the same sizes, without retraining (resumable).
+	$(BIN)/python benchmarks/liteasr.py
 
 bench-fidelity: data/commands/train.jsonl  ## How cheaply plans can be judged, and how well that ranks them.
 	$(BIN)/python benchmarks/fidelity.py

@@ -1,6 +1,6 @@
 """Search strategies at equal evaluations, without retraining: `python benchmarks/search.py`.
 
-Every row is one search for `reference/las` with one strategy, ratio, number of evaluations and seed, plans judged on
+Every row is one search for a bundled model with one strategy, ratio, number of evaluations and seed, plans judged on
 the proxy set; its best plan is then measured on all of dev and on test. The time outside evaluations is the strategy's
 own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
 evaluations, which saves time and changes nothing else.
@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,19 @@ class Bench:
     def row(self, ratio: float, evaluations: int, strategy: str, seed: int) -> Row:
         """The row, made now unless it is there."""
         done = self._folder / f"{ratio:g}x-{evaluations}-{strategy}-{seed}.json"
-        if not done.exists():
-            value = self._searched(ratio, evaluations, strategy, seed)
-            partial = done.with_suffix(".partial")
-            partial.write_text(json.dumps(value, indent=2))
-            partial.replace(done)
-        found: Row = json.loads(done.read_text())
-        return found
+        return kept(done, lambda: self._searched(ratio, evaluations, strategy, seed))
+
+    def measured(self, plan: RankPlan, workspace: Path) -> Row:
+        """WER on all of dev and on test under `plan`, with the factors of `workspace` and no retraining."""
+        model = shrunk(self.materials.model, plan, read_decompositions(workspace))
+        return {
+            "dev_wer": word_error_rate(model, self.materials.dev),
+            "test_wer": word_error_rate(model, self.materials.test),
+            "plan": plan.to_json(),
+        }
 
     def _searched(self, ratio: float, evaluations: int, strategy: str, seed: int) -> Row:
-        folder = self._workspace(ratio)
+        folder = self.workspace(ratio)
         workspace = open_workspace(folder)
         clock = Clock(workspace)
         started = time.monotonic()
@@ -71,7 +74,6 @@ class Bench:
             should_stop=lambda: False,
         )
         own_s = time.monotonic() - started - clock.seconds
-        model = shrunk(self.materials.model, found.best.plan, read_decompositions(folder))
         return {
             "ratio": ratio,
             "evaluations": evaluations,
@@ -79,13 +81,12 @@ class Bench:
             "seed": seed,
             "judged": len(found.trials),
             "proxy_wer": found.best.wer,
-            "dev_wer": word_error_rate(model, self.materials.dev),
-            "test_wer": word_error_rate(model, self.materials.test),
             "own_seconds": own_s,
-            "plan": found.best.plan.to_json(),
+            **self.measured(found.best.plan, folder),
         }
 
-    def _workspace(self, ratio: float) -> Path:
+    def workspace(self, ratio: float) -> Path:
+        """The folder of what searches for that ratio share, made now unless it is there."""
         folder = self._folder / f"workspace-{ratio:g}x"
         if not folder.exists():
             partial = folder.with_name(folder.name + ".partial")
@@ -100,6 +101,16 @@ class Bench:
             )
             partial.replace(folder)
         return folder
+
+
+def kept(path: Path, make: Callable[[], Row]) -> Row:
+    """The row in `path`, made now unless it is there."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(make(), indent=2))
+        partial.replace(path)
+    found: Row = json.loads(path.read_text())
+    return found
 
 
 class Clock:
@@ -157,12 +168,15 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, nargs="+", default=[50, 200], help="plans judged per search")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="seeds")
     parser.add_argument("--strategies", nargs="+", default=list(DEFAULT), choices=sorted(STRATEGIES), help="strategies")
+    parser.add_argument("--model", default="reference/las", help="a bundled model")
     parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    folder = arguments.out / arguments.factorizer
-    bench = Bench(read_job(CONFIG), arguments.factorizer, folder)
+    folder = arguments.out / Path(arguments.model).name / arguments.factorizer
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
+    bench = Bench(spec, arguments.factorizer, folder)
     for seed in arguments.seeds:
         for ratio in arguments.ratios:
             for evaluations in arguments.evaluations:

@@ -43,6 +43,9 @@ class Recipe(BaseModel):
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
     batch_size: int = Field(64, ge=1, description="Utterances per step.")
     warp: float = Field(0.0, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most.")
+    mixed_precision: bool = Field(
+        False, description="Multiply in bfloat16: faster where the processor can. Not for a LAS."
+    )
     seed: int = Field(0, ge=0, description="Of weights, order, dropout and masks.")
     dtype: Literal["float16", "float32"] = Field("float16", description="Of the stored weights.")
 
@@ -52,6 +55,8 @@ class Recipe(BaseModel):
             raise ValueError(f"family is {self.family!r}; allowed: {', '.join(FAMILIES)}")
         if self.family != LAS and self.unit != "word":
             raise ValueError(f"unit is {self.unit!r}; allowed for {self.family}: word")
+        if self.family == LAS and self.mixed_precision:
+            raise ValueError("mixed_precision is true; allowed for a LAS: false, its LSTM kernel computes in float32")
         return self
 
 
@@ -98,6 +103,7 @@ def train_from_recipe(
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         warp=recipe.warp,
+        mixed_precision=recipe.mixed_precision,
         state_file=state_file,
         on_epoch=on_epoch,
         should_stop=should_stop,

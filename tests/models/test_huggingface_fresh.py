@@ -58,7 +58,7 @@ def test_the_seed_decides_the_weights_alone(kind, model):
 
 def test_a_recipe_trains_it_to_a_folder_that_transformers_opens(kind, tmp_path, tiny_data):
     recipe = {split: str(path) for split, path in tiny_data.items()}
-    recipe |= {"family": kind, "shape": SHAPES[kind], "epochs": 1, "batch_size": 16}
+    recipe |= {"family": kind, "shape": SHAPES[kind], "epochs": 1, "batch_size": 16, "mixed_precision": True}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     folder = tmp_path / "model"
     figures = train_from_recipe(read_recipe(tmp_path / "recipe.yaml"), folder)
@@ -75,7 +75,11 @@ def test_a_recipe_trains_it_to_a_folder_that_transformers_opens(kind, tmp_path, 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"family": "rnnt"}, "allowed: las, parakeet_ctc, whisper"), ({"family": "parakeet_ctc", "unit": "char"}, "word")],
+    [
+        ({"family": "rnnt"}, "allowed: las, parakeet_ctc, whisper"),
+        ({"family": "parakeet_ctc", "unit": "char"}, "word"),
+        ({"mixed_precision": True}, "allowed for a LAS: false"),
+    ],
 )
 def test_a_recipe_for_what_there_is_not_is_a_clear_error(tmp_path, change, message):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"train": "a", "dev": "b", "test": "c", **change}))
