@@ -1,0 +1,79 @@
+"""Searched plans against LiteASR's at LiteASR's own sizes, without retraining: `python benchmarks/liteasr.py`.
+
+LiteASR (Kamahori et al. 2025, arXiv:2502.20583) cuts every layer by one rule: the principal components of its outputs
+on calibration speech, as many as keep a share of their energy, in multiples of 16, and none where that saves nothing.
+A row is one threshold on that share. Beside it: the default strategy, asked for a model as small, with the same
+factors and calibration speech. Its choices are made on dev; test is only measured. A row is written as soon as it is
+there.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import numpy as np
+import torch
+from search import CONFIG, Bench, Row, kept
+
+from agents.workspace import read_problem
+from envs.problem import RankProblem
+from shrinkml.compression.plan import RankPlan
+from shrinkml.job import read_job
+
+FACTORIZER = "pca"
+MULTIPLE = 16
+LARGEST = 1.0  # compression ratio of a workspace whose plans are not to be searched
+COLUMNS = (
+    "energy kept", "times smaller", "LiteASR, dev", "test", "ours, dev, median (each seed)", "ours, test",
+)  # fmt: skip
+
+
+def liteasr_plan(problem: RankProblem, share: float) -> RankPlan:
+    """LiteASR's plan that keeps `share` of the energy of each layer's outputs."""
+    ranks = {}
+    for layer in problem.cost.layers:
+        energy = np.cumsum(np.square(problem.spectra[layer.name]))
+        needed = int(np.searchsorted(energy, share * energy[-1])) + 1
+        rank = -(-needed // MULTIPLE) * MULTIPLE
+        if rank * (layer.out_features + layer.in_features) < layer.out_features * layer.in_features:
+            ranks[layer.name] = rank
+    return RankPlan(ranks)
+
+
+def compared(bench: Bench, folder: Path, share: float, evaluations: int, seeds: list[int]) -> tuple[str, ...]:
+    """The cells of one threshold."""
+    shared = bench.workspace(LARGEST)
+    problem = read_problem(shared)
+    plan = liteasr_plan(problem, share)
+    ratio = problem.cost.compression_ratio(plan)
+    theirs = kept(folder / f"liteasr-{share:g}.json", lambda: bench.measured(plan, shared))
+    strategy = read_job(CONFIG).search.strategy
+    ours = [bench.row(ratio, evaluations, strategy, seed) for seed in seeds]
+    percents = (f"{100 * theirs[key]:.2f} %" for key in ("dev_wer", "test_wer"))
+    return (f"{share:g}", f"{ratio:.2f}", *percents, _seeds(ours, "dev_wer"), _seeds(ours, "test_wer"))
+
+
+def _seeds(rows: list[Row], key: str) -> str:
+    each = ", ".join(f"{100 * row[key]:.2f}" for row in rows)
+    return f"{100 * statistics.median(row[key] for row in rows):.2f} % ({each})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="reference/las", help="a bundled model")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.999, 0.99, 0.95], help="energy to keep")
+    parser.add_argument("--evaluations", type=int, default=200, help="plans judged per search")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the searches")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/liteasr"), help="folder of the rows")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = arguments.out / Path(arguments.model).name
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = Bench(read_job(CONFIG).model_copy(update={"model": arguments.model}), FACTORIZER, folder)
+    print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
+    for share in arguments.shares:
+        print(f"| {' | '.join(compared(bench, folder, share, arguments.evaluations, arguments.seeds))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
