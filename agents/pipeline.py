@@ -1,7 +1,7 @@
 """A job from its description to its report: stages in order, each durable, with a gate that can send it back.
 
 validate, baseline; then for every compression ratio on the way calibrate, search, factorize, finetune, evaluate;
-at last verify, test, speed, export (where asked for), report. A run that was killed goes on from its last finished
+at last verify, test, export (where asked for), speed, report. A run that was killed goes on from its last finished
 stage; a search that was killed finds what it had judged in the evaluation cache.
 
 References:
@@ -10,6 +10,7 @@ References:
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from agents.local_executor import LocalExecutor
 from agents.materials import Materials
 from agents.progress import ProgressMeter
 from agents.run_folder import opened
+from agents.runtimes import time_runtimes
 from agents.schedule import best_of, next_ratio, start_of
 from agents.stage_runner import RunStage, StageRunner, run_plainly
 from agents.summary import summarise
@@ -101,8 +103,8 @@ def _run(tools: Tools) -> dict[str, Any]:
     runner.run("verify", lambda *_: stages.verify(materials, final))
     tested = runner.run("test", lambda *_: stages.measure_on_test(materials, final, baseline.calls_per_s)).result
     stages.describe(materials, final, on="test", before=tested["baseline"], after=tested["result"])
-    speed = runner.run("speed", lambda *_: stages.time_speed(materials, final)).result
     exports = runner.run("export", lambda *_: _export(tools, final)).result["exports"] if spec.export else []
+    speed = runner.run("speed", lambda folder, _: _time(tools, final, exports, folder)).result
 
     def report() -> dict[str, Any]:
         value = summarise(
@@ -110,7 +112,8 @@ def _run(tools: Tools) -> dict[str, Any]:
             outcomes,
             baseline=baseline,
             tested=tested,
-            speed=speed,
+            speedup=speed["speedup"],
+            runtimes=speed["runtimes"],
             exports=exports,
             checkpoints=tools.folder.checkpoints,
             seconds=runner.seconds,
@@ -128,6 +131,15 @@ def _export(tools: Tools, final: Path) -> dict[str, Any]:
     forms = {ONNX: False, ONNX_INT8: True} if tools.spec.quantize == "int8" else {ONNX: False}
     folder = tools.folder.checkpoints
     return {"exports": [stages.export_onnx(tools.materials, final, folder / name, int8=i) for name, i in forms.items()]}
+
+
+def _time(tools: Tools, final: Path, exports: Sequence[Mapping[str, Any]], scratch: Path) -> dict[str, Any]:
+    """How fast the checkpoint `final` and its `exports` are."""
+    exported = {"int8" if row["int8"] else "float32": tools.folder.checkpoints / row["name"] for row in exports}
+    return {
+        "speedup": stages.time_speed(tools.materials, final),
+        "runtimes": time_runtimes(tools.materials, final, exported, scratch),
+    }
 
 
 def _compress(tools: Tools, baseline: Baseline) -> list[Outcome]:

@@ -24,7 +24,8 @@ def summarise(
     *,
     baseline: Baseline,
     tested: Mapping[str, Any],
-    speed: Mapping[str, Any],
+    speedup: Mapping[str, Any],
+    runtimes: Sequence[Mapping[str, Any]],
     exports: Sequence[Mapping[str, Any]],
     checkpoints: Path,
     seconds: float,
@@ -36,7 +37,8 @@ def summarise(
         outcomes: of all its attempts, in order.
         baseline: the original on dev and proxy set.
         tested: result of the test stage.
-        speed: result of the speed stage.
+        speedup: of the checkpoint in torch.
+        runtimes: what it and the original cost in every runtime.
         exports: what the export stage wrote.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
@@ -54,7 +56,8 @@ def summarise(
         "sets": {"dev": _set_row(baseline.dev), "proxy": _set_row(baseline.proxy)},
         "compression_ratio": before["parameters"] / after["parameters"],
         "size_ratio": before["bytes"] / after["bytes"],
-        "speedup": {key: value for key, value in speed.items() if key != "seconds"},
+        "speedup": dict(speedup),
+        "runtimes": list(runtimes),
         "stages": [_stage_row(number, outcome) for number, outcome in enumerate(outcomes, 1)],
         "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
         "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),

@@ -76,9 +76,9 @@ def _compare(
         times = [(_pass_s(dense, batches), _pass_s(compressed, batches)) for _ in range(runs)]
     audio_s = sum(durations_s)
     return {
-        **_median_and_range("speedup", [before / after for before, after in times]),
-        **_median_and_range("rtf_dense", [before / audio_s for before, _ in times]),
-        **_median_and_range("rtf_compressed", [after / audio_s for _, after in times]),
+        **median_and_range("speedup", [before / after for before, after in times]),
+        **median_and_range("rtf_dense", [before / audio_s for before, _ in times]),
+        **median_and_range("rtf_compressed", [after / audio_s for _, after in times]),
     }
 
 
@@ -96,7 +96,8 @@ def _pass_s(model: AsrModel, batches: Sequence[Sequence[Tensor]]) -> float:
     return time.perf_counter() - start
 
 
-def _median_and_range(name: str, values: Sequence[float]) -> dict[str, Any]:
+def median_and_range(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """`name`: the median of `values`; `name`_range: [least, most]."""
     return {name: statistics.median(values), f"{name}_range": [min(values), max(values)]}
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from shrinkml.report.figures import figures
+from shrinkml.report.speed import RUNTIME_COLUMNS, runtime_cells
 from shrinkml.report.wording import facts, headline, percent, verdict
 
 
@@ -25,6 +26,8 @@ def render(report: Mapping[str, Any]) -> str:
         headline=headline(report),
         verdict=verdict(report),
         facts=facts(report),
+        runtime_columns=RUNTIME_COLUMNS,
+        runtimes=runtime_cells(report),
         figures=figures(report),
         samples=[_marked_sample(sample) for sample in report["samples"]],
         job=yaml.safe_dump(report["job"], sort_keys=False, allow_unicode=True),

@@ -62,6 +62,29 @@ class Speed(TypedDict):
     settings: list[SpeedRow]
 
 
+class RuntimeRow(TypedDict):
+    """One model in one runtime, in a process of its own (`shrinkml.runtimes`), from waveform to text.
+
+    Real-time factors are medians of the rounds with [least, most]; those of one thread count were timed in turns.
+    """
+
+    runtime: str  # "torch" or "onnxruntime"
+    model: str  # "original" or "compressed"
+    precision: str  # "float32" or "int8"
+    threads: int
+    rtf_batch1: float
+    rtf_batch1_range: list[float]
+    rtf_batch16: float
+    rtf_batch16_range: list[float]
+    speedup_batch1: float  # times as fast as the original in the same runtime, precision and threads; median of rounds
+    speedup_batch16: float
+    rounds: int
+    import_s: float  # to import the runtime
+    load_s: float  # to open the model after that, its files in the disk's cache
+    peak_bytes: int  # resident in the whole process, the runtime's libraries included
+    bytes: int  # of the checkpoint's weights, or of the export's folder
+
+
 class StageRow(TypedDict):
     """One pass through search, factorization, fine-tuning and gate."""
 
@@ -147,6 +170,7 @@ class Report(TypedDict):
     compression_ratio: float  # original / compressed parameters
     size_ratio: float  # original / compressed bytes on disk
     speedup: Speed
+    runtimes: list[RuntimeRow]  # of exports too, where the job made some; the same exports of the original beside them
     stages: list[StageRow]
     comparison: list[ComparisonRow]
     layers: list[LayerRow]

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from shrinkml.report.speed import not_faster, threads_in_words
+
 
 class Fact(NamedTuple):
     """One line of the table of before and after."""
@@ -15,7 +17,11 @@ class Fact(NamedTuple):
 
 
 def headline(report: Mapping[str, Any]) -> str:
-    """Whether the goal was met, what was reached on test, and by how much it was missed."""
+    """Where the smaller model is not faster; whether the goal was met, what was reached on test, what was missed."""
+    return " ".join(filter(None, (not_faster(report), _goal(report))))
+
+
+def _goal(report: Mapping[str, Any]) -> str:
     allowed = points(report["goal"]["max_wer_increase"])
     change = wer_change(report["result"]["wer"] - report["baseline"]["wer"])
     reached = f"{report['compression_ratio']:.2f} times smaller with {change} on test (at most {allowed} more allowed)"
@@ -87,10 +93,9 @@ def facts(report: Mapping[str, Any]) -> list[Fact]:
 
 
 def _speed_fact(row: Mapping[str, Any]) -> Fact:
-    threads = "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
     least, most = row["speedup_range"]
     return Fact(
-        f"Real-time factor, batch {row['batch_size']}, {threads}",
+        f"Real-time factor, batch {row['batch_size']}, {threads_in_words(row['threads'])}",
         f"{row['rtf_dense']:.4f}",
         f"{row['rtf_compressed']:.4f}",
         f"{row['speedup']:.2f} times as fast ({least:.2f} to {most:.2f})",

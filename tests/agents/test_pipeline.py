@@ -16,7 +16,17 @@ from agents.pipeline import run_job
 from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.report.record import CheckpointRow, ComparisonRow, ExportRow, LayerRow, Report, Sample, StageRow, TrialRow
+from shrinkml.report.record import (
+    CheckpointRow,
+    ComparisonRow,
+    ExportRow,
+    LayerRow,
+    Report,
+    RuntimeRow,
+    Sample,
+    StageRow,
+    TrialRow,
+)
 
 NO_TRAINING = {"epochs": 0}
 
@@ -72,13 +82,27 @@ def test_the_report_has_the_keys_that_it_promises(finished):
     _, _, report, _ = finished
     assert set(report) == set(Report.__annotations__)
     rows = {"stages": StageRow, "comparison": ComparisonRow, "layers": LayerRow, "trials": TrialRow}
-    rows |= {"checkpoints": CheckpointRow, "samples": Sample}
+    rows |= {"checkpoints": CheckpointRow, "samples": Sample, "runtimes": RuntimeRow}
     for key, row in rows.items():
         assert {frozenset(found) for found in report[key]} == {frozenset(row.__annotations__)}
     assert [stage["target_ratio"] for stage in report["stages"]] == [1.5, 3.0]
     assert {row["name"] for row in report["checkpoints"]} == {"stage-1.5x", "stage-3x", "final"}
     assert len(report["samples"]) == 8
     assert report["baseline"]["n_utterances"] == report["result"]["n_utterances"] == 24
+
+
+def assert_every_runtime_was_timed(report, folder):
+    rows = {(row["runtime"], row["model"], row["precision"]): row for row in report["runtimes"]}
+    runtimes = (("torch", "float32"), ("onnxruntime", "float32"), ("onnxruntime", "int8"))
+    assert set(rows) == {(runtime, m, precision) for runtime, precision in runtimes for m in ("original", "compressed")}
+    assert {frozenset(row) for row in report["runtimes"]} == {frozenset(RuntimeRow.__annotations__)}
+    assert rows["torch", "original", "float32"]["bytes"] == report["baseline"]["bytes"]
+    for export in report["exports"]:
+        precision = "int8" if export["int8"] else "float32"
+        assert rows["onnxruntime", "compressed", precision]["bytes"] == export["bytes"]
+        assert export["bytes"] < rows["onnxruntime", "original", precision]["bytes"]
+    (speed,) = (folder / "stages").glob("*-speed")
+    assert [path.name for path in speed.iterdir()] == ["result.json"], "the original's export was for the timing alone"
 
 
 def test_exports_lie_beside_the_final_checkpoint_and_hear_the_same(tiny_job, tmp_path):
@@ -97,7 +121,8 @@ def test_exports_lie_beside_the_final_checkpoint_and_hear_the_same(tiny_job, tmp
         assert OnnxRecogniser(folder).transcribe([np.zeros(16_000, np.float32)]) == model.transcribe(
             [model.features(np.zeros(16_000, np.float32))]
         )
-    assert [event.stage for event in events if event.kind == "stage_finished"][-2].endswith("-export")
+    assert [event.stage for event in events if event.kind == "stage_finished"][-3].endswith("-export")
+    assert_every_runtime_was_timed(report, tmp_path)
     assert run(tiny_job(export=["onnx"], quantize="int8", finetune=NO_TRAINING), tmp_path) == report
 
 

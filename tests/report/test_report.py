@@ -77,6 +77,14 @@ def test_the_page_says_what_was_reached(page):
         assert fact in text
 
 
+def test_the_page_shows_every_runtime_and_a_report_older_than_that_table_has_a_page_too(page, report, tmp_path):
+    for cell in ("ONNX Runtime, int8", "0.0030 (0.0027 to 0.0036)", "1.40x, 1.40x", "0.10 + 0.08 s", "121 MB"):
+        assert f">{cell}</td>" in page
+    del report["runtimes"]
+    write_report(report, tmp_path / "old")
+    assert "In every runtime" not in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
+
+
 def test_user_text_cannot_become_markup(report, tmp_path):
     report["job"]["name"] = HOSTILE
     report["samples"][0].update(reference=HOSTILE, baseline=HOSTILE, result=HOSTILE)
