@@ -2,18 +2,19 @@
 
 The first table has the ways to run a factorized LSTM layer: its recurrent factors multiplied out in a file as large as
 a dense one's, and as the exporter writes it (`shrinkml/export/lstm.py`). The second has whole recognisers, from
-waveform to text: bytes, WER and time in torch and in ONNX Runtime, as they are and in int8. Times are medians of rounds
-in turns.
+waveform to text, as a job's report measures them: bytes, peak memory, load time, WER and time in torch and in ONNX
+Runtime, as they are and in int8. Times are medians of rounds in turns, of the processor.
 """
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,15 @@ from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.int8 import write_int8
 from shrinkml.export.lstm import bidirectional_lstm
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
+from shrinkml.speech.utterance import Utterance
+from shrinkml.timed_process import ONNXRUNTIME, TORCH
 
 LAYERS = ((160, 320, 62), (1280, 320, 31), (160, 128, 62), (2048, 1024, 31))  # (input size, units, steps)
 RATIOS = (5.0, 12.0)
-BATCHES = (1, 16)
 
 
 def timings(candidates: dict[Hashable, Callable[[], Any]], rounds: int) -> dict[Hashable, float]:
@@ -96,7 +99,7 @@ def layer_rows(rounds: int) -> Iterator[dict[str, Any]]:
                 for int8 in (False, True)
                 for name, form in forms.items()
             }
-            for batch in BATCHES:
+            for batch in BATCH_SIZES:
                 x = np.random.default_rng(0).standard_normal((steps, batch, n_in), np.float32)
                 inputs = {"x": x, "counts": np.full(batch, steps)}
                 calls = {name: partial(one.run, None, inputs) for name, one in sessions.items()}
@@ -105,38 +108,41 @@ def layer_rows(rounds: int) -> Iterator[dict[str, Any]]:
 
 
 def recogniser_rows(names: Sequence[str], manifest: Path, n_utterances: int, rounds: int) -> Iterator[dict[str, Any]]:
-    """Bytes, WER and milliseconds per utterance of each checkpoint in each runtime, all timed in turns."""
-    utterances = sorted(read_manifest(manifest)[:n_utterances], key=lambda utterance: utterance.duration_s)
-    texts = [utterance.text for utterance in utterances]
+    """Bytes, memory, WER and milliseconds per utterance of each checkpoint in each runtime, all timed in turns."""
+    utterances = read_manifest(manifest)[:n_utterances]
+    ms = 1000 * sum(utterance.duration_s for utterance in utterances) / len(utterances)
     with TemporaryDirectory() as folder:
-        runs, facts = {}, {}
-        for name in names:
-            model = shrinkml.load(name)
-            waveforms = [read_audio(utterance.audio, model.sample_rate_hz) for utterance in utterances]
-            runs[name, "torch"] = partial(transcribe_in_torch, model)
-            facts[name, "torch"] = checkpoint.inspect(name).stored_bytes
-            for int8 in (False, True):
-                key, out = (name, f"ONNX Runtime{', int8' * int8}"), Path(folder) / f"{len(runs)}"
-                export(name, out, int8=int8, speech=utterances[:: len(utterances) // 16])
-                runs[key] = OnnxRecogniser(out).transcribe
-                facts[key] = sum(path.stat().st_size for path in out.iterdir())
-        times = {
-            size: timings({key: partial(in_batches, run, waveforms, size) for key, run in runs.items()}, rounds)
-            for size in BATCHES
-        }
-        for (name, runtime), run in runs.items():
-            heard = in_batches(run, waveforms, max(BATCHES))
-            per_utterance = {f"ms_batch{size}": times[size][name, runtime] / len(texts) for size in BATCHES}
-            wer = 100 * word_errors(texts, heard).wer
-            yield {"model": name, "runtime": runtime, "bytes": facts[name, runtime], "WER %": wer, **per_utterance}
+        recognisers = [one for name in names for one in in_each_runtime(name, Path(folder), utterances)]
+        timed = compare_runtimes(
+            recognisers, utterances, threads=(1,), rounds=rounds, most_s=math.inf, processor_time=True
+        )
+        for recogniser, row in zip(recognisers, timed, strict=True):
+            wer = word_errors([utterance.text for utterance in utterances], transcripts(recogniser, utterances)).wer
+            yield {
+                **{key: row[key] for key in ("model", "runtime", "precision", "bytes", "peak_bytes", "load_s")},
+                "WER %": 100 * wer,
+                **{f"ms_batch{size}": ms * row[f"rtf_batch{size}"] for size in BATCH_SIZES},
+            }
 
 
-def transcribe_in_torch(model: Any, waveforms: Sequence[np.ndarray]) -> list[str]:
-    return model.transcribe([model.features(waveform) for waveform in waveforms])
+def in_each_runtime(name: str, folder: Path, utterances: Sequence[Utterance]) -> Iterator[Contender]:
+    """The checkpoint `name`, and what it is exported to in a new folder in `folder`."""
+    yield Contender(TORCH, name, "float32", checkpoint.locate(name))
+    exports = Path(mkdtemp(dir=folder))
+    for precision in ("float32", "int8"):
+        few = utterances[:: max(1, len(utterances) // 16)]
+        export(name, exports / precision, int8=precision == "int8", speech=few)
+        yield Contender(ONNXRUNTIME, name, precision, exports / precision)
 
 
-def in_batches(run: Callable[..., list[str]], waveforms: Sequence[np.ndarray], size: int) -> list[str]:
-    return [text for start in range(0, len(waveforms), size) for text in run(waveforms[start : start + size])]
+def transcripts(recogniser: Contender, utterances: Sequence[Utterance]) -> list[str]:
+    model = shrinkml.load(recogniser.model)
+    heard = OnnxRecogniser(recogniser.folder) if recogniser.runtime == ONNXRUNTIME else None
+    found = []
+    for utterance in utterances:
+        waveform = read_audio(utterance.audio, model.sample_rate_hz)
+        found += heard.transcribe([waveform]) if heard else model.transcribe([model.features(waveform)])
+    return found
 
 
 def print_row(cells: Sequence[Any]) -> None:
