@@ -1,7 +1,7 @@
 """What is checked of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agents.strategies import STRATEGIES
@@ -9,6 +9,7 @@ from envs.rewards import REWARDS
 from server.errors import ForbiddenPathError
 from server.models import check_model
 from shrinkml.bundle import BUNDLED
+from shrinkml.errors import UnknownNameError
 from shrinkml.job import JobSpec, resolved
 from shrinkml.speech.manifest import check_splits
 from shrinkml.tables import look_up
@@ -43,10 +44,20 @@ def admit(spec: JobSpec, data_roots: Sequence[Path]) -> JobSpec:
 
 
 def _check_names(spec: JobSpec) -> None:
-    for strategy in (spec.search.strategy, *spec.search.baselines):
-        look_up(STRATEGIES, strategy, kind="strategy")
-    look_up(REWARDS, spec.search.reward, kind="reward")
-    look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
+    asked: list[tuple[str, str, Mapping[str, object], str]] = [
+        ("search.strategy", "strategy", STRATEGIES, spec.search.strategy),
+        *((f"search.baselines.{i}", "strategy", STRATEGIES, name) for i, name in enumerate(spec.search.baselines)),
+        ("search.reward", "reward", REWARDS, spec.search.reward),
+        ("factorizer", "factorizer", FACTORIZERS, spec.factorizer),
+    ]
+    problems = []
+    for field, kind, table, name in asked:
+        try:
+            look_up(table, name, kind=kind)
+        except UnknownNameError as error:
+            problems.append(f"{field}: {error}")
+    if problems:
+        raise UnknownNameError("\n".join(problems))
 
 
 def _require_inside(path: Path, roots: Sequence[Path], field: str) -> None:

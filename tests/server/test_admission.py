@@ -64,10 +64,19 @@ def test_a_manifest_does_not_tell_what_lies_outside_the_data_roots(request_body,
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"search": {"strategy": "magic"}}, UnknownNameError, "no strategy named 'magic'"),
-        ({"search": {"baselines": ["magic"]}}, UnknownNameError, "no strategy named 'magic'"),
-        ({"search": {"reward": "magic"}}, UnknownNameError, "no reward named 'magic'"),
-        ({"factorizer": "magic"}, UnknownNameError, "no factorizer named 'magic'"),
+        ({"search": {"strategy": "magic"}}, UnknownNameError, "search.strategy: no strategy named 'magic'"),
+        (
+            {"search": {"baselines": ["random", "magic"]}},
+            UnknownNameError,
+            "search.baselines.1: no strategy named 'magic'",
+        ),
+        ({"search": {"reward": "magic"}}, UnknownNameError, "search.reward: no reward named 'magic'"),
+        ({"factorizer": "magic"}, UnknownNameError, "factorizer: no factorizer named 'magic'"),
+        (
+            {"factorizer": "magic", "search": {"reward": "more"}},
+            UnknownNameError,
+            "search.reward: no reward named 'more'.*\\n.*factorizer: no factorizer named 'magic'",
+        ),
         ({"model": "train.jsonl"}, CheckpointError, "no model .*train.jsonl'"),
         ({"model": "reference/none"}, CheckpointError, "no model 'reference/none'.*a bundled one"),
         ({"data": {"dev": "dev.jsonl", "test": "dev.jsonl"}}, ManifestError, "dev"),

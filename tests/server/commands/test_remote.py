@@ -44,7 +44,7 @@ def test_a_refused_job_tells_the_servers_problem(shrinkml, config, url, request_
     config.write_text(yaml.safe_dump({**request_body, "factorizer": "magic"}))
     code, _, err = shrinkml("submit", config, "--url", url)
     assert code == 1
-    assert err.startswith("error: Unknown name: no factorizer named 'magic'")
+    assert err.startswith("error: Unknown name: factorizer: no factorizer named 'magic'")
 
 
 def test_status_lists_the_jobs(shrinkml, job_id):

@@ -67,7 +67,7 @@ def test_a_full_queue_says_when_to_come_back(http, request_body):
         ({"search": {"strategy": "pp0"}}, "no strategy named 'pp0'.*Did you mean 'ppo'"),
         ({"search": {"baselines": ["unifrom"]}}, "no strategy named 'unifrom'.*Did you mean 'uniform'"),
         ({"search": {"reward": "money"}}, "no reward named 'money'; known: "),
-        ({"factorizer": "qr"}, "no factorizer named 'qr'; known: svd, whitened"),
+        ({"factorizer": "qr"}, "factorizer: no factorizer named 'qr'; known: pca, svd, whitened"),
     ],
 )
 def test_an_unknown_name_is_refused(http, request_body, change, message):
