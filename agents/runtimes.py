@@ -9,7 +9,7 @@ from typing import Any
 from agents.materials import Materials
 from agents.stages import N_PROBED
 from shrinkml.export.exporter import export
-from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes, thread_counts
+from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.timed_process import ONNXRUNTIME, TORCH
 
@@ -43,6 +43,6 @@ def time_runtimes(
     ]
     chosen = choose_proxy(materials.dev_utterances, N_HEARD, materials.seed)
     utterances = [materials.dev_utterances[i] for i in islice(cycle(chosen), N_HEARD)]
-    rows = compare_runtimes(contenders, utterances, threads=thread_counts(), should_stop=materials.should_stop)
+    rows = compare_runtimes(contenders, utterances, should_stop=materials.should_stop)
     shutil.rmtree(originals, ignore_errors=True)
     return rows

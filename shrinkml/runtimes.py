@@ -57,7 +57,7 @@ def compare_runtimes(
     contenders: Sequence[Contender],
     utterances: Sequence[Utterance],
     *,
-    threads: Sequence[int],
+    threads: Sequence[int] | None = None,
     rounds: int = ROUNDS,
     most_s: float = MOST_S,
     processor_time: bool = False,
@@ -72,7 +72,7 @@ def compare_runtimes(
     Args:
         contenders: what to time; those of a runtime and precision are compared with the first of them.
         utterances: what they hear.
-        threads: the thread counts.
+        threads: the thread counts; `thread_counts()` if absent.
         rounds: that are counted.
         most_s: no further round begins where it would last beyond so many seconds, for each thread count.
         processor_time: whether seconds are the processor's and not the clock's: steadier for one thread where other
@@ -85,7 +85,7 @@ def compare_runtimes(
     """
     audio, audio_s = [u.audio for u in utterances], sum(u.duration_s for u in utterances)
     rows = []
-    for count in threads:
+    for count in threads or thread_counts():
         with ExitStack() as stack:
             processes = [
                 stack.enter_context(

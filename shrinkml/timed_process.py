@@ -34,7 +34,8 @@ class Start:
 
     Attributes:
         import_s: seconds to import the runtime.
-        load_s: seconds to open the model; its files were read before, so they come from memory.
+        load_s: seconds to open the model, and to import transformers where it is one of those; its files were read
+            before, so they come from memory.
     """
 
     import_s: float

@@ -1,11 +1,13 @@
 """A recogniser so small that a test can compress it whole: twelve spoken commands of two words, a few voices."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from shrinkml import runtimes
 from shrinkml.checkpoint import save
 from shrinkml.dataset import load_dataset
 from shrinkml.models.las import Las, LasConfig
@@ -28,6 +30,14 @@ SHAPE = LasConfig(n_mels=20, hidden=32, reductions=(2,), decoder=32, embedding=1
 def one_thread() -> None:
     """Torch on one thread: models of this size gain nothing from more, and the same seed gives the same weights."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def timed_on_one_thread() -> Iterator[None]:
+    """Jobs in this process time one thread alone: each further count starts processes that load torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtimes, "thread_counts", lambda: (1,))
+        yield
 
 
 @pytest.fixture(scope="session")

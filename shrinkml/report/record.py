@@ -80,7 +80,7 @@ class RuntimeRow(TypedDict):
     speedup_batch16: float
     rounds: int
     import_s: float  # to import the runtime
-    load_s: float  # to open the model after that, its files in the disk's cache
+    load_s: float  # to open the model after that, its files in the disk's cache; transformers is imported then
     peak_bytes: int  # resident in the whole process, the runtime's libraries included
     bytes: int  # of the checkpoint's weights, or of the export's folder
 

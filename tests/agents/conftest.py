@@ -1,11 +1,11 @@
 """A job on the tiny recogniser, and a search's workspace made from it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from agents import runtimes, stages
+from agents import stages
 from agents.executor import SearchTask
 from agents.materials import Materials
 from agents.strategies.recorder import Recorder
@@ -17,14 +17,6 @@ from envs.toys import Toy
 from shrinkml.job import JobSpec, parse_job
 
 SPARSE = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy"]}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def timed_on_one_thread() -> Iterator[None]:
-    """Jobs time one thread alone: each further count starts processes that load torch."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtimes, "thread_counts", lambda: (1,))
-        yield
 
 
 @pytest.fixture(scope="session")
