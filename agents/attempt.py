@@ -1,4 +1,4 @@
-"""One compression ratio, gone for: calibrate, search, factorize, finetune, evaluate, and the gate at the end."""
+"""One compression ratio, gone for: calibrate, search, choose, factorize, finetune, evaluate, with a gate at the end."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,6 +70,7 @@ class Outcome:
     Attributes:
         attempt: what decides how the job goes on.
         results: of all its searches.
+        finalists: the plans that were judged again, the chosen one first.
         before: Evaluation of the factorized model on dev, as JSON.
         after: the same after fine-tuning.
         kept: which of both it was: "fine-tuned" or "factorized".
@@ -78,6 +79,7 @@ class Outcome:
 
     attempt: Attempt
     results: Sequence[SearchResult]
+    finalists: Sequence[Mapping[str, Any]]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
     kept: str
@@ -124,7 +126,9 @@ class RatioAttempt:
         posed = self._stage("calibrate", self._pose)
         searched = self._stage("search", partial(self._search, posed.folder))
         results = [SearchResult.from_json(value) for value in json.loads((searched.folder / RESULTS).read_text())]
-        plan = stages.winner(results).best.plan
+        with self._best_kept_on_stop(results, posed.folder):
+            chosen = self._stage("choose", partial(self._choose, posed.folder, results)).result
+        plan = RankPlan.from_json(chosen["plan"])
         factorized = self._stage("factorize", partial(self._factorize, posed.folder, plan))
         described = self._described("dev", self._baseline.dev, factorized.result["dev"])
         with kept_on_stop(self._tools.folder, factorized.folder / MODEL, described):
@@ -138,7 +142,7 @@ class RatioAttempt:
             checkpoint=self._checkpoint,
         )
         before, after = factorized.result["dev"], evaluated["after"]
-        return Outcome(attempt, results, before, after, evaluated["kept"], self._seconds)
+        return Outcome(attempt, results, chosen["finalists"], before, after, evaluated["kept"], self._seconds)
 
     @property
     def _epochs(self) -> int:
@@ -165,15 +169,28 @@ class RatioAttempt:
         results = tools.executor.run(
             tasks, on_trial=_trial_teller(teller, tasks, self._baseline), should_stop=tools.should_stop
         )
-        if tools.should_stop():
-            if results:
-                best = stages.winner(results).best
-                kept = tools.folder.checkpoints / SO_FAR
-                stages.save_factorized(tools.materials, kept, start=self._start, workspace=workspace, plan=best.plan)
-                self._described("proxy", self._baseline.proxy, {"wer": best.wer})(kept)
-            raise StoppedError(f"stopped while searching for {self._ratio:g}x")
+        with self._best_kept_on_stop(results, workspace):
+            if tools.should_stop():
+                raise StoppedError(f"stopped while searching for {self._ratio:g}x")
         (folder / RESULTS).write_text(json.dumps([result.to_json() for result in results]))
         return {"evaluations": sum(len(result.trials) for result in results)}
+
+    @contextmanager
+    def _best_kept_on_stop(self, results: Sequence[SearchResult], workspace: Path) -> Iterator[None]:
+        """Writes the best plan of `results`, if there is one, as SO_FAR when what is inside is stopped."""
+        try:
+            yield
+        except StoppedError:
+            if results:
+                best = stages.winner(results).best
+                kept = self._tools.folder.checkpoints / SO_FAR
+                materials = self._tools.materials
+                stages.save_factorized(materials, kept, start=self._start, workspace=workspace, plan=best.plan)
+                self._described("proxy", self._baseline.proxy, {"wer": best.wer})(kept)
+            raise
+
+    def _choose(self, workspace: Path, results: Sequence[SearchResult], folder: Path, _: Teller) -> dict[str, Any]:
+        return stages.choose(self._tools.materials, results, start=self._start, workspace=workspace)
 
     def _factorize(self, workspace: Path, plan: RankPlan, folder: Path, _: Teller) -> dict[str, Any]:
         materials = self._tools.materials

@@ -1,8 +1,8 @@
 """A job from its description to its report: stages in order, each durable, with a gate that can send it back.
 
-validate, baseline; then for every compression ratio on the way calibrate, search, factorize, finetune, evaluate;
-at last verify, test, export (where asked for), speed, report. A run that was killed goes on from its last finished
-stage; a search that was killed finds what it had judged in the evaluation cache.
+validate, baseline; then for every compression ratio on the way calibrate, search, choose, factorize, finetune,
+evaluate; at last verify, test, export (where asked for), speed, report. A run that was killed goes on from its last
+finished stage; a search that was killed finds what it had judged in the evaluation cache.
 
 References:
     Mehrotra et al. 2020, Iterative compression of end-to-end ASR model using AutoML, arXiv:2008.02897.

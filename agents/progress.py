@@ -7,7 +7,7 @@ from shrinkml.events import Progress
 from shrinkml.job import JobSpec
 
 BEFORE = ("validate", "baseline")
-ATTEMPT = ("calibrate", "search", "factorize", "finetune", "evaluate")
+ATTEMPT = ("calibrate", "search", "choose", "factorize", "finetune", "evaluate")
 AFTER = ("verify", "test", "export", "speed", "report")
 STAGES = (*BEFORE, *ATTEMPT, *AFTER)
 
@@ -16,6 +16,7 @@ SECONDS = {
     "validate": 5.0,
     "baseline": 10.0,
     "calibrate": 5.0,
+    "choose": 15.0,
     "factorize": 10.0,
     "evaluate": 10.0,
     "verify": 10.0,

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from agents.evaluator import BATCH_SIZE, shrunk
+from agents.evaluator import BATCH_SIZE, ModelEvaluator, shrunk
 from agents.interruptible import Interruptible
 from agents.materials import Materials
 from agents.strategies import STRATEGIES
-from agents.strategy import SearchResult
-from agents.workspace import read_decompositions, write_workspace
+from agents.strategy import SearchResult, Trial
+from agents.workspace import read_decompositions, read_problem, write_workspace
 from envs.menus import Menu, build_menus
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
@@ -41,6 +41,7 @@ from shrinkml.verification import view_in_fresh_process
 
 N_SAMPLES = 8  # transcripts shown in the report
 N_VERIFIED = 8  # utterances whose transcripts a fresh process must repeat
+N_FINALISTS = 5  # plans of a search that are judged again, on all of dev
 N_TIMED = 32  # utterances of the speed measurement
 TIMED_RUNS = 5
 N_COMPARED = 100  # utterances that an exported recogniser must hear as the checkpoint does
@@ -164,6 +165,40 @@ def pose_problem(
 def winner(results: Sequence[SearchResult]) -> SearchResult:
     """The search whose best plan has the lowest WER; ties go to the smaller model, then to the earlier search."""
     return min(results, key=lambda result: (result.best.wer, result.best.parameters))
+
+
+def finalists(results: Sequence[SearchResult], *, most_parameters: int) -> list[tuple[SearchResult, Trial]]:
+    """The best few plans within the budget that any search judged, each once, with the search that found it first."""
+    found: dict[RankPlan, tuple[SearchResult, Trial]] = {}
+    for result in results:
+        for trial in result.trials:
+            if trial.parameters <= most_parameters:
+                found.setdefault(trial.plan, (result, trial))
+    return sorted(found.values(), key=lambda pair: (pair[1].wer, pair[1].parameters))[:N_FINALISTS]
+
+
+def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path, workspace: Path) -> Result:
+    """The finalist of the lowest WER on all of dev: a small proxy set flatters whoever asked it most.
+
+    Args:
+        materials: the speech.
+        results: of all searches.
+        start: the checkpoint that was searched.
+        workspace: of the searches.
+
+    Returns:
+        `plan`, and `finalists`: strategy, seed, WER on the proxy set and on dev of each, the chosen one first.
+    """
+    problem = read_problem(workspace)
+    best = finalists(results, most_parameters=problem.cost.budget(problem.compression_ratio))
+    model, decompositions = materials.load(start), read_decompositions(workspace)
+    judge = ModelEvaluator(Interruptible(model, materials.should_stop), decompositions, materials.dev)
+    judged = sorted([(judge(trial.plan), result, trial) for result, trial in best], key=lambda row: row[0])
+    rows = [
+        {"strategy": result.strategy, "seed": result.seed, "proxy_wer": trial.wer, "dev_wer": wer}
+        for wer, result, trial in judged
+    ]
+    return {"plan": judged[0][2].plan.to_json(), "finalists": rows}
 
 
 def save_factorized(materials: Materials, target: Path, *, start: Path, workspace: Path, plan: RankPlan) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from agents.attempt import Baseline, Outcome
 from agents.schedule import best_of
-from agents.stages import winner
 from agents.strategy import SearchResult
 from shrinkml import checkpoint
 from shrinkml.compression_record import installed, layer_rows
@@ -105,7 +104,8 @@ def _stage_row(number: int, outcome: Outcome) -> dict[str, Any]:
         "target_ratio": outcome.attempt.ratio,
         "compression_ratio": outcome.attempt.reached,
         "parameters": outcome.after["parameters"],
-        "strategy": winner(outcome.results).strategy,
+        "strategy": outcome.finalists[0]["strategy"],
+        "finalists": list(outcome.finalists),
         "evaluations": sum(len(result.trials) for result in outcome.results),
         "wer_before": outcome.before["wer"],
         "wer_after": outcome.after["wer"],

@@ -85,6 +85,15 @@ class RuntimeRow(TypedDict):
     bytes: int  # of the checkpoint's weights, or of the export's folder
 
 
+class Finalist(TypedDict):
+    """A plan that a search thought best, before fine-tuning."""
+
+    strategy: str
+    seed: int
+    proxy_wer: float
+    dev_wer: float
+
+
 class StageRow(TypedDict):
     """One pass through search, factorization, fine-tuning and gate."""
 
@@ -93,6 +102,7 @@ class StageRow(TypedDict):
     compression_ratio: float  # reached
     parameters: int
     strategy: str  # whose plan was taken
+    finalists: list[Finalist]  # plans judged again on all of dev, the one taken first
     evaluations: int  # plans judged by all strategies
     wer_before: float  # factorized, before fine-tuning, on dev
     wer_after: float  # after fine-tuning, on dev

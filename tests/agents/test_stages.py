@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from agents import stages
+from agents.evaluator import shrunk
 from agents.materials import Materials
 from agents.strategy import SearchResult, Trial
-from agents.workspace import read_problem
+from agents.workspace import read_decompositions, read_problem
 from shrinkml import checkpoint
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import CheckpointError, ExportError, PlanError
+from shrinkml.evaluation import word_error_rate
 from shrinkml.verification import FreshView
 
 
@@ -82,6 +84,28 @@ def test_the_winner_has_the_lowest_wer_then_the_smallest_model_then_comes_first(
 
     results = [result(0, 0.2, 10), result(1, 0.1, 30), result(2, 0.1, 20), result(3, 0.1, 20)]
     assert stages.winner(results).seed == 2
+
+
+def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_budget(materials, tmp_path):
+    pose(materials, tmp_path, materials.original, 1.5)
+    cost = read_problem(tmp_path).cost
+    layers = {layer.name: layer.break_even_rank for layer in cost.layers}
+    good = RankPlan({name: max(1, rank // 2) for name, rank in layers.items()})
+    bad = RankPlan(dict.fromkeys(layers, 1))
+    too_large = RankPlan({next(iter(layers)): 1})
+
+    def trial(plan, wer):
+        return Trial(plan, wer, cost.parameters(plan))
+
+    # The proxy set, here made up, says the opposite of dev.
+    trials = [trial(too_large, 0.0), trial(bad, 0.1), trial(good, 0.2), trial(bad, 0.1)]
+    results = [SearchResult("random", 3, trials[1], tuple(trials)), SearchResult("ppo", 0, trials[1], (trials[1],))]
+    found = stages.choose(materials, results, start=materials.original, workspace=tmp_path)
+    assert RankPlan.from_json(found["plan"]) == good
+    first, second = found["finalists"]
+    assert (first["strategy"], first["seed"], first["proxy_wer"], second["proxy_wer"]) == ("random", 3, 0.2, 0.1)
+    model = shrunk(materials.model, good, read_decompositions(tmp_path))
+    assert first["dev_wer"] == word_error_rate(model, materials.dev) < second["dev_wer"]
 
 
 def test_what_is_measured_is_what_is_stored(materials, half):
