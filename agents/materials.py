@@ -102,9 +102,14 @@ class Materials:
         return self.dev.subset(choose_proxy(self.dev_utterances, self._data.proxy_utterances, self.seed))
 
     @cached_property
+    def test_utterances(self) -> list[Utterance]:
+        """All of test."""
+        return read_manifest(Path(self._data.test))
+
+    @cached_property
     def test(self) -> Dataset:
         """What the final figures are measured on; no choice may depend on it."""
-        return self._load(read_manifest(Path(self._data.test)))
+        return self._load(self.test_utterances)
 
     @cached_property
     def train(self) -> Dataset:

@@ -27,6 +27,7 @@ from shrinkml.compression_record import write_record
 from shrinkml.dataset import Dataset
 from shrinkml.errors import CheckpointError, ExportError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
+from shrinkml.export import hearing
 from shrinkml.export.exporter import check_exportable, export
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
@@ -34,6 +35,7 @@ from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import check_splits
+from shrinkml.speech.scoring import score
 from shrinkml.speed import speedup
 from shrinkml.tables import look_up
 from shrinkml.training import Epoch, train
@@ -327,21 +329,26 @@ def time_speed(materials: Materials, model: Path) -> Result:
 
 
 def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool) -> Result:
-    """Writes the checkpoint `model` for ONNX Runtime to `folder`: its name and size, and how it compares, on dev.
+    """Writes the checkpoint `model` for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
 
     Raises:
         ExportError: it cannot be exported, or what came of it computes something else.
     """
     few = materials.dev_utterances[:N_COMPARED]
     export(model, folder, int8=int8, speech=few[:N_PROBED])
-    parity = compare(checkpoint.load(model), OnnxRecogniser(folder), few)
+    exported = OnnxRecogniser(folder)
+    parity = compare(checkpoint.load(model), exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
         raise ExportError(
             f"the scores of {model} and of its export differ by {parity.largest_difference:g}; "
             f"allowed: {MOST_DIFFERENCE:g}"
         )
+    test = materials.test_utterances
+    heard = hearing.transcripts(exported, test, should_stop=materials.should_stop)
+    found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-    return {"name": folder.name, "int8": int8, "bytes": n_bytes, **asdict(parity)}
+    facts = {"name": folder.name, "int8": int8, "bytes": n_bytes, "wer": found.wer, "wer_ci95": list(found.wer_ci95)}
+    return {**facts, **asdict(parity)}
 
 
 def _statistics(materials: Materials, model: checkpoint.Recogniser) -> dict[str, LayerStats]:

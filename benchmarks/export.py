@@ -24,17 +24,18 @@ import torch
 from torch import nn
 
 import shrinkml
-from shrinkml import checkpoint
+from shrinkml import checkpoint, evaluation
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
+from shrinkml.dataset import load_dataset
+from shrinkml.export import hearing
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.int8 import write_int8
 from shrinkml.export.lstm import bidirectional_lstm
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
-from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
@@ -136,13 +137,10 @@ def in_each_runtime(name: str, folder: Path, utterances: Sequence[Utterance]) ->
 
 
 def transcripts(recogniser: Contender, utterances: Sequence[Utterance]) -> list[str]:
+    if recogniser.runtime == ONNXRUNTIME:
+        return hearing.transcripts(OnnxRecogniser(recogniser.folder), utterances)
     model = shrinkml.load(recogniser.model)
-    heard = OnnxRecogniser(recogniser.folder) if recogniser.runtime == ONNXRUNTIME else None
-    found = []
-    for utterance in utterances:
-        waveform = read_audio(utterance.audio, model.sample_rate_hz)
-        found += heard.transcribe([waveform]) if heard else model.transcribe([model.features(waveform)])
-    return found
+    return evaluation.transcripts(model, load_dataset(model, utterances))
 
 
 def print_row(cells: Sequence[Any]) -> None:

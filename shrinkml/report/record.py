@@ -141,12 +141,14 @@ class TrialRow(TypedDict):
 
 
 class ExportRow(TypedDict):
-    """The final model for another runtime, compared with the checkpoint on dev."""
+    """The final model for another runtime."""
 
     name: str  # of its row in `checkpoints`
     int8: bool
     bytes: int  # of its folder
-    n_utterances: int
+    wer: float  # in that runtime, on test
+    wer_ci95: list[float]
+    n_utterances: int  # of dev, on which it is compared with the checkpoint
     same_transcripts: int
     largest_difference: float  # between two scores (logits)
 

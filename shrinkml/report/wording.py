@@ -88,7 +88,7 @@ def facts(report: Mapping[str, Any]) -> list[Fact]:
             f"{report['size_ratio']:.2f} times smaller",
         ),
         *(_speed_fact(row) for row in report["speedup"]["settings"]),
-        *(_export_fact(row) for row in report.get("exports", ())),  # absent from older reports
+        *(_export_fact(row, before) for row in report.get("exports", ())),  # absent from older reports
     ]
 
 
@@ -102,12 +102,12 @@ def _speed_fact(row: Mapping[str, Any]) -> Fact:
     )
 
 
-def _export_fact(row: Mapping[str, Any]) -> Fact:
+def _export_fact(row: Mapping[str, Any], original: Mapping[str, Any]) -> Fact:
     return Fact(
         f"For ONNX Runtime{', int8' * row['int8']}",
         "",
-        megabytes(row["bytes"]),
-        f"{row['same_transcripts']} of {row['n_utterances']} transcripts the same",
+        f"{megabytes(row['bytes'])}, {percent(row['wer'])}",
+        f"{original['bytes'] / row['bytes']:.2f} times smaller, {wer_change(row['wer'] - original['wer'])}",
     )
 
 

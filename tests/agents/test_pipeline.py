@@ -113,6 +113,7 @@ def test_exports_lie_beside_the_final_checkpoint_and_hear_the_same(tiny_job, tmp
     assert (plain["name"], int8["name"]) == ("final-onnx", "final-onnx-int8")
     assert plain["same_transcripts"] == plain["n_utterances"] == 24
     assert plain["largest_difference"] < 1e-3
+    assert plain["wer"] == report["result"]["wer"]
     assert {frozenset(row) for row in report["exports"]} == {frozenset(ExportRow.__annotations__)}
     listed = {row["name"]: row["bytes"] for row in report["checkpoints"]}
     for row in (plain, int8):
