@@ -10,8 +10,7 @@ import onnx
 from shrinkml import checkpoint
 from shrinkml.checkpoint import Recogniser
 from shrinkml.compression.layers import find_layers
-from shrinkml.errors import ExportError
-from shrinkml.export import ctc, las
+from shrinkml.export import ctc, las, seq2seq
 from shrinkml.export.graph import Storage
 from shrinkml.export.int8 import MOST_DIVERGENCE, divergence, write_int8
 from shrinkml.export.recipe import DECODER, ENCODER, RECIPE, Recipe
@@ -33,7 +32,7 @@ def export(
 ) -> None:
     """Writes the checkpoint `name` for ONNX Runtime to the new folder `folder`: graphs, and recogniser.json.
 
-    A LAS becomes encoder.onnx and decoder.onnx, a CTC model encoder.onnx.
+    A CTC model becomes encoder.onnx, all others encoder.onnx and decoder.onnx.
 
     Args:
         name: a checkpoint.
@@ -44,7 +43,7 @@ def export(
 
     Raises:
         CheckpointError: no checkpoint, or a broken one, or something else lies in `folder`.
-        ExportError: no LAS or CTC model, or one that cannot be traced.
+        ExportError: a model of a kind that nobody has tried, or one that cannot be traced.
         AudioError: speech that cannot be read.
     """
     info = checkpoint.inspect(name)
@@ -75,9 +74,7 @@ def _graphs(model: Recogniser, storage: Storage) -> tuple[dict[str, onnx.ModelPr
         return graphs, las.recipe(model)
     if isinstance(model, HuggingFaceCtc):
         return {ENCODER: ctc.encoder(model, storage)}, ctc.recipe(model)
-    raise ExportError(
-        f"a {type(model).__name__} cannot be exported to ONNX; allowed: a LAS, a CTC model of transformers"
-    )
+    return seq2seq.graphs(model, storage)
 
 
 def _write(graphs: Mapping[str, onnx.ModelProto], folder: Path, *, int8: bool, kept: frozenset[str]) -> None:

@@ -136,8 +136,11 @@ def half_of(value: np.ndarray) -> np.ndarray | None:
     return narrow if np.array_equal(narrow, value) else None
 
 
-def int8_of(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`matrix` as int8 and a float32 scale for each index of its shorter side; their product is the matrix, rounded."""
-    longer = int(np.argmax(matrix.shape))
-    scale = np.abs(matrix).max(axis=longer, keepdims=True) / 127
-    return np.rint(matrix / np.where(scale > 0, scale, 1)).astype(np.int8), scale.astype(np.float32)
+def int8_of(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`weight` as int8 and its float32 scales; their product is the weight, rounded.
+
+    A matrix has a scale for each index of its shorter side, a kernel [out, in, ...] for each output.
+    """
+    axes = int(np.argmax(weight.shape)) if weight.ndim == 2 else tuple(range(1, weight.ndim))
+    scale = np.abs(weight).max(axis=axes, keepdims=True) / 127
+    return np.rint(weight / np.where(scale > 0, scale, 1)).astype(np.int8), scale.astype(np.float32)

@@ -1,8 +1,8 @@
 """A LAS as two ONNX graphs: the encoder hears waveforms, the decoder takes one step.
 
-The encoder gives out what the decoder attends to (`states`, `keys`, `steps`) and the state that it starts from
-(`hidden`, `cell`, `context`); the decoder takes these and a token, and gives logits and the next state. The CTC head,
-which serves in training only, stays out.
+The encoder gives out what the decoder attends to (`states`, `keys`, `steps`), the most tokens to write (`limit`) and
+the state that it starts from (`hidden`, `cell`, `context`); the decoder takes these but the limit, and a token, and
+gives logits and the next state. The CTC head, which serves in training only, stays out.
 """
 
 import math
@@ -14,7 +14,7 @@ from shrinkml.export.frontend import frame_counts, frame_samples, log_mel, norma
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layers import apply, embedding, linear
 from shrinkml.export.lstm import bidirectional_lstm, lstm_cell
-from shrinkml.export.recipe import Recipe
+from shrinkml.export.recipe import LIMIT, Recipe
 from shrinkml.models.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
 from shrinkml.models.tokenizer import BLANK, END
 
@@ -28,7 +28,7 @@ def recipe(model: Las) -> Recipe:
     return Recipe(
         sample_rate_hz=model.sample_rate_hz,
         shortest_samples=frame_samples(model.sample_rate_hz)[0],
-        start=END,
+        prompt=((END,),),
         end=END,
         state=STATE,
         vocabulary=tuple("" if token == BLANK else space + text for token, text in enumerate(tokenizer.vocabulary)),
@@ -55,6 +55,7 @@ def encoder(model: Las, storage: Storage) -> Graph:
     graph.output(states, "states", ("batch", "steps", width))
     graph.output(linear(graph, states, model.key, "key"), "keys", ("batch", "steps", config.decoder))
     graph.output(counts, "steps", ("batch",), "int64")
+    graph.output(graph.op("Add", counts, graph.ints(1)), LIMIT, ("batch",), "int64")
     for name, units in zip(STATE, (config.decoder, config.decoder, width), strict=True):
         zeros = graph.op("Concat", graph.size(lengths, 0), graph.ints(units), axis=0)
         graph.output(graph.op("ConstantOfShape", zeros), name, ("batch", units))

@@ -8,7 +8,6 @@ import torch
 
 from shrinkml.checkpoint import Recogniser
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.models.las import Las
 from shrinkml.models.protocol import IGNORE
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.utterance import Utterance
@@ -53,10 +52,11 @@ def _largest_difference(
     model: Recogniser, exported: OnnxRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
 ) -> float:
     forced = model.teacher_forced([model.features(waveform) for waveform in waveforms], texts)
-    if isinstance(model, Las):
-        logits = exported.logits(waveforms, [model.tokenizer.encode(text) for text in texts])
-        inside = (forced.targets != IGNORE).numpy()
-        return float(np.abs(logits - forced.logits.numpy())[inside].max())
-    assert forced.ctc_logits is not None, "no model without CTC head but a LAS is exported"
+    if exported.recipe.state:
+        targets = forced.targets.numpy()
+        # The end is what the last token is followed by; it is not fed.
+        fed = [row[row != IGNORE][:-1].tolist() for row in targets]
+        return float(np.abs(exported.logits(waveforms, fed) - forced.logits.numpy())[targets != IGNORE].max())
+    assert forced.ctc_logits is not None, "scores come from a decoder or from a CTC head"
     frames = zip(exported.frames(waveforms), forced.ctc_logits.numpy(), strict=True)
     return max(float(np.abs(ours - theirs[: len(ours)]).max()) for ours, theirs in frames)

@@ -9,9 +9,10 @@ from typing import Any
 
 from shrinkml.errors import ExportError
 
-FORMAT = "shrinkml-onnx/1"
+FORMAT = "shrinkml-onnx/2"
 RECIPE = "recogniser.json"
 ENCODER, DECODER = "encoder", "decoder"  # names of the graphs, whose files end in .onnx
+LIMIT = "limit"  # the encoder's output that the decoder does not take
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,10 @@ class Recipe:
     The encoder takes `waveforms` [batch, samples], float32 in [-1, 1], the shorter ones filled up with anything, and
     `lengths` [batch] in samples.
 
-    With a decoder, it gives the state to start from, by the names in `state`, and what else the decoder needs. That
-    takes all of this and a `token` [batch]; it gives logits [batch, vocabulary], then the next state in the order of
-    `state`.
+    With a decoder, it gives the state to start from, by the names in `state`, what else the decoder needs, and `limit`
+    [batch], the most tokens to write, their end included. The decoder takes all of this but the limit, and a `token`
+    [batch]; it gives logits [batch, vocabulary], then the next state in the order of `state`. It is given the `prompt`
+    first, then each token that it writes: the likeliest one, those in `suppressed` left out.
 
     Without, it gives `logits` [batch, frames, vocabulary] and `steps` [batch], the frames that count. The likeliest
     token of each frame is taken, of the same one in a row the first, and `blank` left out.
@@ -33,7 +35,12 @@ class Recipe:
         shortest_samples: waveforms must be at least as long.
         vocabulary: text of every token, with the space before it where it starts a word. A transcript is the texts of
             its tokens one after another, without the first space.
-        start: the first token to give the decoder.
+        longest_samples: waveforms must be no longer; None where any length will do.
+        pads: whether waveforms of unequal length may be run together.
+        prompt: what to give the decoder, token by token: the only one in each row, or of several (the languages) the
+            likeliest by then.
+        suppressed: tokens that are never written.
+        suppressed_first: tokens that are not written first.
         end: the token that ends a transcript.
         state: names of the decoder's state; none without a decoder.
         blank: the token between tokens; None with a decoder.
@@ -42,7 +49,11 @@ class Recipe:
     sample_rate_hz: int
     shortest_samples: int
     vocabulary: tuple[str, ...]
-    start: int | None = None
+    longest_samples: int | None = None
+    pads: bool = True
+    prompt: tuple[tuple[int, ...], ...] = ()
+    suppressed: tuple[int, ...] = ()
+    suppressed_first: tuple[int, ...] = ()
     end: int | None = None
     state: tuple[str, ...] = ()
     blank: int | None = None
@@ -71,6 +82,11 @@ def read_recipe(folder: Path) -> Recipe:
     except (OSError, ValueError, AttributeError, KeyError) as error:
         raise ExportError(f"{folder} is no exported recogniser ({error!r}); shrinkml export writes one") from error
     if found != FORMAT:
-        raise ExportError(f"{folder / RECIPE} has format {found!r}; this version reads {FORMAT!r}")
-    frozen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return Recipe(**frozen)
+        raise ExportError(
+            f"{folder / RECIPE} has format {found!r}; this version reads {FORMAT!r}: export the checkpoint again"
+        )
+    return Recipe(**{name: _frozen(value) for name, value in values.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -1,16 +1,18 @@
 """An exported recogniser, run by ONNX Runtime and numpy alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
 
 from shrinkml.errors import AudioError
-from shrinkml.export.recipe import DECODER, ENCODER, read_recipe
+from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, read_recipe
 
 Arrays = dict[str, np.ndarray]
+T = TypeVar("T")
 
 
 class OnnxRecogniser:
@@ -37,49 +39,84 @@ class OnnxRecogniser:
         }
 
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[str]:
-        """One transcript per waveform [samples], decoded greedily as one batch."""
-        end = self.recipe.end
-        if end is None:
+        """One transcript per waveform [samples], decoded greedily, in one batch where they may be run together."""
+        if self.recipe.end is None:
             return [self._collapsed(row.argmax(-1).tolist()) for row in self.frames(waveforms)]
-        heard = self._encode(waveforms)
-        most = heard["steps"] + 1
-        tokens = []
-        token = np.full(len(waveforms), self.recipe.start)
-        running = np.ones(len(waveforms), dtype=bool)
-        for length in range(1, int(most.max()) + 1):
-            logits = self._step(token, heard)
-            token = np.where(running, logits.argmax(-1), end)
-            tokens.append(token)
-            running &= (token != end) & (length < most)
-            if not running.any():
-                break
-        return [self.recipe.text(row) for row in np.stack(tokens, 1).tolist()]
+        return self._grouped(waveforms, lambda group: self._written([waveforms[i] for i in group]))
 
     def frames(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
         """[frames, vocabulary] of each utterance: a CTC model's scores."""
-        heard = self._encode(waveforms)
-        return [row[:steps] for row, steps in zip(heard["logits"], heard["steps"], strict=True)]
+
+        def run(group: list[int]) -> list[np.ndarray]:
+            heard = self._encode([waveforms[i] for i in group])
+            return [row[:steps] for row, steps in zip(heard["logits"], heard["steps"], strict=True)]
+
+        return self._grouped(waveforms, run)
 
     def logits(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> np.ndarray:
-        """[batch, steps, vocabulary]: scores of each next token when the decoder is fed `tokens`, one row each."""
-        heard = self._encode(waveforms)
-        return np.stack(list(self._forced(heard, tokens)), 1)
+        """[batch, steps, vocabulary]: scores of each next token when the decoder is fed `tokens`, one row each.
+
+        Before those, it is given the first token of its prompt.
+        """
+        start, longest = self.recipe.prompt[0][0], max(map(len, tokens))
+        padded = np.array([[start, *row, *[self.recipe.end] * (longest - len(row))] for row in tokens])
+
+        def run(group: list[int]) -> list[np.ndarray]:
+            heard = self._encode([waveforms[i] for i in group])
+            del heard[LIMIT]
+            return list(np.stack([self._step(token, heard) for token in padded[group].T], 1))
+
+        rows: list[np.ndarray] = self._grouped(waveforms, run)
+        return np.stack(rows)
+
+    def _grouped(self, waveforms: Sequence[np.ndarray], run: Callable[[list[int]], list[T]]) -> list[T]:
+        """What `run` finds of each utterance when it is given the indices of those that may be run together."""
+        groups: dict[int, list[int]] = {}
+        for i, waveform in enumerate(waveforms):
+            groups.setdefault(0 if self.recipe.pads else len(waveform), []).append(i)
+        found = {i: one for group in groups.values() for i, one in zip(group, run(group), strict=True)}
+        return [found[i] for i in range(len(waveforms))]
 
     def _collapsed(self, path: list[int]) -> str:
         return self.recipe.text(token for token, _ in groupby(path))
 
-    def _forced(self, heard: Arrays, tokens: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
-        longest = max(map(len, tokens))
-        padded = np.array([[self.recipe.start, *row, *[self.recipe.end] * (longest - len(row))] for row in tokens])
-        for token in padded.T:
-            yield self._step(token, heard)
+    def _written(self, waveforms: Sequence[np.ndarray]) -> list[str]:
+        """What the decoder writes for each of `waveforms`, run together."""
+        recipe = self.recipe
+        heard = self._encode(waveforms)
+        most = heard.pop(LIMIT)
+        scores = self._prompted(len(waveforms), heard)
+        scores[:, list(recipe.suppressed_first)] = -np.inf
+        tokens: list[np.ndarray] = []
+        running = np.ones(len(waveforms), dtype=bool)
+        while running.any():
+            if tokens:
+                scores = self._step(tokens[-1], heard)
+            scores[:, list(recipe.suppressed)] = -np.inf
+            token: np.ndarray = scores.argmax(-1)
+            token[~running] = recipe.end
+            tokens.append(token)
+            running &= (token != recipe.end) & (len(tokens) < most)
+        return [recipe.text(row) for row in np.stack(tokens, 1).tolist()]
+
+    def _prompted(self, n: int, heard: Arrays) -> np.ndarray:
+        """The scores of what is written first to `n` utterances; the state in `heard` goes on behind the prompt."""
+        scores = np.zeros((n, len(self.recipe.vocabulary)), np.float32)
+        for choices in self.recipe.prompt:
+            token = np.array(choices)[scores[:, list(choices)].argmax(-1)]
+            scores = self._step(token, heard)
+        return scores
 
     def _encode(self, waveforms: Sequence[np.ndarray]) -> Arrays:
-        """What the decoder needs to know of `waveforms`, its first state included."""
+        """What there is to know of `waveforms`, the decoder's first state included."""
         lengths = np.array([len(waveform) for waveform in waveforms])
-        if lengths.min() < self.recipe.shortest_samples:
-            shortest = self.recipe.shortest_samples
+        shortest, longest = self.recipe.shortest_samples, self.recipe.longest_samples
+        if lengths.min() < shortest:
             raise AudioError(f"a waveform of {lengths.min()} samples; allowed: {shortest} or more")
+        if longest is not None and lengths.max() > longest:
+            raise AudioError(
+                f"a waveform of {lengths.max()} samples; allowed: {longest} or less, cut where it is quiet"
+            )
         padded = np.zeros((len(waveforms), lengths.max()), np.float32)
         for row, waveform in zip(padded, waveforms, strict=True):
             row[: len(waveform)] = waveform

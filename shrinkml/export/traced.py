@@ -13,15 +13,31 @@ from torch import Tensor, nn
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import OPSET, THIN, Storage, half_of, int8_of
 
-DYNAMIC = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}  # batch and time
+FEW = 256  # weights; as many are not worth a scale
+
+Example = Tensor | list[Tensor]
 
 
-def trace(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> onnx.GraphProto:
-    """The forward pass of `module`, free in the first two axes of each argument; `inputs` are examples of these.
+def trace(
+    module: nn.Module,
+    inputs: Mapping[str, Example],
+    outputs: Sequence[str],
+    *,
+    free: Mapping[str, Sequence[int]] | None = None,
+) -> onnx.GraphProto:
+    """The forward pass of `module`.
+
+    Args:
+        module: its arguments are tensors, and lists of tensors.
+        inputs: an example of each argument. Those of a list become inputs called by its name, a dot and a number.
+        outputs: names of what it returns.
+        free: axes of each argument (or of each tensor in it) that may be of any size; batch and time, the first two,
+            where nothing is said.
 
     Raises:
         ExportError: torch cannot.
     """
+    shapes = {name: _dynamic(value, (free or {}).get(name, (0, 1))) for name, value in inputs.items()}
     logger, before = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
     logger.setLevel(logging.ERROR)  # it tells what other libraries are not installed
     try:
@@ -30,8 +46,8 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str
                 module.eval(),
                 kwargs=dict(inputs),
                 dynamo=True,
-                dynamic_shapes=dict.fromkeys(inputs, DYNAMIC),
-                input_names=list(inputs),
+                dynamic_shapes=shapes,
+                input_names=[name for argument, value in inputs.items() for name in names(argument, value)],
                 output_names=list(outputs),
                 opset_version=OPSET,
                 verbose=False,
@@ -45,19 +61,54 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str
     return _plain(program.model_proto.graph)
 
 
+def names(argument: str, value: Example) -> list[str]:
+    """What the inputs of a graph are called that `value`, given as `argument`, is an example of."""
+    return [f"{argument}.{i}" for i in range(len(value))] if isinstance(value, list) else [argument]
+
+
+def _dynamic(value: Example, axes: Sequence[int]) -> object:
+    one = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
+    return [one] * len(value) if isinstance(value, list) else one
+
+
 def store_(graph: onnx.GraphProto, storage: Storage) -> None:
     """Narrows the weights of `graph` where `storage` allows it; the runtime widens them when it loads them."""
+    if storage.int8:
+        _untie_(graph)
+    factors = {name for node in graph.node for name in _factors(node)}
     for tensor in [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT]:
-        narrowed = _narrowed(numpy_helper.to_array(tensor), storage)
+        narrowed = _narrowed(numpy_helper.to_array(tensor), storage, quantizable=tensor.name in factors)
         if narrowed:
             graph.initializer.remove(tensor)
             _widen_(graph, tensor.name, *narrowed)
 
 
-def _narrowed(value: np.ndarray, storage: Storage) -> tuple[np.ndarray, ...]:
+def _untie_(graph: onnx.GraphProto) -> None:
+    """Gives each output layer a copy of the large table that it shares: the quantizer turns its matrix around."""
+    held = {tensor.name: tensor for tensor in graph.initializer if np.prod(tensor.dims) >= THIN}
+    for place, node in enumerate(graph.node):
+        if node.op_type == "Gemm" and node.input[1] in held:
+            copy = onnx.TensorProto()
+            copy.CopyFrom(held[node.input[1]])
+            copy.name = f"{copy.name}.{place}"
+            graph.initializer.append(copy)
+            node.input[1] = copy.name
+    read = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
+        graph.initializer.remove(tensor)
+
+
+def _factors(node: onnx.NodeProto) -> list[str]:
+    """The matrix of a product, or the table of an embedding: what the quantizer looks for."""
+    if node.op_type in ("MatMul", "Gemm"):
+        return list(node.input[1:2])
+    return list(node.input[:1]) if node.op_type == "Gather" else []
+
+
+def _narrowed(value: np.ndarray, storage: Storage, *, quantizable: bool) -> tuple[np.ndarray, ...]:
     """`value` in a narrower type, and what to multiply that with, if anything; nothing where it stays as it is."""
-    if storage.int8 and value.ndim == 2:
-        return int8_of(value) if value.size < THIN else ()  # larger ones are for the quantizer
+    if storage.int8 and value.ndim > 1 and value.size >= FEW:
+        return () if quantizable and value.size >= THIN else int8_of(value)
     half = half_of(value) if storage.half else None
     return () if half is None else (half,)
 

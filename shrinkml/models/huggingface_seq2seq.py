@@ -1,5 +1,6 @@
 """Recognisers of transformers whose decoder writes the transcript token by token."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,16 +19,18 @@ from shrinkml.models.protocol import IGNORE, TeacherForced
 # A transcript never needs more, even in characters; a network that was cut too hard would babble on to its limit.
 TOKENS_PER_S = 25.0
 LEAST_TOKENS = 16
-PROMPT = 16  # tokens that are no text: what the decoder is given (start, language, task), and marks that it writes
+
+PROMPT_LEFT_OUT = {"whisper"}  # model types whose generation gives back what it wrote, without the start
 
 
 class HuggingFaceSeq2Seq(HuggingFaceModel):
     """What `AutoModelForSpeechSeq2Seq` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
 
     def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
+        """A recogniser whose decoder is given the token `start` first, and writes `end` last."""
         super().__init__(network, speech, text)
-        self._start = _token(network, "decoder_start_token_id", "bos_token_id")
-        self._end = _token(network, "eos_token_id")
+        self.start = _token(network, "decoder_start_token_id", "bos_token_id")
+        self.end = _token(network, "eos_token_id")
         self._padding = _token(network, "pad_token_id", "eos_token_id")  # behind the end, where no score is looked at
 
     def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
@@ -37,11 +40,11 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
         """Decoder logits [B, tokens + 1, V] for the reference `texts`, prompt and end included."""
         targets = self._targets(texts)
-        previous = F.pad(targets, (1, -1), value=self._start)
+        previous = F.pad(targets, (1, -1), value=self.start)
         previous = previous.masked_fill(previous == IGNORE, self._padding)
         logits: dict[int, Tensor] = {}
         for group in self._groups(features):
-            inputs = self._inputs([features[i] for i in group])
+            inputs = self.inputs([features[i] for i in group])
             output = self.network(**inputs, decoder_input_ids=previous[group], use_cache=False)
             logits.update(zip(group, output.logits, strict=True))
         return TeacherForced(torch.stack([logits[i] for i in range(len(features))]), targets)
@@ -56,39 +59,45 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         texts: dict[int, str] = {}
         for group in self._groups(features):
             most = [self._most_tokens(features[i]) for i in group]
-            length = min([max(most) + PROMPT, *self._limits])
-            inputs = self._inputs([features[i] for i in group])
+            inputs = self.inputs([features[i] for i in group])
             with quietly():
-                written = self.network.generate(**inputs, max_length=length, num_beams=beam)
-            for i, ids, n in zip(group, written.tolist(), most, strict=True):
-                said = [token for token in ids if token not in self.text.special_ids]
-                texts[i] = self.text.decode(said[:n])
+                written = self.network.generate(**inputs, max_length=max(most) + self._n_given, num_beams=beam)
+            for i, ids, n in zip(group, written[:, self._n_given :].tolist(), most, strict=True):
+                texts[i] = self.text.decode([token for token in ids[:n] if token not in self.text.special_ids])
         return [texts[i] for i in range(len(features))]
 
+    def room(self, n_prompt: int) -> int:
+        """The most tokens that the network can and may write behind a prompt of so many, whatever it hears."""
+        config = self.network.config
+        positions = (getattr(config, name, None) for name in ("max_target_positions", "max_position_embeddings"))
+        told = (getattr(config, "max_length", None), self.network.generation_config.max_length)
+        limits = [int(limit) - n_prompt for limit in positions if limit]
+        return min([sys.maxsize, *limits, *(int(limit) - self._n_given for limit in told if limit)])
+
     @property
-    def _limits(self) -> list[int]:
-        """The most tokens that the network can or is told to write, its prompt included."""
-        names = ("max_target_positions", "max_position_embeddings", "max_length")
-        limits = (getattr(self.network.config, name, None) for name in names)
-        return [int(limit) for limit in (*limits, self.network.generation_config.max_length) if limit]
+    def _n_given(self) -> int:
+        """Tokens before those that were written in what the network's generation gives back."""
+        return 0 if self.network.config.model_type in PROMPT_LEFT_OUT else 1
 
     def _most_tokens(self, features: Tensor) -> int:
-        return LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features))
+        """Of a transcript, marks that are no text and the end included."""
+        return min(LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features)), self.room(self._n_given))
 
     def _targets(self, texts: Sequence[str]) -> Tensor:
         """Tokens [B, tokens + 1] of `texts` with their end, IGNORE behind it; without the start, which is given."""
         rows = []
         for text in texts:
             ids = self.text.encode(text, special=True)
-            ids = ids[1:] if ids[:1] == [self._start] else ids
-            rows.append(torch.tensor(ids if ids[-1:] == [self._end] else [*ids, self._end]))
+            ids = ids[1:] if ids[:1] == [self.start] else ids
+            rows.append(torch.tensor(ids if ids[-1:] == [self.end] else [*ids, self.end]))
         return pad_sequence(rows, batch_first=True, padding_value=IGNORE).to(self.network.device)
 
     def _groups(self, features: Sequence[Tensor]) -> list[list[int]]:
         """Utterances that can be run together without changing each other."""
         return [list(range(len(features)))] if self.speech.window else same_length(features)
 
-    def _inputs(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
+    def inputs(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
+        """What the network's generation is given for `features` that can be run together."""
         values = self.speech.batch(features, self.network.device).values
         # All of it is valid; generation would guess at the mask where the tokens for padding and end are the same.
         mask = torch.ones(len(values), values.shape[-1 if self.speech.form != "frames" else 1], dtype=torch.long)

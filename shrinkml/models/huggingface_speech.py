@@ -77,10 +77,14 @@ class Speech:
 
     def seconds(self, features: Tensor) -> float:
         """How long the utterance is."""
+        return len(features) * self.samples_per_frame / self.sample_rate_hz
+
+    @property
+    def samples_per_frame(self) -> float:
+        """Samples from one row of `features` to the next."""
         if self.form == "samples":
-            return len(features) / self.sample_rate_hz
-        shift = getattr(self.extractor, "hop_length", FRAME_SHIFT_S * self.sample_rate_hz)
-        return len(features) * float(shift) / self.sample_rate_hz
+            return 1.0
+        return float(getattr(self.extractor, "hop_length", FRAME_SHIFT_S * self.sample_rate_hz))
 
     def batch(self, features: Sequence[Tensor], device: torch.device) -> Inputs:
         """`features` side by side as the network wants them."""

@@ -18,6 +18,7 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
+from tests.models.conftest import stock_dir as stock_dir
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 DEVICE = ("numpy", "onnxruntime", "soundfile")  # and what these depend on:

@@ -31,13 +31,18 @@ def letters(folder):
     return shrinkml.load(stock("wav2vec2", folder))
 
 
+def alone(folder):
+    """A Wav2Vec2-Conformer: utterances of unequal length cannot be run together."""
+    return shrinkml.load(stock("wav2vec2-conformer", folder))
+
+
 def words(_):
     """A Parakeet whose tokens are words."""
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
     return fresh("parakeet_ctc", {**shape, "num_mel_bins": 16, "subsampling_conv_channels": 8}, ["a red door"], 0)
 
 
-@pytest.fixture(scope="module", params=[letters, words], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=[letters, alone, words], ids=lambda make: make.__name__)
 def checkpoint(request, tmp_path_factory):
     """Half of its break-even ranks, random factors, so that the labels vary."""
     folder = tmp_path_factory.mktemp("ctc")
@@ -100,11 +105,12 @@ def test_int8_scores_are_near(checkpoint, exported, waveforms, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("wav2vec2-conformer", "padding leaves alone"),
-        ("whisper", "a HuggingFaceSeq2Seq cannot be exported to ONNX; allowed: a LAS, a CTC model"),
+        ("wavlm", "torch's exporter cannot trace this network"),
+        ("wav2vec2-bert", "what a SeamlessM4TFeatureExtractor does cannot be exported to ONNX; allowed: Wav2Vec2"),
+        ("speech-encoder-decoder", "a speech-encoder-decoder network cannot be exported to ONNX; allowed: whisper"),
     ],
 )
-def test_what_cannot_be_exported_is_refused(kind, message, tmp_path):
+def test_what_cannot_be_exported_is_refused(kind, message, stock_dir, tmp_path):
     with pytest.raises(ExportError, match=message):
-        export(stock(kind, tmp_path), tmp_path / "onnx")
+        export(stock_dir(kind), tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()

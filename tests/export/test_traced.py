@@ -1,6 +1,7 @@
 """Tracing of tiny modules."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import THIN, Storage, as_model
+from shrinkml.export.int8 import write_int8
 from shrinkml.export.traced import store_, trace
 
 
@@ -20,6 +22,18 @@ class Wide(nn.Module):
 
     def forward(self, values):
         return self.thick(self.thin(values))
+
+
+class Tied(nn.Module):
+    """A table that is read, and multiplied with: thick, and one more that is only added."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(400, 200)
+        self.places = nn.Parameter(torch.randn(400, 200))
+
+    def forward(self, values):
+        return nn.functional.linear(self.table(values)[:, 0] + self.places[0], self.table.weight) + self.places.sum()
 
 
 class Undecided(nn.Module):
@@ -52,3 +66,24 @@ def test_weights_are_stored_as_asked_and_computed_with_alike(storage, bits, tole
 def test_what_torch_cannot_trace_is_refused():
     with pytest.raises(ExportError, match="torch's exporter cannot trace this network: "):
         trace(Undecided(), {"values": torch.ones(2, 5, 8)}, ("out",))
+
+
+def test_a_tied_table_is_stored_once_and_right_in_int8_too(tmp_path):
+    torch.manual_seed(0)
+    module, values = Tied(), torch.tensor([[3, 1], [7, 2]])
+    with torch.no_grad():
+        expected = module(values).numpy()
+    sizes = {}
+    for storage in (Storage(), Storage(int8=True)):
+        graph = trace(module, {"values": values}, ("out",))
+        store_(graph, storage)
+        if storage.int8:
+            write_int8(as_model(graph), tmp_path / "int8.onnx", frozenset())
+        else:
+            onnx.save(as_model(graph), tmp_path / "float.onnx")
+        name = "int8" if storage.int8 else "float"
+        sizes[name] = (tmp_path / f"{name}.onnx").stat().st_size
+        (found,) = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx").run(None, {"values": values.numpy()})
+        np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max() if storage.int8 else 1e-3)
+    assert sizes["float"] < 2.1 * 4 * 400 * 200
+    assert sizes["int8"] < 3.1 * 400 * 200  # the quantizer takes two of it

@@ -1,0 +1,131 @@
+"""Encoder-decoder models of transformers, traced, against torch: random weights, low rank, unequal lengths."""
+
+import copy
+import re
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import shrinkml
+from shrinkml.checkpoint import save
+from shrinkml.compression.layers import find_layers
+from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.surgery import reshape
+from shrinkml.errors import AudioError, ExportError
+from shrinkml.export.exporter import export
+from shrinkml.export.generation import prompt, suppressed
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.protocol import IGNORE
+
+KINDS = ("whisper", "speech_to_text", "moonshine")
+SECONDS = (1.3, 0.4, 1.99, 1.3)
+TEXTS = ["turn on", "the", "the quick brown fox", ""]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def checkpoint(request, stock_dir, tmp_path_factory):
+    """Half of its break-even ranks, random factors; what is no letter is never written, the end not first."""
+    model = shrinkml.load(stock_dir(request.param))
+    plan = RankPlan({layer.name: max(1, layer.break_even_rank // 2) for layer in find_layers(model)})
+    small = reshape(model, plan)
+    torch.manual_seed(1)
+    for parameter in (p for p in small.parameters() if p.dim() > 1):
+        torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
+    config = small.network.generation_config
+    texts = [small.text.decode([token]) for token in range(small.network.config.vocab_size)]
+    config.suppress_tokens = [token for token, text in enumerate(texts) if not (text.isascii() and text.isalpha())]
+    config.suppress_tokens.remove(small.end)
+    config.begin_suppress_tokens = [small.end]
+    folder = tmp_path_factory.mktemp("seq2seq") / request.param
+    save(small, folder, dtype="float16")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint):
+    folder = checkpoint.with_name("onnx")
+    export(checkpoint, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def waveforms():
+    random = np.random.default_rng(0)
+    return [random.normal(0.01, 0.1, round(s * 16_000)).astype(np.float32) for s in SECONDS]
+
+
+def test_scores_and_transcripts_are_torchs(checkpoint, exported, waveforms):
+    model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
+    features = [model.features(waveform) for waveform in waveforms]
+    with torch.no_grad():
+        forced = model.teacher_forced(features, TEXTS)
+    inside = (forced.targets != IGNORE).numpy()
+    fed = [row[row != IGNORE][:-1].tolist() for row in forced.targets.numpy()]
+    assert np.abs(recogniser.logits(waveforms, fed) - forced.logits.numpy())[inside].max() < 1e-3
+    transcripts = model.transcribe(features)
+    assert len(set(transcripts)) > 1
+    assert recogniser.transcribe(waveforms) == transcripts
+    assert [recogniser.transcribe([waveform])[0] for waveform in waveforms] == transcripts
+
+
+def test_the_readmes_script_hears_the_same(exported, waveforms, readmes_script):
+    (expected,) = OnnxRecogniser(exported).transcribe(waveforms[:1])
+    assert readmes_script("decoder", exported, waveforms[0]) == expected != ""
+
+
+def test_factors_are_two_plain_products_and_keys_and_values_of_the_encoder_made_once(checkpoint, exported):
+    layers = [layer.name for layer in find_layers(shrinkml.load(checkpoint)) if "decoder.layers." in layer.name]
+    once = [name for name in layers if re.search(r"encoder_attn\.[kv]_proj", name)]
+    assert len(once) == 2
+    graph = onnx.load(exported / "decoder.onnx").graph
+    held = {output for node in graph.node if node.op_type == "Cast" for output in node.output}
+    products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm") and set(node.input) & held]
+    embedding_and_output = 3  # the table is read, its rows multiplied; the output is two products
+    assert len(products) == 2 * (len(layers) - len(once)) + embedding_and_output
+
+
+@pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
+def test_int8_scores_are_near(checkpoint, exported, waveforms, tmp_path):
+    export(checkpoint, tmp_path / "int8", int8=True)
+    fed = [[5, 6, 7]] * len(waveforms)
+    before, after = (OnnxRecogniser(folder).logits(waveforms, fed) for folder in (exported, tmp_path / "int8"))
+    assert np.abs(before - after).max() / np.abs(before).max() < 0.1
+
+
+@pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
+def test_silence_is_heard_as_torch_hears_it_and_what_is_too_long_refused(checkpoint, exported):
+    model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
+    silence = np.zeros(3_000, np.float32)
+    assert recogniser.transcribe([silence]) == model.transcribe([model.features(silence)])
+    with pytest.raises(AudioError, match="a waveform of 32001 samples; allowed: 32000 or less"):
+        recogniser.transcribe([np.zeros(32_001, np.float32)])
+
+
+@pytest.fixture
+def whisper(stock_dir):
+    """A Whisper that knows two languages (the second is another mark's name here)."""
+    model = copy.deepcopy(shrinkml.load(stock_dir("whisper")))
+    ids = model.text.tokenizer.convert_tokens_to_ids
+    config = model.network.generation_config
+    config.is_multilingual = True
+    config.lang_to_id = {"<|en|>": ids("<|en|>"), "<|de|>": ids("<|translate|>")}
+    config.task_to_id = {"transcribe": ids("<|transcribe|>")}
+    return model, ids
+
+
+def test_a_prompt_leaves_the_language_open_unless_it_is_told(whisper):
+    model, ids = whisper
+    start, no_timestamps = (ids("<|startoftranscript|>"),), (ids("<|notimestamps|>"),)
+    languages = (ids("<|en|>"), ids("<|translate|>"))
+    assert prompt(model) == (start, languages, no_timestamps)
+    model.network.generation_config.language = "de"
+    assert prompt(model) == (start, languages[1:], (ids("<|transcribe|>"),), no_timestamps)
+
+
+def test_generation_that_no_recipe_can_tell_is_refused(whisper):
+    model, _ = whisper
+    model.network.generation_config.no_repeat_ngram_size = 3
+    with pytest.raises(ExportError, match="sets no_repeat_ngram_size, which cannot be exported to ONNX; allowed: supp"):
+        suppressed(model, first=True)
