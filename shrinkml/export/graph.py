@@ -8,11 +8,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from shrinkml.errors import ExportError
+
 OPSET = 18  # ONNX Runtime reads it since 1.14 (2023)
 IR_VERSION = 8
 DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
 THIN = 65_536  # weights; a vector times a smaller matrix is faster in float32 than in int8 (benchmarks/export.py)
+MOST_BYTES = 2**31 - 2**20  # of a protobuf message, with something to spare for what surrounds the graph
 
 Axes = Sequence[int | str | None]  # a size, or the name of one that is only known when the graph runs
 
@@ -122,7 +125,16 @@ class Graph:
 
 
 def as_model(graph: onnx.GraphProto) -> onnx.ModelProto:
-    """The model that consists of `graph`, checked."""
+    """The model that consists of `graph`, checked.
+
+    Raises:
+        ExportError: it is too large for one file.
+    """
+    if graph.ByteSize() > MOST_BYTES:
+        raise ExportError(
+            f"a graph of {graph.ByteSize():,} bytes; an ONNX file holds at most {MOST_BYTES:,}: compress it further, "
+            "store the checkpoint in half precision"
+        )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, producer_name="shrinkml", opset_imports=opsets, ir_version=IR_VERSION)
     onnx.checker.check_model(model, full_check=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import OPSET, THIN, Storage, half_of, int8_of
 
-FEW = 256  # weights; as many are not worth a scale
+FEW = 256  # weights; fewer are not worth a scale where no product is made with them
 
 Example = Tensor | list[Tensor]
 
@@ -107,7 +107,7 @@ def _factors(node: onnx.NodeProto) -> list[str]:
 
 def _narrowed(value: np.ndarray, storage: Storage, *, quantizable: bool) -> tuple[np.ndarray, ...]:
     """`value` in a narrower type, and what to multiply that with, if anything; nothing where it stays as it is."""
-    if storage.int8 and value.ndim > 1 and value.size >= FEW:
+    if storage.int8 and value.ndim > 1 and (quantizable or value.size >= FEW):
         return () if quantizable and value.size >= THIN else int8_of(value)
     half = half_of(value) if storage.half else None
     return () if half is None else (half,)

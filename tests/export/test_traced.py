@@ -1,5 +1,7 @@
 """Tracing of tiny modules."""
 
+import copy
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -25,12 +27,12 @@ class Wide(nn.Module):
 
 
 class Tied(nn.Module):
-    """A table that is read, and multiplied with: thick, and one more that is only added."""
+    """A table that is read, and multiplied with; and one more that is only added."""
 
-    def __init__(self):
+    def __init__(self, n, dims):
         super().__init__()
-        self.table = nn.Embedding(400, 200)
-        self.places = nn.Parameter(torch.randn(400, 200))
+        self.table = nn.Embedding(n, dims)
+        self.places = nn.Parameter(torch.randn(n, dims))
 
     def forward(self, values):
         return nn.functional.linear(self.table(values)[:, 0] + self.places[0], self.table.weight) + self.places.sum()
@@ -68,22 +70,27 @@ def test_what_torch_cannot_trace_is_refused():
         trace(Undecided(), {"values": torch.ones(2, 5, 8)}, ("out",))
 
 
-def test_a_tied_table_is_stored_once_and_right_in_int8_too(tmp_path):
+@pytest.mark.parametrize(("n", "dims"), [(400, 200), (20, 8)], ids=["thick", "few"])
+def test_a_tied_table_is_stored_once_in_float_and_right_in_int8(n, dims, tmp_path):
     torch.manual_seed(0)
-    module, values = Tied(), torch.tensor([[3, 1], [7, 2]])
+    module, values = Tied(n, dims), torch.tensor([[3, 1], [7, 2]])
     with torch.no_grad():
         expected = module(values).numpy()
-    sizes = {}
-    for storage in (Storage(), Storage(int8=True)):
-        graph = trace(module, {"values": values}, ("out",))
-        store_(graph, storage)
-        if storage.int8:
-            write_int8(as_model(graph), tmp_path / "int8.onnx", frozenset())
-        else:
-            onnx.save(as_model(graph), tmp_path / "float.onnx")
-        name = "int8" if storage.int8 else "float"
-        sizes[name] = (tmp_path / f"{name}.onnx").stat().st_size
-        (found,) = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx").run(None, {"values": values.numpy()})
-        np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max() if storage.int8 else 1e-3)
-    assert sizes["float"] < 2.1 * 4 * 400 * 200
-    assert sizes["int8"] < 3.1 * 400 * 200  # the quantizer takes two of it
+    graph = trace(module, {"values": values}, ("out",))
+    plain = copy.deepcopy(graph)
+    store_(plain, Storage())
+    onnx.save(as_model(plain), tmp_path / "float.onnx")
+    store_(graph, Storage(int8=True))
+    write_int8(as_model(graph), tmp_path / "int8.onnx", frozenset())
+    for path, tolerance in ((tmp_path / "float.onnx", 1e-5), (tmp_path / "int8.onnx", 0.05)):
+        (found,) = onnxruntime.InferenceSession(path).run(None, {"values": values.numpy()})
+        np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+    assert (tmp_path / "float.onnx").stat().st_size < 2.1 * 4 * n * dims + 4000
+    assert (tmp_path / "int8.onnx").stat().st_size < 3.1 * n * dims + 4000  # the quantizer needs two of it
+
+
+def test_a_graph_that_no_file_can_hold_is_refused(monkeypatch):
+    monkeypatch.setattr("shrinkml.export.graph.MOST_BYTES", 1000)
+    network = trace(Wide(), {"values": torch.ones(2, 5, 8)}, ("out",))
+    with pytest.raises(ExportError, match=r"a graph of 369,\d+ bytes; an ONNX file holds at most 1,000: compress it"):
+        as_model(network)

@@ -22,6 +22,8 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
         "finetune": {"epochs": 1, "batch_size": 12},
         "factorizer": "whitened",
         "executor": "local",
+        "quantize": "int8",
+        "export": ["onnx"],
     }
     monkeypatch.setattr("agents.stages.TIMED_RUNS", 1)
     report = run_job(parse_job(job), tmp_path)
@@ -33,3 +35,6 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
     assert inspect(final).family == "huggingface"
     assert inspect(final).provenance["compressed_from"] == inspect(stock_dir(kind)).digest
     assert stored_parameters(final) <= report["baseline"]["parameters"] / 1.5
+    exported, in_int8 = report["exports"]
+    assert exported["largest_difference"] < 1e-3
+    assert exported["same_transcripts"] == exported["n_utterances"] == in_int8["n_utterances"]
