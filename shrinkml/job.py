@@ -135,7 +135,7 @@ class JobSpec(Part):
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
     )
     export: tuple[Literal["onnx"], ...] = Field(
-        (), description="Formats of the final model beside safetensors: onnx, for ONNX Runtime (LAS and CTC models)."
+        (), description="Formats of the final model beside safetensors: onnx, for ONNX Runtime."
     )
     quantize: Literal["none", "int8"] = Field("none", description="int8: each export also in int8.")
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
