@@ -2,34 +2,33 @@
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 from torch import Tensor, nn
 
 from agents.evaluator import BATCH_SIZE
 from agents.interruptible import Interruptible
 from agents.learning_rate import learning_rate_for
+from agents.posing import check_reachable, layer_statistics, pose
 from agents.search import one_thread
-from agents.stages import check_reachable, winner
+from agents.stages import winner
 from agents.strategies import search_plans
 from agents.strategy import SearchResult, Trial
-from envs.menus import Menu, build_menus
+from envs.menus import build_menus
 from envs.problem import PlanEvaluator, RankProblem
-from shrinkml.compression.calibration import calibrate
-from shrinkml.compression.factorize import Decomposition, decompose
+from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize
 from shrinkml.dataset import Dataset
 from shrinkml.distillation import SoftTargets, soft_targets
 from shrinkml.errors import ConfigError, StoppedError
-from shrinkml.evaluation import Evaluation, evaluate, word_error_rate
+from shrinkml.evaluation import Evaluation, count_parameters, evaluate, word_error_rate
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, SearchSpec
 from shrinkml.models.own import Loss, OwnModel, Scores, Transcribe
-from shrinkml.models.protocol import AsrModel
 from shrinkml.training import train as train_
 
 Speech = tuple[Sequence[Tensor], Sequence[str]]  # features and what was said, utterance by utterance
@@ -106,10 +105,16 @@ def compress(
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(copy.deepcopy(module), loss, transcribe, scores)
-    menus = _menus(own.module, compression_ratio)
-    stats = calibrate(own.module, partial(_hear, Interruptible(own, should_stop), learnt or judged))
+    _check_reachable(own.module, compression_ratio)
+    stats = layer_statistics(Interruptible(own, should_stop), learnt or judged)
     decompositions = decompose(own.module, factorizer, stats)
-    problem = _problem(own, judged, menus, decompositions, compression_ratio)
+    problem = pose(
+        own.module,
+        decompositions,
+        ratio=compression_ratio,
+        original_parameters=count_parameters(own),
+        baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
+    )
 
     @cache
     def judge(plan: RankPlan) -> float:
@@ -141,35 +146,10 @@ def _dataset(name: str, speech: Speech) -> Dataset:
     return Dataset(features, texts, [0.0] * len(texts), [None] * len(texts))  # how long it lasts is of no matter here
 
 
-def _hear(model: AsrModel, dataset: Dataset) -> None:
-    model.module.eval()
-    for batch in dataset.batches(BATCH_SIZE):
-        model.teacher_forced([dataset.features[i] for i in batch], [dataset.texts[i] for i in batch])
-
-
-def _menus(module: nn.Module, compression_ratio: float) -> dict[str, Menu]:
+def _check_reachable(module: nn.Module, compression_ratio: float) -> None:
     cost, ranks = model_cost(module), current_plan(module)
     menus = build_menus(cost.layers, current_ranks=ranks)
     check_reachable(cost, menus, parameters=cost.parameters(ranks), ratio=compression_ratio)
-    return menus
-
-
-def _problem(
-    own: OwnModel,
-    judged: Dataset,
-    menus: Mapping[str, Menu],
-    decompositions: Mapping[str, Decomposition],
-    compression_ratio: float,
-) -> RankProblem:
-    cost = model_cost(own.module)
-    already = cost.dense_parameters / cost.parameters(current_plan(own.module))  # above 1 where it came with factors
-    return RankProblem(
-        cost=cost,
-        menus=menus,
-        compression_ratio=compression_ratio * already,
-        spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
-        baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
-    )
 
 
 def _search(

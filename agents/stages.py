@@ -7,18 +7,17 @@ from typing import Any
 
 import torch
 
-from agents.evaluator import BATCH_SIZE, ModelEvaluator, shrunk
+from agents.evaluator import ModelEvaluator, shrunk
 from agents.interruptible import Interruptible
 from agents.materials import Materials
+from agents.posing import check_reachable, layer_statistics, pose
 from agents.strategies import STRATEGIES
 from agents.strategy import SearchResult, Trial
 from agents.workspace import read_decompositions, read_problem, write_workspace
-from envs.menus import Menu, build_menus
-from envs.problem import RankProblem
+from envs.menus import build_menus
 from envs.rewards import REWARDS
 from shrinkml import checkpoint
-from shrinkml.compression.calibration import LayerStats, calibrate, calls_per_s
-from shrinkml.compression.cost import ModelCost
+from shrinkml.compression.calibration import calls_per_s
 from shrinkml.compression.factorize import FACTORIZERS, decompose
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
@@ -26,7 +25,7 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.compression_record import write_record
 from shrinkml.dataset import Dataset
 from shrinkml.errors import CheckpointError, ExportError, PlanError
-from shrinkml.evaluation import evaluate, transcripts, word_error_rate
+from shrinkml.evaluation import count_parameters, evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
 from shrinkml.export.exporter import check_exportable, export
 from shrinkml.export.parity import compare
@@ -95,21 +94,6 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     }
 
 
-def check_reachable(cost: ModelCost, menus: Mapping[str, Menu], *, parameters: int, ratio: float) -> int:
-    """Parameters of the smallest plan of `menus`.
-
-    Raises:
-        PlanError: a model of `parameters` cannot become `ratio` times smaller.
-    """
-    smallest = cost.parameters(RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None}))
-    if parameters / smallest < ratio:
-        raise PlanError(
-            f"the goal of {ratio:g}x is out of reach: with the smallest rank in every layer the "
-            f"model is {parameters / smallest:.2f}x smaller ({smallest:,} of {parameters:,} parameters); ask for less"
-        )
-    return smallest
-
-
 def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:
     unknown = [f"{note.name} {list(note.shape)}: {note.why}" for note in notes if note.is_unknown]
     if unknown:
@@ -121,7 +105,8 @@ def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:
 
 def baseline(materials: Materials) -> Result:
     """What the original achieves on dev and on the proxy set, and how often each layer works per second of audio."""
-    calls = calls_per_s(_statistics(materials, materials.model), materials.calibration.audio_s)
+    heard = layer_statistics(Interruptible(materials.model, materials.should_stop), materials.calibration)
+    calls = calls_per_s(heard, materials.calibration.audio_s)
     dev = measure(materials, materials.original, materials.dev, calls)
     proxy = measure(materials, materials.original, materials.proxy, calls)
     return {"calls_per_s": calls, "dev": dev, "proxy": proxy}
@@ -141,17 +126,11 @@ def pose_problem(
         cache: database of evaluations.
     """
     model = materials.load(start)
-    decompositions = decompose(model, factorizer, _statistics(materials, model))
-    cost = model_cost(model)
-    already = cost.dense_parameters / _parameters(materials)  # above 1 where the original came with low-rank layers
-    wer = word_error_rate(Interruptible(model, materials.should_stop), materials.proxy)
-    problem = RankProblem(
-        cost=cost,
-        menus=build_menus(cost.layers, current_ranks=current_plan(model)),
-        compression_ratio=ratio * already,
-        spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
-        baseline_wer=wer,
-    )
+    heard = Interruptible(model, materials.should_stop)
+    decompositions = decompose(model, factorizer, layer_statistics(heard, materials.calibration))
+    wer = word_error_rate(heard, materials.proxy)
+    parameters = count_parameters(materials.model)
+    problem = pose(model, decompositions, ratio=ratio, original_parameters=parameters, baseline_wer=wer)
     write_workspace(
         folder,
         problem=problem,
@@ -349,22 +328,6 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool) 
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     facts = {"name": folder.name, "int8": int8, "bytes": n_bytes, "wer": found.wer, "wer_ci95": list(found.wer_ci95)}
     return {**facts, **asdict(parity)}
-
-
-def _statistics(materials: Materials, model: checkpoint.Recogniser) -> dict[str, LayerStats]:
-    """What flows into the layers of `model` while it is fed the transcripts of the calibration speech."""
-    heard = Interruptible(model, materials.should_stop)
-    speech = materials.calibration
-
-    def run() -> None:
-        for batch in speech.batches(BATCH_SIZE):
-            heard.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])
-
-    return calibrate(model, run)
-
-
-def _parameters(materials: Materials) -> int:
-    return model_cost(materials.model).parameters(current_plan(materials.model))
 
 
 def _as_the_original(materials: Materials) -> dict[str, Any]:

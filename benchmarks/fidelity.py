@@ -23,17 +23,15 @@ import numpy as np
 import torch
 
 from agents.evaluator import shrunk
+from agents.posing import layer_statistics, pose
 from agents.strategies import search_plans
-from envs.menus import build_menus
 from envs.problem import RankProblem
 from shrinkml import checkpoint
-from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorize import Decomposition, decompose
-from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.dataset import load_dataset
 from shrinkml.distillation import divergence, soft_targets
-from shrinkml.evaluation import transcripts
+from shrinkml.evaluation import count_parameters, transcripts
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.proxy import choose_proxy
@@ -68,7 +66,7 @@ class Judge:
 
     def decompose(self) -> dict[str, Decomposition]:
         """All layers of the model, afresh."""
-        return decompose(self.model, self._factorizer, calibrate(self.model, self._run))
+        return decompose(self.model, self._factorizer, layer_statistics(self.model, self._calibration))
 
     def shrunk(self, plan: RankPlan) -> AsrModel:
         """The model under `plan`."""
@@ -90,11 +88,6 @@ class Judge:
             found.append((float(divergence(spoken, self._soft, [part[i] for i in batch])), len(batch)))
         values, weights = zip(*found, strict=True)
         return float(np.average(values, weights=weights))
-
-    def _run(self) -> None:
-        speech = self._calibration
-        for batch in speech.batches(BATCH_SIZE):
-            self.model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])
 
 
 def propose(judge: Judge, problem: RankProblem, strategy: str, n: int) -> list[RankPlan]:
@@ -214,13 +207,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     judge = Judge(arguments.data / "dev.jsonl", arguments.data / "train.jsonl", arguments.factorizer)
-    cost = model_cost(judge.model)
-    problem = RankProblem(
-        cost=cost,
-        menus=build_menus(cost.layers, current_ranks=current_plan(judge.model)),
-        compression_ratio=arguments.ratio,
-        spectra={name: tuple(found.singular_values.tolist()) for name, found in judge.decompositions.items()},
-        baseline_wer=0.0,
+    original = count_parameters(judge.model)
+    problem = pose(
+        judge.model, judge.decompositions, ratio=arguments.ratio, original_parameters=original, baseline_wer=0.0
     )
     found = []
     for name, strategy in SETS.items():
