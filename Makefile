@@ -42,9 +42,10 @@ format: $(DEV_READY)  ## Format the code and apply the linter's safe fixes.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: $(READY)  ## Retrain the bundled model from synthetic speech.
+reference: $(READY)  ## Retrain the bundled models from synthetic speech.
 	$(SHRINKML) prepare commands data/commands
 	$(SHRINKML) train configs/train/commands.yaml --out shrinkml/reference/las
+	$(SHRINKML) train configs/train/ctc.yaml --out shrinkml/reference/ctc
 
 bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
 	$(BIN)/python benchmarks/lstm.py
