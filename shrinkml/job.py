@@ -119,7 +119,7 @@ class JobSpec(Part):
 
     name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
     model: FilePath = Field(
-        description="reference/las (bundled), or the folder of a checkpoint or of a transformers model."
+        description="reference/las or reference/ctc (bundled), or the folder of a checkpoint or transformers model."
     )
     data: DataSpec
     goal: Goal

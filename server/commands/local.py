@@ -13,7 +13,10 @@ from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 
 Model = Annotated[
-    str, typer.Argument(help="reference/las (bundled), or the folder of a checkpoint or of a transformers model.")
+    str,
+    typer.Argument(
+        help="reference/las or reference/ctc (bundled), or the folder of a checkpoint or of a transformers model."
+    ),
 ]
 Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 1 is greedy.")]
 
