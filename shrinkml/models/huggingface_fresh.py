@@ -71,7 +71,6 @@ def _whisper(shape: Mapping[str, Any], words: list[str]) -> Parts:
     end, start = (vocabulary[mark] for mark in WHISPER_MARKS[:2])
     tokenizer = transformers.WhisperTokenizer(vocab=vocabulary, merges=merges, pad_token=WHISPER_MARKS[0])
     tokenizer.add_special_tokens({"additional_special_tokens": WHISPER_MARKS[1:]})
-    tokenizer.set_prefix_tokens(language="english", task="transcribe")
     special = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end, "decoder_start_token_id": start}
     config = _config(transformers.WhisperConfig, {**shape, **special, "vocab_size": len(vocabulary)})
     config.begin_suppress_tokens = None

@@ -6,6 +6,7 @@ from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq
 import shrinkml
 from shrinkml.checkpoint import inspect
 from shrinkml.errors import ConfigError, UnknownNameError
+from shrinkml.export.generation import prompt
 from shrinkml.models.huggingface_fresh import fresh
 from shrinkml.training_job import read_recipe, train_from_recipe
 
@@ -96,3 +97,12 @@ def test_a_kind_or_shape_that_there_is_not_is_a_clear_error():
         fresh("parakeet_ctc", {**SHAPE, "hiden_size": 16}, TEXTS, seed=0)
     with pytest.raises(ConfigError, match="max_source_positions is 130"):
         fresh("whisper", {**WHISPER_SHAPE, "max_source_positions": 130}, TEXTS, seed=0)
+
+
+def test_a_whisper_learns_behind_the_prompt_that_it_will_be_given():
+    model = fresh("whisper", WHISPER_SHAPE, TEXTS, seed=0)
+    given = [token for (token,) in prompt(model)]
+    words = model.text.encode("turn on", special=False)
+    learnt = model.text.encode("turn on", special=True)
+    assert learnt[: len(given)] == given
+    assert learnt[len(given) : len(given) + len(words)] == words
