@@ -14,7 +14,9 @@ def test_a_bundled_name_means_the_bundled_model_wherever_it_is_said(tmp_path, mo
 
 @pytest.mark.parametrize("name", ["reference/", "reference/..", "reference/../..", "reference/../speech", "a\0b"])
 def test_a_name_that_is_no_model_is_refused_with_those_there_are(name):
-    with pytest.raises(CheckpointError, match=r"no model .*; give the folder of a checkpoint, .*: reference/ctc, reference/las"):
+    with pytest.raises(
+        CheckpointError, match=r"no model .*; give the folder of a checkpoint, .*: reference/ctc, reference/las"
+    ):
         model_folder(name)
 
 
