@@ -46,7 +46,7 @@ def test_compress_says_that_a_goal_was_missed_and_exits_with_1(shrinkml, config,
     config.write_text(yaml.safe_dump({**job, **hard}))
     run = shrinkml("compress", config, "--out", tmp_path / "run")
     assert run.code == 1
-    assert run.out.startswith("Goal missed: ")
+    assert "Goal missed: " in run.out.splitlines()[0]  # behind what may be said of its speed
     assert "short of 8 times" in run.out
 
 
