@@ -22,7 +22,7 @@ from shrinkml.errors import (
 )
 from shrinkml.events import OnEvent, ShouldStop
 from shrinkml.job import JobSpec
-from shrinkml.report.wording import headline
+from shrinkml.report.wording import goal_in_words
 
 MAX_STARTS = 3  # workers that a job may cost without telling anything new, before it is given up
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def execute(
         log.exception("job %s failed", job_id)
         store.finish(job_id, JobState.FAILED, failure=failure_of(error, store.get(job_id)))
     else:
-        missed = None if report["goal_met"] else Failure("goal-missed", "", headline(report), GENTLER)
+        missed = None if report["goal_met"] else Failure("goal-missed", "", goal_in_words(report), GENTLER)
         store.finish(job_id, JobState.FAILED if missed else JobState.SUCCEEDED, failure=missed)
 
 

@@ -17,11 +17,12 @@ class Fact(NamedTuple):
 
 
 def headline(report: Mapping[str, Any]) -> str:
-    """Where the smaller model is not faster; whether the goal was met, what was reached on test, what was missed."""
-    return " ".join(filter(None, (not_faster(report), _goal(report))))
+    """Where the smaller model is not faster, and what became of the goal."""
+    return " ".join(filter(None, (not_faster(report), goal_in_words(report))))
 
 
-def _goal(report: Mapping[str, Any]) -> str:
+def goal_in_words(report: Mapping[str, Any]) -> str:
+    """Whether the goal was met, what was reached on test, what was missed."""
     allowed = points(report["goal"]["max_wer_increase"])
     change = wer_change(report["result"]["wer"] - report["baseline"]["wer"])
     reached = f"{report['compression_ratio']:.2f} times smaller with {change} on test (at most {allowed} more allowed)"
