@@ -47,7 +47,10 @@ def words(_):
     return fresh("parakeet_ctc", {**shape, "num_mel_bins": 16, "subsampling_conv_channels": 8}, ["a red door"], 0)
 
 
-@pytest.fixture(scope="module", params=[letters, relative, alone, words], ids=lambda make: make.__name__)
+SLOW = [pytest.param(make, marks=pytest.mark.slow) for make in (relative, alone)]  # tracing takes long
+
+
+@pytest.fixture(scope="module", params=[letters, *SLOW, words], ids=lambda make: make.__name__)
 def checkpoint(request, tmp_path_factory):
     """Half of its break-even ranks, random factors, so that the labels vary."""
     folder = tmp_path_factory.mktemp("ctc")

@@ -18,7 +18,8 @@ from shrinkml.export.generation import prompt, suppressed
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.protocol import IGNORE
 
-KINDS = ("whisper", "speech_to_text", "moonshine")
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("speech_to_text", "moonshine")]  # tracing takes long
+KINDS = ["whisper", *SLOW]
 SECONDS = (1.3, 0.4, 1.99, 1.3)
 TEXTS = ["turn on", "the", "the quick brown fox", ""]
 
