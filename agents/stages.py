@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from agents.evaluator import ModelEvaluator, shrunk
+from agents.evaluator import BATCH_SIZE, shrunk
 from agents.interruptible import Interruptible
 from agents.materials import Materials
 from agents.posing import check_reachable, layer_statistics, pose
@@ -173,8 +173,12 @@ def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path
     problem = read_problem(workspace)
     best = finalists(results, most_parameters=problem.cost.budget(problem.compression_ratio))
     model, decompositions = materials.load(start), read_decompositions(workspace)
-    judge = ModelEvaluator(Interruptible(model, materials.should_stop), decompositions, materials.dev)
-    judged = sorted([(judge(trial.plan), result, trial) for result, trial in best], key=lambda row: row[0])
+
+    def on_dev(plan: RankPlan) -> float:
+        small = Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
+        return word_error_rate(small, materials.dev, batch_size=BATCH_SIZE)
+
+    judged = sorted([(on_dev(trial.plan), result, trial) for result, trial in best], key=lambda row: row[0])
     rows = [
         {"strategy": result.strategy, "seed": result.seed, "proxy_wer": trial.wer, "dev_wer": wer}
         for wer, result, trial in judged

@@ -11,7 +11,7 @@ from agents.workspace import read_decompositions, read_problem
 from shrinkml import checkpoint
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
-from shrinkml.errors import CheckpointError, ExportError, PlanError
+from shrinkml.errors import CheckpointError, ExportError, PlanError, StoppedError
 from shrinkml.evaluation import word_error_rate
 from shrinkml.verification import FreshView
 
@@ -86,7 +86,7 @@ def test_the_winner_has_the_lowest_wer_then_the_smallest_model_then_comes_first(
     assert stages.winner(results).seed == 2
 
 
-def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_budget(materials, tmp_path):
+def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_budget(materials, tmp_path, monkeypatch):
     pose(materials, tmp_path, materials.original, 1.5)
     cost = read_problem(tmp_path).cost
     layers = {layer.name: layer.break_even_rank for layer in cost.layers}
@@ -106,6 +106,9 @@ def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_bu
     assert (first["strategy"], first["seed"], first["proxy_wer"], second["proxy_wer"]) == ("random", 3, 0.2, 0.1)
     model = shrunk(materials.model, good, read_decompositions(tmp_path))
     assert first["dev_wer"] == word_error_rate(model, materials.dev) < second["dev_wer"]
+    monkeypatch.setattr(materials, "should_stop", lambda: True)
+    with pytest.raises(StoppedError):
+        stages.choose(materials, results, start=materials.original, workspace=tmp_path)
 
 
 def test_what_is_measured_is_what_is_stored(materials, half):
