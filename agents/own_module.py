@@ -21,11 +21,12 @@ from envs.problem import PlanEvaluator, RankProblem
 from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import PriceList, parameter_prices
 from shrinkml.compression.surgery import factorize
 from shrinkml.dataset import Dataset
 from shrinkml.distillation import SoftTargets, soft_targets
 from shrinkml.errors import ConfigError, StoppedError
-from shrinkml.evaluation import Evaluation, count_parameters, evaluate, word_error_rate
+from shrinkml.evaluation import Evaluation, evaluate, word_error_rate
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, SearchSpec
 from shrinkml.models.own import Loss, OwnModel, Scores, Transcribe
@@ -105,14 +106,14 @@ def compress(
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(copy.deepcopy(module), loss, transcribe, scores)
-    _check_reachable(own.module, compression_ratio)
+    prices = _prices(own.module, compression_ratio)
     stats = layer_statistics(Interruptible(own, should_stop), learnt or judged)
     decompositions = decompose(own.module, factorizer, stats)
     problem = pose(
         own.module,
         decompositions,
+        prices=prices,
         ratio=compression_ratio,
-        original_parameters=count_parameters(own),
         baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
     )
 
@@ -146,10 +147,12 @@ def _dataset(name: str, speech: Speech) -> Dataset:
     return Dataset(features, texts, [0.0] * len(texts), [None] * len(texts))  # how long it lasts is of no matter here
 
 
-def _check_reachable(module: nn.Module, compression_ratio: float) -> None:
+def _prices(module: nn.Module, compression_ratio: float) -> PriceList:
+    """What plans of `module` weigh, some of which reach the ratio."""
     cost, ranks = model_cost(module), current_plan(module)
-    menus = build_menus(cost.layers, current_ranks=ranks)
-    check_reachable(cost, menus, parameters=cost.parameters(ranks), ratio=compression_ratio)
+    prices = parameter_prices(cost, ranks)
+    check_reachable(prices, build_menus(cost.layers, current_ranks=ranks), ratio=compression_ratio)
+    return prices
 
 
 def _search(

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from torch import nn
 
 from agents.evaluator import BATCH_SIZE
-from envs.menus import Menu, build_menus
+from envs.menus import Menu, build_menus, worthwhile
 from envs.problem import RankProblem
 from shrinkml.compression.calibration import LayerStats, calibrate
-from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import WORDS, PriceList
 from shrinkml.dataset import Dataset
 from shrinkml.errors import PlanError
 from shrinkml.models.protocol import AsrModel
@@ -36,8 +36,8 @@ def pose(
     module: nn.Module,
     decompositions: Mapping[str, Decomposition],
     *,
+    prices: PriceList,
     ratio: float,
-    original_parameters: int,
     baseline_wer: float,
 ) -> RankProblem:
     """The search for a plan of `module`.
@@ -45,31 +45,36 @@ def pose(
     Args:
         module: what the plans are applied to, dense or in part low rank already.
         decompositions: of each of its layers.
-        ratio: how many times smaller than the original the plans must be.
-        original_parameters: of the original.
+        prices: what they cost.
+        ratio: how many times cheaper than the original the plans must be.
         baseline_wer: of `module`, on what the plans are judged on.
     """
     cost = model_cost(module)
     return RankProblem(
         cost=cost,
-        menus=build_menus(cost.layers, current_ranks=current_plan(module)),
-        # Problems count from the dense module; above the original's own size where that came with factors.
-        compression_ratio=ratio * cost.dense_parameters / original_parameters,
+        menus=worthwhile(build_menus(cost.layers, current_ranks=current_plan(module)), prices),
+        prices=prices,
+        compression_ratio=ratio,
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
         baseline_wer=baseline_wer,
     )
 
 
-def check_reachable(cost: ModelCost, menus: Mapping[str, Menu], *, parameters: int, ratio: float) -> int:
-    """Parameters of the smallest plan of `menus`.
+def cheapest_plan(menus: Mapping[str, Menu]) -> RankPlan:
+    """The lowest rank in every layer."""
+    return RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None})
+
+
+def check_reachable(prices: PriceList, menus: Mapping[str, Menu], *, ratio: float) -> None:
+    """That some plan of `menus` is `ratio` times cheaper than the original.
 
     Raises:
-        PlanError: a model of `parameters` cannot become `ratio` times smaller.
+        PlanError: none is.
     """
-    smallest = cost.parameters(RankPlan({name: menu[0] for name, menu in menus.items() if menu[0] is not None}))
-    if parameters / smallest < ratio:
+    least, words = prices.price(cheapest_plan(menus)), WORDS[prices.resource]
+    if prices.original / least < ratio:
         raise PlanError(
-            f"the goal of {ratio:g}x is out of reach: with the smallest rank in every layer the "
-            f"model is {parameters / smallest:.2f}x smaller ({smallest:,} of {parameters:,} parameters); ask for less"
+            f"the goal of {ratio:g}x is out of reach: with the smallest rank in every layer the model is "
+            f"{prices.original / least:.2f}x {words.better} ({least:,} of {prices.original:,} {words.unit}); "
+            "ask for less"
         )
-    return smallest

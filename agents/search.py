@@ -41,8 +41,7 @@ def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) 
 def interrupted_result(task: SearchTask, trials: Sequence[Trial]) -> SearchResult | None:
     """What a search that was ended from outside had found: its best trial within the budget, if there was one."""
     problem = read_problem(Path(task.workspace))
-    budget = problem.cost.budget(problem.compression_ratio)
-    inside = [trial for trial in trials if trial.parameters <= budget]
+    inside = [trial for trial in trials if problem.prices.price(trial.plan) <= problem.limit]
     if not inside:
         return None
     best = min(inside, key=lambda trial: (trial.wer, trial.parameters))

@@ -10,11 +10,12 @@ import torch
 from agents.evaluator import BATCH_SIZE, shrunk
 from agents.interruptible import Interruptible
 from agents.materials import Materials
-from agents.posing import check_reachable, layer_statistics, pose
+from agents.posing import cheapest_plan, check_reachable, layer_statistics, pose
 from agents.strategies import STRATEGIES
 from agents.strategy import SearchResult, Trial
 from agents.workspace import read_decompositions, read_problem, write_workspace
 from envs.menus import build_menus
+from envs.problem import RankProblem
 from envs.rewards import REWARDS
 from shrinkml import checkpoint
 from shrinkml.compression.calibration import calls_per_s
@@ -22,10 +23,11 @@ from shrinkml.compression.factorize import FACTORIZERS, decompose
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import PriceList, parameter_prices
 from shrinkml.compression_record import write_record
 from shrinkml.dataset import Dataset
 from shrinkml.errors import CheckpointError, ExportError, PlanError
-from shrinkml.evaluation import count_parameters, evaluate, transcripts, word_error_rate
+from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
 from shrinkml.export.exporter import check_exportable, export
 from shrinkml.export.parity import compare
@@ -79,11 +81,10 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     if spec.strict:
         _refuse_unknown(notes)
     menus = build_menus(cost.layers, current_ranks=ranks)
-    parameters = cost.parameters(ranks)
-    smallest = check_reachable(cost, menus, parameters=parameters, ratio=spec.goal.compression_ratio)
+    check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio)
     return {
-        "parameters": parameters,
-        "smallest_parameters": smallest,
+        "parameters": cost.parameters(ranks),
+        "smallest_parameters": cost.parameters(cheapest_plan(menus)),
         "factorized": [layer.name for layer in cost.layers if len(menus[layer.name]) > 1],
         "left_alone": {
             **{name: "no rank would make it smaller" for name, menu in menus.items() if len(menu) == 1},
@@ -113,7 +114,14 @@ def baseline(materials: Materials) -> Result:
 
 
 def pose_problem(
-    materials: Materials, folder: Path, *, start: Path, ratio: float, factorizer: str, cache: Path
+    materials: Materials,
+    folder: Path,
+    *,
+    start: Path,
+    ratio: float,
+    factorizer: str,
+    cache: Path,
+    prices: PriceList | None = None,
 ) -> Result:
     """Decomposes every layer of the checkpoint `start` and writes the workspace of a search to `folder`.
 
@@ -121,16 +129,18 @@ def pose_problem(
         materials: the original and the speech.
         folder: becomes the workspace.
         start: the original, or what an earlier stage made of it.
-        ratio: how many times smaller than the original the plans must be.
+        ratio: how many times cheaper than the original the plans must be.
         factorizer: name in FACTORIZERS.
         cache: database of evaluations.
+        prices: what they cost; their parameters, if absent.
     """
     model = materials.load(start)
     heard = Interruptible(model, materials.should_stop)
     decompositions = decompose(model, factorizer, layer_statistics(heard, materials.calibration))
     wer = word_error_rate(heard, materials.proxy)
-    parameters = count_parameters(materials.model)
-    problem = pose(model, decompositions, ratio=ratio, original_parameters=parameters, baseline_wer=wer)
+    original = materials.model
+    prices = prices or parameter_prices(model_cost(original), current_plan(original))
+    problem = pose(model, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
     write_workspace(
         folder,
         problem=problem,
@@ -148,12 +158,12 @@ def winner(results: Sequence[SearchResult]) -> SearchResult:
     return min(results, key=lambda result: (result.best.wer, result.best.parameters))
 
 
-def finalists(results: Sequence[SearchResult], *, most_parameters: int) -> list[tuple[SearchResult, Trial]]:
+def finalists(results: Sequence[SearchResult], problem: RankProblem) -> list[tuple[SearchResult, Trial]]:
     """The best few plans within the budget that any search judged, each once, with the search that found it first."""
     found: dict[RankPlan, tuple[SearchResult, Trial]] = {}
     for result in results:
         for trial in result.trials:
-            if trial.parameters <= most_parameters:
+            if problem.prices.price(trial.plan) <= problem.limit:
                 found.setdefault(trial.plan, (result, trial))
     return sorted(found.values(), key=lambda pair: (pair[1].wer, pair[1].parameters))[:N_FINALISTS]
 
@@ -170,8 +180,7 @@ def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path
     Returns:
         `plan`, and `finalists`: strategy, seed, WER on the proxy set and on dev of each, the chosen one first.
     """
-    problem = read_problem(workspace)
-    best = finalists(results, most_parameters=problem.cost.budget(problem.compression_ratio))
+    best = finalists(results, read_problem(workspace))
     model, decompositions = materials.load(start), read_decompositions(workspace)
 
     def on_dev(plan: RankPlan) -> float:

@@ -23,6 +23,7 @@ from shrinkml import checkpoint
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.plan import LayerSpec
+from shrinkml.compression.prices import PriceList, parameter_prices
 from shrinkml.dataset import Dataset
 
 PROBLEM = "problem.json"
@@ -98,10 +99,12 @@ def open_workspace(folder: Path) -> Workspace:
 def read_problem(folder: Path) -> RankProblem:
     """The decision problem of the workspace in `folder`."""
     value = json.loads((folder / PROBLEM).read_text())
-    layers = tuple(LayerSpec(**layer) for layer in value["layers"])
+    cost = ModelCost(tuple(LayerSpec(**layer) for layer in value["layers"]), value["other_parameters"])
     return RankProblem(
-        cost=ModelCost(layers, value["other_parameters"]),
+        cost=cost,
         menus={name: tuple(menu) for name, menu in value["menus"].items()},
+        # Workspaces older than prices counted parameters, from the dense model.
+        prices=PriceList.from_json(value["prices"]) if "prices" in value else parameter_prices(cost),
         compression_ratio=value["compression_ratio"],
         spectra={name: tuple(spectrum) for name, spectrum in value["spectra"].items()},
         baseline_wer=value["baseline_wer"],
@@ -129,6 +132,7 @@ def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in problem.cost.layers],
         "other_parameters": problem.cost.other_parameters,
         "menus": dict(problem.menus),
+        "prices": problem.prices.to_json(),
         "compression_ratio": problem.compression_ratio,
         "spectra": dict(problem.spectra),
         "baseline_wer": problem.baseline_wer,

@@ -28,10 +28,12 @@ from agents.strategies import search_plans
 from envs.problem import RankProblem
 from shrinkml import checkpoint
 from shrinkml.compression.factorize import Decomposition, decompose
+from shrinkml.compression.layers import model_cost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import parameter_prices
 from shrinkml.dataset import load_dataset
 from shrinkml.distillation import divergence, soft_targets
-from shrinkml.evaluation import count_parameters, transcripts
+from shrinkml.evaluation import transcripts
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.proxy import choose_proxy
@@ -207,10 +209,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     judge = Judge(arguments.data / "dev.jsonl", arguments.data / "train.jsonl", arguments.factorizer)
-    original = count_parameters(judge.model)
-    problem = pose(
-        judge.model, judge.decompositions, ratio=arguments.ratio, original_parameters=original, baseline_wer=0.0
-    )
+    prices = parameter_prices(model_cost(judge.model))
+    problem = pose(judge.model, judge.decompositions, prices=prices, ratio=arguments.ratio, baseline_wer=0.0)
     found = []
     for name, strategy in SETS.items():
         plans = propose(judge, problem, strategy, arguments.plans)

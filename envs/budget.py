@@ -1,4 +1,4 @@
-"""The parameter budget: what each menu entry weighs, and how far a choice may go with the rest still to be paid.
+"""The budget: what each menu entry costs, and how far a choice may go with the rest still to be paid.
 
 Inside a search a plan is its *entries*: one menu index per layer, in forward order. The wall that keeps every episode
 inside the budget is AMC's (He et al. 2018, arXiv:1802.03494, algorithm 1): a layer may take what is left when all
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from envs.menus import Menu
 from envs.problem import RankProblem
 from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.compression.prices import WORDS
 from shrinkml.errors import PlanError
 
 Entries = tuple[int, ...]
@@ -24,8 +25,8 @@ class Budget:
     Attributes:
         names: of the layers, in forward order.
         menus: of the layers.
-        weights: of each layer at each of its entries, ascending.
-        limit: weights that the layers may have together.
+        weights: what each layer costs at each of its entries, ascending; in units of the problem's price list.
+        limit: of the sum of the layers' weights.
     """
 
     names: tuple[str, ...]
@@ -40,23 +41,24 @@ class Budget:
         Raises:
             PlanError: a layer without a menu, a menu that does not ascend, or no plan that meets the budget.
         """
-        layers = problem.cost.layers
+        layers, listed = problem.cost.layers, problem.prices
         menus = tuple(_menu_of(problem, layer) for layer in layers)
         weights = tuple(
-            tuple(layer.weights_at(rank) for rank in menu) for layer, menu in zip(layers, menus, strict=True)
+            tuple(listed.layers[layer.name].at(rank) for rank in menu)
+            for layer, menu in zip(layers, menus, strict=True)
         )
         for layer, menu, prices in zip(layers, menus, weights, strict=True):
             if list(prices) != sorted(prices):
-                raise PlanError(f"the menu {menu} of layer {layer.name!r} must ascend in weights, which are {prices}")
-        allowed = problem.cost.budget(problem.compression_ratio)
-        smallest = problem.cost.other_parameters + sum(prices[0] for prices in weights)
-        if smallest > allowed:
+                raise PlanError(f"the menu {menu} of layer {layer.name!r} must ascend in price, which is {prices}")
+        allowed, least = problem.limit, listed.other + sum(prices[0] for prices in weights)
+        if least > allowed:
+            words = WORDS[listed.resource]
             raise PlanError(
-                f"no plan is {problem.compression_ratio:g}x smaller ({allowed} parameters): the smallest that the "
-                f"menus allow has {smallest} parameters ({problem.cost.dense_parameters / smallest:.2f}x); "
+                f"no plan is {problem.compression_ratio:g}x {words.better} ({allowed} {words.unit}): the cheapest that "
+                f"the menus allow has {least} {words.unit} ({listed.original / least:.2f}x); "
                 "ask for less, or allow lower ranks"
             )
-        return cls(tuple(layer.name for layer in layers), menus, weights, allowed - problem.cost.other_parameters)
+        return cls(tuple(layer.name for layer in layers), menus, weights, allowed - listed.other)
 
     @property
     def cheapest(self) -> Entries:
@@ -64,7 +66,7 @@ class Budget:
         return (0,) * len(self.names)
 
     def spent(self, entries: Sequence[int]) -> int:
-        """Weights of the layers at `entries`."""
+        """What the layers cost at `entries`."""
         return sum(prices[entry] for prices, entry in zip(self.weights, entries, strict=True))
 
     def n_affordable(self, layer: int, entries: Sequence[int], pinned: Collection[int]) -> int:

@@ -4,11 +4,12 @@ A menu is geometric, because what a layer loses depends on its rank by factors, 
 smaller layer stops being smaller: dense for a dense layer, the present rank for one that is already factorized.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.compression.prices import LayerPrices, PriceList
 from shrinkml.errors import PlanError
 
 MENU_STEPS = 12  # neighbours differ by about 1.45 in size: finer than a search of a few hundred plans can tell apart
@@ -36,6 +37,22 @@ def build_menus(
     if unknown:
         raise PlanError(f"current ranks of layers that the model lacks: {', '.join(sorted(unknown))}")
     return {layer.name: _menu(layer, current_ranks.rank(layer.name), steps, multiple_of) for layer in layers}
+
+
+def worthwhile(menus: Mapping[str, Menu], prices: PriceList) -> dict[str, Menu]:
+    """`menus` without the entries that cost as much as one of more rank: they lose accuracy and save nothing.
+
+    Counted in parameters, none do. Counted in time, a layer may even be slower factorized, and stays dense.
+    """
+    return {name: _ascending(menu, prices.layers[name]) for name, menu in menus.items()}
+
+
+def _ascending(menu: Menu, prices: LayerPrices) -> Menu:
+    kept = [menu[-1]]
+    for rank in reversed(menu[:-1]):
+        if prices.at(rank) < prices.at(kept[-1]):
+            kept.append(rank)
+    return tuple(reversed(kept))
 
 
 def _menu(layer: LayerSpec, current: int | None, steps: int, multiple_of: int) -> Menu:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import PriceList
 
 
 class PlanEvaluator(Protocol):
@@ -18,18 +19,25 @@ class PlanEvaluator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RankProblem:
-    """One search: the layers, what each may become, and what the whole may weigh. Picklable; holds no model.
+    """One search: the layers, what each may become, and what the whole may cost. Picklable; holds no model.
 
     Attributes:
-        cost: the layers in forward order, and the price of a plan.
+        cost: the layers in forward order, and the size of a plan.
         menus: layer name -> the ranks that it may get, ascending; None (dense) last where the layer may stay dense.
-        compression_ratio: every plan must be at least this many times smaller than `cost.dense_parameters`.
+        prices: what a plan costs of what is saved: parameters, MACs or time.
+        compression_ratio: every plan must be at least this many times cheaper than `prices.original`.
         spectra: layer name -> singular values, descending.
         baseline_wer: of the model that the search starts from, on the set that plans are judged on.
     """
 
     cost: ModelCost
     menus: Mapping[str, tuple[int | None, ...]]
+    prices: PriceList
     compression_ratio: float
     spectra: Mapping[str, tuple[float, ...]]
     baseline_wer: float
+
+    @property
+    def limit(self) -> int:
+        """The most that a plan may cost."""
+        return self.prices.limit(self.compression_ratio)

@@ -121,12 +121,12 @@ class RankEnv(gymnasium.Env[Observation, np.int64]):
         return self._budget.plan(self._entries)
 
     def _score(self, plan: RankPlan, wer: float) -> float:
-        cost = self._problem.cost
+        prices = self._problem.prices
         return self._reward(
             wer=wer,
-            parameters=cost.parameters(plan),
-            budget=cost.budget(self._problem.compression_ratio),
-            dense_parameters=cost.dense_parameters,
+            price=prices.price(plan),
+            budget=self._problem.limit,
+            original=prices.original,
             baseline_wer=self._problem.baseline_wer,
         )
 

@@ -1,6 +1,6 @@
-"""What an episode is worth: one number from the plan's WER and size.
+"""What an episode is worth: one number from the plan's WER and price.
 
-Every reward is finite, never rises with the WER nor with the size, and takes plain numbers. WER may exceed 1 (a
+Every reward is finite, never rises with the WER nor with the price, and takes plain numbers. WER may exceed 1 (a
 recogniser that babbles); it is clipped to 1, since a plan that gets every word wrong is lost anyway and one such
 episode must not drown the differences among useful plans.
 
@@ -19,59 +19,57 @@ RELATIVE_SCALE = 10.0  # HAQ's 0.1 per percentage point
 class Reward(Protocol):
     """Scores a finished episode."""
 
-    def __call__(
-        self, *, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float
-    ) -> float:
+    def __call__(self, *, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
         """The reward.
 
         Args:
             wer: of the plan, a fraction; 0 or more.
-            parameters: of the whole model under the plan.
-            budget: parameters that it may have.
-            dense_parameters: of the model with every layer dense.
+            price: of the whole model under the plan, in what the search saves (parameters, unless it says otherwise).
+            budget: the most that it may be.
+            original: price of the model that ratios count from.
             baseline_wer: of the model that the search starts from, a fraction.
         """
         ...
 
 
-def budget_wall(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
+def budget_wall(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
     """-error inside the budget, -1 (every word wrong) outside; in [-1, 0].
 
     AMC's R_err = -Error, for a search that the action wall keeps inside the budget.
     """
-    return -_error(wer) if parameters <= budget else -1.0
+    return -_error(wer) if price <= budget else -1.0
 
 
-def error_log_size(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
-    """-error * log(parameters), as a fraction of the worst value; in [-1, 0].
+def error_log_size(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
+    """-error * log(price), as a fraction of the worst value; in [-1, 0].
 
     AMC's R_param = -Error * log(#Param), its "accuracy-guaranteed" reward: size counts for less the closer the model is
-    to no error. Divided by log(dense_parameters), a constant of the model, so that all rewards have one scale.
+    to no error. Divided by log(original), a constant of the model, so that all rewards have one scale.
     """
-    return -_error(wer) * math.log(parameters) / math.log(dense_parameters)
+    return -_error(wer) * math.log(price) / math.log(original)
 
 
-def punish(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
-    """The accuracy inside the budget; outside, minus the distance to it as a fraction of the dense model; in [-1, 1].
+def punish(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
+    """The accuracy inside the budget; outside, minus the distance to it as a fraction of the original; in [-1, 1].
 
-    Distiller's punish-agent reward, with parameters for its MACs.
+    Distiller's punish-agent reward, which counts MACs.
     """
-    if parameters > budget:
-        return (budget - parameters) / dense_parameters
+    if price > budget:
+        return (budget - price) / original
     return 1.0 - _error(wer)
 
 
-def harmonic(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
-    """The harmonic mean of the accuracy and of the share of parameters saved; in [0, 1].
+def harmonic(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
+    """The harmonic mean of the accuracy and of the share of the price saved; in [0, 1].
 
-    Distiller's harmonic-mean reward with equal weights and parameters for its MACs. Its code takes the share kept, and
-    so rises with the size; here it is the share saved, as the purpose of the mean asks.
+    Distiller's harmonic-mean reward with equal weights. Its code takes the share (of MACs) kept, and so rises with the
+    size; here it is the share saved, as the purpose of the mean asks.
     """
-    accuracy, saved = 1.0 - _error(wer), max(0.0, 1.0 - parameters / dense_parameters)
+    accuracy, saved = 1.0 - _error(wer), max(0.0, 1.0 - price / original)
     return 2.0 * accuracy * saved / (accuracy + saved) if accuracy + saved > 0.0 else 0.0
 
 
-def relative(*, wer: float, parameters: int, budget: int, dense_parameters: int, baseline_wer: float) -> float:
+def relative(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
     """A tenth of the percentage points that the accuracy gains over the baseline's, mostly negative; in [-10, 10].
 
     HAQ's reward, 0.1 * (accuracy - original accuracy), for a search that the action wall keeps inside the budget.

@@ -20,6 +20,7 @@ from envs.menus import build_menus
 from envs.problem import RankProblem
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import LayerKind, LayerSpec, RankPlan
+from shrinkml.compression.prices import parameter_prices
 
 BASE_WER = 0.01
 
@@ -105,6 +106,7 @@ def _toy(
     problem = RankProblem(
         cost=cost,
         menus=build_menus(layers, current_ranks=RankPlan({}), steps=menu_steps),
+        prices=parameter_prices(cost),
         compression_ratio=compression_ratio,
         spectra={layer.name: _spectrum(layer, rng) for layer in layers},
         baseline_wer=BASE_WER,

@@ -1,4 +1,4 @@
-"""NSGA-II: a population that spreads over the front of WER and size (Deb et al. 2002), as Optuna's NSGAIISampler.
+"""NSGA-II: a population that spreads over the front of WER and price (Deb et al. 2002), as Optuna's NSGAIISampler.
 
 It looks for the whole front below the budget, so its plans need not use the budget up, and at the budget itself it is
 slower than the strategies that look there alone.
@@ -11,14 +11,12 @@ POPULATION = 20  # plans per generation: ten generations in 200 evaluations
 
 
 def nsga2(search: Search) -> None:
-    """Crosses and mutates the plans that no other beats in WER and size; see `agents.strategies.search.Strategy`."""
+    """Crosses and mutates the plans that no other beats in WER and price; see `agents.strategies.search.Strategy`."""
     # Imported here, so that the table of strategies loads without Optuna.
     from optuna.samplers import NSGAIISampler
 
     from agents.strategies.studies import sample_plans
 
     sampler = NSGAIISampler(population_size=POPULATION, seed=search.seed)
-    cost = search.problem.cost
-    sample_plans(
-        search, sampler, within=lowered_to_budget, objectives=lambda plan, wer: (wer, float(cost.parameters(plan)))
-    )
+    price = search.problem.prices.price
+    sample_plans(search, sampler, within=lowered_to_budget, objectives=lambda plan, wer: (wer, float(price(plan))))

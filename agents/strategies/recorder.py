@@ -3,6 +3,7 @@
 from agents.strategy import OnTrial, SearchResult, Trial
 from envs.problem import PlanEvaluator, RankProblem
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import WORDS
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import ShouldStop
 
@@ -13,7 +14,7 @@ class Recorder:
     """A plan evaluator that remembers: each distinct plan is judged once, counted once and announced once.
 
     Args:
-        problem: supplies sizes and the budget.
+        problem: supplies sizes, prices and the budget.
         evaluate: judges a plan.
         evaluations: distinct plans that may be judged.
         on_trial: hears of each of them.
@@ -29,13 +30,13 @@ class Recorder:
         on_trial: OnTrial,
         should_stop: ShouldStop,
     ) -> None:
-        self._cost = problem.cost
-        self._budget = problem.cost.budget(problem.compression_ratio)
+        self._problem = problem
         self._evaluate = evaluate
         self._evaluations = evaluations
         self._on_trial = on_trial
         self._should_stop = should_stop
         self._trials: dict[RankPlan, Trial] = {}
+        self._inside: list[Trial] = []
         self._repeats = 0
         self._stopped = False
 
@@ -58,7 +59,7 @@ class Recorder:
     @property
     def inside(self) -> list[Trial]:
         """The trials inside the budget so far, in order."""
-        return [trial for trial in self._trials.values() if trial.parameters <= self._budget]
+        return list(self._inside)
 
     @property
     def best(self) -> Trial:
@@ -67,10 +68,9 @@ class Recorder:
         Raises:
             StoppedError: there is none yet.
         """
-        inside = self.inside
-        if not inside:
+        if not self._inside:
             raise StoppedError("the search was stopped before it judged a plan")
-        return min(inside, key=lambda trial: (trial.wer, trial.parameters))
+        return min(self._inside, key=lambda trial: (trial.wer, trial.parameters))
 
     def __call__(self, plan: RankPlan) -> float:
         """The WER of `plan`, from memory if it was judged before. Ask `finished` first.
@@ -78,9 +78,10 @@ class Recorder:
         Raises:
             PlanError: `plan` is over the budget.
         """
-        parameters = self._cost.parameters(plan)
-        if parameters > self._budget:
-            raise PlanError(f"a plan of {parameters} parameters was proposed where the budget is {self._budget}")
+        price, limit = self._problem.prices.price(plan), self._problem.limit
+        if price > limit:
+            unit = WORDS[self._problem.prices.resource].unit
+            raise PlanError(f"a plan of {price} {unit} was proposed where the budget is {limit}")
         return self.measure(plan)
 
     def measure(self, plan: RankPlan) -> float:
@@ -88,8 +89,10 @@ class Recorder:
         if plan in self._trials:
             self._repeats += 1
             return self._trials[plan].wer
-        trial = Trial(plan, self._evaluate(plan), self._cost.parameters(plan))
+        trial = Trial(plan, self._evaluate(plan), self._problem.cost.parameters(plan))
         self._trials[plan] = trial
+        if self._problem.prices.price(plan) <= self._problem.limit:
+            self._inside.append(trial)
         self._repeats = 0
         self._on_trial(trial, len(self._trials))
         return trial.wer

@@ -73,8 +73,7 @@ def test_ratios_count_from_the_original_also_when_that_is_factorized_itself(spec
     materials = Materials(str(half), spec.data, seed=0, should_stop=lambda: False)
     pose(materials, tmp_path, half, 1.25)
     problem = read_problem(tmp_path)
-    budget = problem.cost.budget(problem.compression_ratio)
-    assert budget == pytest.approx(checkpoint.stored_parameters(half) / 1.25, abs=1)
+    assert problem.limit == pytest.approx(checkpoint.stored_parameters(half) / 1.25, abs=1)
 
 
 def test_the_winner_has_the_lowest_wer_then_the_smallest_model_then_comes_first():

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from shrinkml.checkpoint import load
 from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import model_cost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import parameter_prices
 from shrinkml.dataset import load_dataset
 from shrinkml.evaluation import count_parameters, word_error_rate
 from shrinkml.speech.manifest import read_manifest
@@ -36,6 +38,7 @@ def problem(model, decompositions):
     return RankProblem(
         cost=cost,
         menus=build_menus(cost.layers, current_ranks=RankPlan({})),
+        prices=parameter_prices(cost),
         compression_ratio=2.0,
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
         baseline_wer=0.125,
@@ -113,3 +116,9 @@ def test_another_proxy_set_makes_another_judgement(workspace, problem, decomposi
 def test_a_workspace_moves_with_its_job(workspace, problem):
     moved = workspace.parent.rename(workspace.parent.with_name("elsewhere"))
     assert open_workspace(moved / "workspace").evaluate(small_plan(problem)) >= 0.0
+
+
+def test_a_workspace_written_before_there_were_prices_counts_parameters(workspace, problem):
+    path = workspace / "problem.json"
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "prices"}))
+    assert read_problem(workspace) == problem

@@ -5,17 +5,20 @@ from envs.menus import build_menus
 from envs.problem import RankProblem
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.compression.prices import parameter_prices
 
 
 @pytest.fixture
 def make_problem():
     """Builds a problem of linear layers from their (out, in) shapes, with random spectra."""
 
-    def build(shapes, *, compression_ratio=2.0, menus=None, steps=5, spectra=None, seed=0):
+    def build(shapes, *, compression_ratio=2.0, menus=None, steps=5, spectra=None, seed=0, prices=parameter_prices):
         rng = np.random.default_rng(seed)
         layers = tuple(LayerSpec(f"layer{i}", "linear", out, inp) for i, (out, inp) in enumerate(shapes))
+        cost = ModelCost(layers, other_parameters=10)
         return RankProblem(
-            cost=ModelCost(layers, other_parameters=10),
+            cost=cost,
+            prices=prices(cost),
             menus=menus or build_menus(layers, current_ranks=RankPlan({}), steps=steps),
             compression_ratio=compression_ratio,
             spectra=spectra

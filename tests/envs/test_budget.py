@@ -1,13 +1,28 @@
+import dataclasses
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envs.budget import Budget
+from envs.energy import retained_energies
+from envs.projection import fit_to_budget
+from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import mac_prices
 from shrinkml.errors import PlanError
 
 SHAPES = [(16, 16), (32, 8), (24, 40)]
 shapes = st.lists(st.tuples(st.integers(2, 64), st.integers(2, 64)), min_size=1, max_size=6)
+
+
+def with_calls(layer):
+    """A layer that is called the oftener the smaller it is."""
+    return dataclasses.replace(layer, calls_per_s=1000.0 / layer.parameters)
+
+
+def macs(cost):
+    return mac_prices(ModelCost(tuple(map(with_calls, cost.layers)), cost.other_parameters))
 
 
 def test_entries_and_plan_are_two_names_of_the_same_choice(make_problem):
@@ -58,6 +73,20 @@ def test_a_rank_that_is_not_on_the_menu_is_refused(make_problem):
     budget = Budget.of(make_problem(SHAPES))
     with pytest.raises(PlanError, match="rank 9 of layer 'layer0' is not on its menu"):
         budget.entries(RankPlan({"layer0": 9}))
+
+
+def test_a_budget_of_macs_is_spent_by_calls(make_problem):
+    problem = make_problem(SHAPES, prices=macs)
+    budget = Budget.of(problem)
+    plan = budget.plan(fit_to_budget(budget.cheapest, budget, retained_energies(problem, budget)))
+    assert problem.prices.price(plan) == budget.spent(budget.entries(plan)) <= problem.limit
+    called = ModelCost(tuple(map(with_calls, problem.cost.layers)), other_parameters=0)
+    assert called.macs_per_s(RankPlan({})) / called.macs_per_s(plan) >= 1.99  # prices are whole numbers
+
+
+def test_an_unreachable_budget_speaks_of_what_is_saved(make_problem):
+    with pytest.raises(PlanError, match=r"no plan is 100x cheaper \(\d+ MACs per second of audio\)"):
+        Budget.of(make_problem(SHAPES, compression_ratio=100.0, prices=macs))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.menus import MENU_STEPS, build_menus
+from envs.menus import MENU_STEPS, build_menus, worthwhile
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import LayerSpec, RankPlan
+from shrinkml.compression.prices import LayerPrices, PriceList, parameter_prices
 from shrinkml.errors import PlanError
 
 DENSE = RankPlan({})
@@ -72,3 +73,17 @@ def test_a_factorized_layer_can_become_four_times_smaller_again():
 def test_ranks_of_unknown_layers_are_refused():
     with pytest.raises(PlanError, match="layers that the model lacks: elsewhere"):
         build_menus([LayerSpec("layer", "linear", 8, 8)], current_ranks=RankPlan({"elsewhere": 2}))
+
+
+@given(sides, sides)
+@settings(deadline=None)
+def test_counted_in_parameters_every_entry_is_worth_its_price(out, inp):
+    layer, menu = menu_of(out, inp)
+    prices = parameter_prices(ModelCost((layer,), other_parameters=1))
+    assert worthwhile({"layer": menu}, prices) == {"layer": menu}
+
+
+@pytest.mark.parametrize(("dense", "menu"), [(9, (2, 8, None)), (7, (2, None)), (5, (None,)), (3, (None,))], ids=str)
+def test_ranks_that_cost_as_much_as_a_higher_one_or_as_dense_leave_the_menu(dense, menu):
+    prices = PriceList("latency", {"layer": LayerPrices((2, 4, 8), (5, 8, 8), dense)}, other=0, original=dense)
+    assert worthwhile({"layer": (2, 4, 8, None)}, prices) == {"layer": menu}

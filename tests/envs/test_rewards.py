@@ -8,37 +8,37 @@ from envs.rewards import REWARDS
 
 wers = st.floats(0.0, 5.0)
 sizes = st.integers(1, 2_000_000)
-MODEL = {"budget": 200_000, "dense_parameters": 1_000_000, "baseline_wer": 0.05}
+MODEL = {"budget": 200_000, "original": 1_000_000, "baseline_wer": 0.05}
 
 
 @pytest.mark.parametrize("name", REWARDS)
-@given(wer=wers, parameters=sizes)
-def test_every_reward_is_finite(name, wer, parameters):
-    assert math.isfinite(REWARDS[name](wer=wer, parameters=parameters, **MODEL))
+@given(wer=wers, price=sizes)
+def test_every_reward_is_finite(name, wer, price):
+    assert math.isfinite(REWARDS[name](wer=wer, price=price, **MODEL))
 
 
 @pytest.mark.parametrize("name", REWARDS)
-@given(wers=st.tuples(wers, wers), parameters=sizes)
-def test_no_reward_rises_with_the_wer(name, wers, parameters):
-    better, worse = (REWARDS[name](wer=wer, parameters=parameters, **MODEL) for wer in sorted(wers))
+@given(wers=st.tuples(wers, wers), price=sizes)
+def test_no_reward_rises_with_the_wer(name, wers, price):
+    better, worse = (REWARDS[name](wer=wer, price=price, **MODEL) for wer in sorted(wers))
     assert better >= worse
 
 
 @pytest.mark.parametrize("name", REWARDS)
 @given(wer=wers, sizes=st.tuples(sizes, sizes))
 def test_no_reward_rises_with_the_size(name, wer, sizes):
-    smaller, larger = (REWARDS[name](wer=wer, parameters=size, **MODEL) for size in sorted(sizes))
+    smaller, larger = (REWARDS[name](wer=wer, price=size, **MODEL) for size in sorted(sizes))
     assert smaller >= larger
 
 
 @pytest.mark.parametrize("name", REWARDS)
 def test_every_reward_prefers_the_lower_wer_at_equal_size(name):
-    good, bad = (REWARDS[name](wer=wer, parameters=150_000, **MODEL) for wer in (0.02, 0.03))
+    good, bad = (REWARDS[name](wer=wer, price=150_000, **MODEL) for wer in (0.02, 0.03))
     assert good > bad
 
 
 @pytest.mark.parametrize(
-    ("name", "wer", "parameters", "expected"),
+    ("name", "wer", "price", "expected"),
     [
         ("budget_wall", 0.25, 200_000, -0.25),
         ("budget_wall", 0.25, 200_001, -1.0),
@@ -57,5 +57,5 @@ def test_every_reward_prefers_the_lower_wer_at_equal_size(name):
         ("relative", 3.0, 200_000, -9.5),
     ],
 )
-def test_rewards_follow_their_published_formulas(name, wer, parameters, expected):
-    assert REWARDS[name](wer=wer, parameters=parameters, **MODEL) == pytest.approx(expected)
+def test_rewards_follow_their_published_formulas(name, wer, price, expected):
+    assert REWARDS[name](wer=wer, price=price, **MODEL) == pytest.approx(expected)
