@@ -1,7 +1,11 @@
-"""What flows into each factorizable matrix when a model works: the statistics that whitening and MAC counts need."""
+"""What flows into each factorizable matrix when a model works: the statistics that whitening and MAC counts need.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+Gram matrices are kept in the precision of the model. Those of a large one may take more memory than the model itself:
+`gram_groups` says which to gather together, a run of the model for each group.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +22,13 @@ from shrinkml.compression.low_rank_gru_cell import LowRankGRUCell
 from shrinkml.compression.low_rank_lstm import LowRankLSTM, State, as_low_rank
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.packed import previous_states
+from shrinkml.compression.plan import LayerSpec
 from shrinkml.errors import CalibrationError
+from shrinkml.finite import all_finite
 
 Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and inputs [frames, in], maybe in parts
+FLOAT32_BYTES = 4
+Hear = Callable[[str, Tensor], None]  # is told a layer's name and inputs [frames, in]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,62 +45,168 @@ class LayerStats:
     total: Tensor
     n_frames: int
 
-    def __add__(self, other: "LayerStats") -> "LayerStats":
-        """The statistics of the inputs of both."""
-        return LayerStats(self.gram + other.gram, self.total + other.total, self.n_frames + other.n_frames)
+
+@dataclass(frozen=True, slots=True)
+class LayerUse:
+    """How much one matrix works in a run.
+
+    Attributes:
+        n_frames: products with the matrix.
+        largest: numbers in the largest input and its product, taken together.
+    """
+
+    n_frames: int
+    largest: int
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, run: Callable[[], object]) -> dict[str, LayerStats]:
+def calibrate(
+    model: nn.Module, run: Callable[[], object], layers: Collection[str] | None = None
+) -> dict[str, LayerStats]:
     """Statistics of every factorizable matrix over one call of `run`: layer name -> statistics.
 
     Recurrent matrices are described by the hidden states that they multiply. Matrices that `run` does not reach, and
     embeddings, which are looked up and not multiplied, are left out. Padding counts as input: give sequences of
-    different lengths packed, as `nn.LSTM` wants them.
+    different lengths packed, as `nn.LSTM` wants them. Matrices that are always fed the same tensor, one after the
+    other, share one LayerStats: query, key and value projections do.
 
     Args:
         model: dense or in part low rank; it is the same afterwards, also when `run` fails.
         run: lets the model work on the calibration speech.
+        layers: names of the matrices to describe; all where None.
 
     Raises:
         CalibrationError: `run` reached no layer, or an input was not finite.
     """
-    totals: dict[str, LayerStats] = {}
-    layers: dict[nn.Module, dict[str, str]] = {}
-    for slot in find_slots(model):
-        layers.setdefault(slot.module, {})[slot.name] = slot.layer
-    with ExitStack() as hooks:
-        for module, names in layers.items():
-            hooks.enter_context(module.register_forward_pre_hook(_recorder(names, totals), with_kwargs=True))
+    sums = _Sums()
+    with _listening(model, sums.add, layers):
         run()
-    if not totals:
+    _check_reached(sums.of)
+    for layer, stats in sums.of.items():
+        _check_finite(layer, stats.gram)
+    return sums.of
+
+
+@torch.no_grad()
+def measure_use(model: nn.Module, run: Callable[[], object]) -> dict[str, LayerUse]:
+    """How much every matrix that `calibrate` would describe works in one call of `run`: layer name -> use.
+
+    Raises:
+        CalibrationError: `run` reached no layer, or an input was not finite.
+    """
+    uses: dict[str, LayerUse] = {}
+    totals: dict[str, Tensor] = {}
+    n_outs = {slot.layer: slot.spec().out_features for slot in find_slots(model)}
+
+    def hear(layer: str, x: Tensor) -> None:
+        before = uses.get(layer, LayerUse(0, 0))
+        largest = len(x) * (x.shape[1] + n_outs[layer])
+        uses[layer] = LayerUse(before.n_frames + len(x), max(before.largest, largest))
+        totals[layer] = totals[layer] + x.sum() if layer in totals else x.sum()
+
+    with _listening(model, hear):
+        run()
+    _check_reached(uses)
+    for layer, total in totals.items():
+        _check_finite(layer, total)
+    return uses
+
+
+def calls_per_s(uses: Mapping[str, LayerUse | LayerStats], audio_s: float) -> dict[str, float]:
+    """Products with each layer's matrix per second of the `audio_s` seconds of speech that `uses` were measured on."""
+    return {layer: use.n_frames / audio_s for layer, use in uses.items()}
+
+
+def gram_groups(layers: Sequence[LayerSpec], described: Collection[str], most_bytes: int) -> list[list[str]]:
+    """The names of `layers`, in order, in groups whose gram matrices in float32 take `most_bytes` at most.
+
+    Args:
+        layers: a larger one is a group of its own.
+        described: names of those that have a gram matrix.
+        most_bytes: of one group.
+    """
+    groups: list[list[str]] = []
+    held = most_bytes
+    for layer in layers:
+        needed = FLOAT32_BYTES * layer.in_features**2 if layer.name in described else 0
+        if not groups or held + needed > most_bytes:
+            groups.append([])
+            held = 0
+        groups[-1].append(layer.name)
+        held += needed
+    return groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What became of some statistics by the inputs `x`, which is kept alive to be known again."""
+
+    x: Tensor
+    version: int
+    before: LayerStats | None
+    after: LayerStats
+
+    def is_of(self, x: Tensor, before: LayerStats | None) -> bool:
+        """Whether `before`, given `x`, becomes the same."""
+        mine = self.x
+        same_place = mine.data_ptr() == x.data_ptr() and mine.shape == x.shape and mine.stride() == x.stride()
+        return before is self.before and same_place and not x.is_inference() and x._version == self.version
+
+
+class _Sums:
+    """Adds up statistics: layer -> LayerStats, the same object where layers are fed the same inputs."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, LayerStats] = {}
+        self._last: _Sum | None = None
+
+    def add(self, layer: str, x: Tensor) -> None:
+        """Adds the inputs `x` [frames, in] of `layer`."""
+        before = self.of.get(layer)
+        if self._last is None or not self._last.is_of(x, before):
+            self._last = None  # lets go of a gram matrix before the next is made
+            self._last = _Sum(x, -1 if x.is_inference() else x._version, before, _added(before, x))
+        self.of[layer] = self._last.after
+
+
+def _added(before: LayerStats | None, x: Tensor) -> LayerStats:
+    if before is None:
+        return LayerStats(x.T @ x, x.sum(0), len(x))
+    return LayerStats(torch.addmm(before.gram, x.T, x), before.total + x.sum(0), before.n_frames + len(x))
+
+
+def _check_reached(found: Collection[str]) -> None:
+    if not found:
         raise CalibrationError("the calibration run reached no factorizable layer of the model; let it call the model")
-    for layer, stats in totals.items():
-        if not bool(stats.gram.isfinite().all()):
-            raise CalibrationError(
-                f"layer {layer!r} got NaN or infinite inputs in calibration; check features and weights"
-            )
-    return totals
 
 
-def calls_per_s(stats: Mapping[str, LayerStats], audio_s: float) -> dict[str, float]:
-    """Products with each layer's matrix per second of the `audio_s` seconds of speech that it was calibrated on."""
-    return {layer: found.n_frames / audio_s for layer, found in stats.items()}
+def _check_finite(layer: str, found: Tensor) -> None:
+    if not all_finite(found):
+        raise CalibrationError(f"layer {layer!r} got NaN or infinite inputs in calibration; check features and weights")
 
 
-def _recorder(
-    layers: Mapping[str, str], totals: dict[str, LayerStats]
-) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-    """A forward pre-hook that adds to `totals` what the matrices `layers` (name in the module -> layer) are given."""
+@contextmanager
+def _listening(model: nn.Module, hear: Hear, layers: Collection[str] | None = None) -> Iterator[None]:
+    """Tells `hear` what the matrices of `model` are given, those of `layers` alone where they are named."""
+    listened: dict[nn.Module, dict[str, str]] = {}
+    for slot in find_slots(model):
+        if layers is None or slot.layer in layers:
+            listened.setdefault(slot.module, {})[slot.name] = slot.layer
+    with ExitStack() as hooks:
+        for module, names in listened.items():
+            hooks.enter_context(module.register_forward_pre_hook(_hook(names, hear), with_kwargs=True))
+        yield
 
-    def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+
+def _hook(layers: Mapping[str, str], hear: Hear) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    """A forward pre-hook that tells `hear` of the matrices `layers` (name in the module -> layer)."""
+
+    def listen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, x in _inputs(module, *args, **kwargs):
             if name in layers:
-                seen = LayerStats(x.T @ x, x.sum(0), len(x))
-                before = totals.get(layers[name])
-                totals[layers[name]] = seen if before is None else before + seen
+                hear(layers[name], x)
 
-    return record
+    return listen
 
 
 def _inputs(module: nn.Module, input: Any, hx: Any = None) -> Inputs:

@@ -5,6 +5,10 @@ inputs as close as possible; principal component analysis (PCA) of the outputs d
 matrix that is already a product of factors is decomposed through the factors: exactly, quickly, and never to more than
 its present rank.
 
+Statistics may be float32: what is delicate is done in double precision. A tall matrix (an output layer: a row for each
+of many tokens) goes through the eigendecomposition of its small gram matrix instead of the SVD, which would need
+several copies of it. Nothing is randomized.
+
 References:
     Eckart and Young 1936, The approximation of one matrix by another of lower rank.
     Dudziak et al. 2019, ShrinkML, arXiv:1907.03540.
@@ -12,7 +16,7 @@ References:
     Kamahori et al. 2025, LiteASR, arXiv:2502.20583.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -23,9 +27,13 @@ from shrinkml.compression.calibration import LayerStats
 from shrinkml.compression.factors import Factors, Matrix
 from shrinkml.compression.layers import find_slots
 from shrinkml.errors import CalibrationError, PlanError, RankError
+from shrinkml.finite import all_finite
 from shrinkml.tables import look_up
 
 DAMPING = 1e-3  # ridge on a gram matrix, as a fraction of its mean diagonal
+TALL = 16  # rows per column from which a matrix is decomposed by its gram matrix
+NOTHING = 1e-12  # a singular value of a tall matrix, as a part of the largest, that is a rounded zero
+BLOCK = 4096  # rows of a tall matrix that are held in double precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,8 @@ def svd(matrix: Matrix, stats: LayerStats | None = None) -> Decomposition:
     """
     u, s, vh = _svd(matrix)
     root = s.sqrt()
-    return Decomposition(u * root, root[:, None] * vh, s, torch.zeros_like(s))
+    up, down = u.mul_(root.to(u.dtype)), root[:, None] * vh
+    return Decomposition(up, down.to(u.dtype), s.to(u.dtype), torch.zeros_like(s, dtype=u.dtype))
 
 
 def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
@@ -113,7 +122,8 @@ def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = D
     """
     if stats is None:
         return svd(matrix)
-    return _keeping_outputs(matrix, stats.gram.double(), torch.zeros_like(stats.total), stats.n_frames, damping)
+    whitening = _cholesky(_as_double(stats.gram), stats.n_frames, damping)
+    return _keeping_outputs(matrix, whitening, torch.zeros_like(stats.total))
 
 
 def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
@@ -136,16 +146,17 @@ def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -
     if stats is None:
         return svd(matrix)
     mean = stats.total.double() / stats.n_frames
-    scatter = stats.gram.double() - stats.n_frames * torch.outer(mean, mean)
-    return _keeping_outputs(matrix, scatter, mean, stats.n_frames, damping)
+    scatter = _as_double(stats.gram).addr_(mean, mean, alpha=-stats.n_frames)
+    return _keeping_outputs(matrix, _cholesky(scatter, stats.n_frames, damping), mean)
 
 
-def _keeping_outputs(matrix: Matrix, gram: Tensor, mean: Tensor, n_frames: int, damping: float) -> Decomposition:
-    """The decomposition of least output error on inputs of that `gram` matrix about their `mean`."""
-    whitening = _cholesky(gram, n_frames, damping)
+def _keeping_outputs(matrix: Matrix, whitening: Tensor, mean: Tensor) -> Decomposition:
+    """The decomposition of least output error on inputs of that `mean`, which are white once divided by `whitening`."""
     dtype = matrix.up.dtype if isinstance(matrix, Factors) else matrix.dtype
     if isinstance(matrix, Factors):
         u, s, vh = _svd(Factors(matrix.up.double(), matrix.down.double() @ whitening))
+    elif _is_tall(matrix):
+        u, s, vh = _tall_svd(matrix, whitening)
     else:
         u, s, vh = _svd(matrix.double() @ whitening)
     root = s.sqrt()
@@ -154,14 +165,14 @@ def _keeping_outputs(matrix: Matrix, gram: Tensor, mean: Tensor, n_frames: int, 
     # As in `svd`, each column of up is as long as its row of down: fine-tuning takes steps of one size for both.
     balance = (down.norm(dim=1) / root).sqrt()
     balance = torch.where(balance > 0, balance, 1.0)
-    up, down = u * (root * balance), down / balance[:, None]
+    up, down = u.mul_((root * balance).to(u.dtype)), down / balance[:, None]
     return Decomposition(up.to(dtype), down.to(dtype), s.to(dtype), (down @ mean.double()).to(dtype))
 
 
 FACTORIZERS: dict[str, Factorizer] = {"svd": svd, "whitened": whitened_svd, "pca": pca}
+CALIBRATED = frozenset({"whitened", "pca"})  # the factorizers that look at statistics
 
 
-@torch.no_grad()
 def decompose(
     model: nn.Module, factorizer: str = "svd", stats: Mapping[str, LayerStats] | None = None
 ) -> dict[str, Decomposition]:
@@ -177,28 +188,48 @@ def decompose(
         PlanError: a weight with NaN or infinite values.
         CalibrationError: statistics that the factorizer cannot use.
     """
+    return dict(decompose_each(model, factorizer, dict(stats or {})))
+
+
+@torch.no_grad()
+def decompose_each(
+    model: nn.Module, factorizer: str, stats: dict[str, LayerStats], layers: Collection[str] | None = None
+) -> Iterator[tuple[str, Decomposition]]:
+    """The layers of `model`, decomposed one by one: name and decomposition. Nothing is held that was handed out.
+
+    Args:
+        model: dense or in part low rank already.
+        factorizer: name in `FACTORIZERS`.
+        stats: layer name -> calibration statistics; emptied on the way, so that they need not be held longer either.
+        layers: names of the layers to decompose; all where None.
+
+    Raises:
+        As `decompose`.
+    """
     chosen = look_up(FACTORIZERS, factorizer, kind="factorizer")
-    decompositions: dict[str, Decomposition] = {}
     slots = find_slots(model)
     without_bias = {slot.layer for slot in slots if slot.bias is None}
-    for slot in slots:
-        if slot.layer in decompositions:
-            continue
-        parts = slot.matrix if isinstance(slot.matrix, Factors) else (slot.matrix,)
-        if not all(bool(part.isfinite().all()) for part in parts):
+    matrices = {slot.layer: slot.matrix for slot in slots if layers is None or slot.layer in layers}
+    for layer, matrix in matrices.items():
+        parts = matrix if isinstance(matrix, Factors) else (matrix,)
+        if not all(map(all_finite, parts)):
             raise PlanError(
-                f"layer {slot.layer!r} has NaN or infinite weights; nothing can be factorized before it is mended"
+                f"layer {layer!r} has NaN or infinite weights; nothing can be factorized before it is mended"
             )
-        seen = None if stats is None else stats.get(slot.layer)
-        if seen is not None and slot.layer in without_bias:  # nothing takes up what a mean would leave to it
-            seen = replace(seen, total=torch.zeros_like(seen.total))
-        decompositions[slot.layer] = chosen(slot.matrix, seen)
-    return decompositions
+        # Whatever is not named here is let go of before the next layer's turn.
+        yield layer, chosen(matrix, _seen(stats.pop(layer, None), has_bias=layer not in without_bias))
+
+
+def _seen(stats: LayerStats | None, *, has_bias: bool) -> LayerStats | None:
+    """The statistics of a layer. Without a bias, nothing takes up what a mean would leave to it."""
+    return stats if has_bias or stats is None else replace(stats, total=torch.zeros_like(stats.total))
 
 
 def _svd(matrix: Matrix) -> tuple[Tensor, Tensor, Tensor]:
     """The thin SVD; of factors through the small core between their orthogonal parts."""
     if not isinstance(matrix, Factors):
+        if _is_tall(matrix):
+            return _tall_svd(matrix)
         u, s, vh = torch.linalg.svd(matrix.detach(), full_matrices=False)
         return u, s, vh
     left, left_core = torch.linalg.qr(matrix.up.detach())
@@ -207,14 +238,44 @@ def _svd(matrix: Matrix) -> tuple[Tensor, Tensor, Tensor]:
     return left @ u, s, vh @ right.T
 
 
+def _tall_svd(matrix: Tensor, whitening: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD of `matrix` [out, in] @ `whitening` [in, in], float64 but for u, by an eigendecomposition.
+
+    Of its gram matrix: half the digits of float64 are left, more than float32 has. Singular values below 1e-8 of the
+    largest are noise; the product of all three is exact there too, for vh is orthogonal.
+    """
+    n_out, n_in = matrix.shape
+    gram = matrix.new_zeros(n_in, n_in, dtype=torch.float64)
+    for rows in torch.split(matrix.detach(), BLOCK):
+        gram.addmm_(rows.double().T, rows.double())
+    if whitening is not None:
+        gram = whitening.T @ gram @ whitening
+    energies, v = torch.linalg.eigh(gram)
+    s, v = energies.flip(0).clamp(min=0.0).sqrt(), v.flip(1)
+    to_u = torch.where(s > NOTHING * s[0], v / s, 0.0)
+    to_u = to_u if whitening is None else whitening @ to_u
+    u = matrix.new_empty(n_out, n_in)
+    for rows, found in zip(torch.split(matrix.detach(), BLOCK), torch.split(u, BLOCK), strict=True):
+        found.copy_(rows.double() @ to_u)
+    return u, s, v.T
+
+
+def _is_tall(matrix: Tensor) -> bool:
+    return matrix.shape[0] >= TALL * matrix.shape[1]
+
+
+def _as_double(gram: Tensor) -> Tensor:
+    """A copy of `gram` in double precision."""
+    return gram.to(torch.float64, copy=True)
+
+
 def _cholesky(gram: Tensor, n_frames: int, damping: float) -> Tensor:
+    """The Cholesky factor of `gram` with a ridge, which is written into it."""
     whitening: Tensor
     problem: Tensor
-    ridge = damping * gram.diagonal().mean()
-    whitening, problem = torch.linalg.cholesky_ex(
-        gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    )
-    if problem or not bool(whitening.isfinite().all()):
+    gram.diagonal().add_(damping * gram.diagonal().mean())
+    whitening, problem = torch.linalg.cholesky_ex(gram)
+    if problem or not all_finite(whitening):
         raise CalibrationError(
             f"the gram matrix [{len(gram)}, {len(gram)}] of {n_frames} frames with damping {damping} is not "
             "positive definite; calibrate on more speech or raise the damping"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
-from shrinkml.compression.calibration import calibrate, calls_per_s
+from shrinkml.compression.calibration import calibrate, calls_per_s, gram_groups, measure_use
 from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.plan import RankPlan
@@ -93,7 +93,68 @@ def test_layers_that_do_not_work_are_left_out(recogniser):
 
 def test_calls_per_second_are_frames_over_the_length_of_the_speech():
     linear = nn.Linear(3, 4)
-    assert calls_per_s(calibrate(linear, lambda: linear(torch.randn(30, 3))), audio_s=1.5) == {"weight": 20.0}
+    assert calls_per_s(measure_use(linear, lambda: linear(torch.randn(30, 3))), audio_s=1.5) == {"weight": 20.0}
+
+
+def test_use_counts_what_statistics_count_and_finds_the_largest_call(recogniser, batch):
+    stats = calibrate(recogniser, lambda: (recogniser(*batch), recogniser.query(torch.randn(100, 16))))
+    uses = measure_use(recogniser, lambda: (recogniser(*batch), recogniser.query(torch.randn(100, 16))))
+    assert {name: use.n_frames for name, use in uses.items()} == {name: one.n_frames for name, one in stats.items()}
+    assert uses["query.weight"].largest == 100 * (16 + recogniser.query.out_features)
+
+
+def test_layers_calibrated_group_by_group_have_the_very_statistics_of_one_run(recogniser, batch):
+    together = calibrate(recogniser, lambda: recogniser(*batch))
+    groups = gram_groups(find_layers(recogniser), together, most_bytes=1000)
+    assert len(groups) > 3
+    apart = {}
+    for group in groups:
+        apart |= calibrate(recogniser, lambda: recogniser(*batch), group)
+    assert apart.keys() == together.keys()
+    assert all(torch.equal(apart[name].gram, together[name].gram) for name in together)
+    assert all(torch.equal(apart[name].total, together[name].total) for name in together)
+
+
+@settings(deadline=None, max_examples=50)
+@given(widths=st.lists(st.integers(1, 20), min_size=1, max_size=12), most_bytes=st.integers(1, 4000))
+def test_groups_keep_the_order_of_layers_and_within_the_bytes(widths, most_bytes):
+    layers = find_layers(nn.Sequential(*(nn.Linear(width, 2) for width in widths)))
+    sizes = {layer.name: 4 * layer.in_features**2 for layer in layers}
+    described = {layer.name for layer in layers if layer.in_features != 1}
+    groups = gram_groups(layers, described, most_bytes)
+    assert [name for group in groups for name in group] == [layer.name for layer in layers]
+    for group in groups:
+        held = [sizes[name] for name in group if name in described]
+        assert sum(held) <= most_bytes or len(group) == 1
+
+
+def test_layers_that_are_always_fed_the_same_tensor_share_their_statistics():
+    layers = nn.ModuleDict({name: nn.Linear(3, 2) for name in ("query", "key", "value", "other")})
+    stats = calibrate(layers, lambda: [_attend(layers, torch.randn(5, 3)) for _ in range(3)])
+    assert stats["query.weight"] is stats["key.weight"] is stats["value.weight"]
+    assert stats["other.weight"] is not stats["query.weight"]
+
+
+def test_a_tensor_that_was_changed_in_place_is_not_taken_for_the_same():
+    layers = nn.ModuleDict({name: nn.Linear(3, 2) for name in ("query", "key", "value", "other")})
+    x = torch.randn(5, 3)
+
+    def run():
+        _attend(layers, x.clone())
+        changed = x.clone()
+        layers["query"](changed)
+        layers["key"](changed.mul_(2))
+
+    stats = calibrate(layers, run)
+    torch.testing.assert_close(stats["query.weight"].gram, 2 * gram(x))
+    torch.testing.assert_close(stats["key.weight"].gram, 5 * gram(x))
+    torch.testing.assert_close(stats["value.weight"].gram, gram(x))
+
+
+def _attend(layers, x):
+    for name in ("query", "key", "value"):
+        layers[name](x)
+    layers["other"](x + 1)
 
 
 def test_hooks_are_gone_afterwards_even_when_the_run_fails(recogniser, batch):
@@ -107,11 +168,13 @@ def test_hooks_are_gone_afterwards_even_when_the_run_fails(recogniser, batch):
 
 
 def test_a_run_that_reaches_no_layer_is_refused(recogniser):
-    with pytest.raises(CalibrationError, match="reached no factorizable layer"):
-        calibrate(recogniser, lambda: None)
+    for measure in (calibrate, measure_use):
+        with pytest.raises(CalibrationError, match="reached no factorizable layer"):
+            measure(recogniser, lambda: None)
 
 
 def test_inputs_that_are_not_finite_are_refused():
     linear = nn.Linear(3, 4)
-    with pytest.raises(CalibrationError, match="layer 'weight' got NaN or infinite inputs"):
-        calibrate(linear, lambda: linear(torch.full((2, 3), torch.nan)))
+    for measure in (calibrate, measure_use):
+        with pytest.raises(CalibrationError, match="layer 'weight' got NaN or infinite inputs"):
+            measure(linear, lambda: linear(torch.full((2, 3), torch.nan)))

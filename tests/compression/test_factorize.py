@@ -1,5 +1,7 @@
 """The oracle is Eckart and Young's theorem: no matrix of rank r is closer than the sum of the dropped energies."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from shrinkml.compression.calibration import LayerStats, calibrate
-from shrinkml.compression.factorize import FACTORIZERS, decompose, pca, svd, whitened_svd
+from shrinkml.compression.factorize import (
+    CALIBRATED,
+    DAMPING,
+    FACTORIZERS,
+    TALL,
+    decompose,
+    decompose_each,
+    pca,
+    svd,
+    whitened_svd,
+)
 from shrinkml.compression.factors import Factors, product
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize
@@ -138,6 +150,38 @@ def test_the_mean_is_left_to_a_bias_where_there_is_one(bias):
         assert errors["pca"] == errors["whitened"]
 
 
+@pytest.mark.parametrize("name", FACTORIZERS)
+def test_only_the_calibrated_factorizers_look_at_statistics(name):
+    weight, frames = torch.randn(6, 4), torch.randn(50, 4) @ torch.diag(torch.tensor([9.0, 1.0, 1.0, 0.1]))
+    with_stats, without = (FACTORIZERS[name](weight, stats) for stats in (stats_of(frames), None))
+    assert torch.equal(with_stats.singular_values, without.singular_values) == (name not in CALIBRATED)
+
+
+@pytest.mark.parametrize("name", FACTORIZERS)
+def test_tall_matrices_are_decomposed_as_closely_as_lapack_does(name):
+    n_in, n_out = 24, TALL * 24 + 7
+    weight = (torch.randn(n_out, n_in) * torch.logspace(0, -4, n_in)) @ torch.linalg.qr(torch.randn(n_in, n_in))[0]
+    stats = stats_of(torch.randn(200, n_in) @ torch.randn(n_in, n_in))
+    found = FACTORIZERS[name](weight, stats)
+    gram, mean = stats.gram.double(), stats.total.double() / 200
+    gram = gram - 200 * torch.outer(mean, mean) if name == "pca" else gram
+    damped = gram + DAMPING * gram.diagonal().mean() * torch.eye(n_in)
+    whitening = torch.eye(n_in).double() if name == "svd" else torch.linalg.cholesky(damped)
+    exact = torch.linalg.svdvals(weight.double() @ whitening)
+    torch.testing.assert_close(found.singular_values.double(), exact, rtol=1e-5, atol=1e-7 * float(exact[0]))
+    for rank in (1, 7, 20):
+        lost = ((weight - product(found.at_rank(rank))).double() @ whitening).norm()
+        assert lost.item() == pytest.approx(exact[rank:].norm().item(), rel=1e-3)
+    torch.testing.assert_close(product(found.at_rank(n_in)), weight, atol=1e-5, rtol=1e-5)
+
+
+def test_a_tall_matrix_of_low_rank_is_given_back():
+    weight = torch.randn(TALL * 8, 3) @ torch.randn(3, 8)
+    found = svd(weight)
+    torch.testing.assert_close(product(found.at_rank(3)), weight, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(product(found.at_rank(8)), weight, atol=1e-5, rtol=1e-5)
+
+
 def test_without_statistics_whitening_is_plain_svd():
     weight = torch.randn(6, 4)
     assert torch.equal(whitened_svd(weight, None).up, svd(weight).up)
@@ -169,6 +213,21 @@ class TestDecompose:
         assert "embedding.weight" in found
         assert "output.weight" not in found  # tied to the embedding
         assert len(found) == 13
+
+    def test_one_by_one_nothing_is_held_that_was_handed_out(self, recogniser, batch):
+        stats = calibrate(recogniser, lambda: recogniser(*batch))
+        expected = decompose(recogniser, "whitened", stats)
+        grams = {name: weakref.ref(one.gram) for name, one in stats.items()}
+        decomposed = decompose_each(recogniser, "whitened", stats)
+        ups: list[weakref.ref] = []
+        for name, found in decomposed:
+            assert torch.equal(found.up, expected[name].up)
+            assert name not in grams or grams[name]() is None
+            assert not any(up() is not None for up in ups)
+            ups.append(weakref.ref(found.up))
+            del found
+        assert len(ups) == len(expected)
+        assert not stats
 
     def test_ranks_are_capped_by_those_of_a_factorized_model(self, recogniser):
         model = factorize(recogniser, RankPlan({"query.weight": 3}), decompose(recogniser))
