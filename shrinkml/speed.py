@@ -70,7 +70,7 @@ def _compare(
 ) -> dict[str, Any]:
     """One row of `speedup`'s settings."""
     batches = _batches(features, batch_size)
-    with _ready_to_time((dense, compressed), threads):
+    with ready_to_time((dense, compressed), threads):
         for model in (dense, compressed):
             _pass_s(model, batches)
         times = [(_pass_s(dense, batches), _pass_s(compressed, batches)) for _ in range(runs)]
@@ -102,7 +102,7 @@ def median_and_range(name: str, values: Sequence[float]) -> dict[str, Any]:
 
 
 @contextmanager
-def _ready_to_time(models: Sequence[AsrModel], threads: int) -> Iterator[None]:
+def ready_to_time(models: Sequence[AsrModel], threads: int) -> Iterator[None]:
     """The models in evaluation mode and torch on `threads` threads; both as they were afterwards."""
     training = [model.module.training for model in models]
     threads_before = torch.get_num_threads()
