@@ -86,6 +86,10 @@ class Materials:
         """
         return checkpoint.load(model).to(self.device)
 
+    def opened(self, model: Path) -> checkpoint.Recogniser:
+        """The same, to be left as it is: the original is not loaded twice."""
+        return self.model if model == self.original else self.load(model)
+
     @cached_property
     def dev_utterances(self) -> list[Utterance]:
         """All of dev."""

@@ -8,17 +8,17 @@ from functools import cache
 
 from torch import Tensor, nn
 
+from agents.decomposing import decomposed
 from agents.evaluator import BATCH_SIZE
 from agents.interruptible import Interruptible
 from agents.learning_rate import learning_rate_for
-from agents.posing import check_reachable, layer_statistics, pose
+from agents.posing import check_reachable, pose
 from agents.search import one_thread
 from agents.stages import winner
 from agents.strategies import search_plans
 from agents.strategy import SearchResult, Trial
 from envs.menus import build_menus
 from envs.problem import PlanEvaluator, RankProblem
-from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import PriceList, parameter_prices
@@ -107,8 +107,7 @@ def compress(
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(copy.deepcopy(module), loss, transcribe, scores)
     prices = _prices(own.module, compression_ratio)
-    stats = layer_statistics(Interruptible(own, should_stop), learnt or judged)
-    decompositions = decompose(own.module, factorizer, stats)
+    decompositions = dict(decomposed(Interruptible(own, should_stop), learnt or judged, factorizer))
     problem = pose(
         own.module,
         decompositions,

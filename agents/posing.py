@@ -1,35 +1,16 @@
-"""From a model and speech to the problem that is searched: what flows into its layers, and which plans there are."""
+"""From a model to the problem that is searched: which plans there are, and what they must reach."""
 
 from collections.abc import Mapping
 
 from torch import nn
 
-from agents.evaluator import BATCH_SIZE
 from envs.menus import Menu, build_menus, worthwhile
 from envs.problem import RankProblem
-from shrinkml.compression.calibration import LayerStats, calibrate
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import WORDS, PriceList
-from shrinkml.dataset import Dataset
 from shrinkml.errors import PlanError
-from shrinkml.models.protocol import AsrModel
-
-
-def layer_statistics(model: AsrModel, speech: Dataset) -> dict[str, LayerStats]:
-    """What flows into the layers of `model` while it is fed the transcripts of `speech`.
-
-    Raises:
-        CalibrationError: nothing does, or what is not finite.
-    """
-
-    def run() -> None:
-        model.module.eval()
-        for batch in speech.batches(BATCH_SIZE):
-            model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])
-
-    return calibrate(model.module, run)
 
 
 def pose(

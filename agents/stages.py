@@ -7,19 +7,20 @@ from typing import Any
 
 import torch
 
+from agents.decomposing import decomposed, layer_use
 from agents.evaluator import BATCH_SIZE, shrunk
 from agents.interruptible import Interruptible
 from agents.materials import Materials
-from agents.posing import cheapest_plan, check_reachable, layer_statistics, pose
+from agents.posing import cheapest_plan, check_reachable, pose
 from agents.strategies import STRATEGIES
 from agents.strategy import SearchResult, Trial
-from agents.workspace import read_decompositions, read_problem, write_workspace
+from agents.workspace import read_decompositions, read_problem, write_factors, write_workspace
 from envs.menus import build_menus
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
 from shrinkml import checkpoint
 from shrinkml.compression.calibration import calls_per_s
-from shrinkml.compression.factorize import FACTORIZERS, decompose
+from shrinkml.compression.factorize import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
@@ -106,8 +107,8 @@ def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:
 
 def baseline(materials: Materials) -> Result:
     """What the original achieves on dev and on the proxy set, and how often each layer works per second of audio."""
-    heard = layer_statistics(Interruptible(materials.model, materials.should_stop), materials.calibration)
-    calls = calls_per_s(heard, materials.calibration.audio_s)
+    uses = layer_use(Interruptible(materials.model, materials.should_stop), materials.calibration)
+    calls = calls_per_s(uses, materials.calibration.audio_s)
     dev = measure(materials, materials.original, materials.dev, calls)
     proxy = measure(materials, materials.original, materials.proxy, calls)
     return {"calls_per_s": calls, "dev": dev, "proxy": proxy}
@@ -134,9 +135,10 @@ def pose_problem(
         cache: database of evaluations.
         prices: what they cost; their parameters, if absent.
     """
-    model = materials.load(start)
+    model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
-    decompositions = decompose(model, factorizer, layer_statistics(heard, materials.calibration))
+    write_factors(folder, decomposed(heard, materials.calibration, factorizer))
+    decompositions = read_decompositions(folder)
     wer = word_error_rate(heard, materials.proxy)
     original = materials.model
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
@@ -145,7 +147,6 @@ def pose_problem(
         folder,
         problem=problem,
         model=start,
-        decompositions=decompositions,
         proxy=materials.proxy,
         cache=cache,
         device=materials.device.type,
@@ -181,7 +182,7 @@ def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path
         `plan`, and `finalists`: strategy, seed, WER on the proxy set and on dev of each, the chosen one first.
     """
     best = finalists(results, read_problem(workspace))
-    model, decompositions = materials.load(start), read_decompositions(workspace)
+    model, decompositions = materials.opened(start), read_decompositions(workspace)
 
     def on_dev(plan: RankPlan) -> float:
         small = Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
@@ -197,7 +198,7 @@ def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path
 
 def save_factorized(materials: Materials, target: Path, *, start: Path, workspace: Path, plan: RankPlan) -> None:
     """Writes the checkpoint `start`, factorized by `plan` with the factors of `workspace`, to `target`."""
-    model = shrunk(checkpoint.load(start), plan, read_decompositions(workspace))
+    model = shrunk(materials.opened(start), plan, read_decompositions(workspace))
     checkpoint.save(model, target, **_as_the_original(materials))
 
 
@@ -259,7 +260,7 @@ def describe(
 
 def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[str, float]) -> Result:
     """The Evaluation of the checkpoint `model` on `dataset`, as JSON: of what is stored, rounding included."""
-    loaded = materials.load(model)
+    loaded = materials.opened(model)
     evaluation = evaluate(
         Interruptible(loaded, materials.should_stop),
         dataset,

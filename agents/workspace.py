@@ -2,15 +2,16 @@
 
 problem.json           the decision problem
 workspace.json         where model and cache lie, and the texts of the proxy set
-factors.safetensors    the decomposition of every layer
+factors-*.safetensors  the decomposition of every layer, one each, in the order of the model
 proxy.safetensors      the features of every proxy utterance
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from shrinkml.dataset import Dataset
 
 PROBLEM = "problem.json"
 RECORD = "workspace.json"
-FACTORS = "factors.safetensors"
+FACTORS = "factors*.safetensors"
 PROXY = "proxy.safetensors"
 
 
@@ -45,33 +46,34 @@ class Workspace:
     evaluate: PlanEvaluator
 
 
+def write_factors(folder: Path, decompositions: Iterable[tuple[str, Decomposition]]) -> None:
+    """Writes `decompositions`, layer and decomposition, to the workspace in `folder`, each as soon as it is made."""
+    numbers = count()  # `enumerate` would hold what it gave last
+    for layer, found in decompositions:
+        parts = {f"{layer}/{part.name}": getattr(found, part.name).contiguous() for part in fields(Decomposition)}
+        save_file(parts, folder / FACTORS.replace("*", f"-{next(numbers):04}"))
+        del found, parts  # the next may need the room
+
+
 def write_workspace(
     folder: Path,
     *,
     problem: RankProblem,
     model: Path,
-    decompositions: Mapping[str, Decomposition],
     proxy: Dataset,
     cache: Path,
     device: str = "cpu",
 ) -> None:
-    """Writes the files of a workspace to `folder`.
+    """Writes the files of a workspace to `folder`, all but the factors.
 
     Args:
         folder: exists; may be renamed later, as long as it stays as far from `model` and `cache`.
         problem: what is searched.
         model: checkpoint that the plans are applied to.
-        decompositions: of each of its layers.
         proxy: what the plans are judged on.
         cache: database of evaluations; made when the workspace is opened, unless it is there.
         device: where the plans are judged; a torch device.
     """
-    factors = {
-        f"{name}/{part.name}": getattr(decomposition, part.name).contiguous()
-        for name, decomposition in decompositions.items()
-        for part in fields(Decomposition)
-    }
-    save_file(factors, folder / FACTORS)
     save_file({str(i): features.contiguous() for i, features in enumerate(proxy.features)}, folder / PROXY)
     record = {
         "model": os.path.relpath(model.resolve(), folder.resolve()),
@@ -112,8 +114,8 @@ def read_problem(folder: Path) -> RankProblem:
 
 
 def read_decompositions(folder: Path) -> dict[str, Decomposition]:
-    """The decomposition of every layer, by name."""
-    tensors = load_file(folder / FACTORS)
+    """The decomposition of every layer, by name; what is not looked at stays on the disk."""
+    tensors = {name: tensor for path in _factors(folder) for name, tensor in load_file(path).items()}
     names = dict.fromkeys(key.rpartition("/")[0] for key in tensors)
     parts = [part.name for part in fields(Decomposition)]
     return {name: Decomposition(**{part: tensors[f"{name}/{part}"] for part in parts}) for name in names}
@@ -139,10 +141,16 @@ def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
     }
 
 
+def _factors(folder: Path) -> list[Path]:
+    return sorted(folder.glob(FACTORS))
+
+
 def _context(folder: Path, model: Path) -> str:
     """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, decoding."""
     digest = hashlib.sha256(f"greedy {checkpoint.inspect(model).digest}".encode())
-    for part in (FACTORS, PROXY):
-        digest.update((folder / part).read_bytes())
+    for path in (*_factors(folder), folder / PROXY):
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
     digest.update(json.dumps(json.loads((folder / RECORD).read_text())["texts"]).encode())
     return digest.hexdigest()

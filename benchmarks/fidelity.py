@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.decomposing import decomposed
 from agents.evaluator import shrunk
-from agents.posing import layer_statistics, pose
+from agents.posing import pose
 from agents.strategies import search_plans
 from envs.problem import RankProblem
 from shrinkml import checkpoint
-from shrinkml.compression.factorize import Decomposition, decompose
+from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.layers import model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import parameter_prices
@@ -68,7 +69,7 @@ class Judge:
 
     def decompose(self) -> dict[str, Decomposition]:
         """All layers of the model, afresh."""
-        return decompose(self.model, self._factorizer, layer_statistics(self.model, self._calibration))
+        return dict(decomposed(self.model, self._calibration, self._factorizer))
 
     def shrunk(self, plan: RankPlan) -> AsrModel:
         """The model under `plan`."""

@@ -112,7 +112,7 @@ def measure_use(model: nn.Module, run: Callable[[], object]) -> dict[str, LayerU
     return uses
 
 
-def calls_per_s(uses: Mapping[str, LayerUse | LayerStats], audio_s: float) -> dict[str, float]:
+def calls_per_s(uses: Mapping[str, LayerUse], audio_s: float) -> dict[str, float]:
     """Products with each layer's matrix per second of the `audio_s` seconds of speech that `uses` were measured on."""
     return {layer: use.n_frames / audio_s for layer, use in uses.items()}
 
@@ -126,10 +126,10 @@ def gram_groups(layers: Sequence[LayerSpec], described: Collection[str], most_by
         most_bytes: of one group.
     """
     groups: list[list[str]] = []
-    held = most_bytes
+    held = 0
     for layer in layers:
         needed = FLOAT32_BYTES * layer.in_features**2 if layer.name in described else 0
-        if not groups or held + needed > most_bytes:
+        if not groups or (held and held + needed > most_bytes):
             groups.append([])
             held = 0
         groups[-1].append(layer.name)

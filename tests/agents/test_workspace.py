@@ -4,7 +4,14 @@ import shutil
 import pytest
 
 from agents.evaluator import shrunk
-from agents.workspace import open_workspace, read_decompositions, read_problem, read_proxy, write_workspace
+from agents.workspace import (
+    open_workspace,
+    read_decompositions,
+    read_problem,
+    read_proxy,
+    write_factors,
+    write_workspace,
+)
 from envs.menus import build_menus
 from envs.problem import RankProblem
 from shrinkml.checkpoint import load
@@ -51,11 +58,11 @@ def workspace(tmp_path, problem, tiny_model_dir, decompositions, proxy):
     shutil.copytree(tiny_model_dir, tmp_path / "job" / "model")
     folder = tmp_path / "job" / "workspace"
     folder.mkdir()
+    write_factors(folder, decompositions.items())
     write_workspace(
         folder,
         problem=problem,
         model=tmp_path / "job" / "model",
-        decompositions=decompositions,
         proxy=proxy,
         cache=tmp_path / "job" / "evaluations.sqlite",
     )
@@ -69,7 +76,7 @@ def small_plan(problem):
 def test_what_was_written_is_read_again(workspace, problem, decompositions, proxy):
     assert read_problem(workspace) == problem
     again = read_decompositions(workspace)
-    assert list(again) == sorted(decompositions)
+    assert list(again) == list(decompositions)
     for name, decomposition in decompositions.items():
         for part in ("up", "down", "singular_values"):
             assert getattr(again[name], part).equal(getattr(decomposition, part))
@@ -96,14 +103,13 @@ def test_a_judged_plan_is_looked_up_by_everybody_who_opens_the_workspace(workspa
     assert open_workspace(workspace).evaluate(plan) == wer
 
 
-def test_another_proxy_set_makes_another_judgement(workspace, problem, decompositions, proxy, monkeypatch):
+def test_another_proxy_set_makes_another_judgement(workspace, problem, proxy, monkeypatch):
     plan = small_plan(problem)
     open_workspace(workspace).evaluate(plan)
     write_workspace(
         workspace,
         problem=problem,
         model=workspace.parent / "model",
-        decompositions=decompositions,
         proxy=proxy.subset([0, 1]),
         cache=workspace.parent / "evaluations.sqlite",
     )

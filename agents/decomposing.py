@@ -1,0 +1,69 @@
+"""The layers of a recogniser, decomposed on calibration speech, in little more memory than the recogniser takes.
+
+The speech is fed once for as many layers as `GRAM_BYTES` has room for the gram matrices of, and each decomposition is
+handed out, to be written down, before the next is made.
+"""
+
+from collections.abc import Iterator
+
+from agents.evaluator import BATCH_SIZE
+from shrinkml.compression.calibration import FLOAT32_BYTES, LayerUse, calibrate, gram_groups, measure_use
+from shrinkml.compression.factorize import CALIBRATED, Decomposition, decompose_each
+from shrinkml.compression.layers import find_layers
+from shrinkml.dataset import Dataset
+from shrinkml.models.protocol import AsrModel
+
+GRAM_BYTES = 512 * 2**20  # all of Whisper-base's; those of three layers of Whisper-large
+ACTIVATION_BYTES = 128 * 2**20  # of one layer's inputs and outputs; several are alive at a time
+
+
+def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
+    """How much the layers of `model` work while it is fed the transcripts of `speech`.
+
+    Raises:
+        CalibrationError: they do not work, or on what is not finite.
+    """
+    batch_size = _batch_size(_use_of_the_longest(model, speech))
+    return measure_use(model.module, lambda: _feed(model, speech, batch_size))
+
+
+def decomposed(
+    model: AsrModel, speech: Dataset, factorizer: str, *, gram_bytes: int = GRAM_BYTES
+) -> Iterator[tuple[str, Decomposition]]:
+    """The layers of `model`, decomposed one by one in its order: name and decomposition.
+
+    Args:
+        model: dense or in part low rank already.
+        speech: what layers are calibrated on, where the factorizer looks at that.
+        factorizer: name in FACTORIZERS.
+        gram_bytes: of the gram matrices that are held at a time, those of one layer at least.
+
+    Raises:
+        UnknownNameError: no such factorizer.
+        PlanError: a weight with NaN or infinite values.
+        CalibrationError: the speech does not reach the layers, or gives statistics that the factorizer cannot use.
+    """
+    uses = _use_of_the_longest(model, speech)
+    if factorizer not in CALIBRATED:
+        yield from decompose_each(model.module, factorizer, {})
+        return
+    batch_size = _batch_size(uses)
+    for group in gram_groups(find_layers(model.module), uses, gram_bytes):
+        stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), group)
+        yield from decompose_each(model.module, factorizer, stats, group)
+
+
+def _use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
+    return measure_use(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
+
+
+def _batch_size(uses: dict[str, LayerUse]) -> int:
+    """How many utterances as long as the one that `uses` tell of may be fed at a time."""
+    largest = FLOAT32_BYTES * max(use.largest for use in uses.values())
+    return max(1, min(BATCH_SIZE, ACTIVATION_BYTES // largest))
+
+
+def _feed(model: AsrModel, speech: Dataset, batch_size: int) -> None:
+    model.module.eval()
+    for batch in speech.batches(batch_size):
+        model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])

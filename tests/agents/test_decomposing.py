@@ -1,0 +1,119 @@
+import weakref
+
+import pytest
+import torch
+
+from agents import decomposing
+from agents.decomposing import decomposed, layer_use
+from agents.workspace import read_decompositions, write_factors
+from shrinkml.checkpoint import load
+from shrinkml.compression import calibration
+from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.factorize import FACTORIZERS, decompose
+from shrinkml.compression.layers import find_layers
+from shrinkml.dataset import load_dataset
+from shrinkml.errors import CalibrationError
+from shrinkml.speech.manifest import read_manifest
+
+PARTS = ("up", "down", "singular_values", "means")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model_dir):
+    return load(tiny_model_dir)
+
+
+@pytest.fixture(scope="module")
+def speech(model, tiny_data):
+    return load_dataset(model, read_manifest(tiny_data["dev"])[:6])
+
+
+def statistics(model, speech):
+    """The oracle: of all layers, in one run."""
+    longest_first = speech.subset(next(speech.batches(len(speech))))
+    return calibrate(model.module, lambda: model.teacher_forced(longest_first.features, longest_first.texts))
+
+
+@pytest.fixture
+def grams(monkeypatch):
+    """Bytes of the gram matrices that are alive, as a list that grows by one number with every input heard."""
+    made, held, added = [], [], calibration._added
+
+    def watched(before, x):
+        after = added(before, x)
+        made.append(weakref.ref(after.gram))
+        alive = (gram for one in made if (gram := one()) is not None)
+        held.append(sum(gram.numel() * gram.element_size() for gram in alive))
+        return after
+
+    monkeypatch.setattr(calibration, "_added", watched)
+    return held
+
+
+@pytest.mark.parametrize("factorizer", FACTORIZERS)
+def test_layers_decomposed_in_groups_are_those_of_one_pass(model, speech, factorizer):
+    expected = decompose(model, factorizer, statistics(model, speech))
+    found = dict(decomposed(model, speech, factorizer, gram_bytes=1))
+    assert list(found) == list(expected)
+    for name, one in expected.items():
+        assert all(torch.equal(getattr(found[name], part), getattr(one, part)) for part in PARTS)
+
+
+def test_no_more_gram_matrices_are_held_than_are_allowed_and_the_one_that_is_added_to(model, speech, grams):
+    sizes = [4 * layer.in_features**2 for layer in find_layers(model)]
+    allowed = max(sizes)
+    assert sum(sizes) > 3 * allowed
+    for _ in decomposed(model, speech, "whitened", gram_bytes=allowed):
+        pass
+    assert 0 < max(grams) <= 2 * allowed
+    grams.clear()
+    for _ in decomposed(model, speech, "whitened"):
+        pass
+    assert max(grams) > 2 * allowed  # all at once, where there is room
+
+
+def test_plain_svd_takes_no_statistics(model, speech, grams):
+    assert dict(decomposed(model, speech, "svd"))
+    assert not grams
+
+
+def test_factors_go_to_the_disk_one_by_one(model, speech, tmp_path):
+    seen = []
+
+    def watched():
+        for name, found in decomposed(model, speech, "svd"):
+            assert not any(up() is not None for up in seen)
+            seen.append(weakref.ref(found.up))
+            yield name, found
+            del found
+
+    write_factors(tmp_path, watched())
+    assert list(read_decompositions(tmp_path)) == list(decompose(model, "svd"))
+    assert len(list(tmp_path.iterdir())) == len(seen) == len(find_layers(model))
+
+
+def test_use_does_not_depend_on_how_much_is_fed_at_a_time(model, speech, monkeypatch):
+    calls = {name: use.n_frames for name, use in layer_use(model, speech).items()}
+    encoder = [name for name in calls if name.startswith("encoder")]
+    monkeypatch.setattr(decomposing, "ACTIVATION_BYTES", 1)
+    assert encoder
+    assert all(layer_use(model, speech)[name].n_frames == calls[name] for name in encoder)
+
+
+def test_wide_models_are_fed_few_utterances_at_a_time(model, speech, monkeypatch):
+    fed = []
+    teacher_forced = model.teacher_forced
+    monkeypatch.setattr(model, "teacher_forced", lambda f, t: fed.append(len(f)) or teacher_forced(f, t))
+    layer_use(model, speech)
+    assert fed == [1, 6]
+    fed.clear()
+    monkeypatch.setattr(decomposing, "ACTIVATION_BYTES", 1)
+    layer_use(model, speech)
+    assert fed == [1] * 7
+
+
+@pytest.mark.parametrize("factorizer", FACTORIZERS)
+def test_speech_that_does_not_reach_the_layers_is_refused(model, speech, factorizer, monkeypatch):
+    monkeypatch.setattr(model, "teacher_forced", lambda *_: None)
+    with pytest.raises(CalibrationError, match="reached no factorizable layer"):
+        list(decomposed(model, speech, factorizer))
