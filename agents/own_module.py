@@ -9,6 +9,7 @@ from functools import cache
 from torch import Tensor, nn
 
 from agents.decomposing import decomposed
+from agents.divergences import layer_divergences
 from agents.evaluator import BATCH_SIZE
 from agents.interruptible import Interruptible
 from agents.learning_rate import learning_rate_for
@@ -107,13 +108,15 @@ def compress(
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(copy.deepcopy(module), loss, transcribe, scores)
     prices = _prices(own.module, compression_ratio)
-    decompositions = dict(decomposed(Interruptible(own, should_stop), learnt or judged, factorizer))
+    heard = Interruptible(own, should_stop)
+    decompositions = dict(decomposed(heard, learnt or judged, factorizer))
     problem = pose(
         own.module,
         decompositions,
         prices=prices,
         ratio=compression_ratio,
         baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
+        divergences=layer_divergences(heard, decompositions, learnt or judged, seed=seed),
     )
 
     @cache

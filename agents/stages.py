@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from agents.decomposing import decomposed, layer_use
+from agents.divergences import layer_divergences
 from agents.evaluator import BATCH_SIZE, shrunk
 from agents.interruptible import Interruptible
 from agents.materials import Materials
@@ -139,10 +140,11 @@ def pose_problem(
     heard = Interruptible(model, materials.should_stop)
     write_factors(folder, decomposed(heard, materials.calibration, factorizer))
     decompositions = read_decompositions(folder)
+    divergences = layer_divergences(heard, decompositions, materials.calibration, seed=materials.seed)
     wer = word_error_rate(heard, materials.proxy)
     original = materials.model
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
-    problem = pose(model, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
+    problem = pose(model, decompositions, prices=prices, ratio=ratio, baseline_wer=wer, divergences=divergences)
     write_workspace(
         folder,
         problem=problem,

@@ -110,6 +110,7 @@ def read_problem(folder: Path) -> RankProblem:
         compression_ratio=value["compression_ratio"],
         spectra={name: tuple(spectrum) for name, spectrum in value["spectra"].items()},
         baseline_wer=value["baseline_wer"],
+        divergences={name: tuple(row) for name, row in value["divergences"].items()},
     )
 
 
@@ -138,6 +139,7 @@ def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
         "compression_ratio": problem.compression_ratio,
         "spectra": dict(problem.spectra),
         "baseline_wer": problem.baseline_wer,
+        "divergences": dict(problem.divergences),
     }
 
 

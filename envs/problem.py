@@ -1,7 +1,7 @@
 """The decision problem that every strategy solves: which rank for which layer, under a budget."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shrinkml.compression.cost import ModelCost
@@ -28,6 +28,8 @@ class RankProblem:
         compression_ratio: every plan must be at least this many times cheaper than `prices.original`.
         spectra: layer name -> singular values, descending.
         baseline_wer: of the model that the search starts from, on the set that plans are judged on.
+        divergences: layer name -> by how many nats the outputs are expected to move if the layer alone is cut to rank
+            0, 1, ... (`shrinkml.compression.curvature`); empty for a model that does not tell its scores.
     """
 
     cost: ModelCost
@@ -36,6 +38,7 @@ class RankProblem:
     compression_ratio: float
     spectra: Mapping[str, tuple[float, ...]]
     baseline_wer: float
+    divergences: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def limit(self) -> int:

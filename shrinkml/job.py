@@ -64,7 +64,7 @@ class SearchSpec(Part):
     strategy: str = Field(
         "ppo",
         description="Name of a search strategy. Agents: ppo, recurrent_ppo, a2c, dqn, sac, td3, ddpg. Others: uniform, "
-        "energy, greedy, sensitivity, by_type, knapsack, random, evolution, tpe, nsga2, surrogate.",
+        "energy, greedy, curvature, sensitivity, by_type, knapsack, random, evolution, tpe, nsga2, surrogate.",
     )
     evaluations: int = Field(
         100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."

@@ -2,6 +2,7 @@
 
 from agents.strategies.a2c import a2c
 from agents.strategies.by_type import by_type
+from agents.strategies.curvature import curvature
 from agents.strategies.ddpg import ddpg
 from agents.strategies.dqn import dqn
 from agents.strategies.energy import energy
@@ -23,6 +24,7 @@ from agents.strategies.uniform import uniform
 from agents.strategy import OnTrial, SearchResult
 from envs.budget import Budget
 from envs.energy import retained_energies
+from envs.expectation import expected_harms
 from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS
 from shrinkml.events import ShouldStop
@@ -41,6 +43,7 @@ BASELINES: dict[str, Strategy] = {
     "uniform": uniform,
     "energy": energy,
     "greedy": greedy,
+    "curvature": curvature,
     "sensitivity": sensitivity,
     "by_type": by_type,
     "knapsack": knapsack,
@@ -87,5 +90,6 @@ def search_plans(
     score = look_up(REWARDS, reward, kind="reward")
     budget = Budget.of(problem)
     recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
-    explore(Search(problem, budget, retained_energies(problem, budget), score, seed, recorder))
+    energies, harms = retained_energies(problem, budget), expected_harms(problem, budget)
+    explore(Search(problem, budget, energies, harms, score, seed, recorder))
     return recorder.result(strategy, seed)

@@ -1,5 +1,6 @@
-"""The plans that cost nothing to find, where every agent starts."""
+"""The plans that cost nothing to find, where searches start."""
 
+from agents.strategies.curvature import curvature
 from agents.strategies.greedy import greedy_plan
 from agents.strategies.search import Search
 from agents.strategies.uniform import uniform_plan
@@ -10,3 +11,10 @@ def judge_baselines(search: Search) -> None:
     for plan in (greedy_plan(search.problem), uniform_plan(search.problem)):
         if not search.recorder.finished:
             search.recorder(plan)
+
+
+def judge_starts(search: Search) -> None:
+    """The same, and before them the plan of `curvature`, where it is known: what agents start from."""
+    if search.problem.divergences:
+        curvature(search)
+    judge_baselines(search)

@@ -1,22 +1,13 @@
 """The plan of least total damage, as if the damages of single layers added up.
 
-Which entry each layer takes is then a multiple-choice knapsack problem, which dynamic programming over the weights left
-solves exactly (Kellerer, Pferschy and Pisinger 2004, Knapsack Problems, chapter 11). The damages are measured one layer
-at a time (`agents.strategies.damage`); what layers do to each other stays unseen.
+The damages are measured one layer at a time (`agents.strategies.damage`); what layers do to each other stays unseen.
 """
-
-from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
 
 from agents.strategies.baselines import judge_baselines
 from agents.strategies.damage import measure_damages
+from agents.strategies.least_damage import least_damage
 from agents.strategies.search import Search
-from envs.budget import Budget, Entries
 from envs.projection import fit_to_budget
-
-MAX_CELLS = 50_000  # of the table, per layer; with more weights than that to give away, prices are rounded up
 
 
 def knapsack(search: Search) -> None:
@@ -25,36 +16,3 @@ def knapsack(search: Search) -> None:
     entries = least_damage(search.budget, measure_damages(search, reserve=1))
     if not search.recorder.finished:
         search.recorder(search.budget.plan(fit_to_budget(entries, search.budget, search.energies)))
-
-
-def least_damage(budget: Budget, damages: Sequence[Sequence[float]]) -> Entries:
-    """Entries within the budget of the least sum of `damages`; exact unless prices were rounded up (MAX_CELLS).
-
-    Args:
-        budget: prices and limit.
-        damages: of each layer at each entry.
-    """
-    extra = [np.asarray(prices) - prices[0] for prices in budget.weights]
-    left = budget.limit - budget.spent(budget.cheapest)
-    common = max(1, int(np.gcd.reduce(np.concatenate(extra))))
-    unit = max(common, -(-left // MAX_CELLS))
-    costs = [-(-prices // unit) for prices in extra]
-    least = np.zeros(left // unit + 1)  # damage of the layers so far, for at most that many units
-    choices: list[npt.NDArray[np.int64]] = []
-    for layer_costs, row in zip(costs, damages, strict=True):
-        options = np.full((len(row), len(least)), np.inf)
-        for entry, cost in enumerate(layer_costs):
-            if cost < len(least):
-                options[entry, cost:] = least[: len(least) - cost] + row[entry]
-        choices.append(options.argmin(axis=0))
-        least = options.min(axis=0)
-    return _trace_back(choices, costs)
-
-
-def _trace_back(choices: Sequence[npt.NDArray[np.int64]], costs: Sequence[npt.NDArray[np.int64]]) -> Entries:
-    entries: list[int] = []
-    cell = len(choices[0]) - 1
-    for choice, layer_costs in zip(reversed(choices), reversed(costs), strict=True):
-        entries.append(int(choice[cell]))
-        cell -= int(layer_costs[entries[-1]])
-    return tuple(reversed(entries))

@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 
-from agents.strategies.baselines import judge_baselines
+from agents.strategies.baselines import judge_starts
 from agents.strategies.recorder import Recorder
 from agents.strategies.search import Search
 from envs.rank_env import KEEP, REACH, ContinuousRankEnv, RankEnv
@@ -72,7 +72,7 @@ def learn(
         prepare_: changes an untrained agent's policy in place.
     """
     recorder = search.recorder
-    judge_baselines(search)
+    judge_starts(search)
     if recorder.finished:
         return
     env = environment(search.problem, recorder, reward=search.reward, reference=lambda: recorder.best.plan)

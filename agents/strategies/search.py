@@ -6,6 +6,7 @@ from typing import Protocol
 from agents.strategies.recorder import Recorder
 from envs.budget import Budget
 from envs.energy import Energies
+from envs.expectation import Harms
 from envs.problem import RankProblem
 from envs.rewards import Reward
 
@@ -18,6 +19,7 @@ class Search:
         problem: what is searched.
         budget: its prices and their limit.
         energies: what each menu entry of each layer keeps of its spectrum.
+        harms: what each menu entry of each layer is expected to cost in accuracy.
         reward: what an agent's episode is worth.
         seed: of everything random.
         recorder: judges plans, remembers them, and says when to end.
@@ -26,6 +28,7 @@ class Search:
     problem: RankProblem
     budget: Budget
     energies: Energies
+    harms: Harms
     reward: Reward
     seed: int
     recorder: Recorder

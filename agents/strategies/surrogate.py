@@ -31,15 +31,15 @@ from itertools import islice
 
 import numpy as np
 
-from agents.strategies.baselines import judge_baselines
-from agents.strategies.damage import damage_of, measure_damages
+from agents.strategies.baselines import judge_starts
+from agents.strategies.curvature import least_expected
+from agents.strategies.damage import Damages, damage_of, measure_damages
 from agents.strategies.evolution import MAX_STEP, MUTATED
-from agents.strategies.knapsack import least_damage
 from agents.strategies.search import Search
 from agents.strategies.surrogate_model import Features, SurrogateModel
 from envs.batch_projection import BatchProjection, Ints
 from envs.budget import Entries
-from envs.projection import fit_to_budget
+from envs.expectation import as_energies
 
 MEASURED = 0.15  # of the evaluations, at most, for layers alone; at 50, a third was worse and none no worse
 MEASURED_PER_LAYER = 2  # at most: the rest of a curve is better learned from plans within the budget
@@ -52,18 +52,23 @@ GENERATIONS = 15  # for each proposal: with the above, 5,760 plans are tried for
 
 
 def surrogate(search: Search) -> None:
-    """Measures layers, then judges what a model of the damages proposes; see `agents.strategies.search.Strategy`."""
+    """Judges what a model of the damages proposes; see `agents.strategies.search.Strategy`."""
     budget, recorder = search.budget, search.recorder
-    judge_baselines(search)
-    n_measured = min(int(MEASURED * recorder.evaluations_left), MEASURED_PER_LAYER * len(budget.names))
-    damages = measure_damages(search, reserve=recorder.evaluations_left - n_measured)
-    unharmed = tuple(tuple(-damage for damage in row) for row in damages)
-    proposals = [fit_to_budget(least_damage(budget, damages), budget, unharmed)]
-    imagination = Imagination(search, Features.of(budget, damages), BatchProjection.of(budget, unharmed))
+    judge_starts(search)
+    damages = search.harms if search.problem.divergences else _measured(search)
+    proposals = [least_expected(budget, damages)]
+    imagination = Imagination(search, Features.of(budget, damages), BatchProjection.of(budget, as_energies(damages)))
     while not recorder.finished:
         recorder(budget.plan(proposals.pop(0)))
         if not proposals and not recorder.finished:
             proposals = imagination.proposals()
+
+
+def _measured(search: Search) -> Damages:
+    """The damages of layers alone, where nothing better is known of them."""
+    left = search.recorder.evaluations_left
+    n_measured = min(int(MEASURED * left), MEASURED_PER_LAYER * len(search.budget.names))
+    return measure_damages(search, reserve=left - n_measured)
 
 
 class Imagination:

@@ -12,6 +12,7 @@ from agents.strategies.recorder import Recorder
 from agents.strategies.search import Search
 from envs.budget import Budget
 from envs.energy import retained_energies
+from envs.expectation import expected_harms
 from envs.rewards import REWARDS
 from envs.toys import Toy
 from shrinkml.job import JobSpec, parse_job
@@ -74,7 +75,7 @@ def make_search() -> Callable[..., Search]:
             on_trial=lambda trial, n_done: None,
             should_stop=should_stop,
         )
-        energies = retained_energies(toy.problem, budget)
-        return Search(toy.problem, budget, energies, REWARDS["budget_wall"], seed=0, recorder=recorder)
+        energies, harms = retained_energies(toy.problem, budget), expected_harms(toy.problem, budget)
+        return Search(toy.problem, budget, energies, harms, REWARDS["budget_wall"], seed=0, recorder=recorder)
 
     return make

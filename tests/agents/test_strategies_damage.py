@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agents.strategies.damage import MOST_LOST, TIE, measure_damages
-from agents.strategies.knapsack import MAX_CELLS, least_damage
+from agents.strategies.least_damage import MAX_CELLS, least_damage
 from envs.budget import Budget
 from envs.toys import TOYS, recogniser, separable
 
