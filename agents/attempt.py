@@ -16,6 +16,8 @@ from agents.run_folder import Describe, RunFolder
 from agents.schedule import Attempt
 from agents.stage_runner import Finished, StageRunner, Teller
 from agents.strategy import SearchResult, Trial
+from agents.workspace import read_problem
+from envs.problem import RankProblem
 from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
@@ -69,7 +71,9 @@ class Outcome:
 
     Attributes:
         attempt: what decides how the job goes on.
+        problem: what was searched.
         results: of all its searches.
+        plan: that was taken.
         finalists: the plans that were judged again, the chosen one first.
         before: Evaluation of the factorized model on dev, as JSON.
         after: the same after fine-tuning.
@@ -78,7 +82,9 @@ class Outcome:
     """
 
     attempt: Attempt
+    problem: RankProblem
     results: Sequence[SearchResult]
+    plan: RankPlan
     finalists: Sequence[Mapping[str, Any]]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
@@ -141,8 +147,17 @@ class RatioAttempt:
             passed=evaluated["passed"],
             checkpoint=self._checkpoint,
         )
-        before, after = factorized.result["dev"], evaluated["after"]
-        return Outcome(attempt, results, chosen["finalists"], before, after, evaluated["kept"], self._seconds)
+        return Outcome(
+            attempt=attempt,
+            problem=read_problem(posed.folder),
+            results=results,
+            plan=plan,
+            finalists=chosen["finalists"],
+            before=factorized.result["dev"],
+            after=evaluated["after"],
+            kept=evaluated["kept"],
+            seconds=self._seconds,
+        )
 
     @property
     def _epochs(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.attempt import Baseline, Outcome
+from agents.menu_rows import menu_rows
 from agents.schedule import best_of
 from agents.strategy import SearchResult
 from shrinkml import checkpoint
@@ -59,6 +60,7 @@ def summarise(
         "runtimes": list(runtimes),
         "stages": [_stage_row(number, outcome) for number, outcome in enumerate(outcomes, 1)],
         "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
+        "menus": menu_rows(last.problem, last.plan, last.results),
         "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),
         "trials": _trial_rows(outcomes),
         "exports": list(exports),
@@ -133,6 +135,7 @@ def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "seed": result.seed,
             "wer": trial.wer,
             "parameters": trial.parameters,
+            "within_budget": outcome.problem.prices.price(trial.plan) <= outcome.problem.limit,
         }
         for number, outcome in enumerate(outcomes, 1)
         for result in outcome.results

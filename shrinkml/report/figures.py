@@ -1,4 +1,4 @@
-"""The report's figures, as plotly's plain JSON (data and layout); colours of text and grid are the page's business.
+"""The report's figures, as plotly's plain JSON (data and layout).
 
 Everything that comes from a user's model or job is escaped: plotly shows some HTML tags in labels.
 """
@@ -9,15 +9,10 @@ from html import escape
 from itertools import accumulate, cycle
 from typing import Any
 
+from shrinkml.report.menus import menus_figure
+from shrinkml.report.palette import COLOURS, DASHES, NEUTRAL, SYMBOLS, Figure
 from shrinkml.report.wording import percent
 
-Figure = dict[str, Any]
-
-# Told apart by colour-blind eyes, by 3:1 or more from both backgrounds of the page, and by their symbols.
-COLOURS = ("#2f7fd0", "#d9772b", "#1f9e89", "#c74f8b", "#8e63ce", "#8a8f1f")
-DASHES = ("solid", "dot", "dash", "dashdot")  # of a strategy's seeds
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
-NEUTRAL = "#868e99"
 LEAST_WER = 0.0005  # where a WER of zero is drawn: a logarithmic axis has none
 TICKS = [step * 10.0**power for power in range(-3, 5) for step in (1, 2, 3, 5)]
 
@@ -28,6 +23,7 @@ def figures(report: Mapping[str, Any]) -> dict[str, Figure]:
         "plans": plans_figure(report),
         "stages": stages_figure(report),
         "ranks": ranks_figure(report),
+        "menus": menus_figure(report),
         "search": search_figure(report),
     }
 
@@ -155,30 +151,25 @@ def search_figure(report: Mapping[str, Any]) -> Figure:
     """Best WER so far against evaluations, for every strategy and seed of the last stage.
 
     Plans over the stage's budget, which only measured a layer, count as evaluations but are not the best of anything.
+    The line of a search that ended early goes on flat: it has no better plan to offer, however many are judged.
     """
     last = max((trial["stage"] for trial in report["trials"]), default=0)
-    trials = [trial for trial in report["trials"] if trial["stage"] == last]
-    ratios = {row["stage"]: row["target_ratio"] for row in report["stages"]}
-    budget = report["baseline"]["parameters"] / ratios.get(last, 1.0)
-    data = []
-    for strategy, (colour, symbol) in _styles(report["trials"]).items():
-        seeds = sorted({trial["seed"] for trial in trials if trial["strategy"] == strategy})
+    curves: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for trial in report["trials"]:
+        if trial["stage"] == last:
+            curves.setdefault((trial["strategy"], trial["seed"]), []).append(trial)
+    most = max(map(len, curves.values()), default=0)
+    lines, ends = [], []
+    for strategy, style in _styles(report["trials"]).items():
+        seeds = sorted(seed for name, seed in curves if name == strategy)
+        width = 3.0 if strategy == report["job"]["search"]["strategy"] else 1.5
         for seed, dash in zip(seeds, cycle(DASHES), strict=False):
-            own = [trial for trial in trials if (trial["strategy"], trial["seed"]) == (strategy, seed)]
-            wers = (trial["wer"] if trial["parameters"] <= budget else math.inf for trial in own)
-            best = [(n, wer) for n, wer in enumerate(accumulate(wers, min), 1) if wer < math.inf]
-            name = escape(f"{strategy}, seed {seed}")
-            data.append(
-                {
-                    **_xy(name, best, scale=1.0),
-                    "mode": "lines+markers" if len(best) == 1 else "lines",
-                    "line": {"shape": "hv", "width": 2, "color": colour, "dash": dash},
-                    "marker": {"size": 9, "symbol": symbol, "color": colour},
-                    "hovertemplate": "%{y:.2f} % after %{x}<extra>" + name + "</extra>",
-                }
-            )
+            best, name = _best_so_far(curves[strategy, seed]), escape(f"{strategy}, seed {seed}")
+            line = {"shape": "hv", "width": width, "color": style[0], "dash": dash}
+            lines.append(_curve(name, best, most) | {"line": line})
+            ends.append(_end(name, best[-1], style))
     return {
-        "data": data,
+        "data": [*lines, *ends],
         "layout": {
             "height": 380,
             "xaxis": {"title": {"text": "plans judged"}, "rangemode": "tozero"},
@@ -189,6 +180,33 @@ def search_figure(report: Mapping[str, Any]) -> Figure:
                 "ticktext": _plain(TICKS),
             },
         },
+    }
+
+
+def _best_so_far(trials: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """(n, lowest WER of the first n trials that is within the budget), from the first such trial on."""
+    wers = (trial["wer"] if trial["within_budget"] else math.inf for trial in trials)
+    return [(n, wer) for n, wer in enumerate(accumulate(wers, min), 1) if wer < math.inf]
+
+
+def _curve(name: str, best: Sequence[tuple[int, float]], most: int) -> Figure:
+    n_done, wer = best[-1]
+    return {
+        **_xy(name, [*best, (most, wer)] if n_done < most else best, scale=1.0),
+        "mode": "lines",
+        "hovertemplate": "%{y:.2f} % after %{x}<extra>" + name + "</extra>",
+    }
+
+
+def _end(name: str, best: tuple[int, float], style: tuple[str, str]) -> Figure:
+    """Where a search ended."""
+    colour, symbol = style
+    return {
+        **_xy(f"{name}, its end", [best], scale=1.0),
+        "mode": "markers",
+        "marker": {"size": 9, "symbol": symbol, "color": colour},
+        "showlegend": False,
+        "hoverinfo": "skip",
     }
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from shrinkml.report.figures import figures
+from shrinkml.report.menus import alone_in_words, menu_cells
 from shrinkml.report.speed import RUNTIME_COLUMNS, runtime_cells
 from shrinkml.report.wording import facts, headline, percent, verdict
 
@@ -26,6 +27,8 @@ def render(report: Mapping[str, Any]) -> str:
         headline=headline(report),
         verdict=verdict(report),
         facts=facts(report),
+        alone=alone_in_words(report),
+        menus=menu_cells(report),
         runtime_columns=RUNTIME_COLUMNS,
         runtimes=runtime_cells(report),
         figures=figures(report),

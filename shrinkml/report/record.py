@@ -121,6 +121,22 @@ class ComparisonRow(TypedDict):
     wer: float
 
 
+class MenuEntry(TypedDict):
+    """A rank that a search could give to a layer."""
+
+    rank: int | None  # None: dense
+    weights_kept: float  # of those that the layer had before the stage
+    wer_alone: float | None  # with this layer alone compressed, on the proxy set; None: no strategy measured it
+    chosen: bool  # by the plan taken
+
+
+class MenuRow(TypedDict):
+    """What the last stage's searches could choose for one layer, and what they measured of it."""
+
+    name: str
+    entries: list[MenuEntry]  # ascending; the last is the layer as the stage found it, and its WER the stage's start
+
+
 class LayerRow(TypedDict):
     """What became of one factorizable matrix."""
 
@@ -138,6 +154,7 @@ class TrialRow(TypedDict):
     seed: int
     wer: float
     parameters: int
+    within_budget: bool  # of the stage; other plans measured a layer alone, and count as evaluations
 
 
 class ExportRow(TypedDict):
@@ -185,6 +202,7 @@ class Report(TypedDict):
     runtimes: list[RuntimeRow]  # of exports too, where the job made some; the same exports of the original beside them
     stages: list[StageRow]
     comparison: list[ComparisonRow]
+    menus: list[MenuRow]
     layers: list[LayerRow]
     trials: list[TrialRow]
     exports: list[ExportRow]

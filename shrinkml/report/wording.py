@@ -44,9 +44,9 @@ def _misses(report: Mapping[str, Any]) -> list[str]:
 
 
 def verdict(report: Mapping[str, Any]) -> str:
-    """Whether the searching strategy won against the others it was compared with, in one sentence."""
-    name = report["job"]["search"]["strategy"]
-    medians = median_wers(report["comparison"])
+    """Whether the searching strategy won against the others it was compared with, and whose plan was taken."""
+    name, rows = report["job"]["search"]["strategy"], report["comparison"]
+    medians = median_wers(rows)
     others = {strategy: wer for strategy, wer in medians.items() if strategy != name}
     if name not in medians or not others:
         return "No other strategy was run to compare with."
@@ -54,10 +54,13 @@ def verdict(report: Mapping[str, Any]) -> str:
     difference = others[rival] - medians[name]
     outcome = "tied with" if difference == 0 else "won against" if difference > 0 else "lost to"
     n_words = report["sets"]["proxy"]["n_words"]
-    most = max(row["evaluations"] for row in report["comparison"])
+    most = max(row["evaluations"] for row in rows)
+    over_seeds = ", medians over seeds" if len(rows) > len(medians) else ""
+    taken = report["stages"][-1]["strategy"]
     return (
-        f"{name} {outcome} {rival}, the best of the others: {percent(medians[name])} against {percent(others[rival])} "
-        f"WER before fine-tuning ({abs(difference) * n_words:.0f} of {n_words} words), at most {most} evaluations each."
+        f"At equal evaluations (at most {most} each), {name} {outcome} {rival}, the best of the others: "
+        f"{percent(medians[name])} against {percent(others[rival])} WER before fine-tuning{over_seeds} "
+        f"({abs(difference) * n_words:.0f} of {n_words} words). The plan taken was {taken}'s."
     )
 
 

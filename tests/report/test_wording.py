@@ -42,7 +42,7 @@ def comparison(**wers):
     [
         (
             comparison(ppo=[0.02], greedy=[0.03], random=[0.04]),
-            "ppo won against greedy, the best of the others: 2.00 % against",
+            "At equal evaluations (at most 50 each), ppo won against greedy, the best of the others: 2.00 % against 3",
         ),
         (comparison(ppo=[0.03], greedy=[0.02]), "ppo lost to greedy"),
         (comparison(ppo=[0.03], greedy=[0.03]), "ppo tied with greedy"),
@@ -59,6 +59,14 @@ def test_the_verdict_counts_the_words_that_decided(report):
     report["comparison"] = comparison(ppo=[0.02], greedy=[0.03])
     report["sets"]["proxy"]["n_words"] = 700
     assert "(7 of 700 words)" in verdict(report)
+
+
+def test_the_verdict_says_whose_plan_was_taken_and_that_seeds_were_medians(report):
+    report["comparison"] = comparison(ppo=[0.03, 0.05], greedy=[0.02])
+    report["stages"][-1]["strategy"] = "greedy"
+    said = verdict(report)
+    assert "ppo lost to greedy, the best of the others: 4.00 % against 2.00 % WER before fine-tuning, medians" in said
+    assert said.endswith("The plan taken was greedy's.")
 
 
 def test_seeds_are_compared_by_their_median():

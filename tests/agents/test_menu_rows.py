@@ -1,0 +1,69 @@
+"""What the report tells of menus is what the strategies judged."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.menu_rows import menu_rows, wers_alone
+from agents.search import run_search
+from agents.strategies import search_plans
+from agents.workspace import open_workspace
+from envs.toys import TOYS
+from shrinkml.compression.plan import RankPlan
+from shrinkml.report.record import MenuEntry, MenuRow
+
+
+def unchanged(problem):
+    return {name: menu[-1] for name, menu in problem.menus.items()}
+
+
+def with_one(problem, name, rank):
+    ranks = unchanged(problem) | {name: rank}
+    return RankPlan({layer: value for layer, value in ranks.items() if value is not None})
+
+
+def searched(toy, strategy, evaluations):
+    return search_plans(
+        strategy,
+        toy.problem,
+        toy.evaluate,
+        reward="budget_wall",
+        evaluations=evaluations,
+        seed=0,
+        on_trial=lambda trial, n_done: None,
+        should_stop=lambda: False,
+    )
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_knapsack_measures_every_entry_and_the_toy_agrees(name):
+    toy = TOYS[name]()
+    alone = wers_alone(toy.problem, [searched(toy, "random", 5), searched(toy, "knapsack", 1000)])
+    assert set(alone) == {(layer, rank) for layer, menu in toy.problem.menus.items() for rank in menu[:-1]}
+    for (layer, rank), wer in alone.items():
+        assert wer == toy.evaluate(with_one(toy.problem, layer, rank))
+
+
+def test_strategies_that_compress_all_layers_at_once_tell_nothing_of_one():
+    toy = TOYS["recogniser"]()
+    assert wers_alone(toy.problem, [searched(toy, "greedy", 1), searched(toy, "evolution", 20)]) == {}
+
+
+def test_the_rows_of_a_recogniser_hold_its_menus_what_was_measured_and_what_was_chosen(make_task):
+    task = make_task("knapsack", evaluations=12)
+    result = run_search(task, on_trial=lambda trial, n_done: None, should_stop=lambda: False)
+    workspace = open_workspace(Path(task.workspace))
+    problem = workspace.problem
+    rows = menu_rows(problem, result.best.plan, [result])
+    assert {row["name"]: tuple(entry["rank"] for entry in row["entries"]) for row in rows} == problem.menus
+    assert {frozenset(row) for row in rows} == {frozenset(MenuRow.__annotations__)}
+    assert {frozenset(entry) for row in rows for entry in row["entries"]} == {frozenset(MenuEntry.__annotations__)}
+    chosen = {row["name"]: entry["rank"] for row in rows for entry in row["entries"] if entry["chosen"]}
+    assert chosen == {name: result.best.plan.rank(name) for name in problem.menus}
+    assert {row["entries"][-1]["wer_alone"] for row in rows} == {problem.baseline_wer}
+    assert {row["entries"][-1]["weights_kept"] for row in rows} == {1.0}
+    compressed = [(row["name"], entry) for row in rows for entry in row["entries"][:-1]]
+    measured = [(name, entry) for name, entry in compressed if entry["wer_alone"] is not None]
+    assert len(measured) == 9, "greedy, uniform and the solution are the other three"
+    for name, entry in measured:
+        assert entry["wer_alone"] == workspace.evaluate(with_one(problem, name, entry["rank"]))
