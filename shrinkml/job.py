@@ -75,7 +75,7 @@ class SearchSpec(Part):
         description="Name of a reward, for agents: budget_wall, error_log_size, punish, harmonic or relative.",
     )
     baselines: tuple[str, ...] = Field(
-        ("uniform", "greedy", "random", "evolution"),
+        ("uniform", "greedy", "knapsack", "random", "evolution"),
         description="Strategies run beside it at the same number of evaluations, in the last stage's table.",
     )
 
