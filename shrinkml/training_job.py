@@ -15,7 +15,10 @@ from shrinkml.events import ShouldStop
 from shrinkml.folders import LAS
 from shrinkml.models import huggingface_fresh
 from shrinkml.models.huggingface import write_merged
+from shrinkml.models.huggingface_seq2seq import HuggingFaceSeq2Seq
+from shrinkml.models.joint_ctc import JointCtc
 from shrinkml.models.las import Las, LasConfig
+from shrinkml.models.protocol import AsrModel
 from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.replacing import check_replaceable, replacing
 from shrinkml.speech.manifest import check_splits
@@ -96,7 +99,7 @@ def train_from_recipe(
     folder.parent.mkdir(parents=True, exist_ok=True)
     state_file = folder.with_name(f".{folder.name}.training")
     train(
-        model,
+        _learner(model, recipe.seed),
         load_dataset(model, splits["train"]),
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
@@ -117,6 +120,15 @@ def _untrained(recipe: Recipe, texts: Sequence[str]) -> Recogniser:
     if recipe.family == LAS:
         return fresh_las(LasConfig.from_json(recipe.shape), Tokenizer.from_texts(texts, recipe.unit), recipe.seed)
     return huggingface_fresh.fresh(recipe.family, recipe.shape, texts, recipe.seed)
+
+
+def _learner(model: Recogniser, seed: int) -> AsrModel:
+    """What is trained: `model`, or that and what only its training needs."""
+    if not isinstance(model, HuggingFaceSeq2Seq):
+        return model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return JointCtc(model)
 
 
 def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
