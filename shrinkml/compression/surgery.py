@@ -42,7 +42,8 @@ def factorize(model: nn.Module, plan: RankPlan, decompositions: Mapping[str, Dec
         for (module, bias), layer in places.items():
             rank = plan.rank(layer)
             if bias is not None and rank is not None:
-                module.get_parameter(bias).add_(decompositions[layer].shift(rank))
+                parameter = module.get_parameter(bias)
+                parameter.add_(decompositions[layer].shift(rank).to(parameter))  # perhaps to a GPU
     return small
 
 
