@@ -19,6 +19,7 @@ from agents.strategy import SearchResult, Trial
 from agents.workspace import read_problem
 from envs.problem import RankProblem
 from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.prices import PriceList
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.job import JobSpec
@@ -58,11 +59,13 @@ class Baseline:
         dev: its Evaluation on dev, as JSON.
         proxy: its Evaluation on the proxy set, as JSON.
         calls_per_s: layer -> products per second of audio.
+        prices: what its plans cost in what the goal counts.
     """
 
     dev: Mapping[str, Any]
     proxy: Mapping[str, Any]
     calls_per_s: Mapping[str, float]
+    prices: PriceList
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class RatioAttempt:
 
         Args:
             tools: see there.
-            ratio: how many times smaller than the original the model must become.
+            ratio: how many times cheaper than the original the model must become, in what the goal counts.
             baseline: of the original.
             start: checkpoint of the original, or of an earlier attempt.
             checkpoint: name in checkpoints/ of what comes of it.
@@ -142,7 +145,7 @@ class RatioAttempt:
             evaluated = self._stage("evaluate", partial(self._evaluate, factorized, tuned)).result
         attempt = Attempt(
             ratio=self._ratio,
-            reached=evaluated["compression_ratio"],
+            reached=self._baseline.prices.ratio(plan),
             wer=evaluated["wer"],
             passed=evaluated["passed"],
             checkpoint=self._checkpoint,
@@ -176,6 +179,7 @@ class RatioAttempt:
             ratio=self._ratio,
             factorizer=self._tools.spec.factorizer,
             cache=self._tools.folder.evaluations,
+            prices=self._baseline.prices,
         )
 
     def _search(self, workspace: Path, folder: Path, teller: Teller) -> dict[str, Any]:
@@ -283,7 +287,7 @@ def search_tasks(spec: JobSpec, workspace: str) -> list[SearchTask]:
 
 def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baseline) -> OnTaskTrial:
     """Tells of every judged plan."""
-    n_total = sum(task.evaluations for task in tasks)
+    n_total, prices = sum(task.evaluations for task in tasks), baseline.prices
     n_judged = 0
 
     def on_trial(task: SearchTask, trial: Trial, n_done: int) -> None:
@@ -299,6 +303,8 @@ def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baselin
             "plan": trial.plan.to_json(),
         }
         message = f"{task.strategy}, seed {task.seed}, plan {n_done}: {100 * trial.wer:.2f} % WER at {ratio:.2f}x"
+        if prices.resource != "parameters":
+            message += f", {prices.ratio(trial.plan):.2f}x in {prices.resource}"
         key = f"{task.strategy}/{task.seed}/{n_done}"
         teller.tell("evaluated", key, message, facts, n_done=n_judged, n_total=n_total)
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 
+from agents.decomposing import layer_use
 from agents.interruptible import Interruptible
 from shrinkml import checkpoint
+from shrinkml.compression.calibration import calls_per_s
 from shrinkml.dataset import Dataset, load_dataset
 from shrinkml.devices import find_device
 from shrinkml.distillation import SoftTargets, soft_targets
@@ -134,6 +136,16 @@ class Materials:
             return self.proxy
         chosen = choose_proxy(self._train_utterances, self._data.proxy_utterances, self.seed)
         return self._load([self._train_utterances[i] for i in chosen])
+
+    @cached_property
+    def calls_per_s(self) -> dict[str, float]:
+        """Layer -> products with its matrix per second of audio.
+
+        Raises:
+            CalibrationError: no layer works, or one on what is not finite.
+        """
+        uses = layer_use(Interruptible(self.model, self.should_stop), self.calibration)
+        return calls_per_s(uses, self.calibration.audio_s)
 
     @cached_property
     def _train_utterances(self) -> list[Utterance]:

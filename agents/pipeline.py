@@ -1,8 +1,9 @@
 """A job from its description to its report: stages in order, each durable, with a gate that can send it back.
 
-validate, baseline; then for every compression ratio on the way calibrate, search, choose, factorize, finetune,
-evaluate; at last verify, test, export (where asked for), speed, report. A run that was killed goes on from its last
-finished stage; a search that was killed finds what it had judged in the evaluation cache.
+validate, prices (where something else than parameters counts), baseline; then for every compression ratio on the way
+calibrate, search, choose, factorize, finetune, evaluate; at last verify, test, export (where asked for), speed, report.
+A run that was killed goes on from its last finished stage; a search that was killed finds what it had judged in the
+evaluation cache.
 
 References:
     Mehrotra et al. 2020, Iterative compression of end-to-end ASR model using AutoML, arXiv:2008.02897.
@@ -20,12 +21,14 @@ from agents.attempt import SO_FAR, Baseline, Outcome, RatioAttempt, Tools, kept_
 from agents.executor import Executor
 from agents.local_executor import LocalExecutor
 from agents.materials import Materials
+from agents.pricing import price_list, read_prices, write_prices
 from agents.progress import ProgressMeter
 from agents.run_folder import opened
 from agents.runtimes import time_runtimes
 from agents.schedule import best_of, next_ratio, start_of
-from agents.stage_runner import RunStage, StageRunner, run_plainly
+from agents.stage_runner import RunStage, StageRunner, Teller, run_plainly
 from agents.summary import summarise
+from shrinkml.compression.prices import PriceList
 from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop
 from shrinkml.job import JobSpec
@@ -95,8 +98,9 @@ def _run(tools: Tools) -> dict[str, Any]:
     """All stages of a job; returns the report."""
     spec, runner, materials = tools.spec, tools.runner, tools.materials
     runner.run("validate", lambda *_: stages.validate(materials, spec), ahead=spec.stage_ratios)
+    prices = _prices(tools)
     measured = runner.run("baseline", lambda *_: stages.baseline(materials), ahead=spec.stage_ratios).result
-    baseline = Baseline(measured["dev"], measured["proxy"], measured["calls_per_s"])
+    baseline = Baseline(measured["dev"], measured["proxy"], measured["calls_per_s"], prices)
     outcomes = _compress(tools, baseline)
     final = tools.folder.checkpoints / FINAL
     tools.folder.publish(tools.folder.checkpoints / best_of([o.attempt for o in outcomes]).checkpoint, FINAL)
@@ -124,6 +128,18 @@ def _run(tools: Tools) -> dict[str, Any]:
     runner.run("report", lambda *_: report())
     written: dict[str, Any] = json.loads((tools.folder.root / "report.json").read_text())
     return written
+
+
+def _prices(tools: Tools) -> PriceList:
+    """What plans cost in what the goal counts: what weighs most is known, the rest is measured in a stage."""
+    goal, materials = tools.spec.goal, tools.materials
+    if goal.resource == "parameters":
+        return price_list(materials, goal.resource)
+
+    def write(folder: Path, _: Teller) -> dict[str, Any]:
+        return write_prices(materials, goal.resource, folder, ratio=goal.compression_ratio)
+
+    return read_prices(tools.runner.run("prices", write, ahead=tools.spec.stage_ratios).folder)
 
 
 def _export(tools: Tools, final: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from shrinkml.events import Progress
 from shrinkml.job import JobSpec
 
-BEFORE = ("validate", "baseline")
+BEFORE = ("validate", "prices", "baseline")
 ATTEMPT = ("calibrate", "search", "choose", "factorize", "finetune", "evaluate")
 AFTER = ("verify", "test", "export", "speed", "report")
 STAGES = (*BEFORE, *ATTEMPT, *AFTER)
@@ -14,6 +14,7 @@ STAGES = (*BEFORE, *ATTEMPT, *AFTER)
 # Seconds on the reference task and two cores; only their proportions matter.
 SECONDS = {
     "validate": 5.0,
+    "prices": 30.0,
     "baseline": 10.0,
     "calibrate": 5.0,
     "choose": 15.0,
@@ -99,5 +100,7 @@ class ProgressMeter:
         if kind == "finetune" and ratio is not None:
             return SECONDS_PER_EPOCH * self._spec.epochs_at(ratio)
         if kind == "export" and not self._spec.export:
+            return 0.0
+        if kind == "prices" and self._spec.goal.resource == "parameters":
             return 0.0
         return SECONDS[kind]

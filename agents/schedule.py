@@ -17,8 +17,8 @@ class Attempt:
     """A finished stage.
 
     Attributes:
-        ratio: compression ratio asked for.
-        reached: compression ratio of its model.
+        ratio: asked for, of what the goal counts.
+        reached: that of its model; in time, as foreseen by the table.
         wer: on dev; fine-tuned where that is no worse.
         passed: whether `wer` is within the goal.
         checkpoint: name of its model.

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from agents.decomposing import decomposed, layer_use
+from agents.decomposing import decomposed
 from agents.divergences import layer_divergences
 from agents.evaluator import BATCH_SIZE, shrunk
 from agents.interruptible import Interruptible
@@ -20,7 +20,6 @@ from envs.menus import build_menus
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
 from shrinkml import checkpoint
-from shrinkml.compression.calibration import calls_per_s
 from shrinkml.compression.factorize import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.layers import current_plan, model_cost
@@ -83,7 +82,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     if spec.strict:
         _refuse_unknown(notes)
     menus = build_menus(cost.layers, current_ranks=ranks)
-    check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio)
+    if spec.goal.resource == "parameters":  # other prices are a stage of their own
+        check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio)
     return {
         "parameters": cost.parameters(ranks),
         "smallest_parameters": cost.parameters(cheapest_plan(menus)),
@@ -108,8 +108,7 @@ def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:
 
 def baseline(materials: Materials) -> Result:
     """What the original achieves on dev and on the proxy set, and how often each layer works per second of audio."""
-    uses = layer_use(Interruptible(materials.model, materials.should_stop), materials.calibration)
-    calls = calls_per_s(uses, materials.calibration.audio_s)
+    calls = materials.calls_per_s
     dev = measure(materials, materials.original, materials.dev, calls)
     proxy = measure(materials, materials.original, materials.proxy, calls)
     return {"calls_per_s": calls, "dev": dev, "proxy": proxy}

@@ -44,7 +44,7 @@ def summarise(
         seconds: that the whole job took.
     """
     before, after = tested["baseline"], tested["result"]
-    missed = missed_by(spec, outcomes, baseline=baseline, tested=tested)
+    missed = missed_by(spec, outcomes, baseline=baseline, tested=tested, speedup=speedup)
     last = outcomes[-1]
     return {
         "job": spec.model_dump(mode="json"),
@@ -58,7 +58,7 @@ def summarise(
         "size_ratio": before["bytes"] / after["bytes"],
         "speedup": dict(speedup),
         "runtimes": list(runtimes),
-        "stages": [_stage_row(number, outcome) for number, outcome in enumerate(outcomes, 1)],
+        "stages": [_stage_row(number, outcome, before["parameters"]) for number, outcome in enumerate(outcomes, 1)],
         "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
         "menus": menu_rows(last.problem, last.plan, last.results),
         "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),
@@ -72,17 +72,23 @@ def summarise(
 
 
 def missed_by(
-    spec: JobSpec, outcomes: Sequence[Outcome], *, baseline: Baseline, tested: Mapping[str, Any]
+    spec: JobSpec,
+    outcomes: Sequence[Outcome],
+    *,
+    baseline: Baseline,
+    tested: Mapping[str, Any],
+    speedup: Mapping[str, Any],
 ) -> dict[str, float]:
     """How far the result is from the goal; 0 where a part of it is met.
 
     Returns:
-        `compression_ratio`: what the result lacks to the goal's size;
+        `compression_ratio`: what the result lacks to the goal's ratio; in time, as measured in the end;
         `wer`: what it has above the allowed WER, on test;
-        `wer_at_goal_ratio`: what the best model of the goal's size has above the allowed WER, on dev.
+        `wer_at_goal_ratio`: what the best model made for the goal's ratio has above the allowed WER, on dev.
     """
     goal = spec.goal
-    reached = best_of([outcome.attempt for outcome in outcomes]).reached
+    foreseen = best_of([outcome.attempt for outcome in outcomes]).reached
+    reached = speedup["batch1"] if goal.resource == "latency" else foreseen
     at_goal = [outcome.attempt.wer for outcome in outcomes if outcome.attempt.ratio == goal.compression_ratio]
     allowed = tested["baseline"]["wer"] + goal.max_wer_increase
     return {
@@ -100,11 +106,12 @@ def _set_row(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stage_row(number: int, outcome: Outcome) -> dict[str, Any]:
+def _stage_row(number: int, outcome: Outcome, original_parameters: int) -> dict[str, Any]:
     return {
         "stage": number,
         "target_ratio": outcome.attempt.ratio,
-        "compression_ratio": outcome.attempt.reached,
+        "reached_ratio": outcome.attempt.reached,
+        "compression_ratio": original_parameters / outcome.after["parameters"],
         "parameters": outcome.after["parameters"],
         "strategy": outcome.finalists[0]["strategy"],
         "finalists": list(outcome.finalists),

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from shrinkml.bundle import BUNDLED
+from shrinkml.compression.prices import Resource
 from shrinkml.errors import ConfigError
 from shrinkml.yaml_file import read_yaml
 
@@ -51,7 +52,16 @@ class Goal(Part):
     """What the user wants."""
 
     compression_ratio: float = Field(
-        gt=1.0, le=1000.0, description="Original over compressed parameters: 5.0 is five times smaller."
+        gt=1.0,
+        le=1000.0,
+        description="Original over compressed parameters, unless `resource` says otherwise: 5.0 is five times smaller.",
+    )
+    # Left out of JSON where it says nothing new, so that jobs without it are the same as before there was one.
+    resource: Resource = Field(
+        "parameters",
+        exclude_if=lambda resource: resource == "parameters",
+        description="What the ratio counts: parameters (bytes are those times a constant), macs (multiply-accumulates "
+        "of the factorizable layers per second of audio), or latency (time at batch 1 on one thread of this CPU).",
     )
     max_wer_increase: float = Field(
         0.003, ge=0.0, le=1.0, description="Absolute WER that may be lost, as a fraction: 0.003 is 0.3 points."
@@ -126,7 +136,8 @@ class JobSpec(Part):
     search: SearchSpec = SearchSpec()
     stages: Literal["auto"] | tuple[Annotated[float, Field(gt=1.0)], ...] = Field(
         "auto",
-        description="Compression ratios on the way, ascending; the last is the goal's. auto: steps of 2.6x at most.",
+        description="Ratios on the way, ascending, of what the goal counts; the last is its own. auto: steps of 2.6x "
+        "at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
     factorizer: str = Field("svd", description="Name of a factorizer: svd, whitened or pca.")

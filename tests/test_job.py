@@ -40,6 +40,16 @@ def test_every_wrong_field_is_named_with_its_value():
     assert "modle: Extra inputs are not permitted" in str(caught.value)
 
 
+def test_what_a_ratio_counts_is_named_or_refused():
+    assert parse_job(job()).goal.resource == "parameters"
+    spec = parse_job(job(goal={"compression_ratio": 2.0, "resource": "latency"}))
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+    with pytest.raises(
+        ConfigError, match=r"goal\.resource: Input should be 'parameters', 'macs' or 'latency' \(got 'by"
+    ):
+        parse_job(job(goal={"compression_ratio": 2.0, "resource": "bytes"}))
+
+
 @pytest.mark.parametrize("path", ["a\0b", "a" * 4097, ""], ids=["NUL", "too long", "empty"])
 def test_a_path_that_no_file_can_have_is_refused(path):
     for field, change in {"model": {"model": path}, "data.dev": {"data": {"dev": path, "test": "t"}}}.items():

@@ -4,22 +4,23 @@ WERs are fractions. `Evaluation` rows are those of `shrinkml.evaluation`, as JSO
 measure on, "on the proxy set" the small part of it that the search judges plans on, "on test" the held-out figures.
 """
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class GoalRow(TypedDict):
     """What was asked for."""
 
-    compression_ratio: float  # original / compressed parameters
+    compression_ratio: float  # original / compressed, of what `resource` says
+    resource: NotRequired[str]  # "macs" or "latency"; parameters where it is absent
     max_wer_increase: float  # absolute
 
 
 class MissedBy(TypedDict):
     """How far the result is from the goal; 0 where a part of it is met."""
 
-    compression_ratio: float  # what the result lacks to the goal's size
+    compression_ratio: float  # what the result lacks to the goal's ratio; in latency, of `speedup`'s batch1
     wer: float  # what it has above the WER allowed, on test
-    wer_at_goal_ratio: float  # what the best model of the goal's size has above the WER allowed, on dev
+    wer_at_goal_ratio: float  # what the best model made for the goal's ratio has above the WER allowed, on dev
 
 
 class SetRow(TypedDict):
@@ -98,8 +99,9 @@ class StageRow(TypedDict):
     """One pass through search, factorization, fine-tuning and gate."""
 
     stage: int  # from 1, in the order they were run, steps back included
-    target_ratio: float  # compression ratio that the search had to reach
-    compression_ratio: float  # reached
+    target_ratio: float  # that the search had to reach, of what the goal counts
+    reached_ratio: float  # of the same; in latency, as foreseen by the table of what layers take
+    compression_ratio: float  # original / compressed parameters
     parameters: int
     strategy: str  # whose plan was taken
     finalists: list[Finalist]  # plans judged again on all of dev, the one taken first

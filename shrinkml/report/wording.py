@@ -4,7 +4,14 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from shrinkml.compression.prices import Resource
 from shrinkml.report.speed import not_faster, threads_in_words
+
+CHEAPER: dict[Resource, str] = {
+    "parameters": "smaller",
+    "macs": "cheaper in multiply-accumulates",
+    "latency": "as fast at batch 1",
+}
 
 
 class Fact(NamedTuple):
@@ -25,10 +32,29 @@ def goal_in_words(report: Mapping[str, Any]) -> str:
     """Whether the goal was met, what was reached on test, what was missed."""
     allowed = points(report["goal"]["max_wer_increase"])
     change = wer_change(report["result"]["wer"] - report["baseline"]["wer"])
-    reached = f"{report['compression_ratio']:.2f} times smaller with {change} on test (at most {allowed} more allowed)"
+    reached = f"{_reached(report)} with {change} on test (at most {allowed} more allowed)"
     if report["goal_met"]:
         return f"Goal met: {reached}."
     return f"Goal missed: {reached}; {'; '.join(_misses(report))}."
+
+
+def _reached(report: Mapping[str, Any]) -> str:
+    """How much cheaper the result is in what the goal counts, and how much smaller."""
+    smaller = f"{report['compression_ratio']:.2f} times smaller"
+    resource = resource_of(report)
+    if resource == "macs":
+        ratio = report["baseline"]["macs_per_s"] / report["result"]["macs_per_s"]
+    elif resource == "latency":
+        ratio = report["speedup"]["batch1"]
+    else:
+        return smaller
+    return f"{ratio:.2f} times {CHEAPER[resource]}, {smaller},"
+
+
+def resource_of(report: Mapping[str, Any]) -> Resource:
+    """What the goal counts; older reports do not say that it is parameters."""
+    resource: Resource = report["goal"].get("resource", "parameters")
+    return resource
 
 
 def _misses(report: Mapping[str, Any]) -> list[str]:
@@ -39,7 +65,8 @@ def _misses(report: Mapping[str, Any]) -> list[str]:
     if missed["wer"] > 0:
         misses.append(f"{points(missed['wer'])} of WER too many")
     if missed["wer_at_goal_ratio"] > 0:
-        misses.append(f"the best model {wanted} smaller has {points(missed['wer_at_goal_ratio'])} too many on dev")
+        model = f"the best model {wanted} {CHEAPER[resource_of(report)]}"
+        misses.append(f"{model} has {points(missed['wer_at_goal_ratio'])} too many on dev")
     return misses
 
 
@@ -91,9 +118,19 @@ def facts(report: Mapping[str, Any]) -> list[Fact]:
             megabytes(after["bytes"]),
             f"{report['size_ratio']:.2f} times smaller",
         ),
+        *_mac_facts(report),
         *(_speed_fact(row) for row in report["speedup"]["settings"]),
         *(_export_fact(row, before) for row in report.get("exports", ())),  # absent from older reports
     ]
+
+
+def _mac_facts(report: Mapping[str, Any]) -> list[Fact]:
+    """Where the goal counts them, the multiply-accumulates."""
+    if resource_of(report) != "macs":
+        return []
+    before, after = (report[key]["macs_per_s"] for key in ("baseline", "result"))
+    change = f"{before / after:.2f} times {CHEAPER['macs']}"
+    return [Fact("MACs per second of audio", f"{before / 1e6:.1f} M", f"{after / 1e6:.1f} M", change)]
 
 
 def _speed_fact(row: Mapping[str, Any]) -> Fact:

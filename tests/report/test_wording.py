@@ -29,6 +29,37 @@ def test_a_missed_goal_is_said_with_by_how_much(report, missed_by, words):
     assert said.endswith(words)
 
 
+@pytest.mark.parametrize(
+    ("resource", "met", "missed"),
+    [
+        (
+            "macs",
+            "Goal met: 3.05 times cheaper in multiply-accumulates, 5.05 times smaller, with 0.11 points more WER",
+            "; 0.80 short of 5 times; the best model 5 times cheaper in multiply-accumulates has 0.12 points too many",
+        ),
+        (
+            "latency",
+            "Goal met: 1.80 times as fast at batch 1, 5.05 times smaller, with 0.11 points more WER on test",
+            "; 0.80 short of 5 times; the best model 5 times as fast at batch 1 has 0.12 points too many on dev",
+        ),
+    ],
+)
+def test_a_goal_is_said_in_what_it_counts(report, resource, met, missed):
+    report["goal"]["resource"] = resource
+    report["result"]["macs_per_s"] = 2e7
+    assert headline(report).startswith(met)
+    report.update(goal_met=False, missed_by={"compression_ratio": 0.8, "wer": 0.0, "wer_at_goal_ratio": 0.0012})
+    assert missed in headline(report)
+
+
+def test_macs_are_a_fact_where_the_goal_counts_them(report):
+    assert "MACs per second of audio" not in [fact.label for fact in facts(report)]
+    report["goal"]["resource"] = "macs"
+    report["result"]["macs_per_s"] = 2e7
+    change = "3.05 times cheaper in multiply-accumulates"
+    assert ("MACs per second of audio", "61.0 M", "20.0 M", change) in facts(report)
+
+
 def comparison(**wers):
     return [
         {"strategy": strategy, "seed": seed, "evaluations": 50, "compression_ratio": 5.0, "wer": wer}
