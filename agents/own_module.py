@@ -69,7 +69,7 @@ def compress(
     dev: Speech,
     test: Speech,
     train: Speech | None = None,
-    factorizer: str = "svd",
+    factorizer: str = "whitened",
     search: SearchSpec | None = None,
     finetune: FinetuneSpec | None = None,
     seed: int = 0,

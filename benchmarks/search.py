@@ -3,18 +3,22 @@
 Every row is one search for a bundled model with one strategy, ratio, number of evaluations and seed, plans judged on
 the proxy set; its best plan is then measured on all of dev and on test. The time outside evaluations is the strategy's
 own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
-evaluations, which saves time and changes nothing else.
+evaluations, which saves time and changes nothing else. A second table sets the default strategy against each of the
+others, search by search; progress.html draws the best WER so far against the plans judged.
 """
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
+from plotly import graph_objects
 
 from agents.evaluator import shrunk
 from agents.materials import Materials
@@ -23,13 +27,18 @@ from agents.strategies import STRATEGIES, search_plans
 from agents.workspace import Workspace, open_workspace, read_decompositions
 from shrinkml.compression.plan import RankPlan
 from shrinkml.evaluation import word_error_rate
-from shrinkml.job import JobSpec, read_job
+from shrinkml.job import JobSpec, SearchSpec, read_job
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
-DEFAULT = ("ppo", "surrogate", "evolution", "knapsack", "random", "greedy", "uniform")
+OURS = SearchSpec().strategy
+COMPARED = (OURS, "ppo", "evolution", "knapsack", "curvature", "random", "greedy", "uniform")
 COLUMNS = (
     "ratio", "evaluations", "strategy", "seeds", "dev WER %, median (quartiles)", "test WER %, median (quartiles)",
     "seconds of its own",
+)  # fmt: skip
+AGAINST = (
+    "evaluations", "against", "searches", "its WER on dev over the other's, median", "on test", "lower on dev in",
+    "sign test, p",
 )  # fmt: skip
 
 Row = dict[str, Any]
@@ -74,6 +83,9 @@ class Bench:
             should_stop=lambda: False,
         )
         own_s = time.monotonic() - started - clock.seconds
+        limit = workspace.problem.limit
+        price = workspace.problem.prices.price
+        inside = [trial.wer if price(trial.plan) <= limit else None for trial in found.trials]
         return {
             "ratio": ratio,
             "evaluations": evaluations,
@@ -82,6 +94,7 @@ class Bench:
             "judged": len(found.trials),
             "proxy_wer": found.best.wer,
             "own_seconds": own_s,
+            "proxy_wers": inside,
             **self.measured(found.best.plan, folder),
         }
 
@@ -150,6 +163,39 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def against(rows: Sequence[Row]) -> str:
+    """Markdown: the default strategy against each other one, over the searches of the same ratio and seed."""
+    found = {(row["evaluations"], row["strategy"], row["ratio"], row["seed"]): row for row in rows}
+    lines = [f"| {' | '.join(AGAINST)} |", f"| {' | '.join('---' for _ in AGAINST)} |"]
+    for evaluations, strategy in sorted({key[:2] for key in found if key[1] != OURS}):
+        pairs = [
+            (found[evaluations, OURS, *which], row)
+            for (n, name, *which), row in found.items()
+            if (n, name) == (evaluations, strategy) and (evaluations, OURS, *which) in found
+        ]
+        if not pairs:
+            continue
+        ratios = [statistics.median(ours[key] / other[key] for ours, other in pairs) for key in ("dev_wer", "test_wer")]
+        lower = sum(ours["dev_wer"] < other["dev_wer"] for ours, other in pairs)
+        higher = sum(ours["dev_wer"] > other["dev_wer"] for ours, other in pairs)
+        cells = (
+            str(evaluations),
+            strategy,
+            str(len(pairs)),
+            *(f"{ratio:.2f}" for ratio in ratios),
+            str(lower),
+            f"{sign_test(lower, higher):.3f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def sign_test(lower: int, higher: int) -> float:
+    """The probability of so uneven a split, or a more uneven one, if either side were as likely; ties are left out."""
+    n, fewer = lower + higher, min(lower, higher)
+    return min(1.0, 2.0 * sum(math.comb(n, k) for k in range(fewer + 1)) * 0.5**n)
+
+
 def _median(rows: Sequence[Row], key: str) -> float:
     return float(statistics.median(row[key] for row in rows))
 
@@ -162,12 +208,43 @@ def _quartiles(rows: Sequence[Row], key: str) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
+def progress(rows: Sequence[Row]) -> str:
+    """A page with a figure for each ratio: of each strategy the median over seeds of the best proxy WER so far."""
+    parts: list[str] = []
+    for ratio in sorted({row["ratio"] for row in rows}):
+        most = max(row["evaluations"] for row in rows if row["ratio"] == ratio)
+        figure = graph_objects.Figure()
+        for strategy in sorted({row["strategy"] for row in rows}):
+            same = [r for r in rows if (r["ratio"], r["evaluations"], r["strategy"]) == (ratio, most, strategy)]
+            if same:
+                curves = [_best_so_far(row["proxy_wers"], most) for row in same]
+                median = [100 * statistics.median(at) for at in zip(*curves, strict=True)]
+                figure.add_scatter(x=list(range(1, most + 1)), y=median, name=strategy, line_shape="hv")
+        figure.update_layout(
+            title=f"{ratio:g}x, medians over seeds", xaxis_title="plans judged", yaxis_title="best WER so far, %"
+        )
+        figure.update_yaxes(type="log")
+        parts.append(figure.to_html(full_html=False, include_plotlyjs=not parts))
+    return "<!doctype html><meta charset='utf-8'><title>Searches at equal evaluations</title>" + "".join(parts)
+
+
+def _best_so_far(wers: Sequence[float | None], most: int) -> list[float]:
+    best = list(accumulate((math.nan if wer is None else wer for wer in wers), _lower))
+    return [*best, *[best[-1]] * (most - len(best))]
+
+
+def _lower(best: float, wer: float) -> float:
+    return best if math.isnan(wer) or best <= wer else wer
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ratios", type=float, nargs="+", default=[5.0, 8.0], help="times smaller")
     parser.add_argument("--evaluations", type=int, nargs="+", default=[50, 200], help="plans judged per search")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="seeds")
-    parser.add_argument("--strategies", nargs="+", default=list(DEFAULT), choices=sorted(STRATEGIES), help="strategies")
+    parser.add_argument(
+        "--strategies", nargs="+", default=list(COMPARED), choices=sorted(STRATEGIES), help="strategies"
+    )
     parser.add_argument("--model", default="reference/las", help="a bundled model")
     parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the rows")
@@ -183,7 +260,9 @@ def main() -> None:
                 for strategy in arguments.strategies:
                     row = bench.row(ratio, evaluations, strategy, seed)
                     print(f"{ratio:g}x {evaluations} {strategy} {seed}: {row['dev_wer']:.2%} on dev", flush=True)
-    print(table([json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]))
+    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    print(table(rows), against(rows), sep="\n\n")
+    (folder / "progress.html").write_text(progress(rows))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from shrinkml.bundle import BUNDLED
+from shrinkml.bundle import BUNDLED, HUB
 from shrinkml.compression.prices import Resource
 from shrinkml.errors import ConfigError
 from shrinkml.yaml_file import read_yaml
@@ -72,9 +72,9 @@ class SearchSpec(Part):
     """How ranks are searched."""
 
     strategy: str = Field(
-        "ppo",
-        description="Name of a search strategy. Agents: ppo, recurrent_ppo, a2c, dqn, sac, td3, ddpg. Others: uniform, "
-        "energy, greedy, curvature, sensitivity, by_type, knapsack, random, evolution, tpe, nsga2, surrogate.",
+        "surrogate",
+        description="Name of a search strategy. Agents: surrogate (model-based), ppo, recurrent_ppo, a2c, dqn, sac, td3, "
+        "ddpg. Others: uniform, energy, greedy, curvature, sensitivity, by_type, knapsack, random, evolution, tpe, nsga2.",
     )
     evaluations: int = Field(
         100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."
@@ -85,7 +85,7 @@ class SearchSpec(Part):
         description="Name of a reward, for agents: budget_wall, error_log_size, punish, harmonic or relative.",
     )
     baselines: tuple[str, ...] = Field(
-        ("uniform", "greedy", "knapsack", "random", "evolution"),
+        ("uniform", "greedy", "curvature", "knapsack", "random", "evolution"),
         description="Strategies run beside it at the same number of evaluations, in the last stage's table.",
     )
 
@@ -129,7 +129,8 @@ class JobSpec(Part):
 
     name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
     model: FilePath = Field(
-        description="reference/las or reference/ctc (bundled), or the folder of a checkpoint or transformers model."
+        description="reference/las or reference/ctc (bundled), the folder of a checkpoint or transformers model, or, if the "
+        "operator allows it, hf: and the id of a model on the Hugging Face hub (hf:openai/whisper-tiny)."
     )
     data: DataSpec
     goal: Goal
@@ -140,7 +141,7 @@ class JobSpec(Part):
         "at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
-    factorizer: str = Field("svd", description="Name of a factorizer: svd, whitened or pca.")
+    factorizer: str = Field("whitened", description="Name of a factorizer: svd, whitened or pca.")
     strict: bool = Field(
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
@@ -217,11 +218,11 @@ def read_job(path: Path) -> JobSpec:
 
 
 def resolved(job: JobSpec, base: Path) -> JobSpec:
-    """`job` with its relative paths taken from the folder `base`; bundled model names stay as they are."""
+    """`job` with its relative paths taken from the folder `base`; names of bundled and hub models stay as they are."""
 
     def absolute(value: str | None) -> str | None:
         return None if value is None else os.path.realpath(base / value)
 
     data = job.data.model_copy(update={split: absolute(getattr(job.data, split)) for split in ("train", "dev", "test")})
-    model = job.model if job.model.startswith(BUNDLED) else absolute(job.model)
+    model = job.model if job.model.startswith((BUNDLED, HUB)) else absolute(job.model)
     return job.model_copy(update={"data": data, "model": model})

@@ -31,6 +31,7 @@ from shrinkml.events import ShouldStop
 from shrinkml.tables import look_up
 
 AGENTS: dict[str, Strategy] = {
+    "surrogate": surrogate,
     "ppo": ppo,
     "recurrent_ppo": recurrent_ppo,
     "a2c": a2c,
@@ -51,7 +52,6 @@ BASELINES: dict[str, Strategy] = {
     "evolution": evolution,
     "tpe": tpe,
     "nsga2": nsga2,
-    "surrogate": surrogate,
 }
 STRATEGIES: dict[str, Strategy] = AGENTS | BASELINES
 
@@ -75,7 +75,7 @@ def search_plans(
         strategy: name in STRATEGIES.
         problem: what is searched.
         evaluate: judges a plan.
-        reward: name in `envs.rewards.REWARDS`; only agents heed it.
+        reward: name in `envs.rewards.REWARDS`; only agents that learn a policy heed it.
         evaluations: plans that may be judged, those included that only measure a layer.
         seed: of everything random.
         on_trial: hears of each judged plan.

@@ -62,7 +62,7 @@ def listener():
 
 
 def run(module, **changes):
-    options = {"compression_ratio": 2.5, "search": QUICK, "finetune": EPOCHS}
+    options = {"compression_ratio": 2.5, "search": QUICK, "finetune": EPOCHS, "factorizer": "svd"}
     data = {"train": speech(1, 64), "dev": speech(2, 32), "test": speech(3, 32)}
     return compress(module, **{"loss": loss, "transcribe": transcribe, **data, **options, **changes})
 
