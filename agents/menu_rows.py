@@ -1,9 +1,11 @@
-"""What a stage's search could choose for each layer, and what it learnt of layers compressed alone: for the report."""
+"""What a stage's search could choose for each layer, and what it knew of layers compressed alone: for the report."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from agents.strategy import SearchResult
+from envs.budget import Budget
+from envs.expectation import expected_harms
 from envs.problem import RankProblem
 from shrinkml.compression.plan import RankPlan
 
@@ -16,7 +18,8 @@ def menu_rows(problem: RankProblem, plan: RankPlan, results: Sequence[SearchResu
         plan: that was taken.
         results: of all its searches, whatever their strategy.
     """
-    alone = wers_alone(problem, results)
+    alone, budget = wers_alone(problem, results), Budget.of(problem)
+    expected = expected_harms(problem, budget) if problem.divergences else None
     return [
         {
             "name": layer.name,
@@ -24,13 +27,14 @@ def menu_rows(problem: RankProblem, plan: RankPlan, results: Sequence[SearchResu
                 {
                     "rank": rank,
                     "weights_kept": layer.weights_at(rank) / layer.weights_at(menu[-1]),
+                    "divergence_alone": expected[i][entry] if expected else None,
                     "wer_alone": problem.baseline_wer if rank == menu[-1] else alone.get((layer.name, rank)),
                     "chosen": rank == plan.rank(layer.name),
                 }
-                for rank in menu
+                for entry, rank in enumerate(menu)
             ],
         }
-        for layer, menu in ((layer, problem.menus[layer.name]) for layer in problem.cost.layers)
+        for i, (layer, menu) in enumerate(zip(problem.cost.layers, budget.menus, strict=True))
     ]
 
 

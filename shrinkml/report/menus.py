@@ -24,7 +24,8 @@ class Cell(NamedTuple):
     layer: str
     rank: str  # or "dense"
     weights_kept: float
-    wer: float | None  # with the layer alone compressed; None where not measured, as of the last entry
+    divergence: float | None  # nats per utterance that the outputs are expected to move, the layer alone compressed
+    wer: float | None  # the same layer alone, judged; None where it was not, as of the last entry
     start: float  # WER with no layer compressed
     chosen: bool
 
@@ -73,7 +74,11 @@ def menus_figure(report: Mapping[str, Any]) -> Figure:
 
 
 def alone_in_words(report: Mapping[str, Any]) -> str:
-    """Which layer alone does the most harm of those measured, or what would measure them."""
+    """Which layer alone does the most harm of those measured, and is expected to at the chosen ranks."""
+    return " ".join(filter(None, (_measured_in_words(report), _expected_in_words(report))))
+
+
+def _measured_in_words(report: Mapping[str, Any]) -> str:
     measured = [(cell, cell.wer) for cell in _cells(report) if cell.wer is not None]
     if not measured:
         return "No strategy of this job measured layers alone; with knapsack among search.baselines, one does."
@@ -82,6 +87,17 @@ def alone_in_words(report: Mapping[str, Any]) -> str:
     return (
         f"{len(measured)} plans compressed one layer alone. {n_harmless} of them added no WER; most was added by "
         f"{worst.layer} at rank {worst.rank}: {percent(wer)} from {percent(worst.start)}."
+    )
+
+
+def _expected_in_words(report: Mapping[str, Any]) -> str:
+    chosen = [(cell, cell.divergence) for cell in _cells(report) if cell.chosen and cell.divergence]
+    if not chosen:
+        return ""
+    worst, nats = max(chosen, key=lambda pair: pair[1])
+    return (
+        f"Of the chosen ranks, {worst.layer}'s {worst.rank} is expected to move the outputs most: {nats:.2g} nats per "
+        "utterance, alone."
     )
 
 
@@ -101,6 +117,7 @@ def _cells(report: Mapping[str, Any]) -> Iterator[Cell]:
                 layer=row["name"],
                 rank="dense" if entry["rank"] is None else str(entry["rank"]),
                 weights_kept=entry["weights_kept"],
+                divergence=entry["divergence_alone"],
                 wer=entry["wer_alone"] if entry in others else None,
                 start=last["wer_alone"],
                 chosen=entry["chosen"],
@@ -114,8 +131,14 @@ def _harm(cell: Cell) -> Harm | None:
 
 
 def _dots(cells: Sequence[Cell]) -> Figure:
-    marker = {"size": 6, "symbol": "circle-open", "color": NEUTRAL}
+    marker = {"size": [_size(cell) for cell in cells], "symbol": "circle-open", "color": NEUTRAL, "opacity": 1}
     return {**_trace("on the menu", cells), "mode": "markers", "marker": marker}
+
+
+def _size(cell: Cell) -> float:
+    """Diameter in pixels: 3 more for every tenfold of what the outputs are expected to move, 13 for a nat."""
+    decades = math.log10(max(cell.divergence or 0.0, 0.001))
+    return min(18.0, 13.0 + 3.0 * decades)
 
 
 def _squares(harm: Harm, cells: Sequence[Cell]) -> Figure:
@@ -147,8 +170,12 @@ def _trace(name: str, cells: Sequence[Cell]) -> Figure:
         "name": name,
         "x": [100 * cell.weights_kept for cell in cells],
         "y": [escape(cell.layer) for cell in cells],
-        "customdata": [
-            [cell.rank, "not measured" if cell.wer is None else percent(cell.wer) + " WER"] for cell in cells
-        ],
-        "hovertemplate": "rank %{customdata[0]}, %{x:.3g} % of the weights, alone: %{customdata[1]}<extra>%{y}</extra>",
+        "customdata": [[cell.rank, _known(cell)] for cell in cells],
+        "hovertemplate": "rank %{customdata[0]}, %{x:.3g} % of the weights%{customdata[1]}<extra>%{y}</extra>",
     }
+
+
+def _known(cell: Cell) -> str:
+    wer = [] if cell.wer is None else [f"{percent(cell.wer)} WER"]
+    nats = [] if cell.divergence is None else [f"{cell.divergence:.2g} nats expected"]
+    return f"; alone: {', '.join([*wer, *nats])}" if wer or nats else ""

@@ -128,6 +128,7 @@ class MenuEntry(TypedDict):
 
     rank: int | None  # None: dense
     weights_kept: float  # of those that the layer had before the stage
+    divergence_alone: float | None  # nats per utterance that the outputs are expected to move; None: not known
     wer_alone: float | None  # with this layer alone compressed, on the proxy set; None: no strategy measured it
     chosen: bool  # by the plan taken
 

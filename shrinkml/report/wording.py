@@ -14,6 +14,9 @@ CHEAPER: dict[Resource, str] = {
 }
 
 
+TELLING_WORDS = 6  # the least difference that a sign test can tell from chance (two-sided, 5 %), were all on one side
+
+
 class Fact(NamedTuple):
     """One line of the table of before and after."""
 
@@ -83,11 +86,12 @@ def verdict(report: Mapping[str, Any]) -> str:
     n_words = report["sets"]["proxy"]["n_words"]
     most = max(row["evaluations"] for row in rows)
     over_seeds = ", medians over seeds" if len(rows) > len(medians) else ""
-    taken = report["stages"][-1]["strategy"]
+    taken, words = report["stages"][-1]["strategy"], round(abs(difference) * n_words)
+    chance = ", which may be chance" if 0 < words < TELLING_WORDS else ""
     return (
         f"At equal evaluations (at most {most} each), {name} {outcome} {rival}, the best of the others: "
         f"{percent(medians[name])} against {percent(others[rival])} WER before fine-tuning{over_seeds} "
-        f"({abs(difference) * n_words:.0f} of {n_words} words). The plan taken was {taken}'s."
+        f"({words} of {n_words} words{chance}). The plan taken was {taken}'s."
     )
 
 

@@ -1,5 +1,6 @@
 """What the report tells of menus is what the strategies judged."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_knapsack_measures_every_entry_and_the_toy_agrees(name):
 def test_strategies_that_compress_all_layers_at_once_tell_nothing_of_one():
     toy = TOYS["recogniser"]()
     assert wers_alone(toy.problem, [searched(toy, "greedy", 1), searched(toy, "evolution", 20)]) == {}
+
+
+def test_what_is_expected_of_a_layer_is_told_at_every_rank_and_unknown_where_the_model_tells_no_scores():
+    toy = TOYS["separable"]()
+    problem, result = toy.problem, searched(toy, "greedy", 1)
+    rows = menu_rows(problem, result.best.plan, [result])
+    assert {entry["divergence_alone"] for row in rows for entry in row["entries"]} == {None}
+    told = {name: tuple(1.0 / (rank + 1) for rank in range(999)) for name in problem.menus}
+    rows = menu_rows(dataclasses.replace(problem, divergences=told), result.best.plan, [result])
+    for entry in (entry for row in rows for entry in row["entries"]):
+        assert entry["divergence_alone"] == (0.0 if entry["rank"] is None else 1.0 / (entry["rank"] + 1))
 
 
 def test_the_rows_of_a_recogniser_hold_its_menus_what_was_measured_and_what_was_chosen(make_task):

@@ -78,11 +78,18 @@ def menu_row(name, rows, columns, chosen):
     ranks = [8, *sorted({24, 48} | {chosen or 48}), None]
     shares = [layer.weights_at(rank) / layer.parameters for rank in ranks]
     alone = {8: round(0.0058 + max(0.0, 0.1 - shares[0]), 4), None: 0.0058}
+    expected = {rank: round(layer.break_even_rank / (rank * 100), 4) for rank in ranks if rank} | {None: 0.0}
     entries = zip(ranks, shares, strict=True)
     return {
         "name": name,
         "entries": [
-            {"rank": rank, "weights_kept": share, "wer_alone": alone.get(rank), "chosen": rank == chosen}
+            {
+                "rank": rank,
+                "weights_kept": share,
+                "divergence_alone": expected[rank],
+                "wer_alone": alone.get(rank),
+                "chosen": rank == chosen,
+            }
             for rank, share in entries
         ],
     }

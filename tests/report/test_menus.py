@@ -61,19 +61,15 @@ def test_what_a_layer_keeps_is_its_place_in_percent(report):
     assert lowest["weights_kept"] == 8 * (1280 + 160) / (1280 * 160)
 
 
-def luminance(colour):
-    """As WCAG 2 defines it."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def test_ranks_can_be_read_on_every_colour_and_worse_is_darker():
-    brightness = [luminance(harm.colour) for harm in HARMS]
-    assert brightness == sorted(brightness, reverse=True)
-    for harm in HARMS:
-        dark, light = sorted((luminance(harm.colour), luminance(harm.text)))
-        assert (light + 0.05) / (dark + 0.05) >= 4.5
+def test_a_circle_is_the_larger_the_farther_the_outputs_are_expected_to_move(report):
+    _, few, chosen, many, _ = report["menus"][1]["entries"]
+    assert chosen["chosen"]
+    few["divergence_alone"], many["divergence_alone"] = 3.0, 0.2
+    (circles,) = (trace for trace in menus_figure(report)["data"] if trace["name"] == "on the menu")
+    first = circles["y"].index("encoder.0.weight_hh_l0")
+    large, small, none = circles["marker"]["size"][first : first + 3]
+    assert large > small > none
+    assert circles["customdata"][first] == [str(few["rank"]), "; alone: 3 nats expected"]
 
 
 def test_the_sentence_names_the_layer_that_does_most_harm_alone(report):
@@ -81,16 +77,27 @@ def test_the_sentence_names_the_layer_that_does_most_harm_alone(report):
     report["menus"][5]["entries"][0]["wer_alone"] = 0.0058
     said = alone_in_words(report)
     assert said.startswith("14 plans compressed one layer alone.")
-    assert said.endswith("by encoder.1.weight_ih_l0 at rank 8: 31.00 % from 0.58 %.")
+    assert "by encoder.1.weight_ih_l0 at rank 8: 31.00 % from 0.58 %." in said
+
+
+def test_the_sentence_names_the_chosen_rank_that_is_expected_to_do_most(report):
+    report["menus"][6]["entries"][-2].update(rank=48, divergence_alone=2.345, chosen=True)
+    expected = (
+        "encoder.1.weight_ih_l0_reverse's 48 is expected to move the outputs most: 2.3 nats per utterance, alone."
+    )
+    assert alone_in_words(report).endswith(expected)
 
 
 def test_without_a_measurement_the_page_says_what_would_make_some(report, tmp_path):
     for row in report["menus"]:
+        for entry in row["entries"]:
+            entry["divergence_alone"] = None
         row["entries"][0]["wer_alone"] = None
     assert MEASURED.isdisjoint(drawn(report))
     write_report(report, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No strategy of this job measured layers alone; with knapsack among search.baselines, one does." in page
+    assert "nats" not in page.split("plotly.js")[0] + page.split("</script>")[-1]
 
 
 def test_the_page_lists_every_menu_with_the_chosen_rank_and_the_wer_alone(report, tmp_path):

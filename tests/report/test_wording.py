@@ -89,7 +89,9 @@ def test_the_verdict_names_the_winner(report, rows, words):
 def test_the_verdict_counts_the_words_that_decided(report):
     report["comparison"] = comparison(ppo=[0.02], greedy=[0.03])
     report["sets"]["proxy"]["n_words"] = 700
-    assert "(7 of 700 words)" in verdict(report)
+    assert "(7 of 700 words)." in verdict(report)
+    report["sets"]["proxy"]["n_words"] = 500
+    assert "(5 of 500 words, which may be chance)." in verdict(report)
 
 
 def test_the_verdict_says_whose_plan_was_taken_and_that_seeds_were_medians(report):
