@@ -19,6 +19,7 @@ from typing import Any
 from agents import stages
 from agents.attempt import SO_FAR, Baseline, Outcome, RatioAttempt, Tools, kept_on_stop, search_tasks
 from agents.executor import Executor
+from agents.hub_pin import local_model
 from agents.local_executor import LocalExecutor
 from agents.materials import Materials
 from agents.pricing import price_list, read_prices, write_prices
@@ -46,6 +47,7 @@ def run_job(
     should_stop: ShouldStop = lambda: False,
     run_stage: RunStage = run_plainly,
     materials: Materials | None = None,
+    allow_hub: bool = False,
 ) -> dict[str, Any]:
     """Runs or resumes the job in `folder` and returns its report.
 
@@ -57,20 +59,22 @@ def run_job(
         run_stage: called with the name of each stage and what runs it; must return what that returns, or what it
             returned in an earlier process.
         materials: of the same model, data and seed, where several jobs of one process share them.
+        allow_hub: whether a model of the Hugging Face hub may be fetched.
 
     Raises:
         StoppedError: stopped; the best model so far lies in checkpoints/, as FINAL or SO_FAR, if there is one.
-        ConfigError: another job lies in `folder`, or there is no GPU where the job asks for one.
+        ConfigError: another job lies in `folder`, or there is no GPU where the job asks for one, or no leave to fetch.
         StageError: another process works in `folder`, or a search failed.
         ShrinkError: model, data or goal are at fault; see `agents.stages.validate`.
     """
     with opened(folder, spec) as run_folder, closing(make_executor(spec)) as executor:
         run_folder.withdraw(SO_FAR)
+        model = local_model(run_folder, spec.model, allow_hub=allow_hub)
         tools = Tools(
             spec=spec,
             folder=run_folder,
             materials=materials
-            or Materials(spec.model, spec.data, seed=spec.seed, should_stop=should_stop, device=spec.device),
+            or Materials(model, spec.data, seed=spec.seed, should_stop=should_stop, device=spec.device),
             runner=StageRunner(
                 run_folder,
                 ProgressMeter(spec, n_searches=len(search_tasks(spec, ""))),

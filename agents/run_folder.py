@@ -5,6 +5,7 @@ stages/<name>/         one folder per finished stage: result.json and what the s
 stages/<name>.partial/ a stage at work; a resumed run hands the same folder to the same stage again
 checkpoints/<name>/    the models to download
 evaluations.sqlite     every plan ever judged
+hub.json               which commit of a model of the hub this is about
 report.json, report.html
 """
 

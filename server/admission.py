@@ -8,8 +8,9 @@ from agents.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from server.errors import ForbiddenPathError
 from server.models import check_model
-from shrinkml.bundle import BUNDLED
+from shrinkml.bundle import BUNDLED, HUB
 from shrinkml.errors import UnknownNameError
+from shrinkml.hub import check_allowed
 from shrinkml.job import JobSpec, resolved
 from shrinkml.speech.manifest import check_splits
 from shrinkml.tables import look_up
@@ -18,24 +19,28 @@ from shrinkml.tables import look_up
 FACTORIZERS = dict.fromkeys(("svd", "whitened", "pca"))
 
 
-def admit(spec: JobSpec, data_roots: Sequence[Path]) -> JobSpec:
+def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False) -> JobSpec:
     """The job with absolute paths, once everything has been checked that can be checked without loading the model.
 
     Args:
         spec: relative paths in it start at the first of `data_roots`.
         data_roots: folders that jobs may read.
+        allow_hub: whether models of the hub may be fetched; they are, and are checked, by the worker.
 
     Raises:
         UnknownNameError: a strategy, reward or factorizer that no table holds.
+        ConfigError: a model of the hub where that is not allowed.
         ForbiddenPathError: a path outside `data_roots`, in the job or in a manifest.
         CheckpointError: the model is none.
         ManifestError: a manifest is missing or has errors; the message lists them all.
     """
     _check_names(spec)
     job = resolved(spec, data_roots[0])
-    if not job.model.startswith(BUNDLED):
+    check_allowed(job.model, allow_hub=allow_hub)
+    if not job.model.startswith((BUNDLED, HUB)):
         _require_inside(Path(job.model), data_roots, "model")
-    check_model(job.model)
+    if not job.model.startswith(HUB):
+        check_model(job.model)
     splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
     for split, path in splits.items():
         _require_inside(path, data_roots, f"data.{split}")

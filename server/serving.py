@@ -36,7 +36,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
     """
     # uvicorn raises the signal that ended it once more; SIGTERM would end us before the worker.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    command = worker or (sys.executable, "-m", WORKER_MODULE, str(settings.home))
+    options = ["--allow-hub"] if settings.allow_hub else []
+    command = worker or (sys.executable, "-m", WORKER_MODULE, str(settings.home), *options)
     with sole_user(settings.home, "server"), _listening(settings) as listener:
         engine = connect(database_url(settings.home))
         queue = JobQueue(engine)

@@ -24,3 +24,4 @@ class Settings(BaseModel):
         min_length=1,
         description="Folders that jobs may read; relative paths in a job start at the first one.",
     )
+    allow_hub: bool = Field(False, description="Whether jobs may name models of the Hugging Face hub, to be fetched.")

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,12 @@ def main() -> None:
     """`python -m server.worker HOME`: what `shrinkml serve` starts."""
     parser = argparse.ArgumentParser(prog="python -m server.worker", description=__doc__)
     parser.add_argument("home", type=Path, help="the server's home folder")
+    parser.add_argument("--allow-hub", action="store_true", help="models of the Hugging Face hub may be fetched")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     from agents.pipeline import run_job
 
-    work(arguments.home, run_job)
+    work(arguments.home, partial(run_job, allow_hub=arguments.allow_hub))
 
 
 if __name__ == "__main__":

@@ -73,8 +73,9 @@ class SearchSpec(Part):
 
     strategy: str = Field(
         "surrogate",
-        description="Name of a search strategy. Agents: surrogate (model-based), ppo, recurrent_ppo, a2c, dqn, sac, td3, "
-        "ddpg. Others: uniform, energy, greedy, curvature, sensitivity, by_type, knapsack, random, evolution, tpe, nsga2.",
+        description="Name of a search strategy. Agents: surrogate (model-based), ppo, recurrent_ppo, a2c, dqn, sac, "
+        "td3, ddpg. Others: uniform, energy, greedy, curvature, sensitivity, by_type, knapsack, random, evolution, "
+        "tpe, nsga2.",
     )
     evaluations: int = Field(
         100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."
@@ -129,8 +130,8 @@ class JobSpec(Part):
 
     name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
     model: FilePath = Field(
-        description="reference/las or reference/ctc (bundled), the folder of a checkpoint or transformers model, or, if the "
-        "operator allows it, hf: and the id of a model on the Hugging Face hub (hf:openai/whisper-tiny)."
+        description="reference/las or reference/ctc (bundled), the folder of a checkpoint or transformers model, or, if "
+        "the operator allows it, hf: and the id of a model on the Hugging Face hub (hf:openai/whisper-tiny)."
     )
     data: DataSpec
     goal: Goal

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from server.commands.options import AllowHub
 from server.commands.output import INTERRUPTED, Json, ProgressView, note, print_json, print_table
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
@@ -24,6 +25,7 @@ Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 
 def compress(
     config: Annotated[Path, typer.Argument(help="The job, as YAML; see configs/demo.yaml.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run [default: runs/NAME].")] = None,
+    allow_hub: AllowHub = False,
     as_json: Json = False,
 ) -> None:
     """Compress a model here, without a server.
@@ -40,7 +42,7 @@ def compress(
     folder = out or Path("runs") / spec.name
     try:
         with stop_on_interrupt() as should_stop, ProgressView() as view:
-            report = run_job(spec, folder, on_event=view.on_event, should_stop=should_stop)
+            report = run_job(spec, folder, on_event=view.on_event, should_stop=should_stop, allow_hub=allow_hub)
     except StoppedError as stopped:
         note(f"Stopped ({stopped}). The same command goes on from there; what is finished lies in {folder}.")
         raise typer.Exit(INTERRUPTED) from None

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.options import AllowHub
 from server.commands.output import note
 from server.settings import DEFAULT_HOME, DEFAULT_HOST, DEFAULT_MAX_QUEUED, DEFAULT_PORT
 
@@ -27,6 +28,7 @@ def serve(
             help="Folder that jobs may read; may be repeated. Relative paths start at the first [default: .].",
         ),
     ] = None,
+    allow_hub: AllowHub = False,
 ) -> None:
     """Start the HTTP service and its worker; Ctrl-C stops both, and a job under way goes on at the next start.
 
@@ -36,6 +38,11 @@ def serve(
     from server.settings import Settings
 
     settings = Settings(
-        home=home, host=host, port=port, max_queued=max_queued, data_roots=tuple(data_root or (Path(),))
+        home=home,
+        host=host,
+        port=port,
+        max_queued=max_queued,
+        data_roots=tuple(data_root or (Path(),)),
+        allow_hub=allow_hub,
     )
     serve_http(settings, on_ready=lambda url: note(f"ShrinkML is serving at {url} (files in {home}); Ctrl-C stops it."))

@@ -38,7 +38,7 @@ def submit(
         job = store.submitted(resolved(spec, settings.data_roots[0]), idempotency_key=idempotency_key)
     if job is None:
         job, _ = store.submit(
-            admit(spec, settings.data_roots),
+            admit(spec, settings.data_roots, allow_hub=settings.allow_hub),
             enqueue=services.enqueue,
             max_queued=settings.max_queued,
             idempotency_key=idempotency_key,

@@ -6,7 +6,7 @@ import pytest
 from server import admission
 from server.admission import admit
 from server.errors import ForbiddenPathError
-from shrinkml.errors import CheckpointError, ManifestError, UnknownNameError
+from shrinkml.errors import CheckpointError, ConfigError, ManifestError, UnknownNameError
 from shrinkml.job import parse_job
 from shrinkml.speech.manifest import Utterance, write_manifest
 
@@ -29,6 +29,13 @@ def test_a_second_data_root_can_be_named_absolutely(request_body, data_folder, t
     assert admit(parse_job(body), [tmp_path, data_folder]).model == str(data_folder / "model")
     with pytest.raises(ForbiddenPathError, match=r"model: .* lies outside the folders that this server may read"):
         admit(parse_job(body), [tmp_path])
+
+
+def test_a_model_of_the_hub_is_admitted_where_the_operator_allows_it(request_body, data_folder):
+    job = parse_job({**request_body, "model": "hf:openai/whisper-tiny"})
+    assert admit(job, [data_folder], allow_hub=True).model == "hf:openai/whisper-tiny"
+    with pytest.raises(ConfigError, match=r"nothing is fetched here. The operator allows it with --allow-hub"):
+        admit(job, [data_folder])
 
 
 def test_a_manifest_that_leads_out_of_the_data_roots_is_refused(request_body, data_folder, tmp_path):
