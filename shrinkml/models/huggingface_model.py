@@ -1,6 +1,6 @@
 """What all recognisers of transformers have in common: a network, what it hears and what it writes."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from torch import Tensor, nn
@@ -15,11 +15,17 @@ class HuggingFaceModel(nn.Module):
 
     family = HUGGING_FACE
 
-    def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
+    def __init__(self, network: Any, speech: Speech, text: Text) -> None:
         super().__init__()
         self.network: Any = network
         self.speech = speech
         self.text = text
+        self._attention = network.config._attn_implementation
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`. While it learns, attention is written out: the fused one's gradient is slow on CPUs."""
+        self.network.set_attn_implementation("eager" if mode else self._attention)
+        return super().train(mode)
 
     @property
     def sample_rate_hz(self) -> int:

@@ -28,8 +28,6 @@ class JointCtc(nn.Module):
     def __init__(self, learner: HuggingFaceSeq2Seq) -> None:
         super().__init__()
         self.learner = learner
-        # Faster to train on CPUs than torch's fused attention, whose gradient is slow there: a third of an epoch.
-        learner.network.set_attn_implementation("eager")
         self.ctc = nn.Linear(learner.network.config.hidden_size, learner.network.config.vocab_size)
 
     @property

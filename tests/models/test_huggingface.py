@@ -57,6 +57,20 @@ def test_it_is_a_recogniser(model):
     assert model.sample_rate_hz == 16_000
 
 
+def test_attention_is_written_out_while_it_learns_and_computes_the_same(model, features):
+    before = model.network.config._attn_implementation
+    with torch.no_grad():
+        resting = model.teacher_forced(features, TEXTS)
+        model.train()
+        assert model.network.config._attn_implementation == "eager"
+        for module in model.modules():
+            module.training = False  # but for dropout
+        learning = model.teacher_forced(features, TEXTS)
+    torch.testing.assert_close(scores(learning), scores(resting), atol=TOLERANCE, rtol=TOLERANCE)
+    model.eval()
+    assert model.network.config._attn_implementation == before
+
+
 def test_it_survives_calibration_plan_surgery_and_a_fresh_load(model, features, tmp_path):
     stats = calibrate(model, lambda: model.teacher_forced(features, TEXTS))
     small = factorize(model, half(model), decompose(model, "whitened", stats))
