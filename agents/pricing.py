@@ -1,6 +1,7 @@
 """What plans cost in the resource that a job saves; measured once per job, and read from its folder ever after."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from agents.interruptible import Interruptible
@@ -18,12 +19,7 @@ N_TIMED = 8  # utterances that layers are timed on
 
 def price_list(materials: Materials, resource: Resource) -> PriceList:
     """What plans of the original cost; ratios count from it as it is."""
-    if resource == "latency":
-        return _latency(materials)
-    ranks = current_plan(materials.model)
-    if resource == "macs":
-        return mac_prices(model_cost(materials.model, materials.calls_per_s), ranks)
-    return parameter_prices(model_cost(materials.model), ranks)
+    return PRICE_LISTS[resource](materials)
 
 
 def menus_of(materials: Materials) -> dict[str, Menu]:
@@ -54,6 +50,14 @@ def read_prices(folder: Path) -> PriceList:
     return PriceList.from_json(json.loads((folder / PRICES).read_text()))
 
 
+def _parameters(materials: Materials) -> PriceList:
+    return parameter_prices(model_cost(materials.model), current_plan(materials.model))
+
+
+def _macs(materials: Materials) -> PriceList:
+    return mac_prices(model_cost(materials.model, materials.calls_per_s), current_plan(materials.model))
+
+
 def _latency(materials: Materials) -> PriceList:
     """Timed on the CPU, on the first utterances of those that the final speed is measured on."""
     timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
@@ -64,3 +68,10 @@ def _latency(materials: Materials) -> PriceList:
         menus_of(materials),
         should_stop=materials.should_stop,
     )
+
+
+PRICE_LISTS: dict[Resource, Callable[[Materials], PriceList]] = {
+    "parameters": _parameters,
+    "macs": _macs,
+    "latency": _latency,
+}

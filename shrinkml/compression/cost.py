@@ -48,10 +48,6 @@ class ModelCost:
         """Original over compressed parameters: 5.0 is five times smaller."""
         return self.dense_parameters / self.parameters(plan)
 
-    def budget(self, compression_ratio: float) -> int:
-        """The most parameters that a model `compression_ratio` times smaller may have."""
-        return int(self.dense_parameters / compression_ratio)
-
 
 def layer_named(layers: Sequence[LayerSpec], name: str) -> LayerSpec:
     """The layer called `name`.

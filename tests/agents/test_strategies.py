@@ -44,7 +44,7 @@ class Goal:
     """Stops a search as soon as a trial inside the toy's budget is at `wer` or below."""
 
     def __init__(self, toy, wer):
-        self._budget = toy.problem.cost.budget(toy.problem.compression_ratio)
+        self._budget = toy.problem.limit
         self._wer = wer
         self._met = False
 
@@ -106,7 +106,7 @@ def test_no_result_exceeds_the_budget_and_no_search_its_evaluations(reward, name
         on_trial=lambda trial, n_done: told.append((trial, n_done)),
         reward=reward,
     )
-    budget = toy.problem.cost.budget(toy.problem.compression_ratio)
+    budget = toy.problem.limit
     inside = [trial for trial in result.trials if trial.parameters <= budget]
     assert all(trial.parameters == toy.problem.cost.parameters(trial.plan) for trial in result.trials)
     assert name in MEASURING or inside == list(result.trials)

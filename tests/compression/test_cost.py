@@ -19,11 +19,8 @@ def test_macs_count_every_call_of_every_factor():
     assert COST.macs_per_s(RankPlan({"a": 2})) == 5.0 * 60 + 2.0 * 300
 
 
-def test_the_budget_is_met_exactly_when_the_ratio_is_reached():
-    plan = RankPlan({"a": 2, "b": 3})
-    ratio = COST.compression_ratio(plan)
-    assert COST.parameters(plan) <= COST.budget(ratio * 0.999)
-    assert COST.parameters(plan) > COST.budget(ratio * 1.01)
+def test_a_compression_ratio_is_original_over_compressed_parameters():
+    assert COST.compression_ratio(RankPlan({"a": 2, "b": 3})) == 507 / (2 * 30 + 3 * 40 + 7)
 
 
 def test_a_plan_for_another_model_is_refused():

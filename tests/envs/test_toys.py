@@ -20,7 +20,7 @@ def test_dynamic_programming_finds_what_exhaustive_search_finds(toy):
 def test_the_best_plan_meets_the_budget_and_beats_the_greedy_one(name):
     toy = TOYS[name]()
     best = toy.best_plan()
-    assert toy.problem.cost.parameters(best) <= toy.problem.cost.budget(toy.problem.compression_ratio)
+    assert toy.problem.cost.parameters(best) <= toy.problem.limit
     assert toy.evaluate(best) < toy.evaluate(greedy_plan(toy.problem))
 
 
