@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from search import CONFIG, Bench, Row, kept
+from search import CONFIG, OURS, Bench, Row, kept
 
 from agents.workspace import read_problem
 from envs.problem import RankProblem
@@ -47,8 +47,7 @@ def compared(bench: Bench, folder: Path, share: float, evaluations: int, seeds: 
     plan = liteasr_plan(problem, share)
     ratio = problem.cost.compression_ratio(plan)
     theirs = kept(folder / f"liteasr-{share:g}.json", lambda: bench.measured(plan, shared))
-    strategy = read_job(CONFIG).search.strategy
-    ours = [bench.row(ratio, evaluations, strategy, seed) for seed in seeds]
+    ours = [bench.row(ratio, evaluations, OURS, seed) for seed in seeds]
     percents = (f"{100 * theirs[key]:.2f} %" for key in ("dev_wer", "test_wer"))
     return (f"{share:g}", f"{ratio:.2f}", *percents, _seeds(ours, "dev_wer"), _seeds(ours, "test_wer"))
 
