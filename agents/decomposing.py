@@ -14,7 +14,7 @@ from shrinkml.dataset import Dataset
 from shrinkml.models.protocol import AsrModel
 
 GRAM_BYTES = 512 * 2**20  # all of Whisper-base's; those of three layers of Whisper-large
-ACTIVATION_BYTES = 128 * 2**20  # of one layer's inputs and outputs; several are alive at a time
+ACTIVATION_BYTES = 64 * 2**20  # of one layer's inputs and outputs; several are alive at a time
 
 
 def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
