@@ -48,7 +48,7 @@ class Bench:
     """What all rows have in common."""
 
     def __init__(self, spec: JobSpec, factorizer: str, folder: Path) -> None:
-        self._spec = spec
+        self.spec = spec
         self._factorizer = factorizer
         self._folder = folder
         self.materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
@@ -76,7 +76,7 @@ class Bench:
             strategy,
             workspace.problem,
             clock,
-            reward=self._spec.search.reward,
+            reward=self.spec.search.reward,
             evaluations=evaluations,
             seed=seed,
             on_trial=lambda trial, n_done: None,

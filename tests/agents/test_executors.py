@@ -51,7 +51,7 @@ def run(executor, tasks, reports=None, should_stop=lambda: False):
 
 
 def test_results_come_in_the_order_of_the_tasks_and_trials_in_that_of_their_search(executor, make_task):
-    tasks = [make_task("evolution"), make_task("uniform"), make_task("random", seed=1), make_task("random", seed=2)]
+    tasks = [make_task("evolution"), make_task("surrogate"), make_task("random", seed=1), make_task("random", seed=2)]
     reports = Reports()
     results = run(executor, tasks, reports)
     assert results == [run_search(t, on_trial=lambda *_: None, should_stop=lambda: False) for t in tasks]

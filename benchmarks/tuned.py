@@ -1,0 +1,75 @@
+"""What is left of the difference between strategies after the same fine-tuning: `python benchmarks/tuned.py`.
+
+The plans are those of `benchmarks/search.py`, whose rows are used where they are there. Each is fine-tuned with the
+settings of configs/demo.yaml, from its own factors, at the rate that a job would choose, and measured on dev and test
+before and after. A row is written as soon as it is there.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import torch
+from search import CONFIG, OURS, Bench, Row, kept
+
+from agents.evaluator import shrunk
+from agents.learning_rate import learning_rate_for
+from agents.workspace import read_decompositions, read_problem
+from shrinkml.compression.plan import RankPlan
+from shrinkml.evaluation import word_error_rate
+from shrinkml.job import read_job
+from shrinkml.training import train
+
+COLUMNS = ("ratio", "strategy", "seed", "dev before, %", "dev after, %", "test before, %", "test after, %")
+
+
+def tuned(bench: Bench, row: Row, epochs: int) -> Row:
+    """The WER of the plan of `row` after fine-tuning."""
+    materials, folder = bench.materials, bench.workspace(row["ratio"])
+    model = shrunk(materials.model, RankPlan.from_json(row["plan"]), read_decompositions(folder))
+    train(
+        model,
+        materials.train,
+        epochs=epochs,
+        learning_rate=learning_rate_for(row["proxy_wer"] - read_problem(folder).baseline_wer),
+        batch_size=bench.spec.finetune.batch_size,
+        seed=row["seed"],
+        warp=bench.spec.finetune.warp,
+        soft_targets=materials.soft_targets,
+    )
+    return {
+        "dev_wer": word_error_rate(model, materials.dev),
+        "test_wer": word_error_rate(model, materials.test),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ratios", type=float, nargs="+", default=[5.0, 8.0, 12.0], help="times smaller")
+    parser.add_argument("--evaluations", type=int, default=200, help="plans judged per search")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of searches and fine-tuning")
+    parser.add_argument("--strategies", nargs="+", default=[OURS, "evolution", "greedy"], help="whose plans")
+    parser.add_argument("--epochs", type=int, default=1, help="of fine-tuning")
+    parser.add_argument("--model", default="reference/las", help="a bundled model")
+    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the searches' rows")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = arguments.out / Path(arguments.model).name / arguments.factorizer
+    done = folder / f"tuned-{arguments.epochs}"
+    done.mkdir(parents=True, exist_ok=True)
+    bench = Bench(read_job(CONFIG).model_copy(update={"model": arguments.model}), arguments.factorizer, folder)
+    print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
+    for ratio in arguments.ratios:
+        for strategy in arguments.strategies:
+            for seed in arguments.seeds:
+                row = bench.row(ratio, arguments.evaluations, strategy, seed)
+                path = done / f"{ratio:g}x-{arguments.evaluations}-{strategy}-{seed}.json"
+                after = kept(path, partial(tuned, bench, row, arguments.epochs))
+                wers = [100 * each[key] for key in ("dev_wer", "test_wer") for each in (row, after)]
+                cells = (f"{ratio:g}x", strategy, str(seed), *(f"{wer:.2f}" for wer in wers))
+                print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
