@@ -29,6 +29,12 @@ def large_model_dir(tmp_path_factory, tiny_data):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def timed_on_one_utterance(monkeypatch):
+    """For tests, to be quick."""
+    monkeypatch.setattr("agents.pricing.N_TIMED", 1)
+
+
 def job(tiny_job, resource, ratio, **changes):
     goal = {"compression_ratio": ratio, "resource": resource, "max_wer_increase": 1.0}
     return tiny_job(goal=goal, stages=[ratio], finetune=NO_TRAINING, **changes)
