@@ -15,7 +15,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-liteasr bench-fidelity bench-onnx digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-tuned bench-liteasr bench-fidelity bench-onnx bench-memory digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,14 @@ bench-iterative: data/commands/train.jsonl  ## Iterative against one-shot agains
 bench-onnx: $(READY)  ## ONNX Runtime against torch, float32 and int8, on the bundled model (needs data/commands).
 	$(BIN)/python benchmarks/export.py
 
+bench-memory: $(READY)  ## Memory and time of Whisper's full shapes, and of larger ones by their shapes (needs LIBRISPEECH).
+	$(BIN)/python benchmarks/memory.py --source $(LIBRISPEECH)
+
 bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluations, without retraining (resumable; hours).
 	$(BIN)/python benchmarks/search.py
+
+bench-tuned: data/commands/train.jsonl  ## What the same fine-tuning leaves of the strategies' difference (resumable; an hour).
+	$(BIN)/python benchmarks/tuned.py
 
 bench-liteasr: data/commands/train.jsonl  ## LiteASR's plans against ours at the same sizes, without retraining (resumable).
 	$(BIN)/python benchmarks/liteasr.py
