@@ -23,7 +23,7 @@ def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
     Raises:
         CalibrationError: they do not work, or on what is not finite.
     """
-    batch_size = _batch_size(_use_of_the_longest(model, speech))
+    batch_size = _batch_size(use_of_the_longest(model, speech))
     return measure_use(model.module, lambda: _feed(model, speech, batch_size))
 
 
@@ -43,7 +43,7 @@ def decomposed(
         PlanError: a weight with NaN or infinite values.
         CalibrationError: the speech does not reach the layers, or gives statistics that the factorizer cannot use.
     """
-    uses = _use_of_the_longest(model, speech)
+    uses = use_of_the_longest(model, speech)
     if factorizer not in CALIBRATED:
         yield from decompose_each(model.module, factorizer, {})
         return
@@ -53,7 +53,12 @@ def decomposed(
         yield from decompose_each(model.module, factorizer, stats, group)
 
 
-def _use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
+def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
+    """How much the layers of `model` work on the longest utterance of `speech`.
+
+    Raises:
+        CalibrationError: they do not work, or on what is not finite.
+    """
     return measure_use(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
 
 
