@@ -148,9 +148,11 @@ def _prices(tools: Tools) -> PriceList:
 
 def _export(tools: Tools, final: Path) -> dict[str, Any]:
     """The checkpoint `final` in the other forms that the job asks for, beside it."""
-    forms = {ONNX: False, ONNX_INT8: True} if tools.spec.quantize == "int8" else {ONNX: False}
     folder = tools.folder.checkpoints
-    return {"exports": [stages.export_onnx(tools.materials, final, folder / name, int8=i) for name, i in forms.items()]}
+    rows = [stages.export_onnx(tools.materials, final, folder / ONNX)]
+    if tools.spec.quantize == "int8":
+        rows.append(stages.export_onnx(tools.materials, final, folder / ONNX_INT8, plain=folder / ONNX))
+    return {"exports": rows}
 
 
 def _time(tools: Tools, final: Path, exports: Sequence[Mapping[str, Any]], scratch: Path) -> dict[str, Any]:

@@ -30,9 +30,11 @@ from shrinkml.dataset import Dataset
 from shrinkml.errors import CheckpointError, ExportError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
+from shrinkml.export.components import wer_by_component
 from shrinkml.export.exporter import check_exportable, export
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.export.stress import stress
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
 from shrinkml.speech.audio import read_audio
@@ -322,16 +324,22 @@ def time_speed(materials: Materials, model: Path) -> Result:
     )
 
 
-def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool) -> Result:
+def export_onnx(materials: Materials, model: Path, folder: Path, *, plain: Path | None = None) -> Result:
     """Writes the checkpoint `model` for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
+
+    Args:
+        materials: the speech.
+        model: a checkpoint.
+        folder: of the export.
+        plain: its export in float; where there is one, this one is in int8.
 
     Raises:
         ExportError: it cannot be exported, or what came of it computes something else.
     """
-    few = materials.dev_utterances[:N_COMPARED]
+    few, int8 = materials.dev_utterances[:N_COMPARED], plain is not None
     export(model, folder, int8=int8, speech=few[:N_PROBED])
-    exported = OnnxRecogniser(folder)
-    parity = compare(checkpoint.load(model), exported, few)
+    loaded, exported = checkpoint.load(model), OnnxRecogniser(folder)
+    parity = compare(loaded, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
         raise ExportError(
             f"the scores of {model} and of its export differ by {parity.largest_difference:g}; "
@@ -342,7 +350,8 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool) 
     found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     facts = {"name": folder.name, "int8": int8, "bytes": n_bytes, "wer": found.wer, "wer_ci95": list(found.wer_ci95)}
-    return {**facts, **asdict(parity)}
+    alone = {} if plain is None else wer_by_component(folder, plain, few)
+    return {**facts, **asdict(parity), **asdict(stress(loaded, exported, few)), "component_wers": alone}
 
 
 def _as_the_original(materials: Materials) -> dict[str, Any]:

@@ -171,6 +171,13 @@ class ExportRow(TypedDict):
     n_utterances: int  # of dev, on which it is compared with the checkpoint
     same_transcripts: int
     largest_difference: float  # between two scores (logits)
+    n_long: int  # utterances joined from those, heard one at a time
+    longest_s: float
+    long_wer: float  # of the checkpoint on them
+    long_wer_exported: float
+    silence_words: int  # that the checkpoint hears in two seconds of silence
+    silence_words_exported: int
+    component_wers: dict[str, float]  # of an int8 export: graph -> WER of those utterances with it alone in int8
 
 
 class CheckpointRow(TypedDict):

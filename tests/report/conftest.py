@@ -227,6 +227,13 @@ def report():
                 "n_utterances": 100,
                 "same_transcripts": 98,
                 "largest_difference": 0.2,
+                "n_long": 8,
+                "longest_s": 23.4,
+                "long_wer": 0.02,
+                "long_wer_exported": 0.0312,
+                "silence_words": 0,
+                "silence_words_exported": 1,
+                "component_wers": {"encoder": 0.0101, "decoder": 0.009},
             }
         ],
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],

@@ -127,3 +127,7 @@ def test_the_facts_name_batch_and_threads_of_every_speed(report):
 def test_exports_are_shown_with_their_size_and_what_they_hear(report):
     change = "16.42 times smaller, 0.59 points more WER"
     assert ("For ONNX Runtime, int8", "", "0.66 MB, 1.21 %", change) in facts(report)
+    alone = "1.01 % with the encoder alone, 0.90 % with the decoder alone"
+    assert ("  WER of 100 dev utterances", "", alone, "") in facts(report)
+    assert ("  joined to 23 s at most", "", "3.12 %", "in float 2.00 %") in facts(report)
+    assert ("  words heard in silence", "", "1", "in float 0") in facts(report)

@@ -1,0 +1,71 @@
+"""Speech that quantization is known to break first: long utterances, and silence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shrinkml.checkpoint import Recogniser
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.speech.audio import read_audio
+from shrinkml.speech.scoring import word_errors
+from shrinkml.speech.utterance import Utterance
+
+LONG_S = 20.0  # of a long utterance, at least, where the recogniser hears as much at once
+SILENCE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """What a recogniser and its export make of such speech, one utterance at a time.
+
+    Attributes:
+        n_long: utterances, joined from shorter ones.
+        longest_s: the longest of them.
+        long_wer: of the recogniser on them.
+        long_wer_exported: of the export.
+        silence_words: that the recogniser hears in digital silence.
+        silence_words_exported: that the export does.
+    """
+
+    n_long: int
+    longest_s: float
+    long_wer: float
+    long_wer_exported: float
+    silence_words: int
+    silence_words_exported: int
+
+
+def stress(model: Recogniser, exported: OnnxRecogniser, utterances: Sequence[Utterance]) -> Stress:
+    """`exported` beside `model`, on the CPU, on `utterances` joined end to end and on silence.
+
+    Raises:
+        AudioError: speech that cannot be read.
+    """
+    rate = model.sample_rate_hz
+    most = exported.recipe.longest_samples
+    groups = _joined(utterances, LONG_S if most is None else min(LONG_S, most / rate), most and most / rate)
+    waveforms = [np.concatenate([read_audio(one.audio, rate) for one in group]) for group in groups]
+    texts = [" ".join(one.text for one in group) for group in groups]
+    silence = np.zeros(int(SILENCE_S * rate), np.float32)
+    heard = [model.transcribe([model.features(waveform)])[0] for waveform in (*waveforms, silence)]
+    heard_exported = [exported.transcribe([waveform])[0] for waveform in (*waveforms, silence)]
+    return Stress(
+        n_long=len(groups),
+        longest_s=max(map(len, waveforms)) / rate,
+        long_wer=word_errors(texts, heard[:-1]).wer,
+        long_wer_exported=word_errors(texts, heard_exported[:-1]).wer,
+        silence_words=len(heard[-1].split()),
+        silence_words_exported=len(heard_exported[-1].split()),
+    )
+
+
+def _joined(utterances: Sequence[Utterance], least_s: float, most_s: float | None) -> list[list[Utterance]]:
+    """`utterances` in groups of `least_s` seconds or, where no more is heard at once, nearly `most_s`."""
+    groups: list[list[Utterance]] = [[]]
+    for one in utterances:
+        now_s = sum(other.duration_s for other in groups[-1])
+        if now_s >= least_s or (groups[-1] and most_s is not None and now_s + one.duration_s > most_s):
+            groups.append([])
+        groups[-1].append(one)
+    return groups

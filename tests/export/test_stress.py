@@ -1,0 +1,56 @@
+import pytest
+
+import shrinkml
+from shrinkml.checkpoint import save
+from shrinkml.dataset import load_dataset
+from shrinkml.evaluation import word_error_rate
+from shrinkml.export.components import wer_by_component
+from shrinkml.export.exporter import export
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.export.stress import LONG_S, stress
+from shrinkml.models.tokenizer import END
+from shrinkml.speech.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def utterances(tiny_data):
+    return read_manifest(tiny_data["dev"])
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stress") / "onnx"
+    export(tiny_model_dir, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deaf(tiny_model_dir, tmp_path_factory):
+    """An export whose decoder ends every transcript at once."""
+    folder = tmp_path_factory.mktemp("deaf")
+    model = shrinkml.load(tiny_model_dir)
+    model.output.bias.data[END] += 100.0
+    save(model, folder / "model", dtype="float32")
+    export(folder / "model", folder / "onnx")
+    return folder / "onnx"
+
+
+def test_all_speech_is_joined_to_long_utterances(tiny_model_dir, plain, utterances):
+    found = stress(shrinkml.load(tiny_model_dir), OnnxRecogniser(plain), utterances)
+    total_s = sum(one.duration_s for one in utterances)
+    assert found.n_long == pytest.approx(total_s / LONG_S, abs=1)
+    assert LONG_S <= found.longest_s <= LONG_S + max(one.duration_s for one in utterances)
+    assert found.long_wer == found.long_wer_exported > 0
+    assert found.silence_words == found.silence_words_exported
+
+
+def test_an_export_that_fails_on_them_shows(tiny_model_dir, deaf, utterances):
+    found = stress(shrinkml.load(tiny_model_dir), OnnxRecogniser(deaf), utterances)
+    assert found.long_wer < found.long_wer_exported == 1.0
+    assert found.silence_words_exported == 0
+
+
+def test_the_component_that_fails_is_found(tiny_model_dir, plain, deaf, utterances):
+    model = shrinkml.load(tiny_model_dir)
+    whole = word_error_rate(model, load_dataset(model, utterances))
+    assert wer_by_component(deaf, plain, utterances) == {"encoder": pytest.approx(whole), "decoder": 1.0}
