@@ -13,7 +13,7 @@ from shrinkml.compression.layers import find_layers
 from shrinkml.dataset import Dataset
 from shrinkml.models.protocol import AsrModel
 
-GRAM_BYTES = 512 * 2**20  # all of Whisper-base's; those of three layers of Whisper-large
+GRAM_BYTES = 384 * 2**20  # all of Whisper-base's; those of two layers of Whisper-large
 ACTIVATION_BYTES = 64 * 2**20  # of one layer's inputs and outputs; several are alive at a time
 
 
