@@ -8,7 +8,8 @@ since what a layer takes depends on what the others leave of the processor's cac
 
 Times are the processor's, of one thread, so that other processes count little. That a plan takes the sum of its layers'
 times is an estimate (NetAdapt's: Yang et al. 2018, arXiv:1804.03230): of `reference/las` with uniform ranks, 2, 3 and 5
-times smaller, 1.99, 2.78 and 3.71 times as fast; then measured, 2.02, 2.66 and 3.88. It does not know that
+times smaller, 1.99, 2.78 and 3.71 times as fast; then measured, 2.02, 2.66 and 3.88. Of three plans that were searched
+it foresaw 2.20, 2.65 and 3.00, where 2.50, 3.04 and 3.32 were measured. It does not know that
 
 - a compressed model may stop decoding earlier or later; what the original takes beyond its modules (attention, the
   decoding loop) is the price of everything else, for any plan;
