@@ -23,7 +23,7 @@ def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
     Raises:
         CalibrationError: they do not work, or on what is not finite.
     """
-    batch_size = _batch_size(use_of_the_longest(model, speech))
+    batch_size = fitting_batch_size(use_of_the_longest(model, speech))
     return measure_use(model.module, lambda: _feed(model, speech, batch_size))
 
 
@@ -47,7 +47,7 @@ def decomposed(
     if factorizer not in CALIBRATED:
         yield from decompose_each(model.module, factorizer, {})
         return
-    batch_size = _batch_size(uses)
+    batch_size = fitting_batch_size(uses)
     for group in gram_groups(find_layers(model.module), uses, gram_bytes):
         stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), group)
         yield from decompose_each(model.module, factorizer, stats, group)
@@ -62,7 +62,7 @@ def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
     return measure_use(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
 
 
-def _batch_size(uses: dict[str, LayerUse]) -> int:
+def fitting_batch_size(uses: dict[str, LayerUse]) -> int:
     """How many utterances as long as the one that `uses` tell of may be fed at a time."""
     largest = FLOAT32_BYTES * max(use.largest for use in uses.values())
     return max(1, min(BATCH_SIZE, ACTIVATION_BYTES // largest))

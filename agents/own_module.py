@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from torch import Tensor, nn
@@ -116,13 +116,16 @@ def compress(
         prices=prices,
         ratio=compression_ratio,
         baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
-        divergences=layer_divergences(heard, decompositions, learnt or judged, seed=seed),
     )
+
+    def cut(plan: RankPlan) -> Interruptible:
+        return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
 
     @cache
     def judge(plan: RankPlan) -> float:
-        small = own.with_module(factorize(own.module, plan, decompositions))
-        return word_error_rate(Interruptible(small, should_stop), judged, batch_size=BATCH_SIZE)
+        return word_error_rate(cut(plan), judged, batch_size=BATCH_SIZE)
+
+    problem = replace(problem, divergences=layer_divergences(heard, cut, problem.menus, learnt or judged))
 
     results = [_search(name, problem, judge, search, number, should_stop) for name, number in search.runs(seed)]
     if should_stop():

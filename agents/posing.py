@@ -6,7 +6,6 @@ from torch import nn
 
 from envs.menus import Menu, build_menus, worthwhile
 from envs.problem import RankProblem
-from shrinkml.compression.curvature import Divergences
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
@@ -21,7 +20,6 @@ def pose(
     prices: PriceList,
     ratio: float,
     baseline_wer: float,
-    divergences: Divergences,
 ) -> RankProblem:
     """The search for a plan of `module`.
 
@@ -31,7 +29,6 @@ def pose(
         prices: what they cost.
         ratio: how many times cheaper than the original the plans must be.
         baseline_wer: of `module`, on what the plans are judged on.
-        divergences: of `agents.divergences`.
     """
     cost = model_cost(module)
     return RankProblem(
@@ -41,7 +38,6 @@ def pose(
         compression_ratio=ratio,
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
         baseline_wer=baseline_wer,
-        divergences=divergences,
     )
 
 

@@ -1,7 +1,7 @@
 """The stages of a job, each a function from what came before to a folder of artefacts and a JSON-able result."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +141,18 @@ def pose_problem(
     heard = Interruptible(model, materials.should_stop)
     write_factors(folder, decomposed(heard, materials.calibration, factorizer))
     decompositions = read_decompositions(folder)
-    divergences = layer_divergences(heard, decompositions, materials.calibration, seed=materials.seed)
     wer = word_error_rate(heard, materials.proxy)
     original = materials.model
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
-    problem = pose(model, decompositions, prices=prices, ratio=ratio, baseline_wer=wer, divergences=divergences)
+    problem = pose(model, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
+
+    def cut(plan: RankPlan) -> Interruptible:
+        return Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
+
+    divergences = layer_divergences(heard, cut, problem.menus, materials.calibration)
     write_workspace(
         folder,
-        problem=problem,
+        problem=replace(problem, divergences=divergences),
         model=start,
         proxy=materials.proxy,
         cache=cache,

@@ -31,7 +31,7 @@ from shrinkml.job import JobSpec, SearchSpec, read_job
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 OURS = SearchSpec().strategy
-COMPARED = (OURS, "ppo", "evolution", "knapsack", "curvature", "random", "greedy", "uniform")
+COMPARED = (OURS, "ppo", "evolution", "knapsack", "divergence", "random", "greedy", "uniform")
 COLUMNS = (
     "ratio", "evaluations", "strategy", "seeds", "dev WER %, median (quartiles)", "test WER %, median (quartiles)",
     "seconds of its own",

@@ -28,8 +28,8 @@ class RankProblem:
         compression_ratio: every plan must be at least this many times cheaper than `prices.original`.
         spectra: layer name -> singular values, descending.
         baseline_wer: of the model that the search starts from, on the set that plans are judged on.
-        divergences: layer name -> by how many nats the outputs are expected to move if the layer alone is cut to rank
-            0, 1, ... (`shrinkml.compression.curvature`); empty for a model that does not tell its scores.
+        divergences: layer name -> by how many nats per utterance the scores move if the layer alone is cut to rank 0,
+            1, ... of its menu's highest; empty for a model that does not tell its scores.
     """
 
     cost: ModelCost

@@ -74,7 +74,7 @@ class SearchSpec(Part):
     strategy: str = Field(
         "surrogate",
         description="Name of a search strategy. Agents: surrogate (model-based), ppo, recurrent_ppo, a2c, dqn, sac, "
-        "td3, ddpg. Others: uniform, energy, greedy, curvature, sensitivity, by_type, knapsack, random, evolution, "
+        "td3, ddpg. Others: uniform, energy, greedy, divergence, sensitivity, by_type, knapsack, random, evolution, "
         "tpe, nsga2.",
     )
     evaluations: int = Field(
@@ -86,7 +86,7 @@ class SearchSpec(Part):
         description="Name of a reward, for agents: budget_wall, error_log_size, punish, harmonic or relative.",
     )
     baselines: tuple[str, ...] = Field(
-        ("uniform", "greedy", "curvature", "knapsack", "random", "evolution"),
+        ("uniform", "greedy", "divergence", "knapsack", "random", "evolution"),
         description="Strategies run beside it at the same number of evaluations, in the last stage's table.",
     )
 

@@ -2,8 +2,8 @@
 
 from agents.strategies.a2c import a2c
 from agents.strategies.by_type import by_type
-from agents.strategies.curvature import curvature
 from agents.strategies.ddpg import ddpg
+from agents.strategies.divergence import divergence
 from agents.strategies.dqn import dqn
 from agents.strategies.energy import energy
 from agents.strategies.evolution import evolution
@@ -44,7 +44,7 @@ BASELINES: dict[str, Strategy] = {
     "uniform": uniform,
     "energy": energy,
     "greedy": greedy,
-    "curvature": curvature,
+    "divergence": divergence,
     "sensitivity": sensitivity,
     "by_type": by_type,
     "knapsack": knapsack,

@@ -1,6 +1,6 @@
 """The plans that cost nothing to find, where searches start."""
 
-from agents.strategies.curvature import curvature
+from agents.strategies.divergence import divergence
 from agents.strategies.greedy import greedy_plan
 from agents.strategies.search import Search
 from agents.strategies.uniform import uniform_plan
@@ -14,7 +14,7 @@ def judge_baselines(search: Search) -> None:
 
 
 def judge_starts(search: Search) -> None:
-    """The same, and before them the plan of `curvature`, where it is known: what agents start from."""
+    """The same, and before them the plan of `divergence`, where it is known: what agents start from."""
     if search.problem.divergences:
-        curvature(search)
+        divergence(search)
     judge_baselines(search)

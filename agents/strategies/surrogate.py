@@ -2,9 +2,9 @@
 
 A model-based agent that plans instead of learning a policy, as PETS does (Chua et al. 2018, arXiv:1805.12114), in the
 cycle of Dyna (Sutton 1990) and MBPO (Janner et al. 2019, arXiv:1906.08253): fit an ensemble to all that was judged, try
-thousands of plans in it, judge a few, fit again. What it knows before the first evaluation are the divergences that are
-expected of every rank (`shrinkml.compression.curvature`); where the model tells no scores, a part of the evaluations
-measures layers alone.
+thousands of plans in it, judge a few, fit again. What it knows before the first evaluation is what each
+layer alone does to the scores (`agents.divergences`); where the model tells none, a part of the evaluations measures
+layers alone.
 
 Measured on `envs.toys.recogniser` (18 layers, five toys and seeds): the WER without noise of the plan taken, over the
 lowest possible, medians. The noise is that of each judged WER; counts are binomial errors among 1,000 words.
@@ -35,8 +35,8 @@ from itertools import islice
 import numpy as np
 
 from agents.strategies.baselines import judge_starts
-from agents.strategies.curvature import least_expected
 from agents.strategies.damage import Damages, damage_of, measure_damages
+from agents.strategies.divergence import least_expected
 from agents.strategies.evolution import MAX_STEP, MUTATED
 from agents.strategies.search import Search
 from agents.strategies.surrogate_model import Features, SurrogateModel

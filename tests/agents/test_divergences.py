@@ -1,12 +1,18 @@
+import math
+
 import pytest
 import torch
 
 import shrinkml
-from agents import divergences
-from agents.divergences import layer_divergences
+from agents.divergences import EVERY, N_HEARD, layer_divergences
+from agents.evaluator import shrunk
+from envs.menus import build_menus
 from shrinkml.compression.factorize import decompose
+from shrinkml.compression.layers import find_layers
+from shrinkml.compression.plan import RankPlan
 from shrinkml.dataset import load_dataset
 from shrinkml.models.own import OwnModel
+from shrinkml.models.protocol import IGNORE
 from shrinkml.speech.manifest import read_manifest
 
 
@@ -20,32 +26,51 @@ def speech(model, tiny_data):
     return load_dataset(model, read_manifest(tiny_data["dev"]))
 
 
-def test_layers_that_are_heard_are_told_of_and_the_seed_decides(model, speech):
-    found = decompose(model.module)
-    one, same, other = (layer_divergences(model, found, speech, seed=seed) for seed in (0, 0, 1))
-    assert one == same != other
-    assert set(one) == set(found)
-    silent = {name for name, row in one.items() if row[0] == 0.0}
-    assert silent == {"ctc.weight"}  # transcripts are read from the decoder
+@pytest.fixture(scope="module")
+def menus(model):
+    return build_menus(find_layers(model.module), current_ranks=RankPlan({}))
+
+
+@pytest.fixture(scope="module")
+def cut(model):
+    decompositions = decompose(model.module)
+    return lambda plan: shrunk(model, plan, decompositions)
+
+
+@pytest.fixture(scope="module")
+def told(model, cut, menus, speech):
+    return layer_divergences(model, cut, menus, speech)
+
+
+def posteriors(model, speech, i):
+    with torch.no_grad():
+        output = model.teacher_forced([speech.features[i]], [speech.texts[i]])
+    return output.logits[output.targets != IGNORE].double().log_softmax(-1)
+
+
+def test_it_is_the_divergence_of_the_posteriors_at_measured_ranks(model, cut, menus, speech, told):
+    assert len(speech) <= N_HEARD, "all are heard"
+    layer = "encoder.0.weight_ih_l0"
+    for rank in menus[layer][:-1][::EVERY]:
+        total = 0.0
+        for i in range(len(speech)):
+            before, after = posteriors(model, speech, i), posteriors(cut(RankPlan({layer: rank})), speech, i)
+            total += float((before.exp() * (before - after)).sum())
+        assert told[layer][rank] == pytest.approx(total / len(speech), rel=1e-3)
+
+
+def test_every_layer_is_told_of_up_to_its_highest_rank_and_never_more_for_more(menus, told):
+    assert set(told) == set(menus)
+    for layer, row in told.items():
+        assert len(row) == max(rank for rank in menus[layer] if rank is not None) + 1
+        assert list(row) == sorted(row, reverse=True)
+        assert all(math.isfinite(value) and value >= 0 for value in row)
+
+
+def test_what_transcripts_are_not_read_from_costs_nothing(told):
+    assert {layer for layer, row in told.items() if row[0] == 0.0} == {"ctc.weight"}
 
 
 def test_a_module_without_scores_tells_nothing(speech):
-    module = torch.nn.Linear(2, 2)
-    own = OwnModel(module, lambda m, f, t: m(torch.ones(1, 2)).sum(), lambda m, f: ["" for _ in f])
-    assert layer_divergences(own, decompose(module), speech, seed=0) == {}
-
-
-def test_memory_decides_how_many_utterances_are_heard_at_a_time_and_whether_any(model, speech, monkeypatch):
-    few, found, heard = speech.subset(range(5)), decompose(model.module), []
-    teacher_forced = model.teacher_forced
-    monkeypatch.setattr(model, "teacher_forced", lambda f, t: heard.append(len(f)) or teacher_forced(f, t))
-    monkeypatch.setattr(divergences, "BATCH_SIZE", 5)
-    assert layer_divergences(model, found, few, seed=0)
-    assert heard[-1] == 5
-    sizes = divergences.use_of_the_longest(model, few)
-    monkeypatch.setattr(divergences, "MOST_BYTES", 2 * 4 * sum(use.largest for use in sizes.values()))
-    heard.clear()
-    assert layer_divergences(model, found, few, seed=0)
-    assert heard[-3:] == [2, 2, 1]
-    monkeypatch.setattr(divergences, "MOST_BYTES", 1)
-    assert layer_divergences(model, found, few, seed=0) == {}
+    own = OwnModel(torch.nn.Linear(2, 2), lambda m, f, t: m(torch.ones(1, 2)).sum(), lambda m, f: ["" for _ in f])
+    assert layer_divergences(own, lambda plan: own, {"weight": (1, None)}, speech) == {}

@@ -13,7 +13,7 @@ from envs.toys import TOYS, coupled, recogniser, separable
 from shrinkml.errors import PlanError, StoppedError, UnknownNameError
 from shrinkml.job import SearchSpec
 
-FIXED = ("greedy", "uniform", "energy", "by_type", "curvature")  # strategies that know one plan only
+FIXED = ("greedy", "uniform", "energy", "by_type", "divergence")  # strategies that know one plan only
 MEASURING = ("sensitivity", "knapsack", "surrogate")  # layers alone, by plans that may be over the budget
 SAMPLING = ("random", "evolution", "tpe", "nsga2")
 SEARCHING = [name for name in STRATEGIES if name not in FIXED]
@@ -21,7 +21,7 @@ STARTING_FROM_BASELINES = [name for name in SEARCHING if name != "random"]
 
 # How many times the lowest possible WER a strategy may end at; not listed: 1. The fixed plans know nothing of
 # sensitivities, by which the toys' layers differ several times; random search only comes near.
-TOLERATED = {"greedy": 1.5, "uniform": 4.0, "energy": 1.5, "by_type": 1.5, "curvature": 1.5, "random": 1.25}
+TOLERATED = {"greedy": 1.5, "uniform": 4.0, "energy": 1.5, "by_type": 1.5, "divergence": 1.5, "random": 1.25}
 PATIENCE = 400  # evaluations; most searches need a tenth of it
 
 

@@ -1,8 +1,8 @@
-"""The plan of least expected divergence: what every rank does to the outputs, as the Fisher information has it.
+"""The plan of least total divergence, as if what layers do to the scores added up.
 
-The cheapest plan that knows the model: one pass over speech tells all layers at all ranks
-(`shrinkml.compression.curvature`), and no plan but the result is judged. Without those, it is the plan that loses the
-least energy. Entries are chosen as in `agents.strategies.least_damage`.
+The cheapest plan that knows the model: a few utterances tell the divergence of each layer alone
+(`agents.divergences`), and no plan but the result is judged. Without those, it is the plan that loses the least energy.
+Entries are chosen as in `agents.strategies.least_damage`.
 """
 
 from agents.strategies.least_damage import least_damage
@@ -12,7 +12,7 @@ from envs.expectation import Harms, as_energies
 from envs.projection import fit_to_budget
 
 
-def curvature(search: Search) -> None:
+def divergence(search: Search) -> None:
     """Judges that plan alone; see `agents.strategies.search.Strategy`."""
     if not search.recorder.finished:
         search.recorder(search.budget.plan(least_expected(search.budget, search.harms)))

@@ -37,19 +37,19 @@ def found_by(strategy, toy, evaluations=1):
 
 def test_one_evaluation_is_enough_where_damages_add_up():
     toy = telling(separable())
-    assert found_by("curvature", toy).best.wer == pytest.approx(toy.evaluate(toy.best_plan()))
+    assert found_by("divergence", toy).best.wer == pytest.approx(toy.evaluate(toy.best_plan()))
 
 
 def test_it_comes_nearer_to_the_best_plan_than_the_energy_does():
     for toy in (telling(coupled()), telling(recogniser())):
-        assert found_by("curvature", toy).best.wer < found_by("greedy", toy).best.wer
+        assert found_by("divergence", toy).best.wer < found_by("greedy", toy).best.wer
 
 
 @pytest.mark.parametrize("name", ["surrogate", "ppo"])
 def test_agents_start_from_it(name):
     toy = telling(recogniser())
     first = found_by(name, toy, evaluations=5).trials[0]
-    assert first.plan == found_by("curvature", toy).best.plan
+    assert first.plan == found_by("divergence", toy).best.plan
 
 
 def test_the_surrogate_measures_no_layer_alone_that_it_was_told_of():
@@ -67,4 +67,4 @@ def test_a_layer_left_out_is_a_clear_error():
     divergences = {name: row for name, row in toy.problem.divergences.items() if name != "layer2"}
     broken = dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, divergences=divergences))
     with pytest.raises(PlanError, match="layer2"):
-        found_by("curvature", broken)
+        found_by("divergence", broken)
