@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from shrinkml.models.huggingface_fresh import fresh
-from shrinkml.models.joint_ctc import JointCtc
+from shrinkml.models.joint_ctc import SILENT, STEP, WHOLE_SHARE, JointCtc
 
 TEXTS = ["turn on the light", "turn the radio off"]
 SHAPE = {
@@ -20,7 +20,7 @@ SHAPE = {
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return JointCtc(fresh("whisper", SHAPE, TEXTS, seed=0))
+    return JointCtc(fresh("whisper", SHAPE, TEXTS, seed=0)).eval()
 
 
 @pytest.fixture
@@ -33,6 +33,40 @@ def test_its_frames_are_those_of_the_utterance_not_of_the_window(model, features
     output = model.teacher_forced(features, TEXTS)
     assert output.ctc_logits.shape == (2, 100, len(model.learner.text.tokenizer))
     assert output.frame_counts.tolist() == [100, 26]
+
+
+def test_while_it_learns_most_windows_end_soon_behind_the_longest_utterance(model, features):
+    model.train()
+    lengths = []
+    for _ in range(200):
+        output = model.teacher_forced([features[1], features[1][:40]], TEXTS)
+        assert output.frame_counts.tolist() == [26, 20]
+        lengths.append(output.ctc_logits.shape[1])
+    whole = lengths.count(100) / len(lengths)
+    short = min(lengths)
+    assert set(lengths) == {short, 100}
+    assert short % STEP == 0
+    assert 26 + SILENT <= short < 26 + SILENT + STEP
+    assert abs(whole - WHOLE_SHARE) < 0.1  # four standard deviations
+
+
+def test_while_it_learns_an_utterance_that_fills_the_window_is_heard_to_its_end(model, features):
+    known = model.teacher_forced(features, TEXTS)
+    model.train()  # without dropout: the shape has none
+    for _ in range(10):
+        torch.testing.assert_close(model.teacher_forced(features, TEXTS).logits, known.logits)
+
+
+def test_the_windows_of_a_resumed_training_are_those_of_an_uninterrupted_one(model, features):
+    model.train()
+
+    def drawn():
+        torch.manual_seed(1)
+        return [model.teacher_forced(features[1:], TEXTS[1:]).ctc_logits.shape[1] for _ in range(40)]
+
+    first = drawn()
+    assert len(set(first)) == 2
+    assert drawn() == first
 
 
 def test_the_encoder_learns_words_from_the_head_alone(model, features):
