@@ -24,7 +24,8 @@ class HuggingFaceModel(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """As `nn.Module.train`. While it learns, attention is written out: the fused one's gradient is slow on CPUs."""
-        self.network.set_attn_implementation("eager" if mode else self._attention)
+        if mode != self.training:
+            self.network.set_attn_implementation("eager" if mode else self._attention)
         return super().train(mode)
 
     @property
