@@ -1,0 +1,140 @@
+"""Ways to int8 that a job does not take, beside the one that it does, of CTC models: `python benchmarks/int8.py`.
+
+Dynamic quantization (activations scaled at each call) in ONNX Runtime is what `shrinkml export --int8` does. Static
+quantization scales them once, by calibration speech. Torch's own is dynamic too. Milliseconds of the processor per
+utterance at batch 1 on one thread, medians of rounds in turns; WER of the first 200 utterances of dev.
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+import shrinkml
+from shrinkml.checkpoint import Recogniser
+from shrinkml.compression.factors import Factors
+from shrinkml.compression.layers import find_slots
+from shrinkml.compression.low_rank import LowRankLinear
+from shrinkml.export.exporter import export
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.huggingface_ctc import HuggingFaceCtc
+from shrinkml.speech.audio import read_audio
+from shrinkml.speech.manifest import read_manifest
+from shrinkml.speech.scoring import word_errors
+
+DATA = Path("data/commands")
+N_CALIBRATED, N_HEARD, N_TIMED, ROUNDS = 60, 200, 40, 5
+PRODUCTS = ["MatMul", "Gemm"]
+
+Waveform = np.ndarray
+Hear = Callable[[Waveform], str]
+
+
+class Speech(CalibrationDataReader):  # type: ignore[misc]
+    """Waveforms for the static quantizer, one at a time."""
+
+    def __init__(self, waveforms: list[Waveform]) -> None:
+        self._left = iter(waveforms)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next input; None at the end."""
+        waveform = next(self._left, None)
+        return None if waveform is None else {"waveforms": waveform[None], "lengths": np.array([len(waveform)])}
+
+
+def static(plain: Path, folder: Path, waveforms: list[Waveform]) -> OnnxRecogniser:
+    """The export `plain` with products of scales that calibration speech gave."""
+    folder.mkdir()
+    prepared = folder / "prepared.onnx"
+    quant_pre_process(plain / "encoder.onnx", prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        folder / "encoder.onnx",
+        Speech(waveforms),
+        op_types_to_quantize=PRODUCTS,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+    )
+    (folder / "recogniser.json").symlink_to((plain / "recogniser.json").resolve())
+    return OnnxRecogniser(folder)
+
+
+def torch_int8(model: HuggingFaceCtc) -> Recogniser:
+    """`model` with every linear layer, and both factors of every low-rank one, quantized by torch."""
+    for slot in find_slots(model):
+        if isinstance(slot.module, LowRankLinear) and isinstance(slot.matrix, Factors):
+            parent, _, name = slot.path.rpartition(".")
+            setattr(model.get_submodule(parent), name, _in_two(slot.matrix, slot.module.bias))
+    with warnings.catch_warnings(action="ignore"):  # that it moves to torchao
+        small: Recogniser = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})  # type: ignore[no-untyped-call]
+    return small
+
+
+def _in_two(matrix: Factors, bias: nn.Parameter | None) -> nn.Sequential:
+    (rank, n_in), n_out = matrix.down.shape, len(matrix.up)
+    down, up = nn.Linear(n_in, rank, bias=False), nn.Linear(rank, n_out, bias=bias is not None)
+    down.weight, up.weight = nn.Parameter(matrix.down.detach()), nn.Parameter(matrix.up.detach())
+    if bias is not None:
+        up.bias = bias
+    return nn.Sequential(down, up)
+
+
+def ways(name: str, folder: Path, calibration: list[Waveform]) -> dict[str, Hear]:
+    """What hears an utterance, by what it is called."""
+    model = shrinkml.load(name)
+    assert isinstance(model, HuggingFaceCtc), "a CTC model of transformers"
+
+    def in_torch(recogniser: Recogniser) -> Hear:
+        return lambda waveform: recogniser.transcribe([recogniser.features(waveform)])[0]
+
+    def in_onnx(recogniser: OnnxRecogniser) -> Hear:
+        return lambda waveform: recogniser.transcribe([waveform])[0]
+
+    export(name, folder / "float")
+    export(name, folder / "int8", int8=True)
+    return {
+        "torch, float32": in_torch(model),
+        "torch, int8 dynamic": in_torch(torch_int8(deepcopy(model))),
+        "ONNX Runtime, float32": in_onnx(OnnxRecogniser(folder / "float")),
+        "ONNX Runtime, int8 dynamic": in_onnx(OnnxRecogniser(folder / "int8")),
+        "ONNX Runtime, int8 static": in_onnx(static(folder / "float", folder / "static", calibration)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=["reference/ctc"], help="CTC models, bundled or folders")
+    models = parser.parse_args().models
+    torch.set_num_threads(1)
+    train, dev = (read_manifest(DATA / f"{split}.jsonl") for split in ("train", "dev"))
+    calibration = [read_audio(one.audio, 16_000) for one in train[:N_CALIBRATED]]
+    waveforms = [read_audio(one.audio, 16_000) for one in dev[:N_HEARD]]
+    texts = [one.text for one in dev[:N_HEARD]]
+    print("| model | way | ms per utterance | WER % |\n| --- | --- | --- | --- |")
+    for name in models:
+        with TemporaryDirectory() as folder:
+            found = ways(name, Path(folder), calibration)
+            times: dict[str, list[float]] = {way: [] for way in found}
+            for _ in range(ROUNDS):
+                for way, hear in found.items():
+                    started = time.process_time()
+                    for waveform in waveforms[:N_TIMED]:
+                        hear(waveform)
+                    times[way].append(1e3 * (time.process_time() - started) / N_TIMED)
+            for way, hear in found.items():
+                wer = word_errors(texts, [hear(waveform) for waveform in waveforms]).wer
+                print(f"| {name} | {way} | {statistics.median(times[way]):.2f} | {100 * wer:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
