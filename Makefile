@@ -15,10 +15,10 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-tuned bench-liteasr bench-fidelity bench-onnx bench-int8 bench-memory digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-tuned bench-liteasr bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## Make the bundled recogniser five times smaller through the real service (minutes).
 	$(BIN)/python -m server.demo
@@ -56,8 +56,8 @@ bench-iterative: data/commands/train.jsonl  ## Iterative against one-shot agains
 bench-onnx: $(READY)  ## ONNX Runtime against torch, float32 and int8, on the bundled model (needs data/commands).
 	$(BIN)/python benchmarks/export.py
 
-bench-int8: data/commands/train.jsonl  ## Static and torch's own int8 beside what jobs use, on the bundled CTC model.
-	$(BIN)/python benchmarks/int8.py
+bench-quantization: data/commands/train.jsonl  ## Static and torch's own int8 beside what jobs use, on the bundled CTC model.
+	$(BIN)/python benchmarks/quantization.py
 
 bench-memory: $(READY)  ## Memory and time of Whisper's full shapes, and of larger ones by their shapes (needs LIBRISPEECH).
 	$(BIN)/python benchmarks/memory.py --source $(LIBRISPEECH)
