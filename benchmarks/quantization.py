@@ -1,4 +1,4 @@
-"""Ways to int8 that a job does not take, beside the one that it does, of CTC models: `python benchmarks/quantization.py`.
+"""Ways to int8 that a job does not take, beside the one that it does: `python benchmarks/quantization.py`.
 
 Dynamic quantization (activations scaled at each call) in ONNX Runtime is what `shrinkml export --int8` does. Static
 quantization scales them once, by calibration speech. Torch's own is dynamic too. Milliseconds of the processor per
