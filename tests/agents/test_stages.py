@@ -219,4 +219,4 @@ def test_torch_keeps_its_threads(materials, half):
 def test_an_export_that_computes_something_else_is_refused(materials, half, tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "MOST_DIFFERENCE", 0.0)
     with pytest.raises(ExportError, match=r"the scores of .* and of its export differ by .*; allowed: 0"):
-        stages.export_onnx(materials, half, tmp_path / "onnx", int8=False)
+        stages.export_onnx(materials, half, tmp_path / "onnx")
