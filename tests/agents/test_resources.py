@@ -67,7 +67,6 @@ def test_a_job_for_less_time_is_judged_by_the_speed_that_is_measured_and_goes_on
     report = run_job(spec, tmp_path)
     assert prices.ratio(current_plan(load(tmp_path / "checkpoints" / "final"))) >= 1.2
     assert report["missed_by"]["compression_ratio"] == max(0.0, 1.2 - report["speedup"]["batch1"])
-    assert all(trial["parameters"] < report["baseline"]["parameters"] for trial in report["trials"])
 
 
 @pytest.mark.parametrize(("resource", "message"), [("macs", "cheaper"), ("latency", "faster")])
