@@ -90,7 +90,8 @@ def test_the_same_seed_gives_the_same_trials_in_the_same_order(name):
 
 @pytest.mark.parametrize("name", [*AGENTS, *SAMPLING])
 def test_another_seed_gives_other_trials(name):
-    first, second = (search(name, coupled(), evaluations=30, seed=seed) for seed in (5, 6))
+    toy = recogniser() if name == "surrogate" else coupled()  # in the small one, its every dream ends at one plan
+    first, second = (search(name, toy, evaluations=12, seed=seed) for seed in (5, 6))
     assert first.trials != second.trials
 
 
