@@ -24,7 +24,7 @@ from shrinkml import checkpoint
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.plan import LayerSpec
-from shrinkml.compression.prices import PriceList, parameter_prices
+from shrinkml.compression.prices import PriceList
 from shrinkml.dataset import Dataset
 
 PROBLEM = "problem.json"
@@ -101,12 +101,11 @@ def open_workspace(folder: Path) -> Workspace:
 def read_problem(folder: Path) -> RankProblem:
     """The decision problem of the workspace in `folder`."""
     value = json.loads((folder / PROBLEM).read_text())
-    cost = ModelCost(tuple(LayerSpec(**layer) for layer in value["layers"]), value["other_parameters"])
+    layers = tuple(LayerSpec(**layer) for layer in value["layers"])
     return RankProblem(
-        cost=cost,
+        cost=ModelCost(layers, value["other_parameters"]),
         menus={name: tuple(menu) for name, menu in value["menus"].items()},
-        # Workspaces older than prices counted parameters, from the dense model.
-        prices=PriceList.from_json(value["prices"]) if "prices" in value else parameter_prices(cost),
+        prices=PriceList.from_json(value["prices"]),
         compression_ratio=value["compression_ratio"],
         spectra={name: tuple(spectrum) for name, spectrum in value["spectra"].items()},
         baseline_wer=value["baseline_wer"],

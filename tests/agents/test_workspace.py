@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import pytest
@@ -123,9 +122,3 @@ def test_another_proxy_set_makes_another_judgement(workspace, problem, proxy, mo
 def test_a_workspace_moves_with_its_job(workspace, problem):
     moved = workspace.parent.rename(workspace.parent.with_name("elsewhere"))
     assert open_workspace(moved / "workspace").evaluate(small_plan(problem)) >= 0.0
-
-
-def test_a_workspace_written_before_there_were_prices_counts_parameters(workspace, problem):
-    path = workspace / "problem.json"
-    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "prices"}))
-    assert read_problem(workspace) == problem
