@@ -37,6 +37,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
     Raises:
         CheckpointError: no such model, it cannot be fetched, or it has no safetensors.
     """
+    import httpx2  # with which huggingface_hub fetches
     from huggingface_hub import snapshot_download
 
     try:
@@ -45,7 +46,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
                 name.removeprefix(HUB), revision=revision, allow_patterns=list(FILES), ignore_patterns=NOT_FOLDERS
             )
         )
-    except (OSError, ValueError) as error:  # what the hub answers, what the network does, an id that is none
+    except (httpx2.HTTPError, OSError, ValueError) as error:  # network, hub, an id that is none
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"{name} cannot be fetched from the hub: {reason}. {by_hand(name)}") from error
     if not any(folder.glob("*.safetensors")):

@@ -1,4 +1,6 @@
 import socket
+import threading
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
@@ -59,6 +61,21 @@ def test_a_model_that_cannot_be_had_is_an_error_that_says_how_else(hub, monkeypa
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(CheckpointError, match="cannot be fetched from the hub"):
         fetch("hf:no/such")
+
+
+def test_a_connection_that_breaks_off_is_an_error_that_says_how_else(tmp_path, monkeypatch):
+    class HangUp(BaseRequestHandler):
+        def handle(self):
+            self.request.recv(1000)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), HangUp) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        PretendHub(f"http://127.0.0.1:{server.server_address[1]}").stand_in(monkeypatch, tmp_path / "cache")
+        with pytest.raises(CheckpointError, match=r"hf:someone/tiny-recogniser cannot be fetched from the hub: "):
+            fetch(NAME)
+        server.shutdown()
+        thread.join()
 
 
 def test_a_model_of_pickles_alone_is_refused(hub, model):
