@@ -135,7 +135,7 @@ def _run(tools: Tools) -> dict[str, Any]:
 
 
 def _prices(tools: Tools) -> PriceList:
-    """What plans cost in what the goal counts: what weighs most is known, the rest is measured in a stage."""
+    """What plans cost in what the goal counts: parameters are known, the rest is measured in a stage."""
     goal, materials = tools.spec.goal, tools.materials
     if goal.resource == "parameters":
         return price_list(materials, goal.resource)
