@@ -102,7 +102,7 @@ def _expected_in_words(report: Mapping[str, Any]) -> str:
 
 
 def menu_cells(report: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    """Each layer with its menu; nothing in reports older than it."""
+    """Each layer with its menu."""
     menus: dict[str, list[Cell]] = {}
     for cell in _cells(report):
         menus.setdefault(cell.layer, []).append(cell)
@@ -110,7 +110,7 @@ def menu_cells(report: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
 
 
 def _cells(report: Mapping[str, Any]) -> Iterator[Cell]:
-    for row in report.get("menus", ()):
+    for row in report["menus"]:
         *others, last = row["entries"]
         for entry in row["entries"]:
             yield Cell(

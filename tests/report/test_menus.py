@@ -5,7 +5,7 @@ import re
 import pytest
 
 from shrinkml.report import write_report
-from shrinkml.report.menus import HARMS, alone_in_words, menu_cells, menus_figure
+from shrinkml.report.menus import HARMS, alone_in_words, menus_figure
 
 MEASURED = {harm.name for harm in HARMS}
 
@@ -107,10 +107,3 @@ def test_the_page_lists_every_menu_with_the_chosen_rank_and_the_wer_alone(report
     assert re.findall(r"<span>(\w+)</span>", cells) == ["8", "24", "48", "dense"]
     assert re.findall(r'<span class="own">(\w+)</span>', cells) == ["32"]
     assert "<td>8: 7.46 %</td>" in cells
-
-
-def test_a_report_older_than_menus_has_a_page_too(report, tmp_path):
-    del report["menus"]
-    assert menu_cells(report) == []
-    write_report(report, tmp_path)
-    assert "Menu and sensitivity" not in (tmp_path / "report.html").read_text(encoding="utf-8")
