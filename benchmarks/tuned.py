@@ -1,8 +1,8 @@
 """What is left of the difference between strategies after the same fine-tuning: `python benchmarks/tuned.py`.
 
 The plans are those of `benchmarks/search.py`, whose rows are used where they are there. Each is fine-tuned with the
-settings of configs/demo.yaml, from its own factors, at the rate that a job would choose, and measured on dev and test
-before and after. A row is written as soon as it is there.
+settings of configs/demo.yaml, from its own factors, at the rate that a job's rule gives for what was lost (here on the
+proxy set, there on dev), and measured on dev and test before and after. A row is written as soon as it is there.
 """
 
 import argparse
