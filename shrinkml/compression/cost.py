@@ -1,6 +1,5 @@
-"""What a plan costs: parameters, bytes and multiply-accumulates (1 MAC = 2 FLOPs)."""
+"""What a plan costs: parameters and multiply-accumulates (1 MAC = 2 FLOPs)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shrinkml.compression.plan import LayerSpec, RankPlan
@@ -47,15 +46,3 @@ class ModelCost:
     def compression_ratio(self, plan: RankPlan) -> float:
         """Original over compressed parameters: 5.0 is five times smaller."""
         return self.dense_parameters / self.parameters(plan)
-
-
-def layer_named(layers: Sequence[LayerSpec], name: str) -> LayerSpec:
-    """The layer called `name`.
-
-    Raises:
-        PlanError: there is none.
-    """
-    for layer in layers:
-        if layer.name == name:
-            return layer
-    raise PlanError(f"no layer named {name!r}; the model has {', '.join(layer.name for layer in layers)}")

@@ -1,6 +1,6 @@
 import pytest
 
-from shrinkml.compression.cost import ModelCost, layer_named
+from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import LayerSpec, RankPlan
 from shrinkml.errors import PlanError
 
@@ -31,9 +31,3 @@ def test_a_plan_for_another_model_is_refused():
 def test_a_model_without_factorizable_layers_is_refused():
     with pytest.raises(PlanError, match="no factorizable layer"):
         ModelCost((), 7)
-
-
-def test_a_layer_is_found_by_name():
-    assert layer_named(COST.layers, "b").out_features == 30
-    with pytest.raises(PlanError, match="no layer named 'c'; the model has a, b"):
-        layer_named(COST.layers, "c")
