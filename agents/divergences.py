@@ -24,6 +24,7 @@ Divergences = dict[str, tuple[float, ...]]
 N_HEARD = 32  # utterances
 EVERY = 3  # entries of a menu, of which one is measured; between them, divergences go by powers of the rank
 LEAST = 1e-9  # nats; what is less is none
+IMPOSSIBLE = -1e4  # the logarithm of a posterior that is 0 or no number: finite, so that its share is counted
 
 
 def layer_divergences(
@@ -69,7 +70,7 @@ def _heard(model: AsrModel, speech: Dataset, batches: Sequence[Sequence[int]]) -
         scores = _scores(model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch]))
         if scores is None:
             return None
-        found.append(scores.log_softmax(-1))
+        found.append(scores.log_softmax(-1).nan_to_num(nan=IMPOSSIBLE, neginf=IMPOSSIBLE))
     return found
 
 

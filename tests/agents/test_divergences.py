@@ -10,7 +10,8 @@ from envs.menus import build_menus
 from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.plan import RankPlan
-from shrinkml.dataset import load_dataset
+from shrinkml.compression.surgery import factorize
+from shrinkml.dataset import Dataset, load_dataset
 from shrinkml.models.own import OwnModel
 from shrinkml.models.protocol import IGNORE
 from shrinkml.speech.manifest import read_manifest
@@ -74,3 +75,37 @@ def test_what_transcripts_are_not_read_from_costs_nothing(told):
 def test_a_module_without_scores_tells_nothing(speech):
     own = OwnModel(torch.nn.Linear(2, 2), lambda m, f, t: m(torch.ones(1, 2)).sum(), lambda m, f: ["" for _ in f])
     assert layer_divergences(own, lambda plan: own, {"weight": (1, None)}, speech) == {}
+
+
+def told_by(scores, cut_bias=None):
+    """What a linear module tells of itself by `scores`; cut, its bias is `cut_bias` where that is given."""
+    torch.manual_seed(0)
+    module = torch.nn.Linear(4, 6)
+    own = OwnModel(module, lambda m, f, t: m(f[0]).sum(), lambda m, f: ["" for _ in f], scores)
+    decompositions = decompose(module)
+
+    def cut(plan):
+        small = factorize(module, plan, decompositions)
+        if cut_bias is not None:
+            torch.nn.init.constant_(small.bias, cut_bias)
+        return own.with_module(small)
+
+    heard = Dataset([torch.randn(5, 4) for _ in range(3)], ["a"] * 3, [0.0] * 3, [None] * 3)
+    return layer_divergences(own, cut, {"weight": (1, 2, None)}, heard)["weight"]
+
+
+def logits(module, features, texts):
+    return torch.stack([module(one) for one in features])[..., 1:], torch.tensor([len(one) for one in features])
+
+
+def test_a_token_that_can_never_be_written_changes_nothing():
+    def masked(module, features, texts):
+        scores, counts = logits(module, features, texts)
+        return torch.nn.functional.pad(scores, (1, 0), value=-math.inf), counts
+
+    assert min(told_by(logits)) > 0
+    assert told_by(masked) == pytest.approx(told_by(logits))
+
+
+def test_scores_that_are_no_numbers_are_not_taken_for_harmless():
+    assert min(told_by(logits, cut_bias=math.nan)) > 1000
