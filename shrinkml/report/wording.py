@@ -124,7 +124,7 @@ def facts(report: Mapping[str, Any]) -> list[Fact]:
         ),
         *_mac_facts(report),
         *(_speed_fact(row) for row in report["speedup"]["settings"]),
-        *(fact for row in report["exports"] for fact in _export_facts(row, before)),
+        *(fact for row in report.get("exports", ()) for fact in _export_facts(row, before)),
     ]
 
 
@@ -159,7 +159,7 @@ def _export_facts(row: Mapping[str, Any], original: Mapping[str, Any]) -> list[F
             f"{size}, {wer_change(row['wer'] - original['wer'])}",
         )
     ]
-    if row["int8"]:
+    if row.get("component_wers"):  # absent from older reports
         alone = ", ".join(f"{percent(wer)} with the {part} alone" for part, wer in row["component_wers"].items())
         found += [
             Fact(f"  WER of {row['n_utterances']} dev utterances", "", alone, ""),

@@ -131,3 +131,11 @@ def test_exports_are_shown_with_their_size_and_what_they_hear(report):
     assert ("  WER of 100 dev utterances", "", alone, "") in facts(report)
     assert ("  joined to 23 s at most", "", "3.12 %", "in float 2.00 %") in facts(report)
     assert ("  words heard in silence", "", "1", "in float 0") in facts(report)
+
+
+def test_exports_of_reports_older_than_those_are_shown_without_them(report):
+    for key in ("component_wers", "longest_s", "long_wer", "long_wer_exported", "silence_words_exported"):
+        del report["exports"][0][key]
+    assert [fact.label for fact in facts(report) if fact.label.startswith((" ", "For"))] == ["For ONNX Runtime, int8"]
+    del report["exports"]
+    assert not any(fact.label.startswith("For") for fact in facts(report))
