@@ -46,6 +46,7 @@ reference: $(READY)  ## Retrain the bundled models from synthetic speech.
 	$(SHRINKML) prepare commands data/commands
 	$(SHRINKML) train configs/train/commands.yaml --out shrinkml/reference/las
 	$(SHRINKML) train configs/train/ctc.yaml --out shrinkml/reference/ctc
+	$(SHRINKML) train configs/train/whisper.yaml --out shrinkml/reference/whisper
 
 bench: $(READY)  ## Measure the low-rank LSTM against the dense one.
 	$(BIN)/python benchmarks/lstm.py

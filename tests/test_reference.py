@@ -19,14 +19,16 @@ MOST_MEGABYTES = 40
 # Transcribes files one by one with transformers alone.
 READER = """
 import sys, soundfile, torch
-from transformers import AutoModelForCTC, AutoProcessor
-folder, *files = sys.argv[1:]
-processor, model = AutoProcessor.from_pretrained(folder), AutoModelForCTC.from_pretrained(folder)
+from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
+folder, kind, *files = sys.argv[1:]
+auto = AutoModelForCTC if kind == "ctc" else AutoModelForSpeechSeq2Seq
+processor, model = AutoProcessor.from_pretrained(folder), auto.from_pretrained(folder)
 for file in files:
     samples, rate = soundfile.read(file)
+    inputs = processor(samples, sampling_rate=rate, return_tensors="pt")
     with torch.no_grad():
-        tokens = model(**processor(samples, sampling_rate=rate, return_tensors="pt")).logits.argmax(-1)
-    print(*processor.batch_decode(tokens))
+        tokens = model(**inputs).logits.argmax(-1) if kind == "ctc" else model.generate(**inputs)
+    print(*(text.strip() for text in processor.batch_decode(tokens, skip_special_tokens=True)))
 assert "shrinkml" not in sys.modules
 """
 
@@ -49,11 +51,12 @@ def test_a_bundled_model_hears_new_commands(name, heard, utterances):
     assert word_errors([utterance.text for utterance in utterances], heard[name]).wer < 0.05
 
 
-def test_transformers_opens_the_ctc_model_by_itself_and_hears_the_same(heard, utterances):
+@pytest.mark.parametrize("kind", ["ctc", "whisper"])
+def test_transformers_opens_its_models_by_itself_and_hears_the_same(kind, heard, utterances):
     files = [str(utterance.audio) for utterance in utterances]
-    command = [sys.executable, "-c", READER, str(model_folder("reference/ctc")), *files]
+    command = [sys.executable, "-c", READER, str(model_folder(f"reference/{kind}")), kind, *files]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert run.stdout.splitlines() == heard["reference/ctc"]
+    assert run.stdout.splitlines() == heard[f"reference/{kind}"]
 
 
 def test_the_bundle_is_small():
