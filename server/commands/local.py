@@ -16,7 +16,8 @@ from shrinkml.events import ShouldStop
 Model = Annotated[
     str,
     typer.Argument(
-        help="reference/las, reference/ctc or reference/whisper (bundled), or the folder of a checkpoint or of a transformers model."
+        help="reference/las, reference/ctc or reference/whisper (bundled), or the folder of a checkpoint or of a "
+        "transformers model."
     ),
 ]
 Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 1 is greedy.")]
