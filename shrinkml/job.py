@@ -132,7 +132,8 @@ class JobSpec(Part):
     name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
     model: FilePath = Field(
         description="reference/las, reference/ctc or reference/whisper (bundled), the folder of a checkpoint or "
-        "transformers model, or, if the operator allows it, hf: and the id of a model on the Hugging Face hub (hf:openai/whisper-tiny)."
+        "transformers model, or, if the operator allows it, hf: and the id of a model on the Hugging Face hub "
+        "(hf:openai/whisper-tiny)."
     )
     data: DataSpec
     goal: Goal
