@@ -23,7 +23,7 @@ class HuggingFaceModel(nn.Module):
         self._attention = network.config._attn_implementation
 
     def train(self, mode: bool = True) -> Self:
-        """As `nn.Module.train`. While it learns on a CPU, attention is written out: the fused one's gradient is slow."""
+        """As `nn.Module.train`. While it learns on a CPU, attention is written out: the fused gradient is slow."""
         if mode != self.training:
             written_out = mode and self.network.device.type == "cpu"
             self.network.set_attn_implementation("eager" if written_out else self._attention)
