@@ -7,11 +7,11 @@ import pytest
 
 from agents.menu_rows import menu_rows, wers_alone
 from agents.search import run_search
-from agents.strategies import search_plans
 from agents.workspace import open_workspace
 from envs.toys import TOYS
 from shrinkml.compression.plan import RankPlan
 from shrinkml.report.record import MenuEntry, MenuRow
+from tests.agents.toy_search import search
 
 
 def unchanged(problem):
@@ -23,23 +23,10 @@ def with_one(problem, name, rank):
     return RankPlan({layer: value for layer, value in ranks.items() if value is not None})
 
 
-def searched(toy, strategy, evaluations):
-    return search_plans(
-        strategy,
-        toy.problem,
-        toy.evaluate,
-        reward="budget_wall",
-        evaluations=evaluations,
-        seed=0,
-        on_trial=lambda trial, n_done: None,
-        should_stop=lambda: False,
-    )
-
-
 @pytest.mark.parametrize("name", TOYS)
 def test_knapsack_measures_every_entry_and_the_toy_agrees(name):
     toy = TOYS[name]()
-    alone = wers_alone(toy.problem, [searched(toy, "random", 5), searched(toy, "knapsack", 1000)])
+    alone = wers_alone(toy.problem, [search("random", toy, evaluations=5), search("knapsack", toy, evaluations=1000)])
     assert set(alone) == {(layer, rank) for layer, menu in toy.problem.menus.items() for rank in menu[:-1]}
     for (layer, rank), wer in alone.items():
         assert wer == toy.evaluate(with_one(toy.problem, layer, rank))
@@ -47,12 +34,14 @@ def test_knapsack_measures_every_entry_and_the_toy_agrees(name):
 
 def test_strategies_that_compress_all_layers_at_once_tell_nothing_of_one():
     toy = TOYS["recogniser"]()
-    assert wers_alone(toy.problem, [searched(toy, "greedy", 1), searched(toy, "evolution", 20)]) == {}
+    assert (
+        wers_alone(toy.problem, [search("greedy", toy, evaluations=1), search("evolution", toy, evaluations=20)]) == {}
+    )
 
 
 def test_what_is_expected_of_a_layer_is_told_at_every_rank_and_unknown_where_the_model_tells_no_scores():
     toy = TOYS["separable"]()
-    problem, result = toy.problem, searched(toy, "greedy", 1)
+    problem, result = toy.problem, search("greedy", toy, evaluations=1)
     rows = menu_rows(problem, result.best.plan, [result])
     assert {entry["divergence_alone"] for row in rows for entry in row["entries"]} == {None}
     told = {name: tuple(1.0 / (rank + 1) for rank in range(999)) for name in problem.menus}

@@ -5,13 +5,14 @@ import sys
 
 import pytest
 
-from agents.strategies import AGENTS, STRATEGIES, search_plans
+from agents.strategies import AGENTS, STRATEGIES
 from agents.strategies.greedy import greedy_plan
 from agents.strategies.uniform import uniform_plan
 from envs.rewards import REWARDS
 from envs.toys import TOYS, coupled, recogniser, separable
 from shrinkml.errors import PlanError, StoppedError, UnknownNameError
 from shrinkml.job import SearchSpec
+from tests.agents.toy_search import search
 
 FIXED = ("greedy", "uniform", "energy", "by_type", "divergence")  # strategies that know one plan only
 MEASURING = ("sensitivity", "knapsack", "surrogate")  # layers alone, by plans that may be over the budget
@@ -22,22 +23,6 @@ STARTING_FROM_BASELINES = [name for name in SEARCHING if name != "random"]
 # How many times the lowest possible WER a strategy may end at; not listed: 1. The fixed plans know nothing of
 # sensitivities, by which the toys' layers differ several times; random search only comes near.
 TOLERATED = {"greedy": 1.5, "uniform": 4.0, "energy": 1.5, "by_type": 1.5, "divergence": 1.5, "random": 1.25}
-PATIENCE = 400  # evaluations; most searches need a tenth of it
-
-
-def search(
-    name, toy, *, evaluations=PATIENCE, seed=0, evaluate=None, on_trial=None, should_stop=None, reward="budget_wall"
-):
-    return search_plans(
-        name,
-        toy.problem,
-        evaluate or toy.evaluate,
-        reward=reward,
-        evaluations=evaluations,
-        seed=seed,
-        on_trial=on_trial or (lambda trial, n_done: None),
-        should_stop=should_stop or (lambda: False),
-    )
 
 
 class Goal:

@@ -1,0 +1,34 @@
+"""A search of a toy, with what a test does not care about filled in."""
+
+from collections.abc import Callable
+
+from agents.strategies import search_plans
+from agents.strategy import OnTrial, SearchResult
+from envs.problem import PlanEvaluator
+from envs.toys import Toy
+
+PATIENCE = 400  # evaluations; most searches need a tenth of it
+
+
+def search(
+    name: str,
+    toy: Toy,
+    *,
+    evaluations: int = PATIENCE,
+    seed: int = 0,
+    evaluate: PlanEvaluator | None = None,
+    on_trial: OnTrial | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    reward: str = "budget_wall",
+) -> SearchResult:
+    """What the strategy `name` finds for `toy`."""
+    return search_plans(
+        name,
+        toy.problem,
+        evaluate or toy.evaluate,
+        reward=reward,
+        evaluations=evaluations,
+        seed=seed,
+        on_trial=on_trial or (lambda trial, n_done: None),
+        should_stop=should_stop or (lambda: False),
+    )
