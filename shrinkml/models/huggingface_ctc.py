@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from shrinkml.errors import ConfigError
+from shrinkml.models.ctc_loss import ctc_loss
 from shrinkml.models.huggingface_model import HuggingFaceModel
 from shrinkml.models.huggingface_speech import Inputs, same_length
 from shrinkml.models.protocol import IGNORE, TeacherForced
@@ -50,14 +50,8 @@ class HuggingFaceCtc(HuggingFaceModel):
         """The CTC loss, per token."""
         assert output.ctc_logits is not None, "not the output of a CTC model"
         assert output.frame_counts is not None, "not the output of a CTC model"
-        return F.ctc_loss(
-            output.ctc_logits.log_softmax(-1).transpose(0, 1),
-            output.targets.clamp(min=0),
-            output.frame_counts,
-            (output.targets != IGNORE).sum(1),
-            blank=self.blank,
-            zero_infinity=True,
-        )
+        lengths = (output.targets != IGNORE).sum(1)
+        return ctc_loss(output.ctc_logits, output.frame_counts, output.targets, lengths, blank=self.blank)
 
     @torch.inference_mode()
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from shrinkml.models.ctc_loss import ctc_loss
 from shrinkml.models.huggingface_seq2seq import HuggingFaceSeq2Seq
 from shrinkml.models.protocol import IGNORE, TeacherForced
 from shrinkml.models.short_window import frames_per_position, short_window
@@ -77,13 +77,12 @@ class JointCtc(nn.Module):
         assert output.frame_counts is not None, "not the output of this model"
         no_words = torch.tensor([IGNORE, *self.learner.text.special_ids], device=output.targets.device)
         words = [row[~torch.isin(row, no_words)] for row in output.targets]
-        ctc = F.ctc_loss(
-            output.ctc_logits.float().log_softmax(-1).transpose(0, 1),
-            pad_sequence(words, batch_first=True),
+        ctc = ctc_loss(
+            output.ctc_logits.float(),
             output.frame_counts,
+            pad_sequence(words, batch_first=True),
             torch.tensor([len(one) for one in words]),
             blank=self.learner.end,  # no word's token
-            zero_infinity=True,
         )
         return (1 - CTC_WEIGHT) * self.learner.loss(output) + CTC_WEIGHT * ctc
 

@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from shrinkml.compression.low_rank_lstm import as_low_rank
 from shrinkml.errors import ConfigError
+from shrinkml.models.ctc_loss import ctc_loss
 from shrinkml.models.protocol import IGNORE, TeacherForced
 from shrinkml.models.tokenizer import BLANK, END, Tokenizer
 from shrinkml.speech.features import log_mel
@@ -170,14 +171,7 @@ class Las(nn.Module):
         if self.config.ctc_weight == 0.0 or output.ctc_logits is None or output.frame_counts is None:
             return attention
         lengths = (output.targets != IGNORE).sum(1) - 1  # without END
-        ctc = F.ctc_loss(
-            output.ctc_logits.log_softmax(-1).transpose(0, 1),
-            output.targets.clamp(min=0),
-            output.frame_counts,
-            lengths,
-            blank=BLANK,
-            zero_infinity=True,
-        )
+        ctc = ctc_loss(output.ctc_logits, output.frame_counts, output.targets, lengths, blank=BLANK)
         return (1 - self.config.ctc_weight) * attention + self.config.ctc_weight * ctc
 
     @torch.inference_mode()
