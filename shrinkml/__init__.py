@@ -1,12 +1,14 @@
 """ShrinkML: makes trained speech recognisers small.
 
-`shrinkml.load(path)` opens a checkpoint. Importing the package loads no torch: `load` does, when called.
+`shrinkml.load(path)` opens a checkpoint, `shrinkml.compress(module, ...)` makes a module of your own smaller. Importing
+the package loads no torch: those two do, when they are looked up.
 """
 
+import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "compress"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +16,22 @@ def __getattr__(name: str) -> Any:
         from shrinkml.checkpoint import load
 
         return load
+    if name == "compress":
+        return _compress()
     raise AttributeError(f"module 'shrinkml' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _compress() -> Any:
+    from shrinkml.errors import MissingPackageError
+
+    # The one door to a layer on the right: users look for it here, and it searches, which is what agents are for.
+    try:
+        return importlib.import_module("agents.own_module").compress
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"shrinkml.compress needs {error.name}, which is not installed; install shrinkml[service]"
+        ) from error

@@ -17,6 +17,10 @@ class UnknownNameError(ShrinkError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class MissingPackageError(ShrinkError, ImportError):
+    """A part of ShrinkML whose requirements are not installed."""
+
+
 class AudioError(ShrinkError, ValueError):
     """An audio file that cannot be read, or a waveform that no recogniser can use."""
 

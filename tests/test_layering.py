@@ -75,3 +75,10 @@ def test_importing_a_light_module_loads_nothing_heavy(module):
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     assert not HEAVY & set(run.stdout.split())
+
+
+def test_the_one_door_to_the_right_opens_when_it_is_asked_for():
+    program = "import sys, shrinkml; print({'torch', 'agents'} & set(sys.modules)); print(shrinkml.compress.__module__)"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["set()", "agents.own_module"]

@@ -1,13 +1,15 @@
 """A module that knows nothing of ShrinkML, from calibration to a smaller one: a GRU that tells four words apart."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-import agents
+import shrinkml
 from agents.own_module import compress
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.surgery import reshape
@@ -147,6 +149,14 @@ def test_a_module_without_layers_is_refused():
 
 
 def test_the_package_offers_it():
-    assert agents.compress is compress
+    assert shrinkml.compress is compress
+    assert "compress" in dir(shrinkml)
     with pytest.raises(AttributeError, match="no attribute 'squeeze'"):
-        agents.squeeze  # noqa: B018 - looked up on purpose
+        shrinkml.squeeze  # noqa: B018 - looked up on purpose
+
+
+def test_without_what_searches_need_it_is_said_what_to_install():
+    program = "import sys; sys.modules['gymnasium'] = None; import shrinkml; shrinkml.compress"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    message = "shrinkml.compress needs gymnasium, which is not installed; install shrinkml[service]"
+    assert run.stderr.splitlines()[-1] == f"shrinkml.errors.MissingPackageError: {message}"
