@@ -4,7 +4,8 @@ Every row is one search for a bundled model with one strategy, ratio, number of 
 the proxy set; its best plan is then measured on all of dev and on test. The time outside evaluations is the strategy's
 own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
 evaluations, which saves time and changes nothing else. A second table sets the default strategy against each of the
-others, search by search; progress.html draws the best WER so far against the plans judged.
+others, search by search; progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter
+to agents that learn a policy alone.
 """
 
 import argparse
@@ -12,8 +13,8 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, product
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,17 @@ from agents.materials import Materials
 from agents.stages import pose_problem
 from agents.strategies import STRATEGIES, search_plans
 from agents.workspace import Workspace, open_workspace, read_decompositions
+from envs.rewards import REWARDS
 from shrinkml.compression.plan import RankPlan
 from shrinkml.evaluation import word_error_rate
 from shrinkml.job import JobSpec, SearchSpec, read_job
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
-OURS = SearchSpec().strategy
+OURS, REWARD = SearchSpec().strategy, SearchSpec().reward
 COMPARED = (OURS, "ppo", "evolution", "knapsack", "divergence", "random", "greedy", "uniform")
 COLUMNS = (
     "ratio", "evaluations", "strategy", "seeds", "dev WER %, median (quartiles)", "test WER %, median (quartiles)",
-    "seconds of its own",
+    "hypervolume %, median", "seconds of its own",
 )  # fmt: skip
 AGAINST = (
     "evaluations", "against", "searches", "its WER on dev over the other's, median", "on test", "lower on dev in",
@@ -53,10 +55,11 @@ class Bench:
         self._folder = folder
         self.materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
 
-    def row(self, ratio: float, evaluations: int, strategy: str, seed: int) -> Row:
+    def row(self, ratio: float, evaluations: int, strategy: str, seed: int, reward: str = REWARD) -> Row:
         """The row, made now unless it is there."""
-        done = self._folder / f"{ratio:g}x-{evaluations}-{strategy}-{seed}.json"
-        return kept(done, lambda: self._searched(ratio, evaluations, strategy, seed))
+        what = strategy if reward == REWARD else f"{strategy}-{reward}"
+        done = self._folder / f"{ratio:g}x-{evaluations}-{what}-{seed}.json"
+        return kept(done, lambda: self._searched(ratio, evaluations, strategy, seed, reward))
 
     def measured(self, plan: RankPlan, workspace: Path) -> Row:
         """WER on all of dev and on test under `plan`, with the factors of `workspace` and no retraining."""
@@ -67,7 +70,7 @@ class Bench:
             "plan": plan.to_json(),
         }
 
-    def _searched(self, ratio: float, evaluations: int, strategy: str, seed: int) -> Row:
+    def _searched(self, ratio: float, evaluations: int, strategy: str, seed: int, reward: str) -> Row:
         folder = self.workspace(ratio)
         workspace = open_workspace(folder)
         clock = Clock(workspace)
@@ -76,25 +79,26 @@ class Bench:
             strategy,
             workspace.problem,
             clock,
-            reward=self.spec.search.reward,
+            reward=reward,
             evaluations=evaluations,
             seed=seed,
             on_trial=lambda trial, n_done: None,
             should_stop=lambda: False,
         )
         own_s = time.monotonic() - started - clock.seconds
-        limit = workspace.problem.limit
-        price = workspace.problem.prices.price
-        inside = [trial.wer if price(trial.plan) <= limit else None for trial in found.trials]
+        problem = workspace.problem
+        inside = [problem.prices.price(trial.plan) <= problem.limit for trial in found.trials]
         return {
             "ratio": ratio,
             "evaluations": evaluations,
             "strategy": strategy,
+            "reward": reward,
             "seed": seed,
             "judged": len(found.trials),
             "proxy_wer": found.best.wer,
             "own_seconds": own_s,
-            "proxy_wers": inside,
+            "proxy_wers": [trial.wer if fits else None for trial, fits in zip(found.trials, inside, strict=True)],
+            "sizes": [1 / problem.prices.ratio(trial.plan) for trial in found.trials],
             **self.measured(found.best.plan, folder),
         }
 
@@ -145,27 +149,47 @@ def table(rows: Sequence[Row]) -> str:
     """Markdown; within a ratio and a number of evaluations, the lowest median on dev first."""
     groups: dict[tuple[float, int, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["ratio"], row["evaluations"], row["strategy"]), []).append(row)
+        groups.setdefault((row["ratio"], row["evaluations"], name_of(row)), []).append(row)
     lines = [f"| {' | '.join(COLUMNS)} |", f"| {' | '.join('---' for _ in COLUMNS)} |"]
-    for (ratio, evaluations, strategy), same in sorted(
+    for (ratio, evaluations, name), same in sorted(
         groups.items(), key=lambda group: (*group[0][:2], _median(group[1], "dev_wer"))
     ):
         cells = (
             f"{ratio:g}x",
             str(evaluations),
-            strategy,
+            name,
             str(len(same)),
             _quartiles(same, "dev_wer"),
             _quartiles(same, "test_wer"),
+            _hypervolumes(same),
             f"{_median(same, 'own_seconds'):.0f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def name_of(row: Row) -> str:
+    """The strategy, and its reward where that is not what jobs take."""
+    reward = row.get("reward", REWARD)
+    return str(row["strategy"]) if reward == REWARD else f"{row['strategy']} ({reward})"
+
+
+def hypervolume(plans: Iterable[tuple[float, float]]) -> float:
+    """The area that `plans`, each its size and its WER, dominate up to the original's size and a WER of 1; in [0, 1].
+
+    Sizes are shares of the original's. The reference point is our own choice. The budget would be the tighter one, but
+    searches use it up: what they then dominated would be the few weights that they leave, whatever their WER.
+    """
+    area, lowest = 0.0, 1.0
+    for size, wer in sorted(plans):
+        area += max(0.0, 1.0 - size) * max(0.0, lowest - wer)
+        lowest = min(lowest, wer)
+    return area
+
+
 def against(rows: Sequence[Row]) -> str:
     """Markdown: the default strategy against each other one, over the searches of the same ratio and seed."""
-    found = {(row["evaluations"], row["strategy"], row["ratio"], row["seed"]): row for row in rows}
+    found = {(row["evaluations"], name_of(row), row["ratio"], row["seed"]): row for row in rows}
     lines = [f"| {' | '.join(AGAINST)} |", f"| {' | '.join('---' for _ in AGAINST)} |"]
     for evaluations, strategy in sorted({key[:2] for key in found if key[1] != OURS}):
         pairs = [
@@ -175,7 +199,7 @@ def against(rows: Sequence[Row]) -> str:
         ]
         if not pairs:
             continue
-        ratios = [statistics.median(ours[key] / other[key] for ours, other in pairs) for key in ("dev_wer", "test_wer")]
+        ratios = [statistics.median(_over(*pair, key) for pair in pairs) for key in ("dev_wer", "test_wer")]
         lower = sum(ours["dev_wer"] < other["dev_wer"] for ours, other in pairs)
         higher = sum(ours["dev_wer"] > other["dev_wer"] for ours, other in pairs)
         cells = (
@@ -196,6 +220,19 @@ def sign_test(lower: int, higher: int) -> float:
     return min(1.0, 2.0 * sum(math.comb(n, k) for k in range(fewer + 1)) * 0.5**n)
 
 
+def _over(ours: Row, other: Row, key: str) -> float:
+    if other[key]:
+        return float(ours[key] / other[key])
+    return math.inf if ours[key] else 1.0
+
+
+def _hypervolumes(rows: Sequence[Row]) -> str:
+    """The median over those of `rows` that tell the sizes of their plans; older ones do not."""
+    fronts = [zip(row["sizes"], row["proxy_wers"], strict=True) for row in rows if "sizes" in row]
+    areas = [hypervolume((size, wer) for size, wer in front if wer is not None) for front in fronts]
+    return f"{100 * statistics.median(areas):.2f}" if areas else "-"
+
+
 def _median(rows: Sequence[Row], key: str) -> float:
     return float(statistics.median(row[key] for row in rows))
 
@@ -209,17 +246,21 @@ def _quartiles(rows: Sequence[Row], key: str) -> str:
 
 
 def progress(rows: Sequence[Row]) -> str:
-    """A page with a figure for each ratio: of each strategy the median over seeds of the best proxy WER so far."""
+    """A page with a figure for each ratio: of each strategy the median over seeds of the best proxy WER so far.
+
+    Of the rows that tell it; the oldest do not.
+    """
+    rows = [row for row in rows if row.get("proxy_wers")]
     parts: list[str] = []
     for ratio in sorted({row["ratio"] for row in rows}):
         most = max(row["evaluations"] for row in rows if row["ratio"] == ratio)
         figure = graph_objects.Figure()
-        for strategy in sorted({row["strategy"] for row in rows}):
-            same = [r for r in rows if (r["ratio"], r["evaluations"], r["strategy"]) == (ratio, most, strategy)]
+        for name in sorted({name_of(row) for row in rows}):
+            same = [r for r in rows if (r["ratio"], r["evaluations"], name_of(r)) == (ratio, most, name)]
             if same:
                 curves = [_best_so_far(row["proxy_wers"], most) for row in same]
                 median = [100 * statistics.median(at) for at in zip(*curves, strict=True)]
-                figure.add_scatter(x=list(range(1, most + 1)), y=median, name=strategy, line_shape="hv")
+                figure.add_scatter(x=list(range(1, most + 1)), y=median, name=name, line_shape="hv")
         figure.update_layout(
             title=f"{ratio:g}x, medians over seeds", xaxis_title="plans judged", yaxis_title="best WER so far, %"
         )
@@ -245,6 +286,7 @@ def main() -> None:
     parser.add_argument(
         "--strategies", nargs="+", default=list(COMPARED), choices=sorted(STRATEGIES), help="strategies"
     )
+    parser.add_argument("--rewards", nargs="+", default=[REWARD], choices=sorted(REWARDS), help="rewards")
     parser.add_argument("--model", default="reference/las", help="a bundled model")
     parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the rows")
@@ -257,9 +299,9 @@ def main() -> None:
     for seed in arguments.seeds:
         for ratio in arguments.ratios:
             for evaluations in arguments.evaluations:
-                for strategy in arguments.strategies:
-                    row = bench.row(ratio, evaluations, strategy, seed)
-                    print(f"{ratio:g}x {evaluations} {strategy} {seed}: {row['dev_wer']:.2%} on dev", flush=True)
+                for strategy, reward in product(arguments.strategies, arguments.rewards):
+                    row = bench.row(ratio, evaluations, strategy, seed, reward)
+                    print(f"{ratio:g}x {evaluations} {name_of(row)} {seed}: {row['dev_wer']:.2%} on dev", flush=True)
     rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     print(table(rows), against(rows), sep="\n\n")
     (folder / "progress.html").write_text(progress(rows))
