@@ -1,7 +1,7 @@
 """A report in words: the headline, the comparison's verdict, the table of before and after."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shrinkml.compression.prices import Resource
@@ -93,6 +93,27 @@ def verdict(report: Mapping[str, Any]) -> str:
         f"{percent(medians[name])} against {percent(others[rival])} WER before fine-tuning{over_seeds} "
         f"({words} of {n_words} words{chance}). The plan taken was {taken}'s."
     )
+
+
+def optimism(report: Mapping[str, Any]) -> str:
+    """What the plan taken last loses on the proxy set, where the search chose it, and what on all of dev."""
+    finalists = finalists_of(report)
+    if not finalists:
+        return ""
+    taken, sets = finalists[0], report["sets"]
+    proxy, dev = (sets[name]["baseline_wer"] for name in ("proxy", "dev"))
+    beyond = (taken["dev_wer"] - dev) - (taken["proxy_wer"] - proxy)
+    return (
+        f"Before fine-tuning the plan taken has {percent(taken['proxy_wer'])} WER on the proxy set, where plans are "
+        f"judged, and {percent(taken['dev_wer'])} on all of dev, the original {percent(proxy)} and {percent(dev)}; its "
+        f"loss on dev against that on the proxy set: {wer_change(beyond)}."
+    )
+
+
+def finalists_of(report: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The last stage's plans that were judged again on all of dev, the one taken first; older reports do not say."""
+    finalists: Sequence[Mapping[str, Any]] = report["stages"][-1].get("finalists", ()) if report["stages"] else ()
+    return finalists
 
 
 def median_wers(comparison: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -188,7 +209,7 @@ def summary_table(report: Mapping[str, Any]) -> str:
         f"{row.label:<{widths[0]}}  {row.before:>{widths[1]}}  {row.after:>{widths[2]}}  {row.change}".rstrip()
         for row in rows
     ]
-    return "\n".join([headline(report), "", *lines, "", verdict(report)])
+    return "\n".join([headline(report), "", *lines, "", *filter(None, (verdict(report), optimism(report)))])
 
 
 def percent(fraction: float) -> str:

@@ -188,6 +188,7 @@ def report():
                 "compression_ratio": 2.25,
                 "parameters": 2_405_000,
                 "strategy": "ppo",
+                "finalists": [{"strategy": "ppo", "seed": 0, "proxy_wer": 0.008, "dev_wer": 0.0116}],
                 "wer_before": 0.0116,
                 "wer_after": 0.0055,
                 "accepted": True,
@@ -199,6 +200,10 @@ def report():
                 "compression_ratio": 5.05,
                 "parameters": 1_071_902,
                 "strategy": "ppo",
+                "finalists": [
+                    {"strategy": "ppo", "seed": 0, "proxy_wer": 0.0218, "dev_wer": 0.0327},
+                    {"strategy": "greedy", "seed": 0, "proxy_wer": 0.021, "dev_wer": 0.0341},
+                ],
                 "wer_before": 0.0327,
                 "wer_after": 0.0071,
                 "accepted": True,

@@ -85,11 +85,20 @@ def test_the_page_shows_every_runtime_and_a_report_older_than_that_table_has_a_p
     assert "In every runtime" not in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_page_shows_the_finalists_on_both_sets_and_a_report_older_than_them_has_a_page_too(page, report, tmp_path):
+    for wer in ("2.18 %", "3.27 %", "2.10 %", "3.41 %"):
+        assert f">{wer}</td>" in page
+    for stage in report["stages"]:
+        del stage["finalists"]
+    write_report(report, tmp_path / "old")
+    assert "From the proxy set to dev" not in (tmp_path / "old" / "report.html").read_text(encoding="utf-8")
+
+
 def test_user_text_cannot_become_markup(report, tmp_path):
     report["job"]["name"] = HOSTILE
     report["samples"][0].update(reference=HOSTILE, baseline=HOSTILE, result=HOSTILE)
     report["layers"][0]["name"] = report["trials"][0]["strategy"] = report["comparison"][0]["strategy"] = HOSTILE
-    report["checkpoints"][0]["name"] = HOSTILE
+    report["stages"][-1]["finalists"][0]["strategy"] = report["checkpoints"][0]["name"] = HOSTILE
     report["versions"][HOSTILE] = HOSTILE
     write_report(report, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shrinkml.report.wording import facts, headline, interval, median_wers, verdict, wer_change
+from shrinkml.report.wording import facts, headline, interval, median_wers, optimism, verdict, wer_change
 
 
 def test_a_met_goal_is_said_with_what_was_reached_and_allowed(report):
@@ -100,6 +100,30 @@ def test_the_verdict_says_whose_plan_was_taken_and_that_seeds_were_medians(repor
     said = verdict(report)
     assert "ppo lost to greedy, the best of the others: 4.00 % against 2.00 % WER before fine-tuning, medians" in said
     assert said.endswith("The plan taken was greedy's.")
+
+
+@pytest.mark.parametrize(
+    ("dev_wer", "words"),
+    [
+        (
+            0.0327,
+            "2.18 % WER on the proxy set, where plans are judged, and 3.27 % on all of dev, the original 0.58 % and",
+        ),
+        (0.0327, "0.70 %; its loss on dev against that on the proxy set: 0.97 points more WER."),
+        (0.0218, "against that on the proxy set: 0.12 points less WER."),
+    ],
+)
+def test_the_loss_on_dev_of_the_plan_taken_is_told_beside_the_one_that_the_search_saw(report, dev_wer, words):
+    report["sets"]["dev"]["baseline_wer"] = 0.007
+    report["stages"][-1]["finalists"][0]["dev_wer"] = dev_wer
+    assert words in optimism(report)
+
+
+def test_reports_without_finalists_tell_no_such_loss(report):
+    del report["stages"][-1]["finalists"]
+    assert optimism(report) == ""
+    report["stages"] = []
+    assert optimism(report) == ""
 
 
 def test_seeds_are_compared_by_their_median():
