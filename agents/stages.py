@@ -27,7 +27,7 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import PriceList, parameter_prices
 from shrinkml.compression_record import write_record
 from shrinkml.dataset import Dataset
-from shrinkml.errors import CheckpointError, ExportError, PlanError
+from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
 from shrinkml.export.components import wer_by_component
@@ -37,6 +37,7 @@ from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import stress
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
+from shrinkml.models.las import Las
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import check_splits
 from shrinkml.speech.scoring import score
@@ -67,7 +68,7 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         UnknownNameError: a strategy, reward or factorizer that does not exist.
         ManifestError: the data have problems; all are listed.
         CheckpointError: the model cannot be loaded.
-        ConfigError: there is no GPU where the job asks for one.
+        ConfigError: there is no GPU where the job asks for one, or it asks a LAS to learn in bfloat16.
         ExportError: the model cannot be exported as the job asks.
         PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
             matrices cannot be factorized.
@@ -83,6 +84,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     cost, ranks, notes = model_cost(model), current_plan(model), list_parameters(model)
     if spec.strict:
         _refuse_unknown(notes)
+    if spec.finetune.mixed_precision and isinstance(model, Las):
+        raise ConfigError("finetune.mixed_precision is true; allowed for a LAS: false, its kernel computes in float32")
     menus = build_menus(cost.layers, current_ranks=ranks)
     if spec.goal.resource == "parameters":  # other prices are a stage of their own
         check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio)
@@ -233,6 +236,7 @@ def finetune(
         batch_size=settings.batch_size,
         seed=materials.seed,
         warp=settings.warp,
+        mixed_precision=settings.mixed_precision,
         soft_targets=materials.soft_targets if settings.distill else None,
         state_file=state_file,
         on_epoch=on_epoch,

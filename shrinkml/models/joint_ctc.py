@@ -1,7 +1,6 @@
-"""What a Whisper that is taught from nothing needs for as long as it learns: a CTC head on its encoder, short windows.
+"""What a Whisper that is taught from nothing needs for as long as it learns: a CTC head on its encoder.
 
-A decoder alone learns the grammar of its transcripts first, and is then in no need to listen. Most of a window is
-silence, which takes as long to hear as words.
+A decoder alone learns the grammar of its transcripts first, and is then in no need to listen.
 
 References:
     Kim et al. 2017, Joint CTC-Attention based End-to-End Speech Recognition using Multi-task Learning,
@@ -19,12 +18,9 @@ from torch.nn.utils.rnn import pad_sequence
 from shrinkml.models.ctc_loss import ctc_loss
 from shrinkml.models.huggingface_seq2seq import HuggingFaceSeq2Seq
 from shrinkml.models.protocol import IGNORE, TeacherForced
-from shrinkml.models.short_window import frames_per_position, short_window
+from shrinkml.models.short_window import frames_per_position
 
 CTC_WEIGHT = 0.3  # share of the CTC loss: Kim et al. found 0.2 to 0.5 to serve
-WHOLE_SHARE = 0.125  # of the batches are heard with all the silence that follows when the model transcribes
-SILENT = 6  # positions behind the longest utterance of the others, at least: a quarter of a second
-STEP = 8  # windows are a multiple of so many positions: fewer shapes, for each of which kernels are made
 
 
 class JointCtc(nn.Module):
@@ -50,26 +46,18 @@ class JointCtc(nn.Module):
         return self.learner.features(waveform)
 
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
-        """The learner's scores, and those of the head [B, positions, V]; in training mostly of a short window."""
+        """The learner's scores, and those of the head [B, positions, V] on all that the encoder hears."""
         heard: list[Tensor] = []
         encoder = self.learner.network.get_encoder()
         per_position = frames_per_position(encoder)
         counts = torch.tensor([-(-len(one) // per_position) for one in features])
         hook = encoder.register_forward_hook(lambda module, inputs, output: heard.append(output[0]))
         try:
-            with short_window(encoder, self._n_positions(int(counts.max()))):
-                output = self.learner.teacher_forced(features, texts)
+            output = self.learner.teacher_forced(features, texts)
         finally:
             hook.remove()
         (states,) = heard
         return replace(output, ctc_logits=self.ctc(states), frame_counts=counts)
-
-    def _n_positions(self, n_spoken: int) -> int:
-        """How many positions to run the encoder on when the longest utterance takes `n_spoken`."""
-        whole = int(self.learner.network.config.max_source_positions)
-        if not self.training or torch.rand(()) < WHOLE_SHARE:
-            return whole
-        return min(whole, STEP * -(-(n_spoken + SILENT) // STEP))
 
     def loss(self, output: TeacherForced) -> Tensor:
         """The learner's loss, mixed with the CTC loss of the words, per token."""

@@ -1,13 +1,32 @@
-"""A Whisper's encoder on the first part of its window, while it learns.
+"""A Whisper's encoder on the first part of its window, while it learns: most of a window is silence.
 
 Its positions are fixed sinusoids, the same however many follow: what is left out is the attention to the silent tail.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+WHOLE_SHARE = 0.125  # of the batches are heard with all the silence that follows when the model transcribes
+SILENT = 6  # positions behind the longest utterance of the others, at least
+STEP = 8  # windows are a multiple of so many positions: fewer shapes, for each of which kernels are made
+
+
+def learning_window(encoder: nn.Module, n_frames: int) -> AbstractContextManager[None]:
+    """Inside, the encoder hears a batch in training: at random all of its window, or what ends behind the words.
+
+    Args:
+        encoder: a `WhisperEncoder` of transformers.
+        n_frames: of the longest utterance.
+    """
+    config: Any = encoder.config
+    if torch.rand(()) < WHOLE_SHARE:
+        return nullcontext()
+    n_spoken = -(-n_frames // frames_per_position(encoder))
+    return short_window(encoder, min(config.max_source_positions, STEP * -(-(n_spoken + SILENT) // STEP)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from agents.workspace import read_decompositions, read_problem
 from shrinkml import checkpoint
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
-from shrinkml.errors import CheckpointError, ExportError, PlanError, StoppedError
+from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError, StoppedError
 from shrinkml.evaluation import word_error_rate
 from shrinkml.verification import FreshView
 
@@ -208,6 +208,12 @@ def test_a_strict_job_names_the_matrices_that_cannot_be_factorized(materials, sp
     message = r"the job is strict, .*\n  mixer\.weight \[4, 3, 2, 2\]: no factorizer for Conv2d$"
     with pytest.raises(PlanError, match=message):
         stages.validate(materials, strict)
+
+
+def test_a_las_cannot_be_asked_to_learn_in_bfloat16(materials, spec):
+    mixed = spec.model_copy(update={"finetune": spec.finetune.model_copy(update={"mixed_precision": True})})
+    with pytest.raises(ConfigError, match="mixed_precision is true; allowed for a LAS: false"):
+        stages.validate(materials, mixed)
 
 
 def test_torch_keeps_its_threads(materials, half):

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from shrinkml.models.huggingface_fresh import fresh
-from shrinkml.models.joint_ctc import SILENT, STEP, WHOLE_SHARE, JointCtc
+from shrinkml.models.joint_ctc import JointCtc
+from shrinkml.models.short_window import SILENT, STEP, WHOLE_SHARE
 
 TEXTS = ["turn on the light", "turn the radio off"]
 SHAPE = {
