@@ -33,6 +33,7 @@ def menu_rows(problem: RankProblem, plan: RankPlan, results: Sequence[SearchResu
                 }
                 for entry, rank in enumerate(menu)
             ],
+            "cut": list(problem.cut.get(layer.name, ())),
         }
         for i, (layer, menu) in enumerate(zip(problem.cost.layers, budget.menus, strict=True))
     ]

@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from agents.divergences import layer_divergences
 from agents.evaluator import BATCH_SIZE
 from agents.interruptible import Interruptible
 from agents.learning_rate import learning_rate_for
-from agents.posing import check_reachable, pose
+from agents.posing import check_reachable, pose, with_divergences
 from agents.search import one_thread
 from agents.stages import winner
 from agents.strategies import search_plans
@@ -125,7 +125,7 @@ def compress(
     def judge(plan: RankPlan) -> float:
         return word_error_rate(cut(plan), judged, batch_size=BATCH_SIZE)
 
-    problem = replace(problem, divergences=layer_divergences(heard, cut, problem.menus, learnt or judged))
+    problem = with_divergences(problem, layer_divergences(heard, cut, problem.menus, learnt or judged))
 
     results = [_search(name, problem, judge, search, number, should_stop) for name, number in search.runs(seed)]
     if should_stop():

@@ -1,16 +1,22 @@
 """From a model to the problem that is searched: which plans there are, and what they must reach."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import nn
 
-from envs.menus import Menu, build_menus, worthwhile
+from agents.strategies.divergence import least_expected
+from envs.budget import Budget
+from envs.expectation import expected_harms
+from envs.menus import Menu, build_menus, sensible, worthwhile
 from envs.problem import RankProblem
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import WORDS, PriceList
 from shrinkml.errors import PlanError
+
+HARMLESS = 0.01  # nats per utterance; what so little does to the words is noise, and rewards may prefer the smaller
 
 
 def pose(
@@ -39,6 +45,31 @@ def pose(
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
         baseline_wer=baseline_wer,
     )
+
+
+def with_divergences(problem: RankProblem, divergences: Mapping[str, tuple[float, ...]]) -> RankProblem:
+    """`problem`, told what each layer alone does, without the ranks that this speaks against.
+
+    A rank leaves its menu if it alone does more than all layers together in the plan of least total divergence: where
+    divergences add up, no better plan holds it. That plan itself stays, and with it the budget within reach. The rule
+    is our own.
+
+    Args:
+        problem: of a search.
+        divergences: see `RankProblem`; empty for a model that does not tell its scores, whose menus stay whole.
+
+    Raises:
+        PlanError: no plan of the menus meets the budget.
+    """
+    told = replace(problem, divergences=divergences)
+    if not divergences:
+        return told
+    budget = Budget.of(told)
+    harms = expected_harms(told, budget)
+    least = sum(row[entry] for row, entry in zip(harms, least_expected(budget, harms), strict=True))
+    menus = sensible(told.menus, dict(zip(budget.names, harms, strict=True)), most=max(HARMLESS, least))
+    cut = {name: tuple(rank for rank in menu if rank not in menus[name]) for name, menu in told.menus.items()}
+    return replace(told, menus=menus, cut=cut)
 
 
 def cheapest_plan(menus: Mapping[str, Menu]) -> RankPlan:

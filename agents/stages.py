@@ -1,7 +1,7 @@
 """The stages of a job, each a function from what came before to a folder of artefacts and a JSON-able result."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from agents.divergences import layer_divergences
 from agents.evaluator import BATCH_SIZE, shrunk
 from agents.interruptible import Interruptible
 from agents.materials import Materials
-from agents.posing import cheapest_plan, check_reachable, pose
+from agents.posing import cheapest_plan, check_reachable, pose, with_divergences
 from agents.strategies import STRATEGIES
 from agents.strategy import SearchResult, Trial
 from agents.workspace import read_decompositions, read_problem, write_factors, write_workspace
@@ -155,7 +155,7 @@ def pose_problem(
     divergences = layer_divergences(heard, cut, problem.menus, materials.calibration)
     write_workspace(
         folder,
-        problem=replace(problem, divergences=divergences),
+        problem=with_divergences(problem, divergences),
         model=start,
         proxy=materials.proxy,
         cache=cache,

@@ -110,6 +110,7 @@ def read_problem(folder: Path) -> RankProblem:
         spectra={name: tuple(spectrum) for name, spectrum in value["spectra"].items()},
         baseline_wer=value["baseline_wer"],
         divergences={name: tuple(row) for name, row in value["divergences"].items()},
+        cut={name: tuple(ranks) for name, ranks in value.get("cut", {}).items()},  # jobs begun before have none
     )
 
 
@@ -139,6 +140,7 @@ def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
         "spectra": dict(problem.spectra),
         "baseline_wer": problem.baseline_wer,
         "divergences": dict(problem.divergences),
+        "cut": dict(problem.cut),
     }
 
 

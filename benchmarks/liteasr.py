@@ -40,13 +40,13 @@ def liteasr_plan(problem: RankProblem, share: float) -> RankPlan:
     return RankPlan(ranks)
 
 
-def compared(bench: Bench, folder: Path, share: float, evaluations: int, seeds: list[int]) -> tuple[str, ...]:
+def compared(bench: Bench, share: float, evaluations: int, seeds: list[int]) -> tuple[str, ...]:
     """The cells of one threshold."""
     shared = bench.workspace(LARGEST)
     problem = read_problem(shared)
     plan = liteasr_plan(problem, share)
     ratio = problem.cost.compression_ratio(plan)
-    theirs = kept(folder / f"liteasr-{share:g}.json", lambda: bench.measured(plan, shared))
+    theirs = kept(bench.folder / f"liteasr-{share:g}.json", lambda: bench.measured(plan, shared))
     ours = [bench.row(ratio, evaluations, OURS, seed) for seed in seeds]
     percents = (f"{100 * theirs[key]:.2f} %" for key in ("dev_wer", "test_wer"))
     return (f"{share:g}", f"{ratio:.2f}", *percents, _seeds(ours, "dev_wer"), _seeds(ours, "test_wer"))
@@ -66,12 +66,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench/liteasr"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    folder = arguments.out / Path(arguments.model).name
-    folder.mkdir(parents=True, exist_ok=True)
-    bench = Bench(read_job(CONFIG).model_copy(update={"model": arguments.model}), FACTORIZER, folder)
+    bench = Bench(read_job(CONFIG).model_copy(update={"model": arguments.model}), FACTORIZER, arguments.out)
     print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
     for share in arguments.shares:
-        print(f"| {' | '.join(compared(bench, folder, share, arguments.evaluations, arguments.seeds))} |", flush=True)
+        print(f"| {' | '.join(compared(bench, share, arguments.evaluations, arguments.seeds))} |", flush=True)
 
 
 if __name__ == "__main__":

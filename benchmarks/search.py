@@ -5,7 +5,8 @@ the proxy set; its best plan is then measured on all of dev and on test. The tim
 own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
 evaluations, which saves time and changes nothing else. A second table sets the default strategy against each of the
 others, search by search; progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter
-to agents that learn a policy alone.
+to agents that learn a policy alone. `--menus whole` leaves the ranks on the menus that are measured to ruin the model
+alone, or to save nothing (`agents.posing.with_divergences`): those rows have a folder of their own.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import accumulate, product
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from agents.materials import Materials
 from agents.stages import pose_problem
 from agents.strategies import STRATEGIES, search_plans
 from agents.workspace import Workspace, open_workspace, read_decompositions
+from envs.problem import RankProblem
 from envs.rewards import REWARDS
 from shrinkml.compression.plan import RankPlan
 from shrinkml.evaluation import word_error_rate
@@ -47,18 +50,27 @@ Row = dict[str, Any]
 
 
 class Bench:
-    """What all rows have in common."""
+    """What all rows have in common.
 
-    def __init__(self, spec: JobSpec, factorizer: str, folder: Path) -> None:
+    Args:
+        spec: of the model and the data.
+        factorizer: name in FACTORIZERS.
+        out: folder of the rows of all models and factorizers.
+        menus: "cut" as in jobs, or "whole".
+    """
+
+    def __init__(self, spec: JobSpec, factorizer: str, out: Path, menus: str = "cut") -> None:
         self.spec = spec
+        self.folder = out / Path(spec.model).name / (factorizer if menus == "whole" else f"{factorizer}-{menus}")
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._factorizer = factorizer
-        self._folder = folder
+        self._whole = menus == "whole"
         self.materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
 
     def row(self, ratio: float, evaluations: int, strategy: str, seed: int, reward: str = REWARD) -> Row:
         """The row, made now unless it is there."""
         what = strategy if reward == REWARD else f"{strategy}-{reward}"
-        done = self._folder / f"{ratio:g}x-{evaluations}-{what}-{seed}.json"
+        done = self.folder / f"{ratio:g}x-{evaluations}-{what}-{seed}.json"
         return kept(done, lambda: self._searched(ratio, evaluations, strategy, seed, reward))
 
     def measured(self, plan: RankPlan, workspace: Path) -> Row:
@@ -73,11 +85,12 @@ class Bench:
     def _searched(self, ratio: float, evaluations: int, strategy: str, seed: int, reward: str) -> Row:
         folder = self.workspace(ratio)
         workspace = open_workspace(folder)
+        problem = uncut(workspace.problem) if self._whole else workspace.problem
         clock = Clock(workspace)
         started = time.monotonic()
         found = search_plans(
             strategy,
-            workspace.problem,
+            problem,
             clock,
             reward=reward,
             evaluations=evaluations,
@@ -86,7 +99,6 @@ class Bench:
             should_stop=lambda: False,
         )
         own_s = time.monotonic() - started - clock.seconds
-        problem = workspace.problem
         inside = [problem.prices.price(trial.plan) <= problem.limit for trial in found.trials]
         return {
             "ratio": ratio,
@@ -104,7 +116,7 @@ class Bench:
 
     def workspace(self, ratio: float) -> Path:
         """The folder of what searches for that ratio share, made now unless it is there."""
-        folder = self._folder / f"workspace-{ratio:g}x"
+        folder = self.folder / f"workspace-{ratio:g}x"
         if not folder.exists():
             partial = folder.with_name(folder.name + ".partial")
             partial.mkdir(parents=True, exist_ok=True)
@@ -114,10 +126,17 @@ class Bench:
                 start=self.materials.original,
                 ratio=ratio,
                 factorizer=self._factorizer,
-                cache=self._folder / "evaluations.sqlite",
+                cache=self.folder / "evaluations.sqlite",
             )
             partial.replace(folder)
         return folder
+
+
+def uncut(problem: RankProblem) -> RankProblem:
+    """`problem` with all the ranks that left its menus."""
+    cut = problem.cut
+    menus = {name: (*sorted({*menu[:-1], *cut.get(name, ())}), menu[-1]) for name, menu in problem.menus.items()}
+    return replace(problem, menus=menus, cut={})
 
 
 def kept(path: Path, make: Callable[[], Row]) -> Row:
@@ -289,22 +308,21 @@ def main() -> None:
     parser.add_argument("--rewards", nargs="+", default=[REWARD], choices=sorted(REWARDS), help="rewards")
     parser.add_argument("--model", default="reference/las", help="a bundled model")
     parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
+    parser.add_argument("--menus", choices=["cut", "whole"], default="cut", help="cut as in jobs, or whole")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    folder = arguments.out / Path(arguments.model).name / arguments.factorizer
-    folder.mkdir(parents=True, exist_ok=True)
     spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
-    bench = Bench(spec, arguments.factorizer, folder)
+    bench = Bench(spec, arguments.factorizer, arguments.out, arguments.menus)
     for seed in arguments.seeds:
         for ratio in arguments.ratios:
             for evaluations in arguments.evaluations:
                 for strategy, reward in product(arguments.strategies, arguments.rewards):
                     row = bench.row(ratio, evaluations, strategy, seed, reward)
                     print(f"{ratio:g}x {evaluations} {name_of(row)} {seed}: {row['dev_wer']:.2%} on dev", flush=True)
-    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    rows = [json.loads(path.read_text()) for path in sorted(bench.folder.glob("*.json"))]
     print(table(rows), against(rows), sep="\n\n")
-    (folder / "progress.html").write_text(progress(rows))
+    (bench.folder / "progress.html").write_text(progress(rows))
 
 
 if __name__ == "__main__":

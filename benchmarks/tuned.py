@@ -55,10 +55,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the searches' rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    folder = arguments.out / Path(arguments.model).name / arguments.factorizer
-    done = folder / f"tuned-{arguments.epochs}"
-    done.mkdir(parents=True, exist_ok=True)
-    bench = Bench(read_job(CONFIG).model_copy(update={"model": arguments.model}), arguments.factorizer, folder)
+    spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
+    bench = Bench(spec, arguments.factorizer, arguments.out)
+    done = bench.folder / f"tuned-{arguments.epochs}"
+    done.mkdir(exist_ok=True)
     print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
     for ratio in arguments.ratios:
         for strategy in arguments.strategies:

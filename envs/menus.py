@@ -4,7 +4,8 @@ A menu is geometric, because what a layer loses depends on its rank by factors, 
 smaller layer stops being smaller: dense for a dense layer, the present rank for one that is already factorized.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -45,6 +46,27 @@ def worthwhile(menus: Mapping[str, Menu], prices: PriceList) -> dict[str, Menu]:
     Counted in parameters, none do. Counted in time, a layer may even be slower factorized, and stays dense.
     """
     return {name: _ascending(menu, prices.layers[name]) for name, menu in menus.items()}
+
+
+def sensible(menus: Mapping[str, Menu], harms: Mapping[str, Sequence[float]], *, most: float) -> dict[str, Menu]:
+    """`menus` without the ranks that harm more than `most` alone, and without those that harm no less than a lower one.
+
+    The last entry of each stays: the layer as it is.
+
+    Args:
+        menus: of each layer, ascending in price.
+        harms: of each layer at each entry of its menu, never rising.
+        most: that a rank may do.
+    """
+    return {name: (*_harming_less(menu, harms[name], most), menu[-1]) for name, menu in menus.items()}
+
+
+def _harming_less(menu: Menu, harms: Sequence[float], most: float) -> Iterator[int | None]:
+    before = math.inf
+    for rank, harm in zip(menu[:-1], harms, strict=False):
+        if harm <= most and harm < before:
+            yield rank
+        before = harm
 
 
 def _ascending(menu: Menu, prices: LayerPrices) -> Menu:

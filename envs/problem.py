@@ -30,6 +30,7 @@ class RankProblem:
         baseline_wer: of the model that the search starts from, on the set that plans are judged on.
         divergences: layer name -> by how many nats per utterance the scores move if the layer alone is cut to rank 0,
             1, ... of its menu's highest; empty for a model that does not tell its scores.
+        cut: layer name -> the ranks that left its menu because of those, ascending.
     """
 
     cost: ModelCost
@@ -39,6 +40,7 @@ class RankProblem:
     spectra: Mapping[str, tuple[float, ...]]
     baseline_wer: float
     divergences: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cut: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
 
     @property
     def limit(self) -> int:

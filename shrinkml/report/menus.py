@@ -74,8 +74,8 @@ def menus_figure(report: Mapping[str, Any]) -> Figure:
 
 
 def alone_in_words(report: Mapping[str, Any]) -> str:
-    """Which layer alone does the most harm of those measured, and is expected to at the chosen ranks."""
-    return " ".join(filter(None, (_measured_in_words(report), _expected_in_words(report))))
+    """Which layer alone does the most harm of those measured, and is expected to at the chosen ranks; what was cut."""
+    return " ".join(filter(None, (_measured_in_words(report), _expected_in_words(report), _cut_in_words(report))))
 
 
 def _measured_in_words(report: Mapping[str, Any]) -> str:
@@ -98,6 +98,17 @@ def _expected_in_words(report: Mapping[str, Any]) -> str:
     return (
         f"Of the chosen ranks, {worst.layer}'s {worst.rank} is expected to move the outputs most: {nats:.2g} nats per "
         "utterance, alone."
+    )
+
+
+def _cut_in_words(report: Mapping[str, Any]) -> str:
+    n_cut = sum(len(row.get("cut", ())) for row in report["menus"])  # older reports lack it
+    if not n_cut:
+        return ""
+    n_left = sum(len(row["entries"]) - 1 for row in report["menus"])
+    return (
+        f"{n_cut} of {n_left + n_cut} ranks left the menus before the search: alone, each was expected to move the "
+        "outputs more than a good plan does in all its layers, or no less than a lower rank of the same layer."
     )
 
 

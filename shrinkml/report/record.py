@@ -138,6 +138,7 @@ class MenuRow(TypedDict):
 
     name: str
     entries: list[MenuEntry]  # ascending; the last is the layer as the stage found it, and its WER the stage's start
+    cut: list[int]  # ranks that left the menu before the search, for what they were expected to do alone; ascending
 
 
 class LayerRow(TypedDict):

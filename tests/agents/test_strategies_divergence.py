@@ -4,22 +4,9 @@ import dataclasses
 
 import pytest
 
-from envs.budget import Budget
 from envs.toys import coupled, recogniser, separable
 from shrinkml.errors import PlanError
-from tests.agents.toy_search import search
-
-
-def telling(toy):
-    """`toy`, its layers' damages told at every rank of their menus."""
-    budget = Budget.of(toy.problem)
-    told = {}
-    for name, menu, damage in zip(budget.names, budget.menus, toy.damage, strict=True):
-        ranks = [rank for rank in menu if rank is not None]
-        told[name] = tuple(
-            next((damage[entry] for entry, at in enumerate(ranks) if at >= rank), 0.0) for rank in range(ranks[-1] + 2)
-        )
-    return dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, divergences=told))
+from tests.agents.toy_search import search, telling
 
 
 def test_one_evaluation_is_enough_where_damages_add_up():

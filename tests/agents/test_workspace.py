@@ -49,6 +49,7 @@ def problem(model, decompositions):
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
         baseline_wer=0.125,
         divergences={name: tuple(0.5 for _ in range(found.max_rank + 1)) for name, found in decompositions.items()},
+        cut=dict.fromkeys(decompositions, (1, 2)),
     )
 
 

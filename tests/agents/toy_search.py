@@ -1,9 +1,11 @@
 """A search of a toy, with what a test does not care about filled in."""
 
+import dataclasses
 from collections.abc import Callable
 
 from agents.strategies import search_plans
 from agents.strategy import OnTrial, SearchResult
+from envs.budget import Budget
 from envs.problem import PlanEvaluator
 from envs.toys import Toy
 
@@ -32,3 +34,15 @@ def search(
         on_trial=on_trial or (lambda trial, n_done: None),
         should_stop=should_stop or (lambda: False),
     )
+
+
+def telling(toy: Toy) -> Toy:
+    """`toy`, its layers' damages told at every rank of their menus."""
+    budget = Budget.of(toy.problem)
+    told = {}
+    for name, menu, damage in zip(budget.names, budget.menus, toy.damage, strict=True):
+        ranks = [rank for rank in menu if rank is not None]
+        told[name] = tuple(
+            next((damage[entry] for entry, at in enumerate(ranks) if at >= rank), 0.0) for rank in range(ranks[-1] + 2)
+        )
+    return dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, divergences=told))

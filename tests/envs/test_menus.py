@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.menus import MENU_STEPS, build_menus, worthwhile
+from envs.menus import MENU_STEPS, build_menus, sensible, worthwhile
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import LayerSpec, RankPlan
 from shrinkml.compression.prices import LayerPrices, PriceList, parameter_prices
@@ -87,3 +87,15 @@ def test_counted_in_parameters_every_entry_is_worth_its_price(out, inp):
 def test_ranks_that_cost_as_much_as_a_higher_one_or_as_dense_leave_the_menu(dense, menu):
     prices = PriceList("latency", {"layer": LayerPrices((2, 4, 8), (5, 8, 8), dense)}, other=0, original=dense)
     assert worthwhile({"layer": (2, 4, 8, None)}, prices) == {"layer": menu}
+
+
+@pytest.mark.parametrize(
+    ("most", "menu"), [(9.0, (1, 4, 16, None)), (1.0, (4, 16, None)), (0.2, (16, None)), (0.1, (None,))], ids=str
+)
+def test_ranks_that_harm_more_than_allowed_or_no_less_than_a_lower_one_leave_the_menu(most, menu):
+    harms = {"layer": (9.0, 0.5, 0.5, 0.2, 0.2, 0.0)}
+    assert sensible({"layer": (1, 4, 8, 16, 32, None)}, harms, most=most) == {"layer": menu}
+
+
+def test_of_a_layer_that_does_no_harm_the_lowest_rank_and_the_layer_as_it_is_stay():
+    assert sensible({"layer": (2, 4, 8)}, {"layer": (0.0, 0.0, 0.0)}, most=0.0) == {"layer": (2, 8)}

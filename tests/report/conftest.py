@@ -92,6 +92,7 @@ def menu_row(name, rows, columns, chosen):
             }
             for rank, share in entries
         ],
+        "cut": [2, 4],
     }
 
 

@@ -85,7 +85,16 @@ def test_the_sentence_names_the_chosen_rank_that_is_expected_to_do_most(report):
     expected = (
         "encoder.1.weight_ih_l0_reverse's 48 is expected to move the outputs most: 2.3 nats per utterance, alone."
     )
-    assert alone_in_words(report).endswith(expected)
+    assert expected in alone_in_words(report)
+
+
+def test_the_sentence_counts_the_ranks_that_left_the_menus_where_the_report_tells_them(report):
+    n_left = sum(len(row["entries"]) - 1 for row in report["menus"])
+    n_cut = 2 * len(report["menus"])
+    assert f"{n_cut} of {n_left + n_cut} ranks left the menus before the search" in alone_in_words(report)
+    for row in report["menus"]:
+        del row["cut"]
+    assert "left the menus" not in alone_in_words(report)
 
 
 def test_without_a_measurement_the_page_says_what_would_make_some(report, tmp_path):
