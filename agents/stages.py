@@ -1,5 +1,6 @@
 """The stages of a job, each a function from what came before to a folder of artefacts and a JSON-able result."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -139,6 +140,9 @@ def pose_problem(
         factorizer: name in FACTORIZERS.
         cache: database of evaluations.
         prices: what they cost; their parameters, if absent.
+
+    Returns:
+        `proxy_wer`, of `start`, and `looked_s`, the seconds that measuring every layer alone took.
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
@@ -152,7 +156,9 @@ def pose_problem(
     def cut(plan: RankPlan) -> Interruptible:
         return Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
 
+    began_s = time.monotonic()
     divergences = layer_divergences(heard, cut, problem.menus, materials.calibration)
+    looked_s = time.monotonic() - began_s
     write_workspace(
         folder,
         problem=with_divergences(problem, divergences),
@@ -161,7 +167,7 @@ def pose_problem(
         cache=cache,
         device=materials.device.type,
     )
-    return {"proxy_wer": wer}
+    return {"proxy_wer": wer, "looked_s": looked_s}
 
 
 def winner(results: Sequence[SearchResult]) -> SearchResult:

@@ -4,7 +4,9 @@ Every row is one search for a bundled model with one strategy, ratio, number of 
 the proxy set; its best plan is then measured on all of dev and on test. The time outside evaluations is the strategy's
 own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
 evaluations, which saves time and changes nothing else. A second table sets the default strategy against each of the
-others, search by search; progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter
+others, search by search, and a third does so at equal time: the default judges fewer plans then, by what its own time
+and the look at every layer beforehand would have paid for; the others are charged nothing beside their evaluations.
+progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter
 to agents that learn a policy alone. `--menus whole` leaves the ranks on the menus that are measured to ruin the model
 alone, or to save nothing (`agents.posing.with_divergences`): those rows have a folder of their own.
 """
@@ -34,6 +36,7 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.evaluation import word_error_rate
 from shrinkml.job import JobSpec, SearchSpec, read_job
 
+POSED = "posed.json"  # beside a workspace's files: what posing the problem found
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 OURS, REWARD = SearchSpec().strategy, SearchSpec().reward
 COMPARED = (OURS, "ppo", "evolution", "knapsack", "divergence", "random", "greedy", "uniform")
@@ -45,6 +48,11 @@ AGAINST = (
     "evaluations", "against", "searches", "its WER on dev over the other's, median", "on test", "lower on dev in",
     "sign test, p",
 )  # fmt: skip
+TIMED = (
+    "a plan takes", "evaluations of the other", "of the default, median", "against", "searches",
+    "its WER on the proxy set over the other's, median", "not higher in",
+)  # fmt: skip
+PLAN_SECONDS = (0.25, 1.0, 4.0)
 
 Row = dict[str, Any]
 
@@ -109,6 +117,7 @@ class Bench:
             "judged": len(found.trials),
             "proxy_wer": found.best.wer,
             "own_seconds": own_s,
+            "looked_seconds": json.loads((folder / POSED).read_text())["looked_s"],
             "proxy_wers": [trial.wer if fits else None for trial, fits in zip(found.trials, inside, strict=True)],
             "sizes": [1 / problem.prices.ratio(trial.plan) for trial in found.trials],
             **self.measured(found.best.plan, folder),
@@ -120,7 +129,7 @@ class Bench:
         if not folder.exists():
             partial = folder.with_name(folder.name + ".partial")
             partial.mkdir(parents=True, exist_ok=True)
-            pose_problem(
+            posed = pose_problem(
                 self.materials,
                 partial,
                 start=self.materials.original,
@@ -128,6 +137,7 @@ class Bench:
                 factorizer=self._factorizer,
                 cache=self.folder / "evaluations.sqlite",
             )
+            (partial / POSED).write_text(json.dumps(posed))
             partial.replace(folder)
         return folder
 
@@ -208,16 +218,8 @@ def hypervolume(plans: Iterable[tuple[float, float]]) -> float:
 
 def against(rows: Sequence[Row]) -> str:
     """Markdown: the default strategy against each other one, over the searches of the same ratio and seed."""
-    found = {(row["evaluations"], name_of(row), row["ratio"], row["seed"]): row for row in rows}
     lines = [f"| {' | '.join(AGAINST)} |", f"| {' | '.join('---' for _ in AGAINST)} |"]
-    for evaluations, strategy in sorted({key[:2] for key in found if key[1] != OURS}):
-        pairs = [
-            (found[evaluations, OURS, *which], row)
-            for (n, name, *which), row in found.items()
-            if (n, name) == (evaluations, strategy) and (evaluations, OURS, *which) in found
-        ]
-        if not pairs:
-            continue
+    for (evaluations, strategy), pairs in _paired(rows).items():
         ratios = [statistics.median(_over(*pair, key) for pair in pairs) for key in ("dev_wer", "test_wer")]
         lower = sum(ours["dev_wer"] < other["dev_wer"] for ours, other in pairs)
         higher = sum(ours["dev_wer"] > other["dev_wer"] for ours, other in pairs)
@@ -231,6 +233,42 @@ def against(rows: Sequence[Row]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def at_equal_time(rows: Sequence[Row]) -> str:
+    """Markdown: the default strategy against each other one, were a plan judged in so many seconds."""
+    paired = _paired([row for row in rows if "looked_seconds" in row])
+    lines = [f"| {' | '.join(TIMED)} |", f"| {' | '.join('---' for _ in TIMED)} |"]
+    for plan_s, ((evaluations, strategy), pairs) in product(PLAN_SECONDS, paired.items()):
+        counts = [evaluations - math.ceil((ours["own_seconds"] + ours["looked_seconds"]) / plan_s) for ours, _ in pairs]
+        if min(counts) < 1:
+            continue
+        bests = [
+            (_best_so_far(ours["proxy_wers"], evaluations)[n - 1], other["proxy_wer"])
+            for (ours, other), n in zip(pairs, counts, strict=True)
+        ]
+        cells = (
+            f"{plan_s:g} s",
+            str(evaluations),
+            f"{statistics.median(counts):g}",
+            strategy,
+            str(len(pairs)),
+            f"{statistics.median(ours / other if other else math.inf for ours, other in bests):.2f}",
+            str(sum(ours <= other for ours, other in bests)),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _paired(rows: Sequence[Row]) -> dict[tuple[int, str], list[tuple[Row, Row]]]:
+    """Evaluations and another strategy -> rows of the default and of that one, of the same ratio and seed."""
+    ours = {(row["evaluations"], row["ratio"], row["seed"]): row for row in rows if name_of(row) == OURS}
+    paired: dict[tuple[int, str], list[tuple[Row, Row]]] = {}
+    for row in sorted(rows, key=lambda row: (row["evaluations"], name_of(row))):
+        which = row["evaluations"], row["ratio"], row["seed"]
+        if name_of(row) != OURS and which in ours:
+            paired.setdefault((row["evaluations"], name_of(row)), []).append((ours[which], row))
+    return paired
 
 
 def sign_test(lower: int, higher: int) -> float:
@@ -321,7 +359,7 @@ def main() -> None:
                     row = bench.row(ratio, evaluations, strategy, seed, reward)
                     print(f"{ratio:g}x {evaluations} {name_of(row)} {seed}: {row['dev_wer']:.2%} on dev", flush=True)
     rows = [json.loads(path.read_text()) for path in sorted(bench.folder.glob("*.json"))]
-    print(table(rows), against(rows), sep="\n\n")
+    print(table(rows), against(rows), at_equal_time(rows), sep="\n\n")
     (bench.folder / "progress.html").write_text(progress(rows))
 
 
