@@ -23,6 +23,7 @@ class BatchProjection:
 
     Attributes:
         prices: [n_layers, longest menu] weights of each entry; of no entry, beyond a shorter menu's end, a huge number.
+        next_prices: [n_layers, from] weights more of the next entry; of none, after a menu's last, a huge number.
         rates: [n_layers, from, to] what is kept per weight between two entries of a layer.
         lower_rates: [n_layers, from] the least of them on the way down; infinite at the first entry.
         lower_entries: [n_layers, from] where that leads.
@@ -30,6 +31,7 @@ class BatchProjection:
     """
 
     prices: Ints
+    next_prices: Ints
     rates: Floats
     lower_rates: Floats
     lower_entries: Ints
@@ -45,7 +47,8 @@ class BatchProjection:
         gains = kept[:, None, :] - kept[:, :, None]
         rates = np.divide(gains, weights, out=np.full(gains.shape, FREE), where=weights != 0)
         downward = np.where(np.tri(longest, k=-1, dtype=bool), rates, np.inf)
-        return cls(prices, rates, downward.min(axis=2), downward.argmin(axis=2), budget.limit)
+        next_prices = np.diff(prices, axis=1, append=UNAFFORDABLE)
+        return cls(prices, next_prices, rates, downward.min(axis=2), downward.argmin(axis=2), budget.limit)
 
     def fit(self, entries: Ints, pinned: Bools) -> Ints:
         """[n, n_layers] what `fit_to_budget` makes of each row.
@@ -54,12 +57,12 @@ class BatchProjection:
             entries: [n, n_layers] menu indices.
             pinned: [n, n_layers] True where a layer moves only when no other can.
         """
-        fitted = entries.copy()
+        fitted, left = entries.copy(), self.limit - self.spent(entries)
         for step_ in (self._lower_, self._raise_):
             for movable in (~pinned, np.ones_like(pinned)):
                 active = np.arange(len(fitted))
                 while len(active):
-                    active = active[step_(fitted, active, movable)]
+                    active = active[step_(fitted, left, active, movable)]
         return fitted
 
     def spent(self, entries: Ints) -> Ints:
@@ -67,28 +70,42 @@ class BatchProjection:
         spent: Ints = self.prices[np.arange(len(self.prices)), entries].sum(axis=1)
         return spent
 
-    def _lower_(self, entries: Ints, rows: Ints, movable: Bools) -> Bools:
+    def _lower_(self, entries: Ints, left: Ints, rows: Ints, movable: Bools) -> Bools:
         """Takes the step down of least loss in each of `rows` that is too big; which of them moved."""
+        moved: Bools = left[rows] < 0
+        rows = rows[moved]
         now, layers = entries[rows], np.arange(len(self.prices))
         rates = np.where(movable[rows], self.lower_rates[layers, now], np.inf)
         layer = rates.argmin(axis=1)
-        moved: Bools = (self.spent(now) > self.limit) & np.isfinite(rates[np.arange(len(rows)), layer])
-        layer = layer[moved]
-        entries[rows[moved], layer] = self.lower_entries[layer, now[moved, layer]]
+        can = np.isfinite(rates[np.arange(len(rows)), layer])
+        layer = layer[can]
+        self._move_(entries, left, rows[can], layer, self.lower_entries[layer, now[can, layer]])
+        moved[moved] = can
         return moved
 
-    def _raise_(self, entries: Ints, rows: Ints, movable: Bools) -> Bools:
+    def _raise_(self, entries: Ints, left: Ints, rows: Ints, movable: Bools) -> Bools:
         """Takes the step up of most gain that fits in each of `rows`; which of them moved."""
         now, layers = entries[rows], np.arange(len(self.prices))
-        left = (self.limit - self.spent(now))[:, None, None]
-        above = np.arange(self.prices.shape[1]) > now[:, :, None]
-        allowed = above & movable[rows][:, :, None] & (self.prices - self.prices[layers, now][:, :, None] <= left)
-        rates = np.where(allowed, self.rates[layers, now], -np.inf).reshape(len(rows), -1)
-        highest = rates.argmax(axis=1)
-        moved: Bools = np.isfinite(rates[np.arange(len(rows)), highest])
-        layer, entry = np.divmod(highest, self.prices.shape[1])
-        entries[rows[moved], layer[moved]] = entry[moved]
+        # Few layers can be raised at all: prices ascend, so those whose next entry fits.
+        row, layer = np.nonzero(movable[rows] & (self.next_prices[layers, now] <= left[rows, None]))
+        start = now[row, layer]
+        fits = self.prices[layer] - self.prices[layer, start][:, None] <= left[rows[row], None]
+        above = np.arange(self.prices.shape[1]) > start[:, None]
+        rates = np.where(fits & above, self.rates[layer, start], -np.inf)
+        highest = np.full(now.shape, -np.inf)
+        highest[row, layer] = rates.max(axis=1)
+        entry = np.zeros_like(now)
+        entry[row, layer] = rates.argmax(axis=1)
+        best = highest.argmax(axis=1)
+        moved: Bools = np.isfinite(highest[np.arange(len(rows)), best])
+        best = best[moved]
+        self._move_(entries, left, rows[moved], best, entry[moved, best])
         return moved
+
+    def _move_(self, entries: Ints, left: Ints, rows: Ints, layer: Ints, entry: Ints) -> None:
+        """Gives one `layer` of each of `rows` its new `entry`, and keeps count of what is `left` of the budget."""
+        left[rows] -= self.prices[layer, entry] - self.prices[layer, entries[rows, layer]]
+        entries[rows, layer] = entry
 
 
 def _padded(row: Sequence[float], length: int, filler: float) -> list[float]:

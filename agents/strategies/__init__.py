@@ -1,5 +1,7 @@
 """Search strategies, one file each, and the one function that runs them. Loads no torch."""
 
+from threadpoolctl import threadpool_limits
+
 from agents.strategies.a2c import a2c
 from agents.strategies.by_type import by_type
 from agents.strategies.ddpg import ddpg
@@ -91,5 +93,7 @@ def search_plans(
     budget = Budget.of(problem)
     recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
     energies, harms = retained_energies(problem, budget), expected_harms(problem, budget)
-    explore(Search(problem, budget, energies, harms, score, seed, recorder))
+    # NumPy's own threads: its sums depend on them, and on a busy machine they wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        explore(Search(problem, budget, energies, harms, score, seed, recorder))
     return recorder.result(strategy, seed)

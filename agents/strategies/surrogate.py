@@ -39,7 +39,7 @@ from agents.strategies.damage import Damages, damage_of, measure_damages
 from agents.strategies.divergence import least_expected
 from agents.strategies.evolution import MAX_STEP, MUTATED
 from agents.strategies.search import Search
-from agents.strategies.surrogate_model import Features, SurrogateModel
+from agents.strategies.surrogate_model import Features, Floats, SurrogateModel
 from envs.batch_projection import BatchProjection, Ints
 from envs.budget import Entries
 from envs.expectation import as_energies
@@ -89,6 +89,7 @@ class Imagination:
         self._projection = projection
         self._rng = np.random.default_rng(search.seed)
         self._lasts = np.array([len(prices) - 1 for prices in search.budget.weights])
+        self._judged: list[Entries] = []  # of the recorder's trials inside the budget, in order
 
     def proposals(self) -> list[Entries]:
         """What to judge next, at least one: for each BOLDNESS the plan of least hoped-for damage that is new.
@@ -96,11 +97,13 @@ class Imagination:
         When the model knows of nothing new, it is a mutation of the best plan, new or not.
         """
         problem, recorder = self._search.problem, self._search.recorder
-        trials = sorted(recorder.inside, key=lambda trial: trial.wer)
-        ranked = [self._search.budget.entries(trial.plan) for trial in trials]
+        trials = recorder.inside
+        self._judged += [self._search.budget.entries(trial.plan) for trial in trials[len(self._judged) :]]
+        order = sorted(range(len(trials)), key=lambda i: trials[i].wer)
+        ranked = [self._judged[i] for i in order]
         known = set(ranked)
         judged = np.array(ranked[:MAX_FITTED])
-        damages = [damage_of(trial.wer, problem.baseline_wer) for trial in trials[:MAX_FITTED]]
+        damages = [damage_of(trials[i].wer, problem.baseline_wer) for i in order[:MAX_FITTED]]
         model = SurrogateModel.fit(self._features, judged, np.array(damages))
         proposals: list[Entries] = []
         for boldness in BOLDNESS:
@@ -117,8 +120,7 @@ class Imagination:
         best = parents
         for _ in range(GENERATIONS):
             plans = np.unique(np.concatenate([best, self._children(best[:PARENTS], CHILDREN)]), axis=0)
-            mean, spread = model.predict(plans)
-            best = plans[np.argsort(mean - boldness * spread, kind="stable")[:CHILDREN]]
+            best = plans[np.argsort(_hoped_for(model, plans, boldness), kind="stable")[:CHILDREN]]
         return best
 
     def _children(self, parents: Ints, n: int) -> Ints:
@@ -129,6 +131,14 @@ class Imagination:
         mutated[np.arange(n), rng.integers(shape[1], size=n)] = True
         steps = rng.integers(1, MAX_STEP + 1, shape) * rng.choice([-1, 1], shape)
         return self._projection.fit(np.clip(np.where(mutated, chosen + steps, chosen), 0, self._lasts), mutated)
+
+
+def _hoped_for(model: SurrogateModel, plans: Ints, boldness: float) -> Floats:
+    """[n] log damage of each of `plans` [n, n_layers], if it is `boldness` spreads below its prediction."""
+    if not boldness:
+        return model.mean(plans)
+    mean, spread = model.predict(plans)
+    return mean - boldness * spread
 
 
 def _distance(a: Sequence[int], b: Sequence[int]) -> int:

@@ -8,6 +8,7 @@ logarithms of the weights that they keep. Several such processes, from stiff to 
 how probable each makes the plans judged.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Self
@@ -116,17 +117,20 @@ class Member:
         evidence = -0.5 * float(residual @ weights) - 0.5 * float(np.linalg.slogdet(covariance)[1])
         return cls(length, amplitude, evidence, precision, weights)
 
-    def predict(self, gram: Floats, squares: Floats, own: Floats) -> tuple[Floats, Floats]:
-        """[n] mean and [n] variance of the residual, from products with and squared distances to what was judged.
+    def cross(self, gram: Floats, squares: Floats) -> Floats:
+        """[n, n_judged] covariance with what was judged, from products with and squared distances to it, as large."""
+        return _covariance(gram, squares, self.length, self.amplitude)
 
-        Args:
-            gram: [n, n_judged].
-            squares: [n, n_judged].
-            own: [n] products of the linear features with themselves.
-        """
-        cross = _covariance(gram, squares, self.length, self.amplitude)
-        variance = own + self.amplitude**2 - ((cross @ self.precision) * cross).sum(axis=1)
-        return cross @ self.weights, np.maximum(variance, 0.0)
+    def mean(self, cross: Floats) -> Floats:
+        """[n] of the residual."""
+        mean: Floats = cross @ self.weights
+        return mean
+
+    def variance(self, cross: Floats, own: Floats) -> Floats:
+        """[n] of the residual; `own` [n] are products of the linear features with themselves."""
+        known = ((cross @ self.precision) * cross).sum(axis=1)
+        variance: Floats = np.maximum(own + self.amplitude**2 - known, 0.0)
+        return variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +170,32 @@ class SurrogateModel:
         The deviation holds what each member does not know and what they disagree about.
         """
         linear = self.features.linear(entries, self.centre)
+        own, crosses = (linear**2).sum(axis=1), self._crosses(entries, linear)
+        means = self._means(crosses)
+        variances = [member.variance(cross, own) for member, cross in zip(self.members, crosses, strict=True)]
+        mean = self._shares @ means
+        return self.features.prior(entries) + mean, np.sqrt(self._shares @ (variances + (means - mean) ** 2))
+
+    def mean(self, entries: Ints) -> Floats:
+        """The first half of `predict`, at a part of the cost."""
+        crosses = self._crosses(entries, self.features.linear(entries, self.centre))
+        mean: Floats = self.features.prior(entries) + self._shares @ self._means(crosses)
+        return mean
+
+    def _crosses(self, entries: Ints, linear: Floats) -> list[Floats]:
         gram = linear @ self.features.linear(self.judged, self.centre).T
         squares = _squared_distances(self.features.place(entries), self.features.place(self.judged))
-        own = (linear**2).sum(axis=1)
-        means, variances = np.array([member.predict(gram, squares, own) for member in self.members]).swapaxes(0, 1)
-        shares = np.exp([member.evidence - self.members[0].evidence for member in self.members])
+        return [member.cross(gram, squares) for member in self.members]
+
+    def _means(self, crosses: Sequence[Floats]) -> Floats:
+        return np.array([member.mean(cross) for member, cross in zip(self.members, crosses, strict=True)])
+
+    @property
+    def _shares(self) -> Floats:
+        """[n_members] how probable each is."""
+        shares: Floats = np.exp([member.evidence - self.members[0].evidence for member in self.members])
         shares /= shares.sum()
-        mean = shares @ means
-        return self.features.prior(entries) + mean, np.sqrt(shares @ (variances + (means - mean) ** 2))
+        return shares
 
 
 def _covariance(gram: Floats, squares: Floats, length: float, amplitude: float) -> Floats:

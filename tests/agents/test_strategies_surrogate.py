@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from agents.strategies.damage import damage_of
 from agents.strategies.evolution import evolution
@@ -10,6 +11,7 @@ from agents.strategies.surrogate import MEASURED, MEASURED_PER_LAYER, surrogate
 from agents.strategies.surrogate_model import LEAST_DAMAGE, Features, SurrogateModel
 from envs.budget import Budget
 from envs.toys import recogniser
+from tests.agents.toy_search import search as run
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +65,11 @@ def test_the_spread_covers_the_error_and_is_least_where_plans_were_judged(toy, j
 
 def test_one_judged_plan_is_enough_to_fit(toy, judged):
     entries, damages = judged
-    mean, spread = SurrogateModel.fit(features_of(toy), entries[:1], damages[:1]).predict(entries[:1])
+    model = SurrogateModel.fit(features_of(toy), entries[:1], damages[:1])
+    mean, spread = model.predict(entries[:1])
     assert mean[0] == pytest.approx(np.log(damages[0] + LEAST_DAMAGE), abs=0.02)
     assert spread[0] >= 0.0
+    assert (model.mean(entries) == model.predict(entries)[0]).all()
 
 
 @pytest.mark.parametrize("evaluations", [2, 20, 60])
@@ -100,3 +104,15 @@ def test_a_constant_wer_is_no_reason_to_fail(make_search, toy):
     search = make_search(toy, evaluations=12, evaluate=lambda plan: 0.0)
     surrogate(search)
     assert search.recorder.evaluations_left == 0
+
+
+def test_while_it_searches_numpy_has_one_thread(toy):
+    found = set()
+
+    def evaluate(plan):
+        found.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return toy.evaluate(plan)
+
+    with threadpool_limits(2, user_api="blas"):
+        run("surrogate", toy, evaluations=2, evaluate=evaluate)
+    assert found <= {1}
