@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from server.commands.local import Model
-from server.commands.output import Json, print_json, print_table
+from server.commands.output import Json, note, print_json, print_table
 
 
 def export(
@@ -14,7 +14,8 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to write; an export that lies there is replaced.")],
     int8: Annotated[bool, typer.Option("--int8", help="Store weights as int8, and compute large products so.")] = False,
     speech: Annotated[
-        Path | None, typer.Option(help="Manifest of a few utterances: layers that int8 would harm are left out of it.")
+        Path | None,
+        typer.Option(help="Manifest of a few utterances: layers that int8 would harm are left as they are."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -27,9 +28,11 @@ def export(
     from shrinkml.export import exporter
     from shrinkml.speech.manifest import read_manifest
 
-    exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ())
+    kept = exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ())
     sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
     if as_json:
-        print_json({"folder": str(out), "files": sizes})
+        print_json({"folder": str(out), "files": sizes, "kept": sorted(kept)})
     else:
         print_table(("", "bytes"), [(name, f"{size:,}") for name, size in sizes.items()])
+        if speech:
+            note(f"not in int8, which would harm them: {', '.join(sorted(kept)) or 'no layer'}")

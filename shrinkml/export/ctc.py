@@ -12,9 +12,9 @@ from onnx import TensorProto, compose
 from torch import Tensor, nn
 
 from shrinkml.export.extractors import front_end_of
-from shrinkml.export.graph import Graph, Storage, as_model
+from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.recipe import Recipe
-from shrinkml.export.traced import store_, trace
+from shrinkml.export.traced import trace
 from shrinkml.models.huggingface_ctc import HuggingFaceCtc
 from shrinkml.models.huggingface_speech import LEAST_S
 
@@ -30,7 +30,7 @@ def recipe(model: HuggingFaceCtc) -> Recipe:
     )
 
 
-def encoder(model: HuggingFaceCtc, storage: Storage) -> onnx.ModelProto:
+def encoder(model: HuggingFaceCtc) -> onnx.GraphProto:
     """From `waveforms` [batch, samples] and `lengths` [batch] to `logits` [batch, frames, vocabulary] and `steps`.
 
     Raises:
@@ -53,8 +53,7 @@ def encoder(model: HuggingFaceCtc, storage: Storage) -> onnx.ModelProto:
         links.append(("front_mask", "mask"))
         inputs["mask"] = torch.ones(2, len(example), dtype=torch.long)
     network = trace(_Scores(model), inputs, ("logits", "steps"))
-    store_(network, storage)
-    return as_model(compose.merge_graphs(front.body(), network, links))
+    return compose.merge_graphs(front.body(), network, links)
 
 
 class _Scores(nn.Module):
@@ -62,12 +61,13 @@ class _Scores(nn.Module):
 
     def __init__(self, model: HuggingFaceCtc) -> None:
         super().__init__()
-        self.model = model
+        self.network, self.main_input = model.network, model.speech.main_input
+        self.output_lengths = model.output_lengths
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits [batch, frames, vocabulary] and valid frames [batch]."""
         if mask is None:
-            logits = self.model.network(values).logits
+            logits = self.network(values).logits
             return logits, torch.full((logits.shape[0],), logits.shape[1])
-        inputs = {self.model.speech.main_input: values, "attention_mask": mask}
-        return self.model.network(**inputs).logits, self.model.output_lengths(mask.sum(1))
+        inputs = {self.main_input: values, "attention_mask": mask}
+        return self.network(**inputs).logits, self.output_lengths(mask.sum(1))

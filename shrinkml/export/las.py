@@ -7,6 +7,7 @@ gives logits and the next state. The CTC head, which serves in training only, st
 
 import math
 
+import onnx
 from onnx import TensorProto
 
 from shrinkml.compression.factors import get_matrix
@@ -14,7 +15,7 @@ from shrinkml.export.frontend import frame_counts, frame_samples, log_mel, norma
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layers import apply, embedding, linear
 from shrinkml.export.lstm import bidirectional_lstm, lstm_cell
-from shrinkml.export.recipe import LIMIT, Recipe
+from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.models.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
 from shrinkml.models.tokenizer import BLANK, END
 
@@ -33,6 +34,11 @@ def recipe(model: Las) -> Recipe:
         state=STATE,
         vocabulary=tuple("" if token == BLANK else space + text for token, text in enumerate(tokenizer.vocabulary)),
     )
+
+
+def graphs(model: Las, storage: Storage) -> dict[str, onnx.ModelProto]:
+    """Encoder and decoder."""
+    return {ENCODER: encoder(model, storage).model(), DECODER: decoder(model, storage).model()}
 
 
 def encoder(model: Las, storage: Storage) -> Graph:

@@ -8,7 +8,7 @@ import torch
 
 from shrinkml.checkpoint import Recogniser
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.models.protocol import IGNORE
+from shrinkml.models.protocol import IGNORE, TeacherForced
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.utterance import Utterance
 
@@ -48,15 +48,18 @@ def compare(model: Recogniser, exported: OnnxRecogniser, utterances: Sequence[Ut
     return Parity(len(utterances), same, largest)
 
 
+def fed(forced: TeacherForced) -> list[list[int]]:
+    """The tokens that a decoder was fed behind its start: the targets but the end, which the last is followed by."""
+    return [row[row != IGNORE][:-1].tolist() for row in forced.targets.numpy()]
+
+
 def _largest_difference(
     model: Recogniser, exported: OnnxRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
 ) -> float:
     forced = model.teacher_forced([model.features(waveform) for waveform in waveforms], texts)
     if exported.recipe.state:
-        targets = forced.targets.numpy()
-        # The end is what the last token is followed by; it is not fed.
-        fed = [row[row != IGNORE][:-1].tolist() for row in targets]
-        return float(np.abs(exported.logits(waveforms, fed) - forced.logits.numpy())[targets != IGNORE].max())
+        inside = (forced.targets != IGNORE).numpy()
+        return float(np.abs(exported.logits(waveforms, fed(forced)) - forced.logits.numpy())[inside].max())
     assert forced.ctc_logits is not None, "scores come from a decoder or from a CTC head"
     frames = zip(exported.frames(waveforms), forced.ctc_logits.numpy(), strict=True)
     return max(float(np.abs(ours - theirs[: len(ours)]).max()) for ours, theirs in frames)

@@ -53,6 +53,13 @@ class OnnxRecogniser:
 
         return self._grouped(waveforms, run)
 
+    def scores(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> np.ndarray:
+        """[steps, vocabulary]: all scores of one utterance after another; a decoder is fed `tokens`, one row each."""
+        if not self.recipe.state:
+            return np.concatenate(self.frames(waveforms))
+        rows = self.logits(waveforms, tokens)
+        return np.concatenate([row[: len(fed) + 1] for row, fed in zip(rows, tokens, strict=True)])
+
     def logits(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> np.ndarray:
         """[batch, steps, vocabulary]: scores of each next token when the decoder is fed `tokens`, one row each.
 

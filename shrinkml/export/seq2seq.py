@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from shrinkml.errors import ExportError
 from shrinkml.export.extractors import front_end_of
 from shrinkml.export.generation import prompt, suppressed
-from shrinkml.export.graph import Graph, Storage, as_model
+from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
-from shrinkml.export.traced import names, store_, trace
+from shrinkml.export.traced import names, trace
 from shrinkml.models.huggingface_seq2seq import LEAST_TOKENS, TOKENS_PER_S, HuggingFaceSeq2Seq
 from shrinkml.models.huggingface_speech import LEAST_S
 
@@ -29,7 +29,7 @@ KNOWN = ("whisper", "speech_to_text", "moonshine")
 PAST, CROSS = "past", "cross"
 
 
-def graphs(model: HuggingFaceSeq2Seq, storage: Storage) -> tuple[dict[str, onnx.ModelProto], Recipe]:
+def graphs(model: HuggingFaceSeq2Seq) -> tuple[dict[str, onnx.GraphProto], Recipe]:
     """Encoder and decoder, and how they are driven.
 
     Raises:
@@ -46,10 +46,7 @@ def graphs(model: HuggingFaceSeq2Seq, storage: Storage) -> tuple[dict[str, onnx.
     with torch.no_grad():
         cross = list(_Encoder(model.network)(values))
     found = _recipe(model, n_state=len(cross))
-    parts = {ENCODER: _encoder(model, found, values, cross), DECODER: _decoder(model, found, cross)}
-    for part in parts.values():
-        store_(part, storage)
-    return {name: as_model(part) for name, part in parts.items()}, found
+    return {ENCODER: _encoder(model, found, values, cross), DECODER: _decoder(model, found, cross)}, found
 
 
 def _recipe(model: HuggingFaceSeq2Seq, n_state: int) -> Recipe:

@@ -1,5 +1,9 @@
-"""Networks of transformers as ONNX graphs, traced by torch's exporter, their weights stored as `Storage` says."""
+"""Networks of transformers as ONNX graphs, traced by torch's exporter, their weights stored as `Storage` says.
 
+The exporter turns matrices around and calls them anew; the note (`doc_string`) on each tells whose layer it is.
+"""
+
+import hashlib
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +16,7 @@ from torch import Tensor, nn
 
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import OPSET, THIN, Storage, half_of, int8_of
+from shrinkml.export.layers import array
 
 FEW = 256  # weights; fewer are not worth a scale where no product is made with them
 
@@ -25,7 +30,7 @@ def trace(
     *,
     free: Mapping[str, Sequence[int]] | None = None,
 ) -> onnx.GraphProto:
-    """The forward pass of `module`.
+    """The forward pass of `module`, its matrices noted with their layers.
 
     Args:
         module: its arguments are tensors, and lists of tensors.
@@ -58,7 +63,10 @@ def trace(
     finally:
         logger.setLevel(before)
     assert program is not None, "dynamo=True returns the program"
-    return _plain(program.model_proto.graph)
+    graph = program.model_proto.graph
+    _clear_notes_(graph)
+    _note_layers_(graph, module)
+    return graph
 
 
 def names(argument: str, value: Example) -> list[str]:
@@ -71,21 +79,48 @@ def _dynamic(value: Example, axes: Sequence[int]) -> object:
     return [one] * len(value) if isinstance(value, list) else one
 
 
+def layers_of(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """The layers of `graph` whose weights `Storage.int8` rounds: matrices, tables and kernels."""
+    factors = _all_factors(graph)
+    rounded = (_layer(tensor) for tensor in _floats(graph) if _is_rounded(tensor, quantizable=tensor.name in factors))
+    return tuple(dict.fromkeys(rounded))
+
+
 def store_(graph: onnx.GraphProto, storage: Storage) -> None:
     """Narrows the weights of `graph` where `storage` allows it; the runtime widens them when it loads them."""
     if storage.int8:
-        _untie_(graph)
-    factors = {name for node in graph.node for name in _factors(node)}
-    for tensor in [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT]:
-        narrowed = _narrowed(numpy_helper.to_array(tensor), storage, quantizable=tensor.name in factors)
-        if narrowed:
+        _untie_(graph, storage.kept)
+    factors = _all_factors(graph)
+    for tensor in _floats(graph):
+        quantizable, kept = tensor.name in factors, _layer(tensor) in storage.kept
+        to_int8 = storage.int8 and not kept and _is_rounded(tensor, quantizable=quantizable)
+        tensor.ClearField("doc_string")
+        if to_int8 and quantizable and np.prod(tensor.dims) >= THIN:
+            continue
+        value = numpy_helper.to_array(tensor)
+        narrow = int8_of(value) if to_int8 else _halved(value, storage)
+        if narrow or (kept and quantizable):
             graph.initializer.remove(tensor)
-            _widen_(graph, tensor.name, *narrowed)
+            _widen_(graph, tensor.name, *(narrow or (value,)))  # the quantizer takes no matrix that is cast
 
 
-def _untie_(graph: onnx.GraphProto) -> None:
+def _floats(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    return [tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT]
+
+
+def _layer(tensor: onnx.TensorProto) -> str:
+    return tensor.doc_string or tensor.name
+
+
+def _is_rounded(tensor: onnx.TensorProto, *, quantizable: bool) -> bool:
+    """Whether int8 is for `tensor`."""
+    return len(tensor.dims) > 1 and (quantizable or int(np.prod(tensor.dims)) >= FEW)
+
+
+def _untie_(graph: onnx.GraphProto, kept: frozenset[str]) -> None:
     """Gives each output layer a copy of the large table that it shares: the quantizer turns its matrix around."""
-    held = {tensor.name: tensor for tensor in graph.initializer if np.prod(tensor.dims) >= THIN}
+    large = (tensor for tensor in graph.initializer if np.prod(tensor.dims) >= THIN and _layer(tensor) not in kept)
+    held = {tensor.name: tensor for tensor in large}
     for place, node in enumerate(graph.node):
         if node.op_type == "Gemm" and node.input[1] in held:
             copy = onnx.TensorProto()
@@ -98,6 +133,10 @@ def _untie_(graph: onnx.GraphProto) -> None:
         graph.initializer.remove(tensor)
 
 
+def _all_factors(graph: onnx.GraphProto) -> set[str]:
+    return {name for node in graph.node for name in _factors(node)}
+
+
 def _factors(node: onnx.NodeProto) -> list[str]:
     """The matrix of a product, or the table of an embedding: what the quantizer looks for."""
     if node.op_type in ("MatMul", "Gemm"):
@@ -105,10 +144,8 @@ def _factors(node: onnx.NodeProto) -> list[str]:
     return list(node.input[:1]) if node.op_type == "Gather" else []
 
 
-def _narrowed(value: np.ndarray, storage: Storage, *, quantizable: bool) -> tuple[np.ndarray, ...]:
-    """`value` in a narrower type, and what to multiply that with, if anything; nothing where it stays as it is."""
-    if storage.int8 and value.ndim > 1 and (quantizable or value.size >= FEW):
-        return () if quantizable and value.size >= THIN else int8_of(value)
+def _halved(value: np.ndarray, storage: Storage) -> tuple[np.ndarray, ...]:
+    """`value` as float16; nothing where it stays as it is."""
     half = half_of(value) if storage.half else None
     return () if half is None else (half,)
 
@@ -125,10 +162,25 @@ def _widen_(graph: onnx.GraphProto, name: str, narrow: np.ndarray, scale: np.nda
         graph.node.insert(place, node)
 
 
-def _plain(graph: onnx.GraphProto) -> onnx.GraphProto:
-    """`graph` without notes on where each operator came from, which are most of a small file."""
+def _clear_notes_(graph: onnx.GraphProto) -> None:
+    """Forgets where each operator came from: such notes are most of a small file."""
     del graph.value_info[:]
     for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-    return graph
+
+
+def _note_layers_(graph: onnx.GraphProto, module: nn.Module) -> None:
+    """Notes on each matrix of `graph` the layer of the parameter of `module` that it is, turned around or not."""
+    known: dict[str, str] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.ndim > 1:
+            layer = name.removesuffix("_up").removesuffix("_down")  # as factors are called: their layer is one
+            for value in (array(parameter), array(parameter.T if parameter.ndim == 2 else parameter)):
+                known.setdefault(_digest(value), layer)
+    for tensor in _floats(graph):
+        tensor.doc_string = known.get(_digest(numpy_helper.to_array(tensor)), "")
+
+
+def _digest(value: np.ndarray) -> str:
+    return hashlib.sha256(value.tobytes()).hexdigest()

@@ -8,8 +8,8 @@ import pytest
 
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import THIN
-from shrinkml.export.int8 import divergence
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.export.sensitivity import divergence
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
 
@@ -32,8 +32,8 @@ def test_the_word_error_rate_stays_within_a_few_words(both, spoken):
 def test_speech_of_half_a_minute_is_heard_in_int8_as_in_float32(both, spoken):
     long = np.concatenate([waveform for waveform, _ in spoken[:40]])
     assert len(long) > 25 * 16_000
-    before, after = (OnnxRecogniser(folder).logits([long], [[3, 4, 5]]) for folder in both)
-    assert divergence(before, after, [4]) < 0.02
+    before, after = (OnnxRecogniser(folder).scores([long], [[3, 4, 5]]) for folder in both)
+    assert divergence(before, after) / 4 < 0.02
 
 
 def test_every_matrix_is_stored_as_int8(both):
@@ -88,13 +88,3 @@ def test_sensitive_layers_are_found_and_kept(tiny_model_dir, tiny_data, tmp_path
     assert {"cell.weight_ih", "output.weight", "encoder.0.weight_hh_l0"} <= set(kept)
     output = [n for n in onnx.load(tmp_path / "none" / "decoder.onnx").graph.node if n.name == "output.weight"]
     assert output[0].op_type == "MatMul"
-
-
-def test_divergence_counts_the_steps_of_each_utterance_only():
-    reference = np.zeros((2, 3, 2))
-    moved = reference.copy()
-    moved[0, 0, 0] = np.log(3)  # 1/2, 1/2 becomes 3/4, 1/4
-    moved[1, 2] = 7.0  # beyond its end
-    moved[1, 1, 0] = 9.0  # beyond its end
-    expected = 0.5 * np.log(0.5 / 0.75) + 0.5 * np.log(0.5 / 0.25)
-    assert divergence(reference, moved, [3, 1]) == pytest.approx(expected / 4)

@@ -12,7 +12,7 @@ from torch import nn
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import THIN, Storage, as_model
 from shrinkml.export.int8 import write_int8
-from shrinkml.export.traced import store_, trace
+from shrinkml.export.traced import layers_of, store_, trace
 
 
 class Wide(nn.Module):
@@ -87,6 +87,32 @@ def test_a_tied_table_is_stored_once_in_float_and_right_in_int8(n, dims, tmp_pat
         np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
     assert (tmp_path / "float.onnx").stat().st_size < 2.1 * 4 * n * dims + 4000
     assert (tmp_path / "int8.onnx").stat().st_size < 3.1 * n * dims + 4000  # the quantizer needs two of it
+
+
+def test_kept_layers_stay_as_they_are(tmp_path):
+    """A large table that is read and multiplied with: int8 would round what is beside its huge weights to nothing."""
+    torch.manual_seed(0)
+    n, dims = 400, 200
+    module, values = Tied(n, dims).half().float(), torch.tensor([[3, 1], [7, 2]])
+    with torch.no_grad():
+        module.table.weight[:, 5] = 1000.0
+        expected = module(values).numpy()
+    graph = trace(module, {"values": values}, ("out",))
+    kept = frozenset(layers_of(graph))
+    assert kept == {"table.weight", "places"}
+
+    def error_and_bytes(storage):
+        stored, path = copy.deepcopy(graph), tmp_path / "one.onnx"
+        store_(stored, storage)
+        write_int8(as_model(stored), path, storage.kept)
+        (found,) = onnxruntime.InferenceSession(path).run(None, {"values": values.numpy()})
+        return np.abs(found - expected).max() / np.ptp(expected), path.stat().st_size
+
+    assert error_and_bytes(Storage(int8=True))[0] > 1
+    for half in (False, True):
+        error, n_bytes = error_and_bytes(Storage(half, int8=True, kept=kept))
+        assert error < 0.01  # float32's, of scores around a million
+        assert n_bytes < (2 if half else 4) * 2 * n * dims + 4000  # each of both once
 
 
 def test_a_graph_that_no_file_can_hold_is_refused(monkeypatch):

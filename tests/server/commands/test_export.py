@@ -26,6 +26,7 @@ def test_export_in_int8_looks_for_sensitive_layers_in_speech(shrinkml, tiny_mode
     assert run.code == 0, run.err
     recipe = json.loads((tmp_path / "onnx" / "recogniser.json").read_text())
     assert (recipe["int8"], recipe["kept"]) == (True, [])
+    assert "not in int8, which would harm them: no layer" in run.err
 
 
 def test_speech_without_int8_is_refused(shrinkml, tiny_model_dir, tiny_data, tmp_path):
