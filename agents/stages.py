@@ -351,7 +351,7 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, plain: Path 
         ExportError: it cannot be exported, or what came of it computes something else.
     """
     few, int8 = materials.dev_utterances[:N_COMPARED], plain is not None
-    export(model, folder, int8=int8, speech=few[:N_PROBED])
+    kept = export(model, folder, int8=int8, speech=few[:N_PROBED])
     loaded, exported = checkpoint.load(model), OnnxRecogniser(folder)
     parity = compare(loaded, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
@@ -363,7 +363,8 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, plain: Path 
     heard = hearing.transcripts(exported, test, should_stop=materials.should_stop)
     found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-    facts = {"name": folder.name, "int8": int8, "bytes": n_bytes, "wer": found.wer, "wer_ci95": list(found.wer_ci95)}
+    facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(kept), "bytes": n_bytes}
+    facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
     alone = {} if plain is None else wer_by_component(folder, plain, few)
     return {**facts, **asdict(parity), **asdict(stress(loaded, exported, few)), "component_wers": alone}
 

@@ -166,6 +166,7 @@ class ExportRow(TypedDict):
 
     name: str  # of its row in `checkpoints`
     int8: bool
+    kept_layers: list[str]  # that int8 would harm, and that stayed as they are
     bytes: int  # of its folder
     wer: float  # in that runtime, on test
     wer_ci95: list[float]

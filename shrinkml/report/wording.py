@@ -180,6 +180,8 @@ def _export_facts(row: Mapping[str, Any], original: Mapping[str, Any]) -> list[F
             f"{size}, {wer_change(row['wer'] - original['wer'])}",
         )
     ]
+    if row.get("kept_layers"):
+        found.append(Fact("  layers that it would harm, not in int8", "", ", ".join(row["kept_layers"]), ""))
     if row.get("component_wers"):  # absent from older reports
         alone = ", ".join(f"{percent(wer)} with the {part} alone" for part, wer in row["component_wers"].items())
         found += [

@@ -151,6 +151,8 @@ def test_the_facts_name_batch_and_threads_of_every_speed(report):
 def test_exports_are_shown_with_their_size_and_what_they_hear(report):
     change = "16.42 times smaller, 0.59 points more WER"
     assert ("For ONNX Runtime, int8", "", "0.66 MB, 1.21 %", change) in facts(report)
+    kept = "encoder.0.weight_hh_l0, output.weight"
+    assert ("  layers that it would harm, not in int8", "", kept, "") in facts(report)
     alone = "1.01 % with the encoder alone, 0.90 % with the decoder alone"
     assert ("  WER of 100 dev utterances", "", alone, "") in facts(report)
     assert ("  joined to 23 s at most", "", "3.12 %", "in float 2.00 %") in facts(report)
@@ -158,7 +160,14 @@ def test_exports_are_shown_with_their_size_and_what_they_hear(report):
 
 
 def test_exports_of_reports_older_than_those_are_shown_without_them(report):
-    for key in ("component_wers", "longest_s", "long_wer", "long_wer_exported", "silence_words_exported"):
+    for key in (
+        "kept_layers",
+        "component_wers",
+        "longest_s",
+        "long_wer",
+        "long_wer_exported",
+        "silence_words_exported",
+    ):
         del report["exports"][0][key]
     assert [fact.label for fact in facts(report) if fact.label.startswith((" ", "For"))] == ["For ONNX Runtime, int8"]
     del report["exports"]
