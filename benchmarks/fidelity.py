@@ -115,19 +115,19 @@ class Judge:
         return float(np.average(values, weights=weights))
 
 
-def at_random(judge: Judge, n: int, seed: int) -> list[int]:
+def at_random(judge: Judge, n: int, seed: int) -> Part:
     """`n` utterances, each as likely as any other."""
-    return np.random.default_rng(seed).choice(len(judge.dev), n, replace=False).tolist()
+    return np.random.default_rng(seed).choice(len(judge.dev), n, replace=False)
 
 
-def stratified(judge: Judge, n: int, seed: int) -> list[int]:
+def stratified(judge: Judge, n: int, seed: int) -> Part:
     """The `n` utterances that jobs judge plans on."""
     return choose_proxy(judge.utterances, n, seed)
 
 
-def most_uncertain(judge: Judge, n: int, seed: int) -> list[int]:
+def most_uncertain(judge: Judge, n: int, seed: int) -> Part:
     """The `n` utterances with most entropy in the original's posteriors (Lewis and Gale 1994); no plan is asked."""
-    return np.argsort(-judge.entropies, kind="stable")[:n].tolist()
+    return np.argsort(-judge.entropies, kind="stable")[:n]
 
 
 CHOICES = {"by speaker and duration": stratified, "at random": at_random, "most uncertain": most_uncertain}
@@ -216,7 +216,11 @@ def rows(judge: Judge, plans: Sequence[RankPlan], of: str) -> list[Row]:
 
 def typical_seconds(judge: Judge, plans: Sequence[RankPlan], work: Measure, part: Part) -> float:
     """Median time of judging one of `plans`, surgery included."""
-    return statistics.median(seconds(lambda plan=plan: work(judge.shrunk(plan), part)) for plan in plans)
+
+    def judged(plan: RankPlan) -> None:
+        work(judge.shrunk(plan), part)
+
+    return statistics.median(seconds(partial(judged, plan)) for plan in plans)
 
 
 def steps(judge: Judge, plans: Sequence[RankPlan]) -> dict[str, float]:
