@@ -82,11 +82,17 @@ def coupled(seed: int = 6) -> Toy:
     return _toy(_small_layers(), compression_ratio=3.0, menu_steps=6, seed=seed, scale=0.3, coupling=1.0)
 
 
-def recogniser(compression_ratio: float = 5.0, seed: int = 2) -> Toy:
-    """The 18 matrices of a listen-attend-spell model with 320-unit layers: a search as long as a real one."""
-    return _toy(
-        _recogniser_layers(), compression_ratio=compression_ratio, menu_steps=12, seed=seed, scale=0.1, coupling=0.5
-    )
+def recogniser(compression_ratio: float = 5.0, seed: int = 2, encoder_layers: int = 3) -> Toy:
+    """The matrices of a listen-attend-spell model with 320-unit layers: a search as long as a real one.
+
+    Args:
+        compression_ratio: of the problem.
+        seed: of spectra and sensitivities.
+        encoder_layers: of four matrices each; six more are elsewhere. The more there are, the less damage each does.
+    """
+    layers = _recogniser_layers(encoder_layers)
+    scale = 0.1 * (18 / len(layers))
+    return _toy(layers, compression_ratio=compression_ratio, menu_steps=12, seed=seed, scale=scale, coupling=0.5)
 
 
 TOYS: dict[str, Callable[[], Toy]] = {"separable": separable, "coupled": coupled, "recogniser": recogniser}
@@ -131,10 +137,11 @@ def _small_layers() -> tuple[LayerSpec, ...]:
     return tuple(LayerSpec(f"layer{i}", "linear", out, inp) for i, (out, inp) in enumerate(shapes))
 
 
-def _recogniser_layers() -> tuple[LayerSpec, ...]:
+def _recogniser_layers(encoder_layers: int) -> tuple[LayerSpec, ...]:
     units, classes = 320, 128
     shapes: list[tuple[str, LayerKind, int, int]] = []
-    for layer, inputs in enumerate((120, 2 * units, 2 * units)):
+    for layer in range(encoder_layers):
+        inputs = 2 * units if layer else 120
         for direction in ("forward", "backward"):
             shapes.append((f"encoder.{layer}.{direction}.input", "lstm_input", 4 * units, inputs))
             shapes.append((f"encoder.{layer}.{direction}.recurrent", "lstm_recurrent", 4 * units, units))
