@@ -74,11 +74,13 @@ def _parakeet(graph: Graph, waveforms: str, lengths: str, extractor: Any) -> Hea
 def _whisper(graph: Graph, waveforms: str, lengths: str, extractor: Any) -> Heard:
     """Whisper's: log-mel of a window of fixed length, filled up with silence; the frames up to there count.
 
-    What is longer than the window makes more frames than the network takes: ONNX Runtime says so.
+    Of the silence, only so much is transformed as reaches into frames with sound: the energy of the rest is known. What
+    is longer than the window makes more frames than the network takes: ONNX Runtime says so.
     """
     rows = graph.op("Unsqueeze", waveforms, graph.ints(1))
     rows = graph.op("Where", before(graph, rows, lengths), rows, graph.constant(0.0))
-    missing = graph.op("Sub", graph.ints(extractor.n_samples), graph.size(rows, 2))
+    heard = graph.ints(extractor.n_fft + extractor.hop_length)
+    missing = graph.op("Min", graph.op("Sub", graph.ints(extractor.n_samples), graph.size(rows, 2)), heard)
     rows = pad_end(graph, rows, graph.op("Max", missing, graph.ints(0)), axis=2, n_axes=3)
     half = extractor.n_fft // 2  # frames are centred on multiples of the shift; beyond its ends, sound is mirrored
     rows = graph.op("Pad", rows, graph.ints(0, 0, half, 0, 0, half), mode="reflect")
@@ -87,6 +89,8 @@ def _whisper(graph: Graph, waveforms: str, lengths: str, extractor: Any) -> Hear
     samples = graph.op("Squeeze", rows, graph.ints(1))
     energy = energies(graph, samples, kernel, filters, shift=extractor.hop_length)
     energy = graph.op("Slice", energy, graph.ints(0), graph.ints(-1), graph.ints(2))  # the last frame never counts
+    missing = graph.op("Sub", graph.ints(extractor.nb_max_frames), graph.size(energy, 2))
+    energy = pad_end(graph, energy, graph.op("Max", missing, graph.ints(0)), axis=2, n_axes=3)
     natural = graph.op("Log", graph.op("Max", energy, graph.constant(WHISPER_FLOOR)))
     decades = graph.op("Mul", natural, graph.constant(1 / np.log(10)))
     everything = graph.ints(1, 2)
