@@ -298,6 +298,7 @@ def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baselin
             "strategy": task.strategy,
             "seed": task.seed,
             "wer": trial.wer,
+            "heard": trial.heard,
             "parameters": trial.parameters,
             "compression_ratio": ratio,
             "plan": trial.plan.to_json(),
@@ -305,6 +306,8 @@ def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baselin
         message = f"{task.strategy}, seed {task.seed}, plan {n_done}: {100 * trial.wer:.2f} % WER at {ratio:.2f}x"
         if prices.resource != "parameters":
             message += f", {prices.ratio(trial.plan):.2f}x in {prices.resource}"
+        if trial.stopped:
+            message += f" (an estimate: it can't win, {100 * trial.heard:.0f} % of the words tell)"
         key = f"{task.strategy}/{task.seed}/{n_done}"
         teller.tell("evaluated", key, message, facts, n_done=n_judged, n_total=n_total)
 

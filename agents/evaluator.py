@@ -1,38 +1,65 @@
-"""Judges rank plans by what they do to a real recogniser: factors sliced, proxy set transcribed, WER counted."""
+"""Judges rank plans by what they do to a real recogniser: factors sliced, proxy set transcribed, errors counted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import TypeVar, cast
 
+from agents.racing import Errors
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize
 from shrinkml.dataset import Dataset
-from shrinkml.evaluation import word_error_rate
+from shrinkml.evaluation import transcripts
 from shrinkml.models.protocol import AsrModel
+from shrinkml.speech.scoring import word_errors
 
 Model = TypeVar("Model", bound=AsrModel)
 
 BATCH_SIZE = 32  # utterances decoded together; the result does not depend on it
+N_PARTS = 4  # that a plan is judged in
 
 
 class ModelEvaluator:
-    """The WER of a recogniser under a plan; implements `envs.problem.PlanEvaluator`."""
+    """The word errors of a recogniser under a plan; implements `agents.racing.PartEvaluator`."""
 
-    def __init__(self, model: AsrModel, decompositions: Mapping[str, Decomposition], proxy: Dataset) -> None:
-        """An evaluator of plans for `model`.
+    def __init__(self, shrink: Callable[[RankPlan], AsrModel], proxy: Dataset) -> None:
+        """An evaluator of plans.
 
         Args:
-            model: what the plans are applied to; left as it is.
-            decompositions: of each of its layers.
+            shrink: makes the recogniser under a plan.
             proxy: the utterances that plans are judged on.
         """
-        self._model = model
-        self._decompositions = decompositions
-        self._proxy = proxy
+        self._shrink = shrink
+        self._parts = [proxy.subset(part) for part in parts_of(proxy)]
+        self._last: tuple[RankPlan, AsrModel] | None = None
 
-    def __call__(self, plan: RankPlan) -> float:
-        """The WER under `plan`, with greedy decoding and no retraining."""
-        return word_error_rate(shrunk(self._model, plan, self._decompositions), self._proxy, batch_size=BATCH_SIZE)
+    @property
+    def words(self) -> list[list[int]]:
+        """Of the references, for each utterance of each part."""
+        return [word_errors(part.texts, part.texts).n_words.tolist() for part in self._parts]
+
+    def __call__(self, plan: RankPlan, part: int) -> Errors:
+        """The word errors in each utterance of `part` under `plan`, with greedy decoding and no retraining."""
+        heard = self._parts[part]
+        found = word_errors(heard.texts, transcripts(self._shrunk(plan), heard, batch_size=BATCH_SIZE))
+        return tuple(found.errors.tolist())
+
+    def _shrunk(self, plan: RankPlan) -> AsrModel:
+        """The recogniser under `plan`; the parts of a plan are asked for in turn, so the last one is kept."""
+        if self._last is None or self._last[0] != plan:
+            self._last = None  # first, there may be no room for another
+            self._last = plan, self._shrink(plan)
+        return self._last[1]
+
+
+def parts_of(proxy: Dataset) -> list[list[int]]:
+    """The indices of the utterances of each of N_PARTS parts; of fewer, where there are fewer batches.
+
+    Parts are made of the very batches that the whole is decoded in, by turns, the longest first: all parts together
+    take no longer than the whole, and each has short and long utterances.
+    """
+    batches = list(proxy.batches(BATCH_SIZE))
+    return [list(chain(*batches[part::N_PARTS])) for part in range(min(N_PARTS, len(batches)))]
 
 
 def shrunk(model: Model, plan: RankPlan, decompositions: Mapping[str, Decomposition]) -> Model:

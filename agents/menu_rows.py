@@ -44,6 +44,6 @@ def wers_alone(problem: RankProblem, results: Sequence[SearchResult]) -> dict[tu
     found = {}
     for trial in (trial for result in results for trial in result.trials):
         changed = [name for name, menu in problem.menus.items() if trial.plan.rank(name) != menu[-1]]
-        if len(changed) == 1:
+        if len(changed) == 1 and not trial.stopped:
             found[changed[0], trial.plan.rank(changed[0])] = trial.wer
     return found

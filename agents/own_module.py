@@ -4,16 +4,16 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from torch import Tensor, nn
 
 from agents.decomposing import decomposed
 from agents.divergences import layer_divergences
-from agents.evaluator import BATCH_SIZE
+from agents.evaluator import BATCH_SIZE, ModelEvaluator
 from agents.interruptible import Interruptible
 from agents.learning_rate import learning_rate_for
 from agents.posing import check_reachable, pose, with_divergences
+from agents.racing import RacingJudge
 from agents.search import one_thread
 from agents.stages import winner
 from agents.strategies import search_plans
@@ -121,13 +121,12 @@ def compress(
     def cut(plan: RankPlan) -> Interruptible:
         return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
 
-    @cache
-    def judge(plan: RankPlan) -> float:
-        return word_error_rate(cut(plan), judged, batch_size=BATCH_SIZE)
-
     problem = with_divergences(problem, layer_divergences(heard, cut, problem.menus, learnt or judged))
 
+    evaluator = ModelEvaluator(cut, judged)
+    judge = RacingJudge(evaluator, evaluator.words)
     results = [_search(name, problem, judge, search, number, should_stop) for name, number in search.runs(seed)]
+    del evaluator, judge  # with the model judged last
     if should_stop():
         raise StoppedError("stopped while searching")
     best = winner(results).best

@@ -176,11 +176,11 @@ def winner(results: Sequence[SearchResult]) -> SearchResult:
 
 
 def finalists(results: Sequence[SearchResult], problem: RankProblem) -> list[tuple[SearchResult, Trial]]:
-    """The best few plans within the budget that any search judged, each once, with the search that found it first."""
+    """The best few plans within the budget that any search judged whole, each once, with the search that was first."""
     found: dict[RankPlan, tuple[SearchResult, Trial]] = {}
     for result in results:
         for trial in result.trials:
-            if problem.prices.price(trial.plan) <= problem.limit:
+            if problem.prices.price(trial.plan) <= problem.limit and not trial.stopped:
                 found.setdefault(trial.plan, (result, trial))
     return sorted(found.values(), key=lambda pair: (pair[1].wer, pair[1].parameters))[:N_FINALISTS]
 

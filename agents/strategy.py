@@ -13,22 +13,30 @@ class Trial:
 
     Attributes:
         plan: what was judged.
-        wer: of the plan on the set that plans are judged on, as a fraction.
+        wer: of the plan on the set that plans are judged on, as a fraction; an estimate where it was stopped.
         parameters: of the whole model under the plan.
+        heard: share of the words of that set that it was judged on.
     """
 
     plan: RankPlan
     wer: float
     parameters: int
+    heard: float = 1.0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its judgement ended early, as it could not win."""
+        return self.heard < 1.0
 
     def to_json(self) -> dict[str, Any]:
         """The trial as plain JSON values."""
-        return {"plan": self.plan.to_json(), "wer": self.wer, "parameters": self.parameters}
+        return {"plan": self.plan.to_json(), "wer": self.wer, "parameters": self.parameters, "heard": self.heard}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Trial":
-        """The trial that `to_json` wrote."""
-        return cls(RankPlan.from_json(value["plan"]), float(value["wer"]), int(value["parameters"]))
+        """The trial that `to_json` wrote; those of older searches were all judged whole."""
+        heard = float(value.get("heard", 1.0))
+        return cls(RankPlan.from_json(value["plan"]), float(value["wer"]), int(value["parameters"]), heard)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ proxy.safetensors      the features of every proxy utterance
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from agents.evaluation_cache import EvaluationCache
-from agents.evaluator import ModelEvaluator
-from envs.problem import PlanEvaluator, RankProblem
+from agents.evaluator import ModelEvaluator, parts_of, shrunk
+from agents.racing import RacingJudge
+from envs.problem import RacingEvaluator, RankProblem
 from shrinkml import checkpoint
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.factorize import Decomposition
@@ -39,11 +41,11 @@ class Workspace:
 
     Attributes:
         problem: what is searched.
-        evaluate: judges plans; a plan judged before, by anyone, is looked up.
+        evaluate: judges plans; what was judged before, by anyone, is looked up.
     """
 
     problem: RankProblem
-    evaluate: PlanEvaluator
+    evaluate: RacingEvaluator
 
 
 def write_factors(folder: Path, decompositions: Iterable[tuple[str, Decomposition]]) -> None:
@@ -93,9 +95,9 @@ def open_workspace(folder: Path) -> Workspace:
     proxy = read_proxy(folder)
     model = folder / record["model"]
     judged = checkpoint.load(model).to(record["device"])
-    evaluator = ModelEvaluator(judged, read_decompositions(folder), proxy)
-    cache = EvaluationCache(folder / record["cache"], _context(folder, model))
-    return Workspace(read_problem(folder), cache.cached(evaluator))
+    evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=read_decompositions(folder)), proxy)
+    cache = EvaluationCache(folder / record["cache"], _context(folder, model, parts_of(proxy)))
+    return Workspace(read_problem(folder), RacingJudge(cache.cached(evaluator), evaluator.words))
 
 
 def read_problem(folder: Path) -> RankProblem:
@@ -148,12 +150,12 @@ def _factors(folder: Path) -> list[Path]:
     return sorted(folder.glob(FACTORS))
 
 
-def _context(folder: Path, model: Path) -> str:
-    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, decoding."""
+def _context(folder: Path, model: Path, parts: Sequence[Sequence[int]]) -> str:
+    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
     digest = hashlib.sha256(f"greedy {checkpoint.inspect(model).digest}".encode())
     for path in (*_factors(folder), folder / PROXY):
         with path.open("rb") as file:
             while block := file.read(2**20):
                 digest.update(block)
-    digest.update(json.dumps(json.loads((folder / RECORD).read_text())["texts"]).encode())
+    digest.update(json.dumps([json.loads((folder / RECORD).read_text())["texts"], parts]).encode())
     return digest.hexdigest()

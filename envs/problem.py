@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import RankPlan
@@ -14,6 +14,28 @@ class PlanEvaluator(Protocol):
 
     def __call__(self, plan: RankPlan) -> float:
         """The WER (a fraction, may exceed 1) of the model under `plan`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of a plan.
+
+    Attributes:
+        wer: of the model under the plan, as a fraction; an estimate where not all was heard.
+        heard: share of the words that it was judged on; below 1 where it was stopped early.
+    """
+
+    wer: float
+    heard: float = 1.0
+
+
+@runtime_checkable
+class RacingEvaluator(PlanEvaluator, Protocol):
+    """Judges plans, and stops early where a plan can't win."""
+
+    def race(self, plan: RankPlan, rival: RankPlan) -> Judgement:
+        """What is known of `plan` once it is judged whole, or surely worse than `rival`: then its WER is above that."""
         ...
 
 

@@ -1,7 +1,9 @@
 """The search loop's bookkeeping, the same for every strategy: what was judged, what is best, when to end."""
 
+from collections.abc import Callable
+
 from agents.strategy import OnTrial, SearchResult, Trial
-from envs.problem import PlanEvaluator, RankProblem
+from envs.problem import Judgement, PlanEvaluator, RacingEvaluator, RankProblem
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import WORDS
 from shrinkml.errors import PlanError, StoppedError
@@ -15,7 +17,7 @@ class Recorder:
 
     Args:
         problem: supplies sizes, prices and the budget.
-        evaluate: judges a plan.
+        evaluate: judges a plan; one that can race stops early on plans that can't become the best.
         evaluations: distinct plans that may be judged.
         on_trial: hears of each of them.
         should_stop: asked before each.
@@ -75,6 +77,8 @@ class Recorder:
     def __call__(self, plan: RankPlan) -> float:
         """The WER of `plan`, from memory if it was judged before. Ask `finished` first.
 
+        Where the evaluator races, of a plan that can't become the best it is an estimate, above the best so far.
+
         Raises:
             PlanError: `plan` is over the budget.
         """
@@ -82,14 +86,26 @@ class Recorder:
         if price > limit:
             unit = WORDS[self._problem.prices.resource].unit
             raise PlanError(f"a plan of {price} {unit} was proposed where the budget is {limit}")
-        return self.measure(plan)
+        return self._recorded(plan, self._raced)
 
     def measure(self, plan: RankPlan) -> float:
-        """The WER of `plan`, which may be over the budget: counted like any other, but never the result."""
+        """The WER of `plan`, judged whole; it may be over the budget: counted like any other, but never the result."""
+        return self._recorded(plan, self._whole)
+
+    def _whole(self, plan: RankPlan) -> Judgement:
+        return Judgement(self._evaluate(plan))
+
+    def _raced(self, plan: RankPlan) -> Judgement:
+        if isinstance(self._evaluate, RacingEvaluator) and self._inside:
+            return self._evaluate.race(plan, self.best.plan)
+        return self._whole(plan)
+
+    def _recorded(self, plan: RankPlan, judge: Callable[[RankPlan], Judgement]) -> float:
         if plan in self._trials:
             self._repeats += 1
             return self._trials[plan].wer
-        trial = Trial(plan, self._evaluate(plan), self._problem.cost.parameters(plan))
+        found = judge(plan)
+        trial = Trial(plan, found.wer, self._problem.cost.parameters(plan), found.heard)
         self._trials[plan] = trial
         if self._problem.prices.price(plan) <= self._problem.limit:
             self._inside.append(trial)

@@ -7,6 +7,7 @@ import pytest
 
 from agents.menu_rows import menu_rows, wers_alone
 from agents.search import run_search
+from agents.strategy import SearchResult, Trial
 from agents.workspace import open_workspace
 from envs.toys import TOYS
 from shrinkml.compression.plan import RankPlan
@@ -37,6 +38,13 @@ def test_strategies_that_compress_all_layers_at_once_tell_nothing_of_one():
     assert (
         wers_alone(toy.problem, [search("greedy", toy, evaluations=1), search("evolution", toy, evaluations=20)]) == {}
     )
+
+
+def test_an_estimate_tells_nothing_of_a_layer():
+    toy = TOYS["separable"]()
+    layer, menu = next(iter(toy.problem.menus.items()))
+    trials = (Trial(with_one(toy.problem, layer, menu[0]), 0.5, 1, heard=0.25),)
+    assert wers_alone(toy.problem, [SearchResult("random", 0, trials[0], trials)]) == {}
 
 
 def test_what_is_expected_of_a_layer_is_told_at_every_rank_and_unknown_where_the_model_tells_no_scores():

@@ -40,7 +40,7 @@ def run(spec, folder, events=None, **options):
 
 def n_evaluated(folder):
     with sqlite3.connect(folder / "evaluations.sqlite") as database:
-        return database.execute("SELECT count(*) FROM log").fetchone()[0]
+        return database.execute("SELECT count(*) FROM part_log").fetchone()[0]
 
 
 @pytest.fixture(scope="module")

@@ -90,15 +90,15 @@ def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_bu
     cost = read_problem(tmp_path).cost
     layers = {layer.name: layer.break_even_rank for layer in cost.layers}
     good = RankPlan({name: max(1, rank // 2) for name, rank in layers.items()})
-    bad = RankPlan(dict.fromkeys(layers, 1))
+    bad, stopped = (RankPlan(dict.fromkeys(layers, rank)) for rank in (1, 2))
     too_large = RankPlan({next(iter(layers)): 1})
 
-    def trial(plan, wer):
-        return Trial(plan, wer, cost.parameters(plan))
+    def trial(plan, wer, heard=1.0):
+        return Trial(plan, wer, cost.parameters(plan), heard)
 
     # The proxy set, here made up, says the opposite of dev.
-    trials = [trial(too_large, 0.0), trial(bad, 0.1), trial(good, 0.2), trial(bad, 0.1)]
-    results = [SearchResult("random", 3, trials[1], tuple(trials)), SearchResult("ppo", 0, trials[1], (trials[1],))]
+    trials = [trial(too_large, 0.0), trial(stopped, 0.05, 0.5), trial(bad, 0.1), trial(good, 0.2), trial(bad, 0.1)]
+    results = [SearchResult("random", 3, trials[2], tuple(trials)), SearchResult("ppo", 0, trials[2], (trials[2],))]
     found = stages.choose(materials, results, start=materials.original, workspace=tmp_path)
     assert RankPlan.from_json(found["plan"]) == good
     first, second = found["finalists"]

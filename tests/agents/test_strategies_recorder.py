@@ -1,7 +1,11 @@
+import json
+
 import pytest
 
 from agents.strategies.recorder import MAX_REPEATS, Recorder
+from agents.strategy import Trial
 from envs.budget import Budget
+from envs.problem import Judgement
 from envs.toys import separable
 from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import PlanError, StoppedError
@@ -98,3 +102,34 @@ def test_trials_inside_the_budget_are_told_in_order():
     recorder.measure(heaviest)
     recorder(PLANS[0])
     assert [trial.plan for trial in recorder.inside] == [PLANS[1], PLANS[0]]
+
+
+class Racer:
+    """Whoever races loses, after half of the words; who does not has a WER of 0.3."""
+
+    def __init__(self):
+        self.raced = []
+
+    def __call__(self, plan):
+        return 0.3
+
+    def race(self, plan, rival):
+        self.raced.append((plan, rival))
+        return Judgement(0.4, 0.5)
+
+
+def test_plans_race_against_the_best_so_far_but_for_the_first_and_those_that_are_measured():
+    racer, told = Racer(), []
+    recorder = Recorder(
+        TOY.problem, racer, evaluations=4, on_trial=lambda trial, _: told.append(trial), should_stop=lambda: False
+    )
+    wers = [recorder.measure(RankPlan({})), recorder(PLANS[0]), recorder(PLANS[1]), recorder.measure(PLANS[2])]
+    assert (wers, racer.raced) == ([0.3, 0.3, 0.4, 0.3], [(PLANS[1], PLANS[0])])
+    assert [trial.stopped for trial in told] == [False, False, True, False]
+    assert [Trial.from_json(json.loads(json.dumps(trial.to_json()))) for trial in told] == told
+
+
+def test_a_trial_of_an_older_version_was_judged_whole():
+    value = Trial(PLANS[0], 0.3, 5).to_json()
+    del value["heard"]
+    assert not Trial.from_json(value).stopped

@@ -100,7 +100,7 @@ def test_a_plan_that_changes_nothing_is_as_good_as_the_model(workspace, model, p
 def test_a_judged_plan_is_looked_up_by_everybody_who_opens_the_workspace(workspace, problem, monkeypatch):
     plan = small_plan(problem)
     wer = open_workspace(workspace).evaluate(plan)
-    monkeypatch.setattr("agents.evaluator.word_error_rate", lambda *_, **__: pytest.fail("evaluated twice"))
+    monkeypatch.setattr("agents.evaluator.transcripts", lambda *_, **__: pytest.fail("evaluated twice"))
     assert open_workspace(workspace).evaluate(plan) == wer
 
 
@@ -115,8 +115,8 @@ def test_another_proxy_set_makes_another_judgement(workspace, problem, proxy, mo
         cache=workspace.parent / "evaluations.sqlite",
     )
     calls = []
-    monkeypatch.setattr("agents.evaluator.word_error_rate", lambda *_, **__: calls.append(None) or 0.5)
-    assert open_workspace(workspace).evaluate(plan) == 0.5
+    monkeypatch.setattr("agents.evaluator.transcripts", lambda _, heard, **__: calls.append(None) or heard.texts)
+    assert open_workspace(workspace).evaluate(plan) == 0.0
     assert calls
 
 

@@ -1,15 +1,20 @@
-"""A search of a toy, with what a test does not care about filled in."""
+"""Searches of toys, with what a test does not care about filled in."""
 
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
+from agents.racing import Errors
 from agents.strategies import search_plans
 from agents.strategy import OnTrial, SearchResult
 from envs.budget import Budget
 from envs.problem import PlanEvaluator
 from envs.toys import Toy
+from shrinkml.compression.plan import RankPlan
 
 PATIENCE = 400  # evaluations; most searches need a tenth of it
+WORDS = [[10] * 32] * 4  # that toys are heard to say: in four parts, 32 utterances each
 
 
 def search(
@@ -46,3 +51,21 @@ def telling(toy: Toy) -> Toy:
             next((damage[entry] for entry, at in enumerate(ranks) if at >= rank), 0.0) for rank in range(ranks[-1] + 2)
         )
     return dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, divergences=told))
+
+
+class Hearing:
+    """A toy judged on WORDS, each wrong with the probability that is the WER of the plan; a plan is always heard alike.
+
+    Attributes:
+        n_heard: utterances.
+    """
+
+    def __init__(self, toy: Toy) -> None:
+        self._toy = toy
+        self.n_heard = 0
+
+    def __call__(self, plan: RankPlan, part: int) -> Errors:
+        """The word errors in each utterance of `part`."""
+        self.n_heard += len(WORDS[part])
+        rng = np.random.default_rng([int(plan.digest[:8], 16), part])
+        return tuple(rng.binomial(WORDS[part], self._toy.evaluate(plan)).tolist())

@@ -70,10 +70,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[JobSpec],
     return lambda spec: run(spec.model_dump_json())
 
 
-def evaluations(folder: Path) -> list[tuple[str, str]]:
+def evaluations(folder: Path) -> list[tuple[str, str, int]]:
     """What was judged, once for each time that it was."""
     with sqlite3.connect(folder / "evaluations.sqlite") as database:
-        return database.execute("SELECT context, plan FROM log").fetchall()
+        return database.execute("SELECT context, plan, part FROM part_log").fetchall()
 
 
 def assert_undisturbed(home: Path, job: JobHandle, peace: Undisturbed) -> None:
