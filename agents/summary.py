@@ -141,6 +141,7 @@ def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "strategy": result.strategy,
             "seed": result.seed,
             "wer": trial.wer,
+            "heard": trial.heard,
             "parameters": trial.parameters,
             "within_budget": outcome.problem.prices.price(trial.plan) <= outcome.problem.limit,
         }

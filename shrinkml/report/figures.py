@@ -38,11 +38,14 @@ def pareto_front(points: Iterable[tuple[int, float]]) -> list[tuple[int, float]]
 
 
 def plans_figure(report: Mapping[str, Any]) -> Figure:
-    """WER against size of every plan that was judged, with the Pareto front, the original and the result."""
+    """WER against size of every plan that was judged, with the Pareto front, the original and the result.
+
+    Plans that were stopped early are hollow, and not on the front: their WER is an estimate.
+    """
     original = (report["baseline"]["parameters"], report["sets"]["proxy"]["baseline_wer"])
     result = (report["result"]["parameters"], report["result"]["wer"])
     trials = report["trials"]
-    front = pareto_front([original, *((trial["parameters"], trial["wer"]) for trial in trials)])
+    front = pareto_front([original, *((row["parameters"], row["wer"]) for row in trials if _judged_whole(row))])
     data = [
         _points(strategy, [trial for trial in trials if trial["strategy"] == strategy], style, original[0])
         for strategy, style in _styles(trials).items()
@@ -218,14 +221,21 @@ def _styles(trials: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
 
 def _points(strategy: str, trials: Sequence[Mapping[str, Any]], style: tuple[str, str], dense: int) -> Figure:
     colour, symbol = style
+    symbols = [symbol if _judged_whole(trial) else f"{symbol}-open" for trial in trials]
     return {
         **_xy(escape(strategy), [(trial["parameters"], trial["wer"]) for trial in trials]),
         "mode": "markers",
-        "marker": {"size": 7, "symbol": symbol, "color": colour, "opacity": 0.65},
+        "marker": {"size": 7, "symbol": symbols, "color": colour, "opacity": 0.65},
         "customdata": [[trial["stage"], trial["seed"], dense / trial["parameters"]] for trial in trials],
         "hovertemplate": "%{y:.2f} % WER, %{customdata[2]:.2f} times smaller<br>stage %{customdata[0]}, "
         "seed %{customdata[1]}<extra>" + escape(strategy) + "</extra>",
     }
+
+
+def _judged_whole(trial: Mapping[str, Any]) -> bool:
+    """Whether all words were heard; so it was in older reports, which do not say."""
+    heard: float = trial.get("heard", 1.0)
+    return heard == 1.0
 
 
 def _level(name: str, wer: float, dash: str) -> Figure:

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 from shrinkml.report.figures import figures
 from shrinkml.report.menus import alone_in_words, menu_cells
 from shrinkml.report.speed import RUNTIME_COLUMNS, runtime_cells
-from shrinkml.report.wording import facts, finalists_of, headline, optimism, percent, verdict
+from shrinkml.report.wording import facts, finalists_of, headline, optimism, percent, stopped_early, verdict
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -26,6 +26,7 @@ def render(report: Mapping[str, Any]) -> str:
         report=report,
         headline=headline(report),
         verdict=verdict(report),
+        stopped_early=stopped_early(report),
         optimism=optimism(report),
         finalists=finalists_of(report),
         facts=facts(report),

@@ -156,7 +156,8 @@ class TrialRow(TypedDict):
     stage: int
     strategy: str
     seed: int
-    wer: float
+    wer: float  # an estimate where not all was heard
+    heard: float  # share of the words; less than 1 where the plan was stopped early, as it could not win
     parameters: int
     within_budget: bool  # of the stage; other plans measured a layer alone, and count as evaluations
 

@@ -95,6 +95,18 @@ def verdict(report: Mapping[str, Any]) -> str:
     )
 
 
+def stopped_early(report: Mapping[str, Any]) -> str:
+    """How many plans were not judged to the end, as they could not win; nothing of older reports."""
+    trials = report["trials"]
+    heard = [trial["heard"] for trial in trials if trial.get("heard", 1.0) < 1.0]
+    if not heard:
+        return ""
+    return (
+        f"{len(heard)} of {len(trials)} plans were stopped early, after {100 * statistics.fmean(heard):.0f} % of the "
+        "words on average, where they could no longer become the best of their search; their WER is an estimate."
+    )
+
+
 def optimism(report: Mapping[str, Any]) -> str:
     """What the plan taken last loses on the proxy set, where the search chose it, and what on all of dev."""
     finalists = finalists_of(report)
@@ -211,7 +223,9 @@ def summary_table(report: Mapping[str, Any]) -> str:
         f"{row.label:<{widths[0]}}  {row.before:>{widths[1]}}  {row.after:>{widths[2]}}  {row.change}".rstrip()
         for row in rows
     ]
-    return "\n".join([headline(report), "", *lines, "", *filter(None, (verdict(report), optimism(report)))])
+    return "\n".join(
+        [headline(report), "", *lines, "", *filter(None, (verdict(report), stopped_early(report), optimism(report)))]
+    )
 
 
 def percent(fraction: float) -> str:

@@ -23,6 +23,18 @@ def test_every_judged_plan_is_a_point(report):
     assert sum(len(trace(plans, strategy)["x"]) for strategy in strategies) == len(report["trials"])
 
 
+def test_a_plan_that_was_stopped_early_is_hollow_and_not_on_the_front(report):
+    best = min(report["trials"], key=lambda trial: trial["wer"])
+    assert 100 * best["wer"] in trace(figures(report)["plans"], "Pareto front")["y"]
+    best["heard"] = 0.25
+    plans = figures(report)["plans"]
+    assert 100 * best["wer"] not in trace(plans, "Pareto front")["y"]
+    points = trace(plans, best["strategy"])
+    hollow = [y for y, symbol in zip(points["y"], points["marker"]["symbol"], strict=True) if symbol.endswith("-open")]
+    assert hollow == [100 * best["wer"]]
+    go.Figure(plans)  # raises ValueError on an unknown symbol
+
+
 def test_the_original_is_marked_at_its_size_and_error_on_the_proxy_set(report):
     mark = trace(figures(report)["plans"], "original (on the proxy set)")
     assert mark["x"] == [pytest.approx(5.412334)]

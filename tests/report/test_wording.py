@@ -2,7 +2,16 @@
 
 import pytest
 
-from shrinkml.report.wording import facts, headline, interval, median_wers, optimism, verdict, wer_change
+from shrinkml.report.wording import (
+    facts,
+    headline,
+    interval,
+    median_wers,
+    optimism,
+    stopped_early,
+    verdict,
+    wer_change,
+)
 
 
 def test_a_met_goal_is_said_with_what_was_reached_and_allowed(report):
@@ -172,3 +181,11 @@ def test_exports_of_reports_older_than_those_are_shown_without_them(report):
     assert [fact.label for fact in facts(report) if fact.label.startswith((" ", "For"))] == ["For ONNX Runtime, int8"]
     del report["exports"]
     assert not any(fact.label.startswith("For") for fact in facts(report))
+
+
+def test_what_racing_saved_is_said_and_nothing_where_all_plans_were_judged_whole(report):
+    assert stopped_early(report) == ""
+    for trial, heard in zip(report["trials"], (0.25, 0.5, 1.0), strict=False):
+        trial["heard"] = heard
+    n = len(report["trials"])
+    assert stopped_early(report).startswith(f"2 of {n} plans were stopped early, after 38 % of the words on average, ")
