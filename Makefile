@@ -15,7 +15,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-growth bench-tuned bench-liteasr bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-growth bench-tuned bench-liteasr bench-racing bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-tuned: data/commands/train.jsonl  ## What the same fine-tuning leaves of t
 
 bench-liteasr: data/commands/train.jsonl  ## LiteASR's plans against ours at the same sizes, without retraining (resumable).
 	$(BIN)/python benchmarks/liteasr.py
+
+bench-racing: data/commands/train.jsonl  ## What it saves to give up plans that cannot win, and how often that is false.
+	$(BIN)/python benchmarks/racing.py
 
 bench-fidelity: data/commands/train.jsonl  ## How cheaply plans can be judged, and how well that ranks them.
 	$(BIN)/python benchmarks/fidelity.py

@@ -40,17 +40,22 @@ class RacingJudge:
     What it says of a plan depends on that plan and its rival alone, not on what else was judged.
     """
 
-    def __init__(self, evaluate: PartEvaluator, words: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self, evaluate: PartEvaluator, words: Sequence[Sequence[int]], *, false_stops: float = FALSE_STOPS
+    ) -> None:
         """A judge that asks for each part of a plan once.
 
         Args:
             evaluate: counts the errors.
             words: of the references, for each utterance of each part; two utterances or more in each part but the last.
+            false_stops: how often a plan exactly as good as its rival may be given up.
         """
         self._errors = cache(evaluate)
         self._words = words
         self._n_words = sum(map(sum, words))
         self._n_utterances = sum(map(len, words))
+        self._looks = len(words) - 1
+        self._false_stops = false_stops
 
     def __call__(self, plan: RankPlan) -> float:
         """The WER of `plan`, judged whole."""
@@ -67,19 +72,19 @@ class RacingJudge:
             pairs = zip(self._errors(plan, part), self._errors(rival, part), strict=True)
             differences += [errors - others for errors, others in pairs]
             heard += sum(words)
-            if has_lost(differences, of=self._n_utterances, looks=len(self._words) - 1):
+            if has_lost(differences, of=self._n_utterances, allowed=self._false_stops / self._looks):
                 return Judgement(self(rival) + sum(differences) / heard, heard / self._n_words)
         return Judgement(self(plan))
 
 
-def has_lost(differences: Sequence[int], *, of: int, looks: int) -> bool:
+def has_lost(differences: Sequence[int], *, of: int, allowed: float) -> bool:
     """Whether a candidate can be given up.
 
     Args:
         differences: [heard] its errors less its rival's, of the utterances heard; two at least.
         of: utterances in all.
-        looks: how often this is asked at most, before all are heard.
+        allowed: how often it may be said of a candidate that is exactly as good.
     """
     n = len(differences)
     standard_error = stdev(differences) * math.sqrt((1 - n / of) / n)
-    return fmean(differences) > NormalDist().inv_cdf(1 - FALSE_STOPS / looks) * standard_error
+    return fmean(differences) > NormalDist().inv_cdf(1 - allowed) * standard_error
