@@ -3,8 +3,8 @@
 LiteASR (Kamahori et al. 2025, arXiv:2502.20583) cuts every layer by one rule: the principal components of its outputs
 on calibration speech, as many as keep a share of their energy, in multiples of 16, and none where that saves nothing.
 A row is one threshold on that share. Beside it: the default strategy, asked for a model as small, with the same
-factors and calibration speech. Its choices are made on dev; test is only measured. A row is written as soon as it is
-there.
+factors and calibration speech, its plan taken as jobs take it: of the best few on the proxy set, the best on dev. Test
+is only measured. A row is written as soon as it is there.
 """
 
 import argparse
@@ -66,7 +66,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench/liteasr"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(read_job(CONFIG).model_copy(update={"model": arguments.model}), FACTORIZER, arguments.out)
+    spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
+    bench = Bench(spec, FACTORIZER, arguments.out, choose=True)
     print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
     for share in arguments.shares:
         print(f"| {' | '.join(compared(bench, share, arguments.evaluations, arguments.seeds))} |", flush=True)

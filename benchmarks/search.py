@@ -27,8 +27,9 @@ from plotly import graph_objects
 
 from agents.evaluator import shrunk
 from agents.materials import Materials
-from agents.stages import pose_problem
+from agents.stages import choose, pose_problem
 from agents.strategies import STRATEGIES, search_plans
+from agents.strategy import SearchResult
 from agents.workspace import Workspace, open_workspace, read_decompositions
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
@@ -65,14 +66,16 @@ class Bench:
         factorizer: name in FACTORIZERS.
         out: folder of the rows of all models and factorizers.
         menus: "cut" as in jobs, or "whole".
+        choose: take the one of the best few plans that is best on all of dev, as jobs do, not on the proxy set.
     """
 
-    def __init__(self, spec: JobSpec, factorizer: str, out: Path, menus: str = "cut") -> None:
+    def __init__(self, spec: JobSpec, factorizer: str, out: Path, menus: str = "cut", *, choose: bool = False) -> None:
         self.spec = spec
         self.folder = out / Path(spec.model).name / (factorizer if menus == "whole" else f"{factorizer}-{menus}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._factorizer = factorizer
         self._whole = menus == "whole"
+        self._choose = choose
         self.materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
 
     def row(self, ratio: float, evaluations: int, strategy: str, seed: int, reward: str = REWARD) -> Row:
@@ -120,8 +123,14 @@ class Bench:
             "looked_seconds": json.loads((folder / POSED).read_text())["looked_s"],
             "proxy_wers": [trial.wer if fits else None for trial, fits in zip(found.trials, inside, strict=True)],
             "sizes": [1 / problem.prices.ratio(trial.plan) for trial in found.trials],
-            **self.measured(found.best.plan, folder),
+            **self.measured(self._taken(found, folder), folder),
         }
+
+    def _taken(self, found: SearchResult, workspace: Path) -> RankPlan:
+        if not self._choose:
+            return found.best.plan
+        chosen = choose(self.materials, [found], start=self.materials.original, workspace=workspace)
+        return RankPlan.from_json(chosen["plan"])
 
     def workspace(self, ratio: float) -> Path:
         """The folder of what searches for that ratio share, made now unless it is there."""

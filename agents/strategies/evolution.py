@@ -10,7 +10,8 @@ from agents.strategies.search import Search
 from envs.budget import Budget, Entries
 from envs.projection import fit_to_budget
 
-MUTATED = 0.25  # of the layers, on average
+MUTATED = 0.25  # of the layers, on average, at most,
+MUTATED_LAYERS = 4.5  # and so many of them: more at once hardly ever make a good plan of many layers better
 MAX_STEP = 2  # menu entries that a mutated layer moves, at most
 
 
@@ -28,9 +29,15 @@ def evolution(search: Search) -> None:
             parent, parent_wer = child, child_wer
 
 
+def mutated_share(n_layers: int) -> float:
+    """Of a plan's layers, how many a mutation moves on average."""
+    return min(MUTATED, MUTATED_LAYERS / n_layers)
+
+
 def _mutate(entries: Entries, budget: Budget, rng: np.random.Generator) -> tuple[Entries, set[int]]:
     """Entries moved at random within their menus, and which layers those are; always at least one."""
-    mutated = set(np.flatnonzero(rng.random(len(entries)) < MUTATED).tolist()) or {int(rng.integers(len(entries)))}
+    drawn = rng.random(len(entries)) < mutated_share(len(entries))
+    mutated = set(np.flatnonzero(drawn).tolist()) or {int(rng.integers(len(entries)))}
     steps = rng.integers(1, MAX_STEP + 1, len(entries)) * rng.choice([-1, 1], len(entries))
     lasts = [len(prices) - 1 for prices in budget.weights]
     moved = (

@@ -37,7 +37,7 @@ import numpy as np
 from agents.strategies.baselines import judge_starts
 from agents.strategies.damage import Damages, damage_of, measure_damages
 from agents.strategies.divergence import least_expected
-from agents.strategies.evolution import MAX_STEP, MUTATED
+from agents.strategies.evolution import MAX_STEP, mutated_share
 from agents.strategies.search import Search
 from agents.strategies.surrogate_model import Features, Floats, SurrogateModel
 from envs.batch_projection import BatchProjection, Ints
@@ -127,7 +127,7 @@ class Imagination:
         """[n, n_layers] mutated as in `agents.strategies.evolution`, each from one of `parents` at random."""
         rng, shape = self._rng, (n, parents.shape[1])
         chosen = parents[rng.integers(len(parents), size=n)]
-        mutated = rng.random(shape) < MUTATED
+        mutated = rng.random(shape) < mutated_share(shape[1])
         mutated[np.arange(n), rng.integers(shape[1], size=n)] = True
         steps = rng.integers(1, MAX_STEP + 1, shape) * rng.choice([-1, 1], shape)
         return self._projection.fit(np.clip(np.where(mutated, chosen + steps, chosen), 0, self._lasts), mutated)
