@@ -56,7 +56,7 @@ def parts_of(proxy: Dataset) -> list[list[int]]:
     """The indices of the utterances of each of N_PARTS parts; of fewer, where there are fewer batches.
 
     Parts are made of the very batches that the whole is decoded in, by turns, the longest first: all parts together
-    take no longer than the whole, and each has short and long utterances.
+    take no longer than the whole. From two batches a part on, each has short and long utterances.
     """
     batches = list(proxy.batches(BATCH_SIZE))
     return [list(chain(*batches[part::N_PARTS])) for part in range(min(N_PARTS, len(batches)))]

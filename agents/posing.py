@@ -51,8 +51,8 @@ def with_divergences(problem: RankProblem, divergences: Mapping[str, tuple[float
     """`problem`, told what each layer alone does, without the ranks that this speaks against.
 
     A rank leaves its menu if it alone does more than all layers together in the plan of least total divergence: where
-    divergences add up, no better plan holds it. That plan itself stays, and with it the budget within reach. The rule
-    is our own.
+    divergences add up, no better plan holds it. A plan as harmless as that one and no dearer stays, and with it the
+    budget within reach. The rule is our own.
 
     Args:
         problem: of a search.

@@ -1,7 +1,8 @@
 """What racing saves and what it costs: `python benchmarks/racing.py`.
 
 Searches for a bundled model, without retraining, in which every plan is judged whole. Their plans then race again in
-the order in which they came, as `agents.racing` lets them, at several bounds (`FALSE_STOPS` is that of jobs). The table
+the order in which they came, as `agents.racing` lets them, at several bounds (`FALSE_STOPS` is that of jobs), each
+against the best so far; in jobs, against the best of those that are no larger. The table
 gives the share of the words heard, the plans stopped, the false stops (plans that would have become the best), how many
 of the five best plans were stopped, which are no finalists then, and what stopped plans were thought to have over what
 they have, median. One search has few false stops to count, so the last column counts them where they are likeliest:
@@ -26,16 +27,16 @@ from search import CONFIG, REWARD, Bench
 
 from agents.evaluator import ModelEvaluator, shrunk
 from agents.racing import FALSE_STOPS, Errors, RacingJudge
+from agents.stages import N_FINALISTS
 from agents.strategies import STRATEGIES, search_plans
 from agents.workspace import read_decompositions, read_problem, read_proxy
 from shrinkml.compression.plan import RankPlan
 from shrinkml.job import read_job
 
 BOUNDS = (0.1, 0.03, FALSE_STOPS, 0.001)
-N_BEST = 5
 N_TIES = 500
 COLUMNS = (
-    "strategy", "bound, %", "plans", "words heard, %", "stopped", "false stops", f"of the best {N_BEST}",
+    "strategy", "bound, %", "plans", "words heard, %", "stopped", "false stops", f"of the best {N_FINALISTS}",
     "thought over true WER", "false stops of near ties, %",
 )  # fmt: skip
 
@@ -76,7 +77,7 @@ def raced(judged: Judged, words: Sequence[Sequence[int]], bound: float) -> Row:
     racing = RacingJudge(lambda plan, part: judged[plan][part], words, false_stops=bound)
     first, *others = judged
     best, heard, false_stops, ratios = first, [1.0], 0, []
-    finalists, stopped = sorted(judged, key=racing)[:N_BEST], []
+    finalists, stopped = sorted(judged, key=racing)[:N_FINALISTS], []
     for plan in others:
         found = racing.race(plan, best)
         heard.append(found.heard)

@@ -10,6 +10,7 @@ from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import ShouldStop
 
 MAX_REPEATS = 200  # plans in a row that were judged before; a search that proposes nothing new is over
+SAME_SIZE = 0.01  # a plan smaller by less than this share is no choice of its own
 
 
 class Recorder:
@@ -77,7 +78,7 @@ class Recorder:
     def __call__(self, plan: RankPlan) -> float:
         """The WER of `plan`, from memory if it was judged before. Ask `finished` first.
 
-        Where the evaluator races, of a plan that can't become the best it is an estimate, above the best so far.
+        Where the evaluator races, of a plan that can't beat the best that is no larger it is an estimate, above that.
 
         Raises:
             PlanError: `plan` is over the budget.
@@ -89,16 +90,26 @@ class Recorder:
         return self._recorded(plan, self._raced)
 
     def measure(self, plan: RankPlan) -> float:
-        """The WER of `plan`, judged whole; it may be over the budget: counted like any other, but never the result."""
+        """The WER of `plan`, judged whole unless it has lost a race before; it may be over the budget.
+
+        It is counted like any other, but over the budget it is never the result.
+        """
         return self._recorded(plan, self._whole)
 
     def _whole(self, plan: RankPlan) -> Judgement:
         return Judgement(self._evaluate(plan))
 
     def _raced(self, plan: RankPlan) -> Judgement:
-        if isinstance(self._evaluate, RacingEvaluator) and self._inside:
-            return self._evaluate.race(plan, self.best.plan)
+        rival = self._rival(plan)
+        if isinstance(self._evaluate, RacingEvaluator) and rival is not None:
+            return self._evaluate.race(plan, rival)
         return self._whole(plan)
+
+    def _rival(self, plan: RankPlan) -> RankPlan | None:
+        """The best plan so far of those that are no larger: what loses against that is on no front."""
+        most = (1.0 + SAME_SIZE) * self._problem.cost.parameters(plan)
+        others = [trial for trial in self._inside if not trial.stopped and trial.parameters <= most]
+        return min(others, key=lambda trial: (trial.wer, trial.parameters)).plan if others else None
 
     def _recorded(self, plan: RankPlan, judge: Callable[[RankPlan], Judgement]) -> float:
         if plan in self._trials:

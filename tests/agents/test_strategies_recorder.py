@@ -129,6 +129,18 @@ def test_plans_race_against_the_best_so_far_but_for_the_first_and_those_that_are
     assert [Trial.from_json(json.loads(json.dumps(trial.to_json()))) for trial in told] == told
 
 
+def test_a_plan_races_only_against_those_no_larger_so_that_a_front_keeps_its_small_ones():
+    racer = Racer()
+    recorder = Recorder(
+        TOY.problem, racer, evaluations=3, on_trial=lambda trial, n_done: None, should_stop=lambda: False
+    )
+    smaller, larger, lost = PLANS[0], PLANS[1], PLANS[2]
+    sizes = [TOY.problem.cost.parameters(plan) for plan in (smaller, larger, lost)]
+    assert sizes[0] < 0.99 * min(sizes[1:])
+    assert [recorder(larger), recorder(smaller), recorder(lost)] == [0.3, 0.3, 0.4]
+    assert racer.raced == [(lost, smaller)]
+
+
 def test_a_trial_of_an_older_version_was_judged_whole():
     value = Trial(PLANS[0], 0.3, 5).to_json()
     del value["heard"]
