@@ -14,11 +14,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from shrinkml.errors import ConfigError, StageError
+from shrinkml.errors import ConfigError, ShrinkError, StageError
 from shrinkml.job import JobSpec
 
 StageWork = Callable[[Path], dict[str, Any]]
@@ -74,6 +74,8 @@ class RunFolder:
 def opened(root: Path, spec: JobSpec) -> Iterator[RunFolder]:
     """The folder `root` of the job `spec`, locked against other processes while it is open.
 
+    A job that fails before its first stage is finished leaves nothing, so that a corrected one may take the folder.
+
     Raises:
         StageError: another process works in it.
         ConfigError: it holds another job.
@@ -87,7 +89,22 @@ def opened(root: Path, spec: JobSpec) -> Iterator[RunFolder]:
         except BlockingIOError:
             raise StageError(f"another process works in {root}; wait until it has ended") from None
         _claim(root / "job.json", spec)
-        yield RunFolder(root)
+        try:
+            yield RunFolder(root)
+        except ShrinkError:
+            _forget_unless_begun(root)
+            raise
+
+
+def _forget_unless_begun(root: Path) -> None:
+    stages = root / "stages"
+    if any(not stage.name.endswith(".partial") for stage in stages.glob("*")):
+        return
+    shutil.rmtree(stages, ignore_errors=True)
+    for name in ("job.json", "lock"):
+        (root / name).unlink(missing_ok=True)
+    with suppress(OSError):  # something else lies there
+        root.rmdir()
 
 
 def _claim(record: Path, spec: JobSpec) -> None:

@@ -38,6 +38,22 @@ def test_a_stage_that_failed_gets_its_folder_back(tmp_path, spec):
         assert (run.stage("01-a") / "half").exists()
 
 
+def test_a_job_that_fails_at_once_leaves_nothing_but_a_later_failure_keeps_what_was_done(tmp_path, spec):
+    def fail(folder):
+        raise ConfigError("no luck")
+
+    root = tmp_path / "run"
+    with pytest.raises(ConfigError, match="no luck"), opened(root, spec) as run:
+        run.finish("01-a", fail)
+    assert not root.exists()
+    with opened(root, spec) as run:
+        run.finish("01-a", lambda folder: {})
+    with pytest.raises(ConfigError, match="no luck"), opened(root, spec) as run:
+        run.finish("02-b", fail)
+    assert (root / "job.json").exists()
+    assert run.stage("01-a").exists()
+
+
 def test_a_published_checkpoint_replaces_the_one_before(tmp_path, spec):
     (tmp_path / "model").mkdir()
     with opened(tmp_path / "run", spec) as run:
