@@ -77,7 +77,7 @@ def compress(
 ) -> Compressed:
     """A module `compression_ratio` times smaller than `module`, by the best plan that a search finds.
 
-    One step, as one stage of a job. For much more than 2.6 times, go in several: compress what the last one returned.
+    One step, as one stage of a job. For several, compress what the last one returned.
 
     Args:
         module: what to compress; it is left as it is. Its padding counts as input unless it packs its sequences.
@@ -98,12 +98,14 @@ def compress(
 
     Raises:
         PlanError: nothing can be factorized, or the ratio is out of reach.
-        ConfigError: no speech, or features and texts that are not as many.
+        ConfigError: a ratio that is not above 1, no speech, or features and texts that are not as many.
         CalibrationError: `loss` did not run the layers of the module that it was given.
         UnknownNameError: no such strategy, reward or factorizer.
         StoppedError: `should_stop` said so.
     """
     search, finetune = search or SearchSpec(), finetune or FinetuneSpec()
+    if not compression_ratio > 1.0:
+        raise ConfigError(f"compression_ratio is {compression_ratio}; allowed: above 1.0")
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(copy.deepcopy(module), loss, transcribe, scores)
@@ -195,6 +197,7 @@ def _finetune_(
         learning_rate=learning_rate_for(lost) if finetune.learning_rate == "auto" else finetune.learning_rate,
         batch_size=finetune.batch_size,
         seed=seed,
+        mixed_precision=finetune.mixed_precision,
         soft_targets=soft,
         on_epoch=lambda epoch: log.info("epoch %d of %d: loss %.3f", epoch.number, epoch.of, epoch.loss),
         should_stop=should_stop,

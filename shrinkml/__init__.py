@@ -8,7 +8,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load", "compress"]
+__all__ = ["__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,10 +19,6 @@ def __getattr__(name: str) -> Any:
     if name == "compress":
         return _compress()
     raise AttributeError(f"module 'shrinkml' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
 
 
 def _compress() -> Any:

@@ -118,6 +118,17 @@ def test_fine_tuning_that_makes_it_worse_is_undone(listener):
     assert run(listener, finetune=harmful, compression_ratio=1.3).kept == "factorized"
 
 
+def test_it_learns_in_bfloat16_if_asked(listener):
+    seen = set()
+
+    def watched(module, features, texts):
+        seen.add(torch.is_autocast_enabled("cpu"))
+        return loss(module, features, texts)
+
+    run(listener, loss=watched, finetune=FinetuneSpec(epochs=1, batch_size=8, mixed_precision=True))
+    assert True in seen
+
+
 def test_it_can_go_on_from_what_it_returned(listener):
     first = run(listener, compression_ratio=1.6)
     second = run(first.module, compression_ratio=1.5)
@@ -129,6 +140,8 @@ def test_it_can_go_on_from_what_it_returned(listener):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
+        ({"compression_ratio": 1.0}, ConfigError, "compression_ratio is 1.0; allowed: above 1.0"),
+        ({"compression_ratio": float("nan")}, ConfigError, "compression_ratio is nan"),
         ({"compression_ratio": 500.0}, PlanError, "the goal of 500x is out of reach"),
         ({"dev": ([], [])}, ConfigError, "dev has 0 features and 0 texts; as many of each, one at least"),
         ({"test": (speech(3, 2)[0], ["up"])}, ConfigError, "test has 2 features and 1 texts"),
@@ -150,7 +163,6 @@ def test_a_module_without_layers_is_refused():
 
 def test_the_package_offers_it():
     assert shrinkml.compress is compress
-    assert "compress" in dir(shrinkml)
     with pytest.raises(AttributeError, match="no attribute 'squeeze'"):
         shrinkml.squeeze  # noqa: B018 - looked up on purpose
 
