@@ -114,9 +114,7 @@ def recogniser_rows(names: Sequence[str], manifest: Path, n_utterances: int, rou
     ms = 1000 * sum(utterance.duration_s for utterance in utterances) / len(utterances)
     with TemporaryDirectory() as folder:
         recognisers = [one for name in names for one in in_each_runtime(name, Path(folder), utterances)]
-        timed = compare_runtimes(
-            recognisers, utterances, threads=(1,), rounds=rounds, most_s=math.inf, processor_time=True
-        )
+        timed = compare_runtimes(recognisers, utterances, threads=(1,), rounds=rounds, most_s=math.inf)
         for recogniser, row in zip(recognisers, timed, strict=True):
             wer = word_errors([utterance.text for utterance in utterances], transcripts(recogniser, utterances)).wer
             yield {

@@ -5,10 +5,11 @@ the proxy set; its best plan is then measured on all of dev and on test. The tim
 own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
 evaluations, which saves time and changes nothing else. A second table sets the default strategy against each of the
 others, search by search, and a third does so at equal time: the default judges fewer plans then, by what its own time
-and the look at every layer beforehand would have paid for; the others are charged nothing beside their evaluations.
-progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter
-to agents that learn a policy alone. `--menus whole` leaves the ranks on the menus that are measured to ruin the model
-alone, or to save nothing (`agents.posing.with_divergences`): those rows have a folder of their own.
+and the look at every layer beforehand would have paid for; the others are charged nothing beside their evaluations,
+though cut menus come of the same look. Every plan is judged whole: nothing races here. progress.html draws the best WER
+so far against the plans judged. Rewards (`--rewards`) matter to agents that learn a policy alone. `--menus whole`
+leaves the ranks on the menus that are measured to ruin the model alone, or to save nothing
+(`agents.posing.with_divergences`): those rows have a folder of their own.
 """
 
 import argparse
@@ -229,7 +230,10 @@ def against(rows: Sequence[Row]) -> str:
     """Markdown: the default strategy against each other one, over the searches of the same ratio and seed."""
     lines = [f"| {' | '.join(AGAINST)} |", f"| {' | '.join('---' for _ in AGAINST)} |"]
     for (evaluations, strategy), pairs in _paired(rows).items():
-        ratios = [statistics.median(_over(*pair, key) for pair in pairs) for key in ("dev_wer", "test_wer")]
+        ratios = [
+            statistics.median(_quotient(ours[key], other[key]) for ours, other in pairs)
+            for key in ("dev_wer", "test_wer")
+        ]
         lower = sum(ours["dev_wer"] < other["dev_wer"] for ours, other in pairs)
         higher = sum(ours["dev_wer"] > other["dev_wer"] for ours, other in pairs)
         cells = (
@@ -262,7 +266,7 @@ def at_equal_time(rows: Sequence[Row]) -> str:
             f"{statistics.median(counts):g}",
             strategy,
             str(len(pairs)),
-            f"{statistics.median(ours / other if other else math.inf for ours, other in bests):.2f}",
+            f"{statistics.median(_quotient(ours, other) for ours, other in bests):.2f}",
             str(sum(ours <= other for ours, other in bests)),
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -286,10 +290,10 @@ def sign_test(lower: int, higher: int) -> float:
     return min(1.0, 2.0 * sum(math.comb(n, k) for k in range(fewer + 1)) * 0.5**n)
 
 
-def _over(ours: Row, other: Row, key: str) -> float:
-    if other[key]:
-        return float(ours[key] / other[key])
-    return math.inf if ours[key] else 1.0
+def _quotient(ours: float, other: float) -> float:
+    if other:
+        return ours / other
+    return math.inf if ours else 1.0
 
 
 def _hypervolumes(rows: Sequence[Row]) -> str:

@@ -60,14 +60,14 @@ def compare_runtimes(
     threads: Sequence[int] | None = None,
     rounds: int = ROUNDS,
     most_s: float = MOST_S,
-    processor_time: bool = False,
     should_stop: ShouldStop = lambda: False,
 ) -> list[dict[str, Any]]:
     """A row (`shrinkml.report.record.RuntimeRow`) per contender and thread count, each from a process of its own.
 
     The processes of one thread count are started one after another, and then take turns: in each round every one
     transcribes all utterances, from waveform to text, at every batch size. A first round is not counted, unless it
-    leaves no time for another.
+    leaves no time for another. Seconds of one thread are the processor's, which other programs disturb little; those of
+    several are the clock's.
 
     Args:
         contenders: what to time; those of a runtime and precision are compared with the first of them.
@@ -75,8 +75,6 @@ def compare_runtimes(
         threads: the thread counts; `thread_counts()` if absent.
         rounds: that are counted.
         most_s: no further round begins where it would last beyond so many seconds, for each thread count.
-        processor_time: whether seconds are the processor's and not the clock's: steadier for one thread where other
-            programs work too.
         should_stop: asked often.
 
     Raises:
@@ -96,7 +94,7 @@ def compare_runtimes(
             turns = _take_turns(processes, rounds, most_s)
         firsts: dict[tuple[str, str], Rtfs] = {}
         for one, process, passes in zip(contenders, processes, zip(*turns, strict=True), strict=True):
-            rtfs = _rtfs(passes, audio_s, processor_time=processor_time)
+            rtfs = _rtfs(passes, audio_s, processor_time=count == 1)
             first = firsts.setdefault((one.runtime, one.precision), rtfs)
             rows.append({**_facts(one, process, passes), "threads": count, **_speeds(rtfs, first)})
     return rows
