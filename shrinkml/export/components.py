@@ -11,8 +11,11 @@ from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
 
 
+FLOAT = "float"  # the key of what all graphs reach in float
+
+
 def wer_by_component(int8: Path, plain: Path, utterances: Sequence[Utterance]) -> dict[str, float]:
-    """Graph ("encoder", "decoder") -> WER on `utterances` when it alone is in int8.
+    """WER on `utterances` in FLOAT, and by graph ("encoder", "decoder") when it alone is in int8.
 
     Args:
         int8: an export in int8.
@@ -23,7 +26,11 @@ def wer_by_component(int8: Path, plain: Path, utterances: Sequence[Utterance]) -
         AudioError: speech that cannot be read.
     """
     texts = [one.text for one in utterances]
-    found = {}
+
+    def wer_of(folder: Path) -> float:
+        return word_errors(texts, hearing.transcripts(OnnxRecogniser(folder), utterances)).wer
+
+    found = {FLOAT: wer_of(plain)}
     for graph in sorted(int8.glob("*.onnx"), reverse=True):  # the encoder first
         with TemporaryDirectory() as name:
             mixed = Path(name)
@@ -31,5 +38,5 @@ def wer_by_component(int8: Path, plain: Path, utterances: Sequence[Utterance]) -
             for other in plain.glob("*.onnx"):
                 chosen = graph if other.name == graph.name else other
                 (mixed / other.name).symlink_to(chosen.resolve())
-            found[graph.stem] = word_errors(texts, hearing.transcripts(OnnxRecogniser(mixed), utterances)).wer
+            found[graph.stem] = wer_of(mixed)
     return found

@@ -195,11 +195,13 @@ def _export_facts(row: Mapping[str, Any], original: Mapping[str, Any]) -> list[F
     if row.get("kept_layers"):
         found.append(Fact("  layers that it would harm, not in int8", "", ", ".join(row["kept_layers"]), ""))
     if row.get("component_wers"):  # absent from older reports
-        alone = ", ".join(f"{percent(wer)} with the {part} alone" for part, wer in row["component_wers"].items())
+        wers = dict(row["component_wers"])
+        plain = f"in float {percent(wers.pop('float'))}" if "float" in wers else ""
+        alone = ", ".join(f"{percent(wer)} with the {part} alone" for part, wer in wers.items())
         found += [
-            Fact(f"  WER of {row['n_utterances']} dev utterances", "", alone, ""),
+            Fact(f"  WER of {row['n_utterances']} dev utterances in int8", "", alone, plain),
             Fact(
-                f"  joined to {row['longest_s']:.0f} s at most",
+                f"  WER of those joined to at most {row['longest_s']:.0f} s",
                 "",
                 percent(row["long_wer_exported"]),
                 f"in float {percent(row['long_wer'])}",

@@ -163,8 +163,8 @@ def test_exports_are_shown_with_their_size_and_what_they_hear(report):
     kept = "encoder.0.weight_hh_l0, output.weight"
     assert ("  layers that it would harm, not in int8", "", kept, "") in facts(report)
     alone = "1.01 % with the encoder alone, 0.90 % with the decoder alone"
-    assert ("  WER of 100 dev utterances", "", alone, "") in facts(report)
-    assert ("  joined to 23 s at most", "", "3.12 %", "in float 2.00 %") in facts(report)
+    assert ("  WER of 100 dev utterances in int8", "", alone, "in float 0.89 %") in facts(report)
+    assert ("  WER of those joined to at most 23 s", "", "3.12 %", "in float 2.00 %") in facts(report)
     assert ("  words heard in silence", "", "1", "in float 0") in facts(report)
 
 
