@@ -95,7 +95,7 @@ def load(name: str | Path) -> Recogniser:
     folder = look_into(name)
     if folder.stock:
         stock = huggingface.open_stock(folder)
-        _check_finite(dict(stock.named_parameters()), folder.path)
+        _check_finite(_tensors(stock), folder.path)
         return stock
     config = _checked(folder)
     try:

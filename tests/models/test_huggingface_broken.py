@@ -80,6 +80,13 @@ def test_nan_weights(folder):
     refuse(folder, rf"NaN or infinite weights: network\.{name}")
 
 
+def test_nan_running_statistics(stock_dir, tmp_path):
+    folder = shutil.copytree(stock_dir("parakeet_ctc"), tmp_path / "model")
+    name = next(name for name in load_file(folder / "model.safetensors") if name.endswith("running_mean"))
+    change_weights(folder, lambda weights: weights[name][:1].fill_(float("nan")))
+    refuse(folder, rf"NaN or infinite weights: network\.{name}")
+
+
 def test_a_missing_tokenizer(folder):
     for part in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "added_tokens.json"):
         (folder / part).unlink(missing_ok=True)
