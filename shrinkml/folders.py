@@ -8,8 +8,9 @@ can run any program when they are opened.
 import hashlib
 import json
 import math
+import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,11 @@ COMPRESSION = "compression.json"  # tells how a checkpoint came about; nothing i
 BUFFERS = "buffers"  # in the head of our weights: names of the tensors that are no parameters, as JSON
 SHARDS = "model.safetensors.index.json"  # of transformers: which file holds which tensor, where there are several
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+STOCK_PICKLE = "pytorch_model"  # how names of pickles begin that transformers opens
+BARE = (  # what to do with a pickle of another name
+    "torch.load(path, weights_only=True) into the class of transformers whose weights they are, then "
+    "save_pretrained(folder) of that model, its feature extractor and its tokenizer"
+)
 DESCRIPTIONS = (".json", ".txt", ".model")  # what a tokenizer, a feature extractor and a config are made of
 
 HUGGING_FACE = "huggingface"  # family of what transformers opens
@@ -98,6 +104,9 @@ def look_into(name: str | Path) -> ModelFolder:
     Raises:
         CheckpointError: no such folder, a part of it is missing, or its weights are pickled.
     """
+    path = Path(name)
+    if path.suffix in PICKLES and os.path.isfile(path) and not (path.parent / WEIGHTS).is_file():
+        raise _pickled(f"{path} is a pickle", path.parent, [path.name])
     folder = model_folder(str(name))
     config = _read_config(folder)
     if "model_type" in config and "format" not in config:
@@ -140,6 +149,7 @@ def _check_parts(folder: Path, parts: tuple[str, ...]) -> None:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
+        _check_not_pickled(folder)
         _check_parts(folder, (CONFIG, VOCABULARY, WEIGHTS))
     try:
         config = json.loads(path.read_text())
@@ -156,13 +166,22 @@ def _stock_weights(folder: Path) -> tuple[Path, ...]:
         return (folder / WEIGHTS,)
     if (folder / SHARDS).is_file():
         return _shards(folder)
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
-    if pickles:
-        raise CheckpointError(
-            f"{folder} holds its weights as a pickle ({', '.join(pickles)}), which can run any program when it is "
-            f"opened. If you trust where it comes from, convert it once: {conversion(folder)}"
-        )
+    _check_not_pickled(folder)
     raise CheckpointError(f"{folder} is no checkpoint: {WEIGHTS} missing")
+
+
+def _check_not_pickled(folder: Path) -> None:
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles and not (folder / WEIGHTS).is_file():
+        raise _pickled(f"{folder} holds its weights as a pickle ({', '.join(pickles)})", folder, pickles)
+
+
+def _pickled(what: str, folder: Path, names: Sequence[str]) -> CheckpointError:
+    stock = (folder / CONFIG).is_file() and any(name.startswith(STOCK_PICKLE) for name in names)
+    return CheckpointError(
+        f"{what}, which can run any program when it is opened. "
+        f"If you trust where it comes from, convert it once: {conversion(folder) if stock else BARE}"
+    )
 
 
 def _shards(folder: Path) -> tuple[Path, ...]:
@@ -179,6 +198,7 @@ def _shards(folder: Path) -> tuple[Path, ...]:
 
 def conversion(folder: Path) -> str:
     """The command that writes the pickled model in `folder` as safetensors to a new folder beside it."""
+    folder = Path(os.path.abspath(folder))  # "." has no name
     target = folder.with_name(f"{folder.name}-safetensors")
     program = (
         "import sys, transformers as t; old, new = sys.argv[1:]; c = t.AutoConfig.from_pretrained(old); "

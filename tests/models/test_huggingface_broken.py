@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -132,10 +133,28 @@ def test_a_config_with_values_of_the_wrong_kind(folder):
     refuse(folder, "describes no w|transformers cannot open")
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
-def test_a_pickle_is_refused_with_the_command_that_converts_it(folder, name):
-    (folder / "model.safetensors").rename(folder / name)
-    refuse(folder, rf"as a pickle \({name}\).* python -c \"import sys, transformers")
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("pytorch_model.bin", r"python -c \"import sys, transformers"),
+        ("model.pt", r"torch\.load\(path, weights_only=True\) into the class of transformers .* save_pretrained"),
+    ],
+)
+def test_a_pickle_is_refused_with_what_converts_it(folder, name, remedy):
+    pickle = (folder / "model.safetensors").rename(folder / name)
+    refuse(folder, rf"model holds its weights as a pickle \({name}\).* convert it once: {remedy}")
+    refuse(pickle, rf"{name} is a pickle, which .* convert it once: {remedy}")
+
+
+def test_a_pickle_alone_is_refused_with_what_converts_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pickle = Path("pytorch_model.bin")
+    pickle.touch()
+    for given in (tmp_path, Path(), pickle):
+        refuse(given, r"pytorch_model\.bin.* convert it once: torch\.load")
+    Path("config.json").write_text('{"model_type": "whisper"}')
+    for given in (tmp_path, Path(), pickle):
+        refuse(given, rf"convert it once: python -c .* {tmp_path}-safetensors$")
 
 
 @pytest.mark.slow
