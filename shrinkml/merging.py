@@ -21,7 +21,8 @@ tags: [shrinkml]
 
 **This copy saves nothing.** The checkpoint that it was made from (sha256 `{digest}`) holds {small:,} parameters,
 many of them as factors. Here they are multiplied out, so that `transformers` opens the model without ShrinkML:
-{dense:,} parameters in float32, as large and as slow as before it was compressed. It computes the same.
+{dense:,} parameters in {dtype}, as large and as slow as before it was compressed. It computes the same, but for
+rounding.
 
 ```python
 from transformers import {auto}, AutoProcessor
@@ -33,7 +34,7 @@ processor = AutoProcessor.from_pretrained("path/to/this/folder")
 
 
 def save_merged(name: str | Path, folder: str | Path) -> None:
-    """Writes the checkpoint `name`, dense, to the new folder `folder`, whole or not at all.
+    """Writes the checkpoint `name`, dense, to the new folder `folder`, in its precision, whole or not at all.
 
     Args:
         name: a checkpoint of a model of transformers.
@@ -55,8 +56,9 @@ def save_merged(name: str | Path, folder: str | Path) -> None:
         digest=found.digest,
         small=stored_parameters(name),
         dense=model_cost(model).dense_parameters,
+        dtype=found.dtype,
         auto=auto_class(model),
     )
     with replacing(Path(folder)) as partial:
-        write_merged(model, partial)
+        write_merged(model, partial, half=found.dtype == "float16")
         (partial / CARD).write_text(card, encoding="utf-8")

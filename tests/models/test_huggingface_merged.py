@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import shrinkml
 from shrinkml.checkpoint import save, stored_parameters
@@ -84,6 +84,15 @@ def test_the_copy_is_as_large_as_the_original_and_says_so(small_dir, stock_dir, 
     assert look_into(small).digest in card
     assert f"{stored_parameters(small):,}" in card
     assert f"{original:,}" in card
+
+
+def test_the_copy_of_a_checkpoint_in_half_precision_is_in_half_precision(small_dir, tmp_path):
+    save(shrinkml.load(small_dir("wav2vec2")), tmp_path / "half", dtype="float16")
+    save_merged(tmp_path / "half", tmp_path / "dense")
+    tensors = load_file(tmp_path / "dense" / "model.safetensors").values()
+    assert {tensor.dtype for tensor in tensors} == {torch.float16}
+    assert "parameters in float16" in (tmp_path / "dense" / "README.md").read_text()
+    shrinkml.load(tmp_path / "dense")
 
 
 def test_a_las_is_refused_and_nothing_is_written(tmp_path):
