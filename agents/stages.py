@@ -35,6 +35,7 @@ from shrinkml.export.components import wer_by_component
 from shrinkml.export.exporter import check_exportable, export
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.export.sensitivity import N_PROBED as N_PROBED  # agents.runtimes asks for it here
 from shrinkml.export.stress import stress
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
@@ -53,7 +54,6 @@ N_FINALISTS = 5  # plans of a search that are judged again, on all of dev
 N_TIMED = 32  # utterances of the speed measurement
 TIMED_RUNS = 5
 N_COMPARED = 100  # utterances that an exported recogniser must hear as the checkpoint does
-N_PROBED = 16  # utterances that show which layers int8 would harm
 MOST_DIFFERENCE = 1e-2  # between the scores of a checkpoint and of its export in float; about 1e-5 is usual
 
 Result = dict[str, Any]
@@ -351,7 +351,7 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, plain: Path 
         ExportError: it cannot be exported, or what came of it computes something else.
     """
     few, int8 = materials.dev_utterances[:N_COMPARED], plain is not None
-    kept = export(model, folder, int8=int8, speech=few[:N_PROBED])
+    kept = export(model, folder, int8=int8, speech=few)
     loaded, exported = checkpoint.load(model), OnnxRecogniser(folder)
     parity = compare(loaded, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:

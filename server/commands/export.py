@@ -15,7 +15,9 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="Store weights as int8, and compute large products so.")] = False,
     speech: Annotated[
         Path | None,
-        typer.Option(help="Manifest of a few utterances: layers that int8 would harm are left as they are."),
+        typer.Option(
+            help="Manifest, its first 16 utterances are used: layers that int8 would harm are left as they are."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -29,7 +29,7 @@ def export(
         name: a checkpoint.
         folder: an export that lies there is replaced.
         int8: whether weights are stored as int8, and the products of large matrices computed so.
-        speech: a few utterances; with them, layers that int8 would harm are found and stay as they are.
+        speech: utterances whose first few show which layers int8 would harm: these stay as they are.
         most_divergence: nats per token by which one layer in int8 may move the posteriors on `speech`.
 
     Returns:

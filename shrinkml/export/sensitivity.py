@@ -18,6 +18,7 @@ from shrinkml.speech.utterance import Utterance
 # Nats per token that one layer in int8 may move the posteriors; all at once move those of the bundled models by less
 # than a tenth of it.
 MOST_DIVERGENCE = 1e-3
+N_PROBED = 16  # utterances that show which layers int8 would harm
 
 
 def sensitive_layers(
@@ -30,12 +31,13 @@ def sensitive_layers(
     Args:
         model: a recogniser.
         drawn: its graphs.
-        speech: a few utterances.
+        speech: the first N_PROBED utterances of it are heard.
         most: of a layer that may be int8.
 
     Raises:
         AudioError: speech that cannot be read.
     """
+    speech = speech[:N_PROBED]
     waveforms = [read_audio(utterance.audio, model.sample_rate_hz) for utterance in speech]
     with torch.no_grad():
         features = [model.features(waveform) for waveform in waveforms]

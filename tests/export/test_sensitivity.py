@@ -1,5 +1,7 @@
 """Layers that int8 would harm: how they are found, and one in a traced network that was made so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,11 @@ def test_a_layer_that_int8_would_harm_is_found_and_kept(tiny_data, tmp_path):
     speech, drawn = read_manifest(tiny_data["dev"])[:4], draw(model)
     kept = sensitive_layers(model, drawn, speech)
     assert kept == {"network.ctc_head.weight"}
+    more = [
+        *4 * speech,
+        replace(speech[0], audio=tmp_path / "none.wav"),
+    ]  # the last, which nobody can read, is not heard
+    assert sensitive_layers(model, drawn, more) == kept
     waveforms = [read_audio(utterance.audio, 16_000) for utterance in speech]
 
     def scores(storage):
