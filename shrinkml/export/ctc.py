@@ -12,7 +12,7 @@ from onnx import TensorProto, compose
 from torch import Tensor, nn
 
 from shrinkml.export.extractors import front_end_of
-from shrinkml.export.graph import Graph, Storage
+from shrinkml.export.graph import FRONT, Graph, Storage
 from shrinkml.export.recipe import Recipe
 from shrinkml.export.traced import trace
 from shrinkml.models.huggingface_ctc import HuggingFaceCtc
@@ -36,7 +36,7 @@ def encoder(model: HuggingFaceCtc) -> onnx.GraphProto:
     Raises:
         ExportError: the features are none that we can write, or torch cannot trace the network.
     """
-    front = Graph(Storage(), "front.")
+    front = Graph(Storage(), FRONT)
     waveforms, lengths = front.input("waveforms", ("batch", "samples")), front.input("lengths", ("batch",), "int64")
     heard = front_end_of(model.speech.extractor)(front, waveforms, lengths, model.speech.extractor)
     front.output(heard.values, "front_values", heard.shape)

@@ -15,6 +15,7 @@ IR_VERSION = 8
 DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
 THIN = 65_536  # weights; a vector times a smaller matrix is faster in float32 than in int8 (benchmarks/export.py)
+FRONT = "front."  # prefix of what a feature extractor becomes: its constants were not learnt and are not rounded
 MOST_BYTES = 2**31 - 2**20  # of a protobuf message, with something to spare for what surrounds the graph
 
 Axes = Sequence[int | str | None]  # a size, or the name of one that is only known when the graph runs

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from shrinkml.errors import ExportError
 from shrinkml.export.extractors import front_end_of
 from shrinkml.export.generation import prompt, suppressed
-from shrinkml.export.graph import Graph, Storage
+from shrinkml.export.graph import FRONT, Graph, Storage
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.export.traced import names, trace
 from shrinkml.models.huggingface_seq2seq import LEAST_TOKENS, TOKENS_PER_S, HuggingFaceSeq2Seq
@@ -67,7 +67,7 @@ def _recipe(model: HuggingFaceSeq2Seq, n_state: int) -> Recipe:
 
 def _encoder(model: HuggingFaceSeq2Seq, told: Recipe, values: Tensor, cross: list[Tensor]) -> onnx.GraphProto:
     """From `waveforms` [batch, samples] and `lengths` [batch] to what the decoder needs, and `limit`."""
-    front = Graph(Storage(), "front.")
+    front = Graph(Storage(), FRONT)
     waveforms, lengths = front.input("waveforms", ("batch", "samples")), front.input("lengths", ("batch",), "int64")
     heard = front_end_of(model.speech.extractor)(front, waveforms, lengths, model.speech.extractor)
     front.output(heard.values, "front_values", heard.shape)

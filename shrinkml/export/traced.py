@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from shrinkml.errors import ExportError
-from shrinkml.export.graph import OPSET, THIN, Storage, half_of, int8_of
+from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, half_of, int8_of
 from shrinkml.export.layers import array
 
 FEW = 256  # weights; fewer are not worth a scale where no product is made with them
@@ -114,7 +114,8 @@ def _layer(tensor: onnx.TensorProto) -> str:
 
 def _is_rounded(tensor: onnx.TensorProto, *, quantizable: bool) -> bool:
     """Whether int8 is for `tensor`."""
-    return len(tensor.dims) > 1 and (quantizable or int(np.prod(tensor.dims)) >= FEW)
+    learnt = not tensor.name.startswith(FRONT)
+    return learnt and len(tensor.dims) > 1 and (quantizable or int(np.prod(tensor.dims)) >= FEW)
 
 
 def _untie_(graph: onnx.GraphProto, kept: frozenset[str]) -> None:

@@ -15,6 +15,7 @@ from shrinkml.compression.surgery import reshape
 from shrinkml.errors import AudioError, ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.generation import prompt, suppressed
+from shrinkml.export.graph import FRONT
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.protocol import IGNORE
 
@@ -103,6 +104,17 @@ def test_int8_scores_are_near(checkpoint, exported, waveforms, tmp_path):
     fed = [[5, 6, 7]] * len(waveforms)
     before, after = (OnnxRecogniser(folder).logits(waveforms, fed) for folder in (exported, tmp_path / "int8"))
     assert np.abs(before - after).max() / np.abs(before).max() < 0.1
+    wide, narrow = (front_end(folder) for folder in (exported, tmp_path / "int8"))
+    assert wide.keys() == narrow.keys()
+    assert all(np.array_equal(wide[name], narrow[name]) for name in wide)
+
+
+def front_end(folder):
+    """The constants of what comes before the network, the filters among them."""
+    constants = onnx.load(folder / "encoder.onnx").graph.initializer
+    found = {one.name: onnx.numpy_helper.to_array(one) for one in constants if one.name.startswith(FRONT)}
+    assert max(value.size for value in found.values()) > 4000
+    return found
 
 
 @pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
