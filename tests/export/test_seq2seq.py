@@ -118,10 +118,11 @@ def front_end(folder):
 
 
 @pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
-def test_silence_is_heard_as_torch_hears_it_and_what_is_too_long_refused(checkpoint, exported):
+def test_silence_is_heard_as_torch_hears_it_and_what_is_too_long_refused(checkpoint, exported, readmes_script):
     model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
     silence = np.zeros(3_000, np.float32)
     assert recogniser.transcribe([silence]) == model.transcribe([model.features(silence)])
+    assert "AssertionError: too long: cut it" in readmes_script("decoder", exported, np.zeros(32_001, np.float32))
     with pytest.raises(AudioError, match="a waveform of 32001 samples; allowed: 32000 or less"):
         recogniser.transcribe([np.zeros(32_001, np.float32)])
 
