@@ -10,7 +10,6 @@ from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
 
-
 FLOAT = "float"  # the key of what all graphs reach in float
 
 
