@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from agents.materials import Materials
-from agents.stages import N_PROBED
 from shrinkml.export.exporter import export
 from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
 from shrinkml.speech.proxy import choose_proxy
@@ -33,8 +32,8 @@ def time_runtimes(
     pairs = [(TORCH, "float32", materials.original, model)]
     originals = scratch / "original"
     for precision, folder in exported.items():
-        speech = materials.dev_utterances[:N_PROBED]
-        export(materials.original, originals / precision, int8=precision == "int8", speech=speech)
+        int8 = precision == "int8"
+        export(materials.original, originals / precision, int8=int8, speech=materials.dev_utterances)
         pairs.append((ONNXRUNTIME, precision, originals / precision, folder))
     contenders = [
         Contender(runtime, name, precision, folder)

@@ -35,7 +35,6 @@ from shrinkml.export.components import wer_by_component
 from shrinkml.export.exporter import check_exportable, export
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.export.sensitivity import N_PROBED as N_PROBED  # agents.runtimes asks for it here
 from shrinkml.export.stress import stress
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
