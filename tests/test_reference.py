@@ -9,6 +9,9 @@ import shrinkml
 from shrinkml.bundle import bundled_names, model_folder
 from shrinkml.dataset import load_dataset
 from shrinkml.evaluation import transcripts
+from shrinkml.export.exporter import export
+from shrinkml.export.parity import compare
+from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.speech import commands
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
@@ -57,6 +60,16 @@ def test_transformers_opens_its_models_by_itself_and_hears_the_same(kind, heard,
     command = [sys.executable, "-c", READER, str(model_folder(f"reference/{kind}")), kind, *files]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert run.stdout.splitlines() == heard[f"reference/{kind}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", bundled_names())
+def test_onnx_runtime_hears_a_hundred_new_commands_as_torch_does(name, tmp_path):
+    folder = commands.prepare(tmp_path / "data", seed=12, train=1, dev=1, test=100)
+    export(name, tmp_path / "onnx")
+    found = compare(shrinkml.load(name), OnnxRecogniser(tmp_path / "onnx"), read_manifest(folder["test"]))
+    assert (found.n_utterances, found.same_transcripts) == (100, 100)
+    assert found.largest_difference < 1e-3
 
 
 def test_the_bundle_is_small():
