@@ -42,12 +42,12 @@ def test_compress_leaves_a_run_that_report_prints(shrinkml, config, tmp_path):
 
 def test_compress_says_that_a_goal_was_missed_and_exits_with_1(shrinkml, config, tmp_path):
     job = yaml.safe_load(config.read_text())
-    hard = {"goal": {"compression_ratio": 8.0, "max_wer_increase": 0.0}, "stages": [8.0]}  # with no training set
+    hard = {"goal": {"compression_ratio": 16.0, "max_wer_increase": 0.0}, "stages": [16.0]}  # with no training set
     config.write_text(yaml.safe_dump({**job, **hard}))
     run = shrinkml("compress", config, "--out", tmp_path / "run")
     assert run.code == 1
     assert "Goal missed: " in run.out.splitlines()[0]  # behind what may be said of its speed
-    assert "short of 8 times" in run.out
+    assert "short of 16 times" in run.out
 
 
 def test_ctrl_c_stops_compress_and_the_same_command_goes_on(config, tmp_path):
