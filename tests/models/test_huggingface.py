@@ -63,8 +63,8 @@ def test_attention_is_written_out_while_it_learns_and_computes_the_same(model, f
         resting = model.teacher_forced(features, TEXTS)
         model.train()
         assert model.network.config._attn_implementation == "eager"
-        for module in model.network.modules():
-            module.training = False  # but for dropout
+        for module in model.modules():
+            module.training = False  # but for dropout and short windows
         learning = model.teacher_forced(features, TEXTS)
     torch.testing.assert_close(scores(learning), scores(resting), atol=TOLERANCE, rtol=TOLERANCE)
     model.eval()
