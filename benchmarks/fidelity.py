@@ -143,8 +143,6 @@ def propose(judge: Judge, problem: RankProblem, strategy: str, n: int) -> list[R
         reward="budget_wall",
         evaluations=n,
         seed=1,
-        on_trial=lambda trial, n_done: None,
-        should_stop=lambda: False,
     )
     return [trial.plan for trial in found.trials]
 

@@ -13,12 +13,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from search import OURS, Row, kept
+from search import OURS, REWARD, Clock, Row, kept
 
 from agents.strategies import STRATEGIES, search_plans
-from envs.rewards import REWARDS
 from envs.toys import Toy, recogniser
-from shrinkml.compression.plan import RankPlan
 
 COLUMNS = (
     "strategy",
@@ -29,28 +27,12 @@ COLUMNS = (
     "milliseconds each",
     "WER found, %",
 )
-REWARD = next(iter(REWARDS))
 USUAL_GROWTH = 1.5  # exponent of the number of evaluations, where one search alone tells of it
-
-
-class Clock:
-    """The judge of a toy, timed."""
-
-    def __init__(self, toy: Toy) -> None:
-        self._evaluate = toy.evaluate
-        self.seconds = 0.0
-
-    def __call__(self, plan: RankPlan) -> float:
-        """The WER of `plan`."""
-        started = time.process_time()
-        wer = self._evaluate(plan)
-        self.seconds += time.process_time() - started
-        return wer
 
 
 def searched(toy: Toy, strategy: str, evaluations: int) -> Row:
     """One search."""
-    clock, started = Clock(toy), time.process_time()
+    clock, started = Clock(toy.evaluate, time.process_time), time.process_time()
     found = search_plans(
         strategy,
         toy.problem,
@@ -58,8 +40,6 @@ def searched(toy: Toy, strategy: str, evaluations: int) -> Row:
         reward=REWARD,
         evaluations=evaluations,
         seed=1,
-        on_trial=lambda trial, n_done: None,
-        should_stop=lambda: False,
     )
     own_s = time.process_time() - started - clock.seconds
     return {

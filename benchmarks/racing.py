@@ -61,8 +61,6 @@ def searched(evaluator: ModelEvaluator, folder: Path, strategy: str, evaluations
         reward=REWARD,
         evaluations=evaluations,
         seed=1,
-        on_trial=lambda trial, n_done: None,
-        should_stop=lambda: False,
     )
     return {plan: parts for plan, parts in judged.items() if problem.prices.price(plan) <= problem.limit}
 

@@ -31,8 +31,8 @@ from agents.materials import Materials
 from agents.stages import choose, pose_problem
 from agents.strategies import STRATEGIES, search_plans
 from agents.strategy import SearchResult
-from agents.workspace import Workspace, open_workspace, read_decompositions
-from envs.problem import RankProblem
+from agents.workspace import open_workspace, read_decompositions
+from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS
 from shrinkml.compression.plan import RankPlan
 from shrinkml.evaluation import word_error_rate
@@ -98,7 +98,7 @@ class Bench:
         folder = self.workspace(ratio)
         workspace = open_workspace(folder)
         problem = uncut(workspace.problem) if self._whole else workspace.problem
-        clock = Clock(workspace)
+        clock = Clock(workspace.evaluate, time.monotonic)
         started = time.monotonic()
         found = search_plans(
             strategy,
@@ -107,8 +107,6 @@ class Bench:
             reward=reward,
             evaluations=evaluations,
             seed=seed,
-            on_trial=lambda trial, n_done: None,
-            should_stop=lambda: False,
         )
         own_s = time.monotonic() - started - clock.seconds
         inside = [problem.prices.price(trial.plan) <= problem.limit for trial in found.trials]
@@ -170,17 +168,18 @@ def kept(path: Path, make: Callable[[], Row]) -> Row:
 
 
 class Clock:
-    """The evaluator of a workspace, timed."""
+    """An evaluator, timed by `now`."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._evaluate = workspace.evaluate
+    def __init__(self, evaluate: PlanEvaluator, now: Callable[[], float]) -> None:
+        self._evaluate = evaluate
+        self._now = now
         self.seconds = 0.0
 
     def __call__(self, plan: RankPlan) -> float:
         """The WER of `plan`."""
-        started = time.monotonic()
+        started = self._now()
         wer = self._evaluate(plan)
-        self.seconds += time.monotonic() - started
+        self.seconds += self._now() - started
         return wer
 
 

@@ -66,8 +66,8 @@ def search_plans(
     reward: str,
     evaluations: int,
     seed: int,
-    on_trial: OnTrial,
-    should_stop: ShouldStop,
+    on_trial: OnTrial = lambda trial, n_done: None,
+    should_stop: ShouldStop = lambda: False,
 ) -> SearchResult:
     """The best plan within the problem's budget after judging at most `evaluations` distinct plans.
 

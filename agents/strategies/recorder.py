@@ -1,6 +1,6 @@
 """The search loop's bookkeeping, the same for every strategy: what was judged, what is best, when to end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agents.strategy import OnTrial, SearchResult, Trial
 from envs.problem import Judgement, PlanEvaluator, RacingEvaluator, RankProblem
@@ -73,7 +73,7 @@ class Recorder:
         """
         if not self._inside:
             raise StoppedError("the search was stopped before it judged a plan")
-        return min(self._inside, key=lambda trial: (trial.wer, trial.parameters))
+        return _best(self._inside)
 
     def __call__(self, plan: RankPlan) -> float:
         """The WER of `plan`, from memory if it was judged before. Ask `finished` first.
@@ -109,7 +109,7 @@ class Recorder:
         """The best plan so far of those that are no larger: what loses against that is on no front."""
         most = (1.0 + SAME_SIZE) * self._problem.cost.parameters(plan)
         others = [trial for trial in self._inside if not trial.stopped and trial.parameters <= most]
-        return min(others, key=lambda trial: (trial.wer, trial.parameters)).plan if others else None
+        return _best(others).plan if others else None
 
     def _recorded(self, plan: RankPlan, judge: Callable[[RankPlan], Judgement]) -> float:
         if plan in self._trials:
@@ -131,3 +131,8 @@ class Recorder:
             StoppedError: nothing was judged.
         """
         return SearchResult(strategy, seed, self.best, tuple(self._trials.values()))
+
+
+def _best(trials: Iterable[Trial]) -> Trial:
+    """The one of lowest WER; ties go to the smaller model, then to the first."""
+    return min(trials, key=lambda trial: (trial.wer, trial.parameters))

@@ -1,24 +1,11 @@
 """What `make bench-racing` counts."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from shrinkml.compression.plan import RankPlan
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "racing.py"
 WORDS = [[4] * 8] * 3
 PLANS = [RankPlan({"encoder": rank}) for rank in range(1, 5)]
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)  # it shares what makes workspaces with the benchmark of searches
-    spec = importlib.util.spec_from_file_location("bench_racing", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def parts(*errors):

@@ -1,21 +1,9 @@
 """What the tables of `make bench-search` say of its rows."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "search.py"
 OLD = {"ratio": 8.0, "evaluations": 3, "seed": 1, "dev_wer": 0.02, "test_wer": 0.0, "own_seconds": 4.0}
 NEW = {**OLD, "proxy_wers": [None, 0.5, 0.25], "sizes": [0.9, 0.1, 0.125]}
-
-
-@pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_search", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_hypervolume_is_the_area_under_which_no_plan_of_the_front_lies(bench):
