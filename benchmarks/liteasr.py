@@ -59,15 +59,14 @@ def _seeds(rows: list[Row], key: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="reference/las", help="a bundled model")
+    parser.add_argument("--config", default=CONFIG, type=Path, help="a job, for its model and data")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.999, 0.99, 0.95], help="energy to keep")
     parser.add_argument("--evaluations", type=int, default=200, help="plans judged per search")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the searches")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/liteasr"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
-    bench = Bench(spec, FACTORIZER, arguments.out, choose=True)
+    bench = Bench(read_job(arguments.config), FACTORIZER, arguments.out, choose=True)
     print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
     for share in arguments.shares:
         print(f"| {' | '.join(compared(bench, share, arguments.evaluations, arguments.seeds))} |", flush=True)

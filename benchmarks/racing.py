@@ -23,7 +23,7 @@ from statistics import fmean, median
 from typing import Any
 
 import torch
-from search import CONFIG, REWARD, Bench
+from search import REWARD, Bench, add_subject
 
 from agents.evaluator import ModelEvaluator, shrunk
 from agents.racing import FALSE_STOPS, Errors, RacingJudge
@@ -132,9 +132,8 @@ def _cells(row: Row) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="reference/las", help="a bundled model")
     parser.add_argument("--ratio", type=float, default=8.0, help="times smaller")
-    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
+    add_subject(parser)
     parser.add_argument("--evaluations", type=int, default=200, help="plans judged per search")
     parser.add_argument(
         "--strategies", nargs="+", default=["surrogate", "evolution", "random"], choices=sorted(STRATEGIES)
@@ -142,8 +141,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench/racing"), help="folder of the results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
-    bench = Bench(spec, arguments.factorizer, arguments.out)
+    bench = Bench(read_job(arguments.config), arguments.factorizer, arguments.out)
     folder = bench.workspace(arguments.ratio)
     shrink = partial(shrunk, bench.materials.model, decompositions=read_decompositions(folder))
     evaluator = ModelEvaluator(shrink, read_proxy(folder))

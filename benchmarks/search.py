@@ -1,6 +1,6 @@
 """Search strategies at equal evaluations, without retraining: `python benchmarks/search.py`.
 
-Every row is one search for a bundled model with one strategy, ratio, number of evaluations and seed, plans judged on
+Every row is one search for a job's model with one strategy, ratio, number of evaluations and seed, plans judged on
 the proxy set; its best plan is then measured on all of dev and on test. The time outside evaluations is the strategy's
 own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
 evaluations, which saves time and changes nothing else. A second table sets the default strategy against each of the
@@ -347,6 +347,12 @@ def _lower(best: float, wer: float) -> float:
     return best if math.isnan(wer) or best <= wer else wer
 
 
+def add_subject(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say what is searched."""
+    parser.add_argument("--config", default=CONFIG, type=Path, help="a job, for its model and data")
+    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ratios", type=float, nargs="+", default=[5.0, 8.0], help="times smaller")
@@ -356,14 +362,12 @@ def main() -> None:
         "--strategies", nargs="+", default=list(COMPARED), choices=sorted(STRATEGIES), help="strategies"
     )
     parser.add_argument("--rewards", nargs="+", default=[REWARD], choices=sorted(REWARDS), help="rewards")
-    parser.add_argument("--model", default="reference/las", help="a bundled model")
-    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
+    add_subject(parser)
     parser.add_argument("--menus", choices=["cut", "whole"], default="cut", help="cut as in jobs, or whole")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
-    bench = Bench(spec, arguments.factorizer, arguments.out, arguments.menus)
+    bench = Bench(read_job(arguments.config), arguments.factorizer, arguments.out, arguments.menus)
     for seed in arguments.seeds:
         for ratio in arguments.ratios:
             for evaluations in arguments.evaluations:

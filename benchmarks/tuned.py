@@ -1,8 +1,8 @@
 """What is left of the difference between strategies after the same fine-tuning: `python benchmarks/tuned.py`.
 
-The plans are those of `benchmarks/search.py`, whose rows are used where they are there. Each is fine-tuned with the
-settings of configs/demo.yaml, from its own factors, at the rate that a job's rule gives for what was lost (here on the
-proxy set, there on dev), and measured on dev and test before and after. A row is written as soon as it is there.
+The plans are those of `benchmarks/search.py`, whose rows are used where they are there. Each is fine-tuned from its own
+factors with the job's settings, `learning_rate: auto` by the job's rule for what was lost (here on the proxy set, there
+on dev), and measured on dev and test before and after. A row is written as soon as it is there.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from search import CONFIG, OURS, Bench, Row, kept
+from search import OURS, Bench, Row, add_subject, kept
 
 from agents.evaluator import shrunk
 from agents.learning_rate import learning_rate_for
@@ -25,16 +25,20 @@ COLUMNS = ("ratio", "strategy", "seed", "dev before, %", "dev after, %", "test b
 
 def tuned(bench: Bench, row: Row, epochs: int) -> Row:
     """The WER of the plan of `row` after fine-tuning."""
-    materials, folder = bench.materials, bench.workspace(row["ratio"])
+    materials, folder, settings = bench.materials, bench.workspace(row["ratio"]), bench.spec.finetune
     model = shrunk(materials.model, RankPlan.from_json(row["plan"]), read_decompositions(folder))
+    rate = settings.learning_rate
+    if rate == "auto":
+        rate = learning_rate_for(row["proxy_wer"] - read_problem(folder).baseline_wer)
     train(
         model,
         materials.train,
         epochs=epochs,
-        learning_rate=learning_rate_for(row["proxy_wer"] - read_problem(folder).baseline_wer),
-        batch_size=bench.spec.finetune.batch_size,
+        learning_rate=rate,
+        batch_size=settings.batch_size,
         seed=row["seed"],
-        warp=bench.spec.finetune.warp,
+        warp=settings.warp,
+        mixed_precision=settings.mixed_precision,
         soft_targets=materials.soft_targets,
     )
     return {
@@ -50,13 +54,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of searches and fine-tuning")
     parser.add_argument("--strategies", nargs="+", default=[OURS, "evolution", "greedy"], help="whose plans")
     parser.add_argument("--epochs", type=int, default=1, help="of fine-tuning")
-    parser.add_argument("--model", default="reference/las", help="a bundled model")
-    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
+    add_subject(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/bench/search"), help="folder of the searches' rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    spec = read_job(CONFIG).model_copy(update={"model": arguments.model})
-    bench = Bench(spec, arguments.factorizer, arguments.out)
+    bench = Bench(read_job(arguments.config), arguments.factorizer, arguments.out)
     done = bench.folder / f"tuned-{arguments.epochs}"
     done.mkdir(exist_ok=True)
     print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
