@@ -151,7 +151,7 @@ def _export(tools: Tools, final: Path) -> dict[str, Any]:
     folder = tools.folder.checkpoints
     rows = [stages.export_onnx(tools.materials, final, folder / ONNX)]
     if tools.spec.quantize == "int8":
-        rows.append(stages.export_onnx(tools.materials, final, folder / ONNX_INT8, plain=folder / ONNX))
+        rows.append(stages.export_onnx(tools.materials, final, folder / ONNX_INT8, int8=True))
     return {"exports": rows}
 
 

@@ -32,9 +32,11 @@ from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
 from shrinkml.export.components import wer_by_component
-from shrinkml.export.exporter import check_exportable, export
+from shrinkml.export.drawn import draw
+from shrinkml.export.exporter import check_exportable, write
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.export.sensitivity import sensitive_layers
 from shrinkml.export.stress import stress
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
@@ -337,21 +339,24 @@ def time_speed(materials: Materials, model: Path) -> Result:
     )
 
 
-def export_onnx(materials: Materials, model: Path, folder: Path, *, plain: Path | None = None) -> Result:
+def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool = False) -> Result:
     """Writes the checkpoint `model` for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
 
     Args:
         materials: the speech.
         model: a checkpoint.
         folder: of the export.
-        plain: its export in float; where there is one, this one is in int8.
+        int8: whether weights are stored as int8; layers that this would harm are not.
 
     Raises:
         ExportError: it cannot be exported, or what came of it computes something else.
     """
-    few, int8 = materials.dev_utterances[:N_COMPARED], plain is not None
-    kept = export(model, folder, int8=int8, speech=few)
-    loaded, exported = checkpoint.load(model), OnnxRecogniser(folder)
+    few = materials.dev_utterances[:N_COMPARED]
+    loaded = checkpoint.load(model)
+    drawn = draw(loaded)
+    kept = sensitive_layers(loaded, drawn, few) if int8 else frozenset[str]()
+    write(drawn, checkpoint.inspect(model), folder, int8=int8, kept=kept)
+    exported = OnnxRecogniser(folder)
     parity = compare(loaded, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
         raise ExportError(
@@ -364,7 +369,7 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, plain: Path 
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(kept), "bytes": n_bytes}
     facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
-    alone = {} if plain is None else wer_by_component(folder, plain, few)
+    alone = wer_by_component(drawn, kept, few) if int8 else {}
     return {**facts, **asdict(parity), **asdict(stress(loaded, exported, few)), "component_wers": alone}
 
 

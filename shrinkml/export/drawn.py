@@ -1,7 +1,7 @@
 """A recogniser drawn as ONNX graphs, whose weights may then be stored in several ways."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,14 +9,15 @@ from pathlib import Path
 import onnx
 
 from shrinkml.checkpoint import Recogniser
-from shrinkml.compression.layers import find_layers
 from shrinkml.export import ctc, las, seq2seq
 from shrinkml.export.graph import Storage, as_model
 from shrinkml.export.int8 import write_int8
 from shrinkml.export.recipe import ENCODER, Recipe
-from shrinkml.export.traced import layers_of, store_
+from shrinkml.export.traced import layers_of, scoring_layer, store_
 from shrinkml.models.huggingface_ctc import HuggingFaceCtc
 from shrinkml.models.las import Las
+
+OUTPUT = "output"  # what makes the scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,18 @@ class Drawn:
 
     Attributes:
         recipe: how its graphs are driven.
-        layers: whose weights int8 rounds.
+        components: the graphs by name, and OUTPUT -> the layers whose weights int8 rounds.
         stored: its graphs by their names, with weights as the storage says.
     """
 
     recipe: Recipe
-    layers: tuple[str, ...]
+    components: Mapping[str, tuple[str, ...]]
     stored: Callable[[Storage], Mapping[str, onnx.ModelProto]]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Of all components, in their order."""
+        return tuple(layer for layers in self.components.values() for layer in layers)
 
     def write_graphs(self, folder: Path, storage: Storage) -> None:
         """Writes the graphs to `folder`; in int8, large products are computed so."""
@@ -50,14 +56,22 @@ def draw(model: Recogniser) -> Drawn:
         ExportError: a model of a kind that nobody has tried, or one that cannot be traced.
     """
     if isinstance(model, Las):
-        layers = tuple(layer.name for layer in find_layers(model))
-        return Drawn(las.recipe(model), layers, partial(las.graphs, model))
+        return Drawn(las.recipe(model), _components(las.layers(model), las.SCORES), partial(las.graphs, model))
     if isinstance(model, HuggingFaceCtc):
         parts, recipe = {ENCODER: ctc.encoder(model)}, ctc.recipe(model)
     else:
         parts, recipe = seq2seq.graphs(model)
-    layers = tuple(dict.fromkeys(layer for part in parts.values() for layer in layers_of(part)))
-    return Drawn(recipe, layers, partial(_stored, parts))
+    layers = {part: layers_of(graph) for part, graph in parts.items()}
+    return Drawn(recipe, _components(layers, scoring_layer([*parts.values()][-1])), partial(_stored, parts))
+
+
+def _components(layers: Mapping[str, Sequence[str]], scoring: str) -> dict[str, tuple[str, ...]]:
+    """The layers of each graph, those of several where they come first, without the one that makes the scores."""
+    found, seen = {}, {scoring}
+    for graph, names in layers.items():
+        found[graph] = tuple(name for name in names if name not in seen)
+        seen.update(names)
+    return {**found, OUTPUT: (scoring,)}
 
 
 def _stored(parts: Mapping[str, onnx.GraphProto], storage: Storage) -> dict[str, onnx.ModelProto]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shrinkml import checkpoint
-from shrinkml.checkpoint import Recogniser
-from shrinkml.export.drawn import draw
+from shrinkml.checkpoint import CheckpointInfo, Recogniser
+from shrinkml.export.drawn import Drawn, draw
 from shrinkml.export.graph import Storage
 from shrinkml.export.recipe import RECIPE
 from shrinkml.export.sensitivity import MOST_DIVERGENCE, sensitive_layers
@@ -40,14 +40,18 @@ def export(
         ExportError: a model of a kind that nobody has tried, or one that cannot be traced.
         AudioError: speech that cannot be read.
     """
-    info = checkpoint.inspect(name)
     model = checkpoint.load(name)
     drawn = draw(model)
     kept = sensitive_layers(model, drawn, speech, most_divergence) if int8 and speech else frozenset[str]()
-    with replacing(Path(folder), mark=RECIPE) as partial:
-        drawn.write_graphs(partial, Storage(info.dtype == "float16", int8, kept))
-        drawn.recipe.write(partial, {"source": info.digest, "int8": int8, "kept": sorted(kept)})
+    write(drawn, checkpoint.inspect(name), folder, int8=int8, kept=kept)
     return kept
+
+
+def write(drawn: Drawn, source: CheckpointInfo, folder: str | Path, *, int8: bool, kept: frozenset[str]) -> None:
+    """Writes `drawn`, a checkpoint with the facts `source`, to `folder`; int8 leaves the layers `kept` as they are."""
+    with replacing(Path(folder), mark=RECIPE) as partial:
+        drawn.write_graphs(partial, Storage(source.dtype == "float16", int8, kept))
+        drawn.recipe.write(partial, {"source": source.digest, "int8": int8, "kept": sorted(kept)})
 
 
 def check_exportable(model: Recogniser) -> None:

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from shrinkml.compression.factors import get_matrix
+from shrinkml.compression.layers import find_layers
 from shrinkml.export.frontend import frame_counts, frame_samples, log_mel, normalised, pad_end
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layers import apply, embedding, linear
@@ -20,6 +21,8 @@ from shrinkml.models.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
 from shrinkml.models.tokenizer import BLANK, END
 
 STATE = ("hidden", "cell", "context")
+SCORES = "output.weight"  # the layer that makes them
+UNUSED = "ctc.weight"
 
 
 def recipe(model: Las) -> Recipe:
@@ -39,6 +42,13 @@ def recipe(model: Las) -> Recipe:
 def graphs(model: Las, storage: Storage) -> dict[str, onnx.ModelProto]:
     """Encoder and decoder."""
     return {ENCODER: encoder(model, storage).model(), DECODER: decoder(model, storage).model()}
+
+
+def layers(model: Las) -> dict[str, list[str]]:
+    """The layers in each of the graphs."""
+    names = [layer.name for layer in find_layers(model) if layer.name != UNUSED]
+    heard = [name for name in names if name.startswith(("encoder.", "key."))]
+    return {ENCODER: heard, DECODER: [name for name in names if name not in heard]}
 
 
 def encoder(model: Las, storage: Storage) -> Graph:

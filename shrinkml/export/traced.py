@@ -86,6 +86,16 @@ def layers_of(graph: onnx.GraphProto) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rounded))
 
 
+def scoring_layer(graph: onnx.GraphProto) -> str:
+    """The layer that makes the first output of `graph`, its scores."""
+    made = {name: node for node in graph.node for name in node.output}
+    matrices = {tensor.name: _layer(tensor) for tensor in _floats(graph) if len(tensor.dims) > 1}
+    node = made[graph.output[0].name]
+    while not matrices.keys() & {*node.input}:
+        node = next(made[name] for name in node.input if name in made)
+    return next(matrices[name] for name in node.input if name in matrices)
+
+
 def store_(graph: onnx.GraphProto, storage: Storage) -> None:
     """Narrows the weights of `graph` where `storage` allows it; the runtime widens them when it loads them."""
     if storage.int8:

@@ -180,7 +180,7 @@ class ExportRow(TypedDict):
     long_wer_exported: float
     silence_words: int  # that the checkpoint hears in two seconds of silence
     silence_words_exported: int
-    component_wers: dict[str, float]  # of an int8 export: WER of those in float, and with each graph alone in int8
+    component_wers: dict[str, float]  # of an int8 export: WER of those in float, and with each component alone in int8
 
 
 class CheckpointRow(TypedDict):

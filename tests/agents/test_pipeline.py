@@ -119,7 +119,7 @@ def test_exports_lie_beside_the_final_checkpoint_and_hear_the_same(tiny_job, tmp
     assert plain["long_wer"] == plain["long_wer_exported"]
     assert plain["silence_words"] == plain["silence_words_exported"]
     assert plain["longest_s"] > 20
-    assert set(int8["component_wers"]) == {"float", "encoder", "decoder"}
+    assert set(int8["component_wers"]) == {"float", "encoder", "decoder", "output"}
     assert {frozenset(row) for row in report["exports"]} == {frozenset(ExportRow.__annotations__)}
     listed = {row["name"]: row["bytes"] for row in report["checkpoints"]}
     for row in (plain, int8):

@@ -1,10 +1,12 @@
 import pytest
+import torch
 
 import shrinkml
 from shrinkml.checkpoint import save
 from shrinkml.dataset import load_dataset
 from shrinkml.evaluation import word_error_rate
 from shrinkml.export.components import wer_by_component
+from shrinkml.export.drawn import draw
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import LONG_S, stress
@@ -50,8 +52,17 @@ def test_an_export_that_fails_on_them_shows(tiny_model_dir, deaf, utterances):
     assert found.silence_words_exported == 0
 
 
-def test_the_component_that_fails_is_found(tiny_model_dir, plain, deaf, utterances):
+def test_the_component_that_int8_harms_is_found(tiny_model_dir, utterances):
+    """An output layer that adds the same large number to the scores of all tokens: in float, nobody hears of it."""
     model = shrinkml.load(tiny_model_dir)
     whole = word_error_rate(model, load_dataset(model, utterances))
-    found = wer_by_component(deaf, plain, utterances)
-    assert found == {"float": pytest.approx(whole), "encoder": pytest.approx(whole), "decoder": 1.0}
+    with torch.no_grad():
+        model.readout.weight[0] = 0.0
+        model.readout.bias[0] = 9.0
+        model.output.weight[:, 0] = 1e4
+    drawn = draw(model)
+    found = wer_by_component(drawn, frozenset(), utterances)
+    sound = pytest.approx(whole, abs=0.02)
+    assert found == {"float": sound, "encoder": sound, "decoder": sound, "output": found["output"]}
+    assert found["output"] > whole + 0.1
+    assert wer_by_component(drawn, frozenset({"output.weight"}), utterances)["output"] == sound

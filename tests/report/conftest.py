@@ -240,7 +240,7 @@ def report():
                 "long_wer_exported": 0.0312,
                 "silence_words": 0,
                 "silence_words_exported": 1,
-                "component_wers": {"float": 0.0089, "encoder": 0.0101, "decoder": 0.009},
+                "component_wers": {"float": 0.0089, "encoder": 0.0101, "decoder": 0.009, "output": 0.0089},
             }
         ],
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
