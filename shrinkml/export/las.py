@@ -35,7 +35,9 @@ def recipe(model: Las) -> Recipe:
         prompt=((END,),),
         end=END,
         state=STATE,
-        vocabulary=tuple("" if token == BLANK else space + text for token, text in enumerate(tokenizer.vocabulary)),
+        vocabulary=tuple(
+            "" if token in (BLANK, END) else space + text for token, text in enumerate(tokenizer.vocabulary)
+        ),
     )
 
 

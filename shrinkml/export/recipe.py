@@ -34,7 +34,7 @@ class Recipe:
         sample_rate_hz: of the waveforms.
         shortest_samples: waveforms must be at least as long.
         vocabulary: text of every token, with the space before it where it starts a word. A transcript is the texts of
-            its tokens one after another, without the first space.
+            its tokens one after another, without the first space; those of the prompt, and the end, have none.
         longest_samples: waveforms must be no longer; None where any length will do.
         pads: whether waveforms of unequal length may be run together.
         prompt: what to give the decoder, token by token: the only one in each row, or of several (the languages) the
