@@ -29,7 +29,14 @@ class Materials:
     """
 
     def __init__(
-        self, model: str, data: DataSpec, *, seed: int, should_stop: ShouldStop, device: DeviceName = "auto"
+        self,
+        model: str,
+        data: DataSpec,
+        *,
+        seed: int,
+        should_stop: ShouldStop,
+        device: DeviceName = "auto",
+        dtype: str = "auto",
     ) -> None:
         """Nothing is read yet.
 
@@ -39,8 +46,10 @@ class Materials:
             seed: of the choice of utterances.
             should_stop: asked while features are extracted, and by everything that works on them.
             device: where models compute.
+            dtype: of the weights in checkpoints; auto: as the original has them.
         """
         self._device = device
+        self._dtype = dtype
         self._model = model
         self.seed = seed
         self._data = data
@@ -79,6 +88,12 @@ class Materials:
             ConfigError: it is not there.
         """
         return find_device(self._device)
+
+    def save(self, model: checkpoint.Recogniser, folder: Path) -> None:
+        """Writes `model`, which came of the original, to the new checkpoint `folder`."""
+        original = checkpoint.inspect(self.original)
+        dtype = original.dtype if self._dtype == "auto" else self._dtype
+        checkpoint.save(model, folder, dtype=dtype, provenance={"compressed_from": original.digest})
 
     def load(self, model: Path) -> checkpoint.Recogniser:
         """The recogniser in the checkpoint `model`, where models compute.

@@ -74,7 +74,9 @@ def run_job(
             spec=spec,
             folder=run_folder,
             materials=materials
-            or Materials(model, spec.data, seed=spec.seed, should_stop=should_stop, device=spec.device),
+            or Materials(
+                model, spec.data, seed=spec.seed, should_stop=should_stop, device=spec.device, dtype=spec.dtype
+            ),
             runner=StageRunner(
                 run_folder,
                 ProgressMeter(spec, n_searches=len(search_tasks(spec, ""))),

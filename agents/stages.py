@@ -216,7 +216,7 @@ def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path
 def save_factorized(materials: Materials, target: Path, *, start: Path, workspace: Path, plan: RankPlan) -> None:
     """Writes the checkpoint `start`, factorized by `plan` with the factors of `workspace`, to `target`."""
     model = shrunk(materials.opened(start), plan, read_decompositions(workspace))
-    checkpoint.save(model, target, **_as_the_original(materials))
+    materials.save(model, target)
 
 
 def finetune(
@@ -249,7 +249,7 @@ def finetune(
         on_epoch=on_epoch,
         should_stop=materials.should_stop,
     )
-    checkpoint.save(model, target, **_as_the_original(materials))
+    materials.save(model, target)
     state_file.unlink()
 
 
@@ -371,9 +371,3 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool =
     facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
     alone = wer_by_component(drawn, kept, few) if int8 else {}
     return {**facts, **asdict(parity), **asdict(stress(loaded, exported, few)), "component_wers": alone}
-
-
-def _as_the_original(materials: Materials) -> dict[str, Any]:
-    """How to save a model that came of the original."""
-    original = checkpoint.inspect(materials.original)
-    return {"dtype": original.dtype, "provenance": {"compressed_from": original.digest}}

@@ -1,7 +1,8 @@
 """Ways to int8 that a job does not take, beside the one that it does: `python benchmarks/quantization.py`.
 
 Dynamic quantization (activations scaled at each call) in ONNX Runtime is what `shrinkml export --int8` does. Static
-quantization scales them once, by calibration speech. Torch's own is dynamic too. Milliseconds of the processor per
+quantization scales them once, by calibration speech. Torch's own is dynamic too, and so is that of torchao, which is
+measured where it is installed (`.venv/bin/pip install torchao==0.18.0`). Milliseconds of the processor per
 utterance at batch 1 on one thread, medians of rounds in turns; WER of the first 200 utterances of dev.
 """
 
@@ -11,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -71,13 +73,27 @@ def static(plain: Path, folder: Path, waveforms: list[Waveform]) -> OnnxRecognis
 
 def torch_int8(model: HuggingFaceCtc) -> Recogniser:
     """`model` with every linear layer, and both factors of every low-rank one, quantized by torch."""
+    split_(model)
+    with warnings.catch_warnings(action="ignore"):  # that it moves to torchao
+        small: Recogniser = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})  # type: ignore[no-untyped-call]
+    return small
+
+
+def torchao_int8(model: HuggingFaceCtc) -> Recogniser:
+    """The same by torchao, uncompiled."""
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    split_(model)
+    quantize_(model, Int8DynamicActivationInt8WeightConfig())
+    return model
+
+
+def split_(model: HuggingFaceCtc) -> None:
+    """Makes two linear layers of every low-rank one: what quantizers look for."""
     for slot in find_slots(model):
         if isinstance(slot.module, LowRankLinear) and isinstance(slot.matrix, Factors):
             parent, _, name = slot.path.rpartition(".")
             setattr(model.get_submodule(parent), name, _in_two(slot.matrix, slot.module.bias))
-    with warnings.catch_warnings(action="ignore"):  # that it moves to torchao
-        small: Recogniser = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})  # type: ignore[no-untyped-call]
-    return small
 
 
 def _in_two(matrix: Factors, bias: nn.Parameter | None) -> nn.Sequential:
@@ -102,9 +118,11 @@ def ways(name: str, folder: Path, calibration: list[Waveform]) -> dict[str, Hear
 
     export(name, folder / "float")
     export(name, folder / "int8", int8=True)
+    torchao = {"torchao, int8 dynamic": torchao_int8} if find_spec("torchao") else {}
     return {
         "torch, float32": in_torch(model),
         "torch, int8 dynamic": in_torch(torch_int8(deepcopy(model))),
+        **{way: in_torch(quantized(deepcopy(model))) for way, quantized in torchao.items()},
         "ONNX Runtime, float32": in_onnx(OnnxRecogniser(folder / "float")),
         "ONNX Runtime, int8 dynamic": in_onnx(OnnxRecogniser(folder / "int8")),
         "ONNX Runtime, int8 static": in_onnx(static(folder / "float", folder / "static", calibration)),

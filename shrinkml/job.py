@@ -154,6 +154,12 @@ class JobSpec(Part):
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
     )
+    # Left out of JSON like the resource.
+    dtype: Literal["auto", "float16", "float32"] = Field(
+        "auto",
+        exclude_if=lambda dtype: dtype == "auto",
+        description="Of the weights in the checkpoints: float16 takes half the bytes. auto: as the original has them.",
+    )
     export: tuple[Literal["onnx"], ...] = Field(
         (), description="Formats of the final model beside safetensors: onnx, for ONNX Runtime."
     )

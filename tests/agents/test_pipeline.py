@@ -108,9 +108,14 @@ def assert_every_runtime_was_timed(report, folder):
     assert [path.name for path in speed.iterdir()] == ["result.json"], "the original's export was for the timing alone"
 
 
-def test_exports_lie_beside_the_final_checkpoint_and_hear_the_same(tiny_job, tmp_path):
+def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_the_same(
+    tiny_job, tiny_model_dir, tmp_path
+):
     events = []
-    report = run(tiny_job(export=["onnx"], quantize="int8", finetune=NO_TRAINING), tmp_path, events)
+    spec = tiny_job(export=["onnx"], quantize="int8", finetune=NO_TRAINING, dtype="float32")
+    report = run(spec, tmp_path, events)
+    final = tmp_path / "checkpoints" / "final"
+    assert (inspect(tiny_model_dir).dtype, inspect(final).dtype) == ("float16", "float32")
     plain, int8 = report["exports"]
     assert (plain["name"], int8["name"]) == ("final-onnx", "final-onnx-int8")
     assert plain["same_transcripts"] == plain["n_utterances"] == 24

@@ -77,6 +77,7 @@ def test_a_ratio_out_of_reach_is_refused_before_any_work(tiny_job, tmp_path, res
     assert [event.stage for event in events if event.kind == "stage_started"] == ["01-validate", "02-prices"]
 
 
-def test_jobs_without_a_resource_are_written_as_before_there_was_one(tiny_job):
+def test_jobs_without_a_resource_or_a_dtype_are_written_as_before_there_was_one(tiny_job):
     assert "resource" not in tiny_job().model_dump_json()
+    assert "dtype" not in tiny_job().model_dump_json()
     assert json.loads(job(tiny_job, "macs", 2.0).model_dump_json())["goal"]["resource"] == "macs"
