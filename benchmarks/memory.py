@@ -2,7 +2,8 @@
 
 Whisper in the full shapes of a published size, with random weights, is calibrated on clips of real speech, decomposed
 and written as a checkpoint a quarter as large, by the functions that a job uses and in a process of its own. The first
-table has what that took on this machine. The second has, from the layers' shapes alone, what every size needs beside
+table has what that took on this machine; the peak counts pages of files that are mapped, factors mostly, which the
+system takes back when it needs them. The second has, from the layers' shapes alone, what every size needs beside
 the model and the libraries (some 400 MB), also the sizes that this machine has no room for: the gram matrices and
 decompositions of all layers, were they all held at once, and the most that is held where they come and go.
 """
@@ -49,6 +50,7 @@ SIZES = {
 }
 MEASURED = (
     "size", "parameters", "model MB", "libraries MB", "step", "seconds", "of the processor", "peak MB above the model",
+    "files mapped at its end MB",
 )  # fmt: skip
 HELD = (
     "size", "model MB", "all gram matrices MB", "all decompositions MB", "passes over the speech",
@@ -110,7 +112,8 @@ class Steps:
         """What the step took that ends here; the next one begins."""
         now = time.monotonic(), time.process_time()
         seconds, processor_s = (end - start for end, start in zip(now, self._started, strict=True))
-        found = {"step": step, "seconds": seconds, "processor_s": processor_s, "peak_mb": status_mb("VmHWM")}
+        found = {"step": step, "seconds": seconds, "processor_s": processor_s}
+        found |= {"peak_mb": status_mb("VmHWM"), "mapped_mb": status_mb("RssFile")}
         self._start()
         return found
 
@@ -221,6 +224,7 @@ def main() -> None:
                     f"{found['seconds']:.0f}",
                     f"{found['processor_s']:.0f}",
                     f"{found['peak_mb'] - found['model_mb']:,.0f}",
+                    f"{found['mapped_mb']:,.0f}",
                 )
     print()
     head(HELD)

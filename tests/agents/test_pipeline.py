@@ -136,7 +136,7 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
         )
     assert [event.stage for event in events if event.kind == "stage_finished"][-3].endswith("-export")
     assert_every_runtime_was_timed(report, tmp_path)
-    assert run(tiny_job(export=["onnx"], quantize="int8", finetune=NO_TRAINING), tmp_path) == report
+    assert run(spec, tmp_path) == report
 
 
 def test_fine_tuning_that_makes_a_model_worse_is_undone(tiny_job, tmp_path):
