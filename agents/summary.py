@@ -15,7 +15,10 @@ from shrinkml.export.recipe import RECIPE
 from shrinkml.folders import digest_of
 from shrinkml.job import JobSpec
 
-PACKAGES = ("shrinkml", "torch", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray", "jiwer")
+PACKAGES = (
+    "shrinkml", "torch", "transformers", "onnxruntime", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray",
+    "jiwer",
+)  # fmt: skip
 
 
 def summarise(

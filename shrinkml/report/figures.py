@@ -11,7 +11,7 @@ from typing import Any
 
 from shrinkml.report.menus import menus_figure
 from shrinkml.report.palette import COLOURS, DASHES, NEUTRAL, SYMBOLS, Figure
-from shrinkml.report.wording import percent
+from shrinkml.report.wording import CHEAPER, percent, resource_of
 
 LEAST_WER = 0.0005  # where a WER of zero is drawn: a logarithmic axis has none
 TICKS = [step * 10.0**power for power in range(-3, 5) for step in (1, 2, 3, 5)]
@@ -79,7 +79,8 @@ def stages_figure(report: Mapping[str, Any]) -> Figure:
     """WER of every stage before and after fine-tuning, with the most that the goal allows."""
     stages = report["stages"]
     labels = [
-        f"{stage['stage']}: {stage['compression_ratio']:.2f}x" + ("" if stage["accepted"] else ", missed")
+        f"{stage['stage']}: {stage.get('reached_ratio', stage['compression_ratio']):.2f}x"  # absent from older reports
+        + ("" if stage["accepted"] else ", missed")
         for stage in stages
     ]
     dev = report["sets"]["dev"]
@@ -104,7 +105,11 @@ def stages_figure(report: Mapping[str, Any]) -> Figure:
         "layout": {
             "height": 380,
             "barmode": "group",
-            "xaxis": {"title": {"text": "stage: times smaller"}, "type": "category", "showgrid": False},
+            "xaxis": {
+                "title": {"text": f"stage: times {CHEAPER[resource_of(report)]}"},
+                "type": "category",
+                "showgrid": False,
+            },
             "yaxis": {"title": {"text": "WER on dev, %"}, "rangemode": "tozero"},
             "shapes": [_level(*line) for line in lines],
         },

@@ -62,6 +62,14 @@ def test_a_stage_that_missed_its_gate_is_named_so(report):
     assert trace(figures(report)["stages"], "after fine-tuning")["x"][1] == "2: 5.05x, missed"
 
 
+def test_stages_are_called_by_what_the_goal_counts(report):
+    report["goal"]["resource"] = "macs"
+    report["stages"][0]["reached_ratio"] = 2.25
+    stages = figures(report)["stages"]
+    assert trace(stages, "after fine-tuning")["x"][0] == "1: 2.25x"
+    assert stages["layout"]["xaxis"]["title"]["text"] == "stage: times cheaper in multiply-accumulates"
+
+
 def test_layers_are_listed_from_the_input_on_top_with_dense_ones_named(report):
     ranks = trace(figures(report)["ranks"], "rank")
     assert ranks["y"][-1] == "encoder.0.weight_ih_l0"
