@@ -5,15 +5,12 @@ the first such model is opened, not before: it takes a second.
 """
 
 import json
-import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -21,6 +18,7 @@ from shrinkml.compression.layers import find_layers
 from shrinkml.compression.surgery import merge
 from shrinkml.errors import CheckpointError
 from shrinkml.folders import CONFIG, ModelFolder
+from shrinkml.models.huggingface_checks import as_checkpoint_error, check_complete, check_readable, check_window
 from shrinkml.models.huggingface_ctc import HuggingFaceCtc
 from shrinkml.models.huggingface_quiet import quietly
 from shrinkml.models.huggingface_rewrites import rewrite_
@@ -31,7 +29,6 @@ from shrinkml.models.huggingface_text import Text
 HuggingFaceAsr = HuggingFaceCtc | HuggingFaceSeq2Seq
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-logger = logging.getLogger(__name__)
 
 
 def open_stock(folder: ModelFolder) -> HuggingFaceAsr:
@@ -42,10 +39,10 @@ def open_stock(folder: ModelFolder) -> HuggingFaceAsr:
             config, or nothing to factorize.
     """
     path = folder.path
-    _check_readable(folder)
+    check_readable(folder)
     config = _config(folder.config, path)
     kind = _auto_class(config, path)
-    with quietly(), _as_checkpoint_error(f"transformers cannot open {path}"):
+    with quietly(), as_checkpoint_error(f"transformers cannot open {path}"):
         network, found = kind.from_pretrained(
             path,
             config=config,
@@ -55,7 +52,7 @@ def open_stock(folder: ModelFolder) -> HuggingFaceAsr:
             ignore_mismatched_sizes=True,  # reported below, all at once
             **LOCAL,
         )
-    _check_complete(found, path)
+    check_complete(network, found, path)
     model = _assembled(network, path)
     if not find_layers(model):
         raise CheckpointError(f"{path} holds no layer that can be factorized ({type(network).__name__})")
@@ -72,7 +69,7 @@ def build(config: Mapping[str, Any], path: Path) -> HuggingFaceAsr:
 
     own = _config(config, path)
     kind = _auto_class(own, path)
-    with quietly(), _as_checkpoint_error(f"transformers cannot build the model of {path}"):
+    with quietly(), as_checkpoint_error(f"transformers cannot build the model of {path}"):
         network = kind.from_config(own, dtype=torch.float32, trust_remote_code=False)
         if (path / transformers.utils.GENERATION_CONFIG_NAME).is_file():
             network.generation_config = transformers.GenerationConfig.from_pretrained(path, local_files_only=True)
@@ -125,7 +122,7 @@ def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     network.config.apply_spec_augment = False
     speech = Speech(_extractor(network, path))
     text = Text(_tokenizer(network, path))
-    _check_window(speech, network, path)
+    check_window(speech, network, path)
     adapter = HuggingFaceSeq2Seq if _writes(network.config) else HuggingFaceCtc
     return adapter(network, speech, text).eval()
 
@@ -139,7 +136,7 @@ def _config(value: Mapping[str, Any], path: Path) -> Any:
             f"{path}: transformers knows no model type {kind!r}; code beside a model is not run. "
             f"Recognisers: {', '.join(_recognisers())}"
         )
-    with _as_checkpoint_error(f"the config of {path} describes no {kind}"):
+    with as_checkpoint_error(f"the config of {path} describes no {kind}"):
         return CONFIG_MAPPING[kind].from_dict(dict(value))
 
 
@@ -179,7 +176,7 @@ def _recognisers() -> list[str]:
 def _extractor(network: nn.Module, path: Path) -> Any:
     from transformers import AutoFeatureExtractor
 
-    with _as_checkpoint_error(f"{path} has no feature extractor (preprocessor_config.json) that can be read"):
+    with as_checkpoint_error(f"{path} has no feature extractor (preprocessor_config.json) that can be read"):
         return AutoFeatureExtractor.from_pretrained(path, config=network.config, **LOCAL)
 
 
@@ -187,51 +184,10 @@ def _tokenizer(network: nn.Module, path: Path) -> Any:
     from transformers import AutoTokenizer
 
     problem = f"{path} has no tokenizer that can be read"
-    with _as_checkpoint_error(problem):
+    with as_checkpoint_error(problem):
         tokenizer = AutoTokenizer.from_pretrained(path, config=network.config, **LOCAL)
     # Without any file, some classes make an empty vocabulary up.
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
     if not any((path / file).is_file() for file in files):
         raise CheckpointError(f"{problem}: none of {', '.join(sorted(files))}")
     return tokenizer
-
-
-def _check_readable(folder: ModelFolder) -> None:
-    for path in folder.weights:
-        try:
-            with safe_open(path, framework="pt"):
-                pass
-        except SafetensorError as error:
-            raise CheckpointError(f"{path} is truncated or no safetensors file: {error}") from error
-
-
-def _check_complete(found: Mapping[str, Any], path: Path) -> None:
-    """That the files held every weight in its shape."""
-    wrong = [f"{name} {list(stored)} instead of {list(wanted)}" for name, stored, wanted in found["mismatched_keys"]]
-    if wrong:
-        raise CheckpointError(f"the weights in {path} do not fit its config.json: {'; '.join(wrong)}")
-    if found["missing_keys"]:
-        raise CheckpointError(f"{path} lacks weights: {', '.join(sorted(found['missing_keys']))}")
-    if found["unexpected_keys"]:
-        logger.info("%s holds weights that its model does not use: %s", path, ", ".join(found["unexpected_keys"]))
-
-
-def _check_window(speech: Speech, network: Any, path: Path) -> None:
-    positions = getattr(network.config, "max_source_positions", None)
-    if speech.window is None or positions is None or speech.window == 2 * positions:
-        return
-    raise CheckpointError(
-        f"the feature extractor of {path} makes windows of {speech.window} frames; its model takes {2 * positions}: "
-        "set chunk_length and max_source_positions to the same length"
-    )
-
-
-@contextmanager
-def _as_checkpoint_error(what: str) -> Iterator[None]:
-    """Whatever transformers raises on files that it cannot use, as one error of ours."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:  # it raises dozens of types: OSError, ValueError, KeyError, TypeError, Rust's own
-        raise CheckpointError(f"{what}: {error}") from error

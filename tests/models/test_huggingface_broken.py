@@ -1,6 +1,7 @@
 """Folders that cannot be used: each has its own clear error, and nothing is written anywhere."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -67,6 +68,44 @@ def test_weights_of_another_shape(folder):
 def test_a_config_of_another_shape(folder):
     change_config(folder, hidden_size=32, d_model=32)
     refuse(folder, r"do not fit its config\.json: .* instead of")
+
+
+def test_of_many_misfits_the_first_are_named_in_order(folder):
+    before = {name: [*weight.shape] for name, weight in sorted(load_file(folder / "model.safetensors").items())}
+    change_weights(folder, lambda weights: weights.update({name: torch.zeros(3, 5, 7, 9) for name in weights}))
+    named = ", ".join(f"{name} [3, 5, 7, 9] instead of {shape}" for name, shape in [*before.items()][:5])
+    refuse(folder, re.escape(f"do not fit its config.json: {named}, and {len(before) - 5} more"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "named"),
+    [
+        ("wav2vec2", {"num_hidden_layers": 1}, r"wav2vec2\.encoder\.layers\.1\..*, and 11 more"),
+        ("wav2vec2", {"num_hidden_layers": -1}, r"wav2vec2\.encoder\.layers\.0\..*, and 27 more"),
+        ("whisper", {"decoder_layers": 0}, r"model\.decoder\.layers\.0\..*, and 19 more"),
+    ],
+)
+def test_a_config_of_fewer_layers(kind, change, named, stock_dir, tmp_path):
+    folder = shutil.copytree(stock_dir(kind), tmp_path / "model")
+    change_config(folder, **change)
+    refuse(folder, f"has fewer layers than the weights: no place for {named}")
+
+
+def test_a_config_of_fewer_layers_than_the_base_model_alone(stock_dir, tmp_path):
+    from transformers import WhisperModel
+
+    folder = shutil.copytree(stock_dir("whisper"), tmp_path / "model")
+    WhisperModel.from_pretrained(folder).save_pretrained(folder)
+    shrinkml.load(folder)
+    change_config(folder, encoder_layers=0)
+    refuse(folder, r"has fewer layers than the weights: no place for encoder\.layers\.0\.")
+
+
+def test_weights_that_the_model_has_no_use_for_are_left_aside(folder):
+    expected = shrinkml.load(folder).state_dict()
+    unused = ["quantizer.codevectors", "model.decoder.old.0.table", "wav2vec2.encoder.layers.0.attention.old"]
+    change_weights(folder, lambda weights: weights.update({name: torch.zeros(3) for name in unused}))
+    assert shrinkml.load(folder).state_dict().keys() == expected.keys()
 
 
 def test_missing_weights(folder):
