@@ -351,23 +351,24 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool =
     Raises:
         ExportError: it cannot be exported, or what came of it computes something else.
     """
-    few = materials.dev_utterances[:N_COMPARED]
+    few, stop = materials.dev_utterances[:N_COMPARED], materials.should_stop
     loaded = checkpoint.load(model)
     drawn = draw(loaded)
     kept = sensitive_layers(loaded, drawn, few) if int8 else frozenset[str]()
     write(drawn, checkpoint.inspect(model), folder, int8=int8, kept=kept)
     exported = OnnxRecogniser(folder)
-    parity = compare(loaded, exported, few)
+    asking = Interruptible(loaded, stop)
+    parity = compare(asking, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
         raise ExportError(
             f"the scores of {model} and of its export differ by {parity.largest_difference:g}; "
             f"allowed: {MOST_DIFFERENCE:g}"
         )
     test = materials.test_utterances
-    heard = hearing.transcripts(exported, test, should_stop=materials.should_stop)
+    heard = hearing.transcripts(exported, test, should_stop=stop)
     found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(kept), "bytes": n_bytes}
     facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
-    alone = wer_by_component(drawn, kept, few) if int8 else {}
-    return {**facts, **asdict(parity), **asdict(stress(loaded, exported, few)), "component_wers": alone}
+    alone = wer_by_component(drawn, kept, few, should_stop=stop) if int8 else {}
+    return {**facts, **asdict(parity), **asdict(stress(asking, exported, few)), "component_wers": alone}

@@ -158,7 +158,8 @@ class JobSpec(Part):
     dtype: Literal["auto", "float16", "float32"] = Field(
         "auto",
         exclude_if=lambda dtype: dtype == "auto",
-        description="Of the weights in the checkpoints: float16 takes half the bytes. auto: as the original has them.",
+        description="Of the weights in checkpoints and exports: float16 takes half the bytes. auto: as the original "
+        "has them (bfloat16 as float32).",
     )
     export: tuple[Literal["onnx"], ...] = Field(
         (), description="Formats of the final model beside safetensors: onnx, for ONNX Runtime."

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from shrinkml.events import ShouldStop
 from shrinkml.export import hearing
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import Storage
@@ -14,16 +15,20 @@ from shrinkml.speech.utterance import Utterance
 FLOAT = "float"  # the key of what all components reach in float
 
 
-def wer_by_component(drawn: Drawn, kept: frozenset[str], utterances: Sequence[Utterance]) -> dict[str, float]:
+def wer_by_component(
+    drawn: Drawn, kept: frozenset[str], utterances: Sequence[Utterance], *, should_stop: ShouldStop = lambda: False
+) -> dict[str, float]:
     """WER on `utterances` in FLOAT, and by component ("encoder", "decoder", "output") when it alone is in int8.
 
     Args:
         drawn: the graphs of a recogniser.
         kept: layers that int8 leaves as they are.
         utterances: what is heard.
+        should_stop: whether to end early.
 
     Raises:
         AudioError: speech that cannot be read.
+        StoppedError: `should_stop`, asked before every batch, said so.
     """
     texts, every = [one.text for one in utterances], frozenset(drawn.layers)
 
@@ -32,7 +37,8 @@ def wer_by_component(drawn: Drawn, kept: frozenset[str], utterances: Sequence[Ut
             folder = Path(name)
             drawn.write_graphs(folder, storage)
             drawn.recipe.write(folder, {})
-            return word_errors(texts, hearing.transcripts(OnnxRecogniser(folder), utterances)).wer
+            heard = hearing.transcripts(OnnxRecogniser(folder), utterances, should_stop=should_stop)
+            return word_errors(texts, heard).wer
 
     found = {FLOAT: wer_of(Storage())}
     for component, layers in drawn.components.items():

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from shrinkml.checkpoint import Recogniser
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.models.protocol import IGNORE, TeacherForced
+from shrinkml.models.protocol import IGNORE, AsrModel, TeacherForced
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.utterance import Utterance
 
@@ -31,7 +30,7 @@ class Parity:
 
 
 @torch.no_grad()
-def compare(model: Recogniser, exported: OnnxRecogniser, utterances: Sequence[Utterance]) -> Parity:
+def compare(model: AsrModel, exported: OnnxRecogniser, utterances: Sequence[Utterance]) -> Parity:
     """`exported` beside `model`, on the CPU, in batches.
 
     Raises:
@@ -54,7 +53,7 @@ def fed(forced: TeacherForced) -> list[list[int]]:
 
 
 def _largest_difference(
-    model: Recogniser, exported: OnnxRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
+    model: AsrModel, exported: OnnxRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
 ) -> float:
     forced = model.teacher_forced([model.features(waveform) for waveform in waveforms], texts)
     if exported.recipe.state:

@@ -9,7 +9,7 @@ from typing import Any
 
 from shrinkml.errors import ExportError
 
-FORMAT = "shrinkml-onnx/2"
+FORMAT = "shrinkml-onnx/3"
 RECIPE = "recogniser.json"
 ENCODER, DECODER = "encoder", "decoder"  # names of the graphs, whose files end in .onnx
 LIMIT = "limit"  # the encoder's output that the decoder does not take

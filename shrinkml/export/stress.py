@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shrinkml.checkpoint import Recogniser
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
@@ -36,7 +36,7 @@ class Stress:
     silence_words_exported: int
 
 
-def stress(model: Recogniser, exported: OnnxRecogniser, utterances: Sequence[Utterance]) -> Stress:
+def stress(model: AsrModel, exported: OnnxRecogniser, utterances: Sequence[Utterance]) -> Stress:
     """`exported` beside `model`, on the CPU, on `utterances` joined end to end and on silence.
 
     Raises:

@@ -87,13 +87,21 @@ def layers_of(graph: onnx.GraphProto) -> tuple[str, ...]:
 
 
 def scoring_layer(graph: onnx.GraphProto) -> str:
-    """The layer that makes the first output of `graph`, its scores."""
+    """The layer that makes the first output of `graph`, its scores.
+
+    Raises:
+        ExportError: none is found.
+    """
     made = {name: node for node in graph.node for name in node.output}
     matrices = {tensor.name: _layer(tensor) for tensor in _floats(graph) if len(tensor.dims) > 1}
-    node = made[graph.output[0].name]
-    while not matrices.keys() & {*node.input}:
-        node = next(made[name] for name in node.input if name in made)
-    return next(matrices[name] for name in node.input if name in matrices)
+    name: str | None = graph.output[0].name
+    while name is not None and name in made:
+        inputs = made[name].input
+        for read in inputs:
+            if read in matrices:
+                return matrices[read]
+        name = next((read for read in inputs if read in made), None)
+    raise ExportError("no layer is found that makes the scores of this network")
 
 
 def store_(graph: onnx.GraphProto, storage: Storage) -> None:

@@ -76,6 +76,16 @@ def test_ratios_count_from_the_original_also_when_that_is_factorized_itself(spec
     assert problem.limit == pytest.approx(checkpoint.stored_parameters(half) / 1.25, abs=1)
 
 
+def test_checkpoints_store_weights_as_the_job_says(spec, tmp_path):
+    n_bytes = {}
+    for dtype in ("float16", "float32", "auto"):
+        materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False, dtype=dtype)
+        materials.save(materials.model, tmp_path / dtype)
+        n_bytes[dtype] = checkpoint.inspect(tmp_path / dtype).stored_bytes
+    assert n_bytes["float32"] == pytest.approx(2 * n_bytes["float16"], rel=0.1)
+    assert n_bytes["auto"] == n_bytes[checkpoint.inspect(materials.original).dtype]
+
+
 def test_the_winner_has_the_lowest_wer_then_the_smallest_model_then_comes_first():
     def result(seed, wer, parameters):
         trial = Trial(RankPlan({}), wer, parameters)
