@@ -13,7 +13,7 @@ from server.cli import COMMANDS, app
 from shrinkml.job import parse_job
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, MEASUREMENTS = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/measurements.md"))
 
 
 def blocks(language):
@@ -29,7 +29,8 @@ def make_targets():
 
 
 def test_every_make_target_named_exists():
-    named = {words[1] for words in shell_lines() if words[0] == "make"} | set(re.findall(r"`make ([a-z-]+)`", README))
+    named = {words[1] for words in shell_lines() if words[0] == "make"}
+    named |= set(re.findall(r"`make ([a-z-]+)", README + MEASUREMENTS))
     assert {"demo", "test", "results", "help"} <= named
     assert named <= set(make_targets())
 
@@ -61,9 +62,24 @@ def test_each_command_but_serve_speaks_json():
     assert "each but `serve` takes `--json`" in README
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)\)", README))))
-def test_every_link_inside_the_repository_leads_somewhere(target):
-    assert (ROOT / target).exists()
+def links():
+    """Every (folder, file, heading) inside the repository that a document links to."""
+    for folder, text in ((ROOT, README), (ROOT / "docs", MEASUREMENTS)):
+        for file, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+            yield folder, file, heading
+
+
+def anchors(text):
+    """What links call the headings of `text`."""
+    return {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+
+
+@pytest.mark.parametrize(("folder", "file", "heading"), sorted(set(links())))
+def test_every_link_inside_the_repository_leads_somewhere(folder, file, heading):
+    assert (folder / file).exists()
+    assert not heading or heading in anchors((folder / file).read_text(encoding="utf-8"))
 
 
 def imports():
