@@ -52,6 +52,7 @@ def open_stock(folder: ModelFolder) -> HuggingFaceAsr:
             ignore_mismatched_sizes=True,  # reported below, all at once
             **LOCAL,
         )
+        _read_generation_(network, path)  # once more: where the file is broken, transformers goes on without
     check_complete(network, found, path)
     model = _assembled(network, path)
     if not find_layers(model):
@@ -65,14 +66,11 @@ def build(config: Mapping[str, Any], path: Path) -> HuggingFaceAsr:
     Raises:
         CheckpointError: no such architecture, or broken files.
     """
-    import transformers
-
     own = _config(config, path)
     kind = _auto_class(own, path)
     with quietly(), as_checkpoint_error(f"transformers cannot build the model of {path}"):
         network = kind.from_config(own, dtype=torch.float32, trust_remote_code=False)
-        if (path / transformers.utils.GENERATION_CONFIG_NAME).is_file():
-            network.generation_config = transformers.GenerationConfig.from_pretrained(path, local_files_only=True)
+        _read_generation_(network, path)
     return _assembled(network, path)
 
 
@@ -113,6 +111,15 @@ def write_merged(model: HuggingFaceAsr, path: Path, *, half: bool = False) -> No
             tensors = {name: t.half() if t.is_floating_point() else t for name, t in load_file(weights).items()}
             save_file(tensors, weights, {"format": "pt"})
         shutil.copymode(path / CONFIG, weights)  # safetensors lets nobody but the owner read it
+
+
+def _read_generation_(network: Any, path: Path) -> None:
+    from transformers import GenerationConfig
+    from transformers.utils import GENERATION_CONFIG_NAME
+
+    if network.can_generate() and (path / GENERATION_CONFIG_NAME).is_file():
+        with as_checkpoint_error(f"{path} has a {GENERATION_CONFIG_NAME} that cannot be read"):
+            network.generation_config = GenerationConfig.from_pretrained(path, local_files_only=True)
 
 
 def _assembled(network: Any, path: Path) -> HuggingFaceAsr:

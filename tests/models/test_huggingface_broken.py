@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import shrinkml
+from shrinkml.checkpoint import save
 from shrinkml.errors import CheckpointError
 
 
@@ -143,6 +144,14 @@ def test_a_tokenizer_that_is_no_json(folder):
         if (folder / part).exists():
             (folder / part).write_text("{")
     refuse(folder, "has no tokenizer that can be read")
+
+
+def test_a_broken_description_of_generation(stock_dir, tmp_path):
+    folder = shutil.copytree(stock_dir("whisper"), tmp_path / "model")
+    save(shrinkml.load(folder), tmp_path / "ours")
+    for model in (folder, tmp_path / "ours"):
+        (model / "generation_config.json").write_text("{")
+        refuse(model, rf"{model} has a generation_config\.json that cannot be read: .*not a valid JSON")
 
 
 def test_an_architecture_that_nobody_knows(folder):
