@@ -127,8 +127,10 @@ def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     rewrite_(network)
     # Training masks the features itself, by torch's seed; the network's own masks are drawn from numpy's.
     network.config.apply_spec_augment = False
-    speech = Speech(_extractor(network, path))
-    text = Text(_tokenizer(network, path))
+    with as_checkpoint_error(f"{path} has a feature extractor that cannot be used"):
+        speech = Speech(_extractor(network, path))
+    with as_checkpoint_error(f"{path} has a tokenizer that cannot be used"):
+        text = Text(_tokenizer(network, path))
     check_window(speech, network, path)
     adapter = HuggingFaceSeq2Seq if _writes(network.config) else HuggingFaceCtc
     return adapter(network, speech, text).eval()
@@ -197,4 +199,6 @@ def _tokenizer(network: nn.Module, path: Path) -> Any:
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
     if not any((path / file).is_file() for file in files):
         raise CheckpointError(f"{problem}: none of {', '.join(sorted(files))}")
+    if tokenizer.get_vocab().keys() <= {*tokenizer.all_special_tokens}:
+        raise CheckpointError(f"{path} has a tokenizer with an empty vocabulary: no token but the special ones")
     return tokenizer

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from shrinkml.errors import AudioError
+from shrinkml.errors import AudioError, ConfigError
 
 Form = Literal["samples", "frames", "window"]
 
@@ -34,22 +34,26 @@ class Inputs(NamedTuple):
 
 
 class Speech:
-    """A feature extractor and the form of its output; shared by copies, never changed."""
+    """A feature extractor and the form of its output; shared by copies, never changed.
+
+    Attributes:
+        sample_rate_hz: the sample rate that `features` expects.
+    """
 
     def __init__(self, extractor: Any) -> None:
-        """Speech for the network that `extractor`, of transformers, belongs to."""
+        """Speech for the network that `extractor`, of transformers, belongs to.
+
+        Raises:
+            ConfigError: its sampling rate is none.
+        """
         self.extractor = extractor
+        self.sample_rate_hz = _whole_rate_hz(extractor.sampling_rate)
         self.main_input: str = extractor.model_input_names[0]  # the network's argument
         self.window: int | None = getattr(extractor, "nb_max_frames", None)
         self.form: Form = "samples" if self.main_input == "input_values" else "window" if self.window else "frames"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Speech":
         return self
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """The sample rate that `features` expects."""
-        return int(self.extractor.sampling_rate)
 
     def features(self, waveform: np.ndarray) -> Tensor:
         """[frames, dims] float32 of a mono `waveform` [samples].
@@ -106,6 +110,12 @@ def same_length(features: Sequence[Tensor]) -> list[list[int]]:
     for index, one in enumerate(features):
         groups.setdefault(len(one), []).append(index)
     return list(groups.values())
+
+
+def _whole_rate_hz(rate: Any) -> int:
+    if not isinstance(rate, int | float) or rate < 1 or rate % 1:  # of infinity, the remainder is NaN
+        raise ConfigError(f"sampling_rate is {rate!r}; allowed: a whole number of samples per second")
+    return int(rate)
 
 
 def _without_trailing_copies(frames: Tensor) -> Tensor:

@@ -139,6 +139,20 @@ def test_a_missing_feature_extractor(folder):
     refuse(folder, r"has no feature extractor \(preprocessor_config\.json\) that can be read")
 
 
+@pytest.mark.parametrize("rate", ["fast", 0, -16_000, 16_000.5, float("inf")])
+def test_a_sample_rate_that_is_none(rate, stock_dir, tmp_path):
+    folder = shutil.copytree(stock_dir("wav2vec2"), tmp_path / "model")
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sampling_rate": rate}))
+    refuse(folder, rf"feature extractor that cannot be used: sampling_rate is {rate!r}; allowed: a whole number")
+
+
+def test_a_tokenizer_without_tokens(stock_dir, tmp_path):
+    folder = shutil.copytree(stock_dir("wav2vec2"), tmp_path / "model")
+    (folder / "vocab.json").write_text("{}")
+    refuse(folder, "has a tokenizer with an empty vocabulary: no token but the special ones")
+
+
 def test_a_tokenizer_that_is_no_json(folder):
     for part in ("tokenizer.json", "vocab.json"):
         if (folder / part).exists():
