@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-LETTERS = "the quick brown fox jumps over a lazy dog"
-CASES: tuple[Callable[[str], str], ...] = (str, str.upper, str.lower)
+from shrinkml.errors import ExportError
+
+CASES: tuple[Callable[[str], str], ...] = (str, str.upper)
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes become that are no whole letter
 
 
 class Text:
@@ -13,7 +15,8 @@ class Text:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         # Some know capital letters alone: to them, our lower-case references are nothing but unknown tokens.
-        self._case = min(CASES, key=lambda case: _n_unknown(tokenizer, case(LETTERS)))
+        letters = _letters(tokenizer)
+        self._case = min(CASES, key=lambda case: _n_unknown(tokenizer, case(letters)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Text":
         return self
@@ -34,9 +37,14 @@ class Text:
         """The text of each of the first `n` tokens, with the space before it where there is one; "" of special ones.
 
         Side by side they are what `decode` gives, but for letters that are split between tokens.
+
+        Raises:
+            ExportError: none of them is text by itself, which would show where spaces are.
         """
-        plain = (token for token in range(n) if token not in self.special_ids and self.decode([token]).isascii())
-        ordinary = next(token for token in plain if self.decode([token]))
+        texts = ((token, self.decode([token])) for token in range(n) if token not in self.special_ids)
+        ordinary = next((token for token, text in texts if text and REPLACEMENT not in text), None)
+        if ordinary is None:
+            raise ExportError(f"none of the tokenizer's first {n} tokens is text by itself; one at least must be")
         head, both = self.decode([ordinary]), self.decode([ordinary, ordinary])
         tail = len(both) - len(head)
         return tuple(self.decode([ordinary, token, ordinary])[len(head) : -tail] for token in range(n))
@@ -45,6 +53,12 @@ class Text:
     def special_ids(self) -> frozenset[int]:
         """Tokens that stand for no text."""
         return frozenset(self.tokenizer.all_special_ids)
+
+
+def _letters(tokenizer: Any) -> str:
+    """The letters in the vocabulary, as lower-case references have them, a word each."""
+    tokens = tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens}
+    return " ".join(sorted({letter.lower() for token in tokens for letter in token if letter.isalpha()}))
 
 
 def _n_unknown(tokenizer: Any, text: str) -> int:
