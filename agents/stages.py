@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
 from shrinkml.models.las import Las
 from shrinkml.speech.audio import read_audio
-from shrinkml.speech.manifest import check_splits
+from shrinkml.speech.manifest import check_lengths, check_splits
 from shrinkml.speech.scoring import score
 from shrinkml.speed import speedup
 from shrinkml.tables import look_up
@@ -68,7 +69,7 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
 
     Raises:
         UnknownNameError: a strategy, reward or factorizer that does not exist.
-        ManifestError: the data have problems; all are listed.
+        ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear.
         CheckpointError: the model cannot be loaded.
         ConfigError: there is no GPU where the job asks for one, or it asks a LAS to learn in bfloat16.
         ExportError: the model cannot be exported as the job asks.
@@ -81,6 +82,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
     splits = check_splits(materials.manifests)
     model = materials.model
+    if model.longest_s is not None:
+        check_lengths(chain.from_iterable(splits.values()), model.longest_s)
     if spec.export:
         check_exportable(model)
     cost, ranks, notes = model_cost(model), current_plan(model), list_parameters(model)

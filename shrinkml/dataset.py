@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from shrinkml.errors import AudioError
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import Utterance
@@ -55,10 +57,18 @@ def load_dataset(model: AsrModel, utterances: Sequence[Utterance]) -> Dataset:
     """The features of `utterances` as `model` wants them.
 
     Raises:
-        AudioError: an audio file that cannot be read.
+        AudioError: an audio file that cannot be read, or that the model cannot hear; the message names it.
     """
     with torch.no_grad():
-        features = [model.features(read_audio(u.audio, model.sample_rate_hz)) for u in utterances]
+        features = [_heard(model, u.audio) for u in utterances]
     return Dataset(
         features, [u.text for u in utterances], [u.duration_s for u in utterances], [u.speaker for u in utterances]
     )
+
+
+def _heard(model: AsrModel, audio: Path) -> Tensor:
+    waveform = read_audio(audio, model.sample_rate_hz)
+    try:
+        return model.features(waveform)
+    except AudioError as error:
+        raise AudioError(f"{audio}: {error}") from error

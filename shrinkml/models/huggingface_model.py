@@ -35,6 +35,11 @@ class HuggingFaceModel(nn.Module):
         return self.speech.sample_rate_hz
 
     @property
+    def longest_s(self) -> float | None:
+        """Seconds of the longest utterance that `features` takes; None where any length will do."""
+        return self.speech.longest_s
+
+    @property
     def module(self) -> nn.Module:
         """The model itself."""
         return self

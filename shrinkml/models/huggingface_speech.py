@@ -63,10 +63,10 @@ class Speech:
         """
         least = int(LEAST_S * self.sample_rate_hz)
         waveform = np.pad(waveform.astype(np.float32), (0, max(0, least - len(waveform))))
-        if self.form == "window" and len(waveform) > self.extractor.n_samples:
-            most_s = self.extractor.n_samples / self.sample_rate_hz
+        length_s = len(waveform) / self.sample_rate_hz
+        if self.longest_s is not None and length_s > self.longest_s:
             raise AudioError(
-                f"{len(waveform) / self.sample_rate_hz:.1f} s of audio; this model hears at most {most_s:g} s at once: "
+                f"{length_s:.1f} s of audio; this model hears at most {self.longest_s:g} s at once: "
                 "cut the utterance where nobody speaks"
             )
         with np.errstate(divide="ignore", invalid="ignore"):  # digital silence has no variance to divide by
@@ -78,6 +78,11 @@ class Speech:
             return _without_trailing_copies(values.T)
         mask = found.get("attention_mask")
         return values if mask is None else values[: int(mask[0].sum())]
+
+    @property
+    def longest_s(self) -> float | None:
+        """Seconds of the longest utterance that `features` takes; None where any length will do."""
+        return self.extractor.n_samples / self.sample_rate_hz if self.form == "window" else None
 
     def seconds(self, features: Tensor) -> float:
         """How long the utterance is."""

@@ -101,6 +101,7 @@ class Las(nn.Module):
     """A listen-attend-spell recogniser; implements `AsrModel`."""
 
     family = "las"
+    longest_s = None  # utterances of any length will do
 
     def __init__(self, config: LasConfig, tokenizer: Tokenizer) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from shrinkml.errors import AudioError, ManifestError
 from shrinkml.speech.audio import audio_digest, audio_duration_s
 from shrinkml.speech.utterance import Utterance, parse_line
 
-__all__ = ["MAX_SHOWN", "Utterance", "check_splits", "read_manifest", "refuse", "write_manifest"]
+__all__ = ["MAX_SHOWN", "Utterance", "check_lengths", "check_splits", "read_manifest", "refuse", "write_manifest"]
 
 MAX_SHOWN = 20  # problems in one message
 
@@ -53,6 +53,17 @@ def check_splits(
         problems += wrong
     refuse([*problems, *_shared_speakers(splits), *_shared_audio(splits)])
     return splits
+
+
+def check_lengths(utterances: Iterable[Utterance], longest_s: float) -> None:
+    """That none of `utterances` lasts longer than `longest_s`, by its file: what a manifest states may be rounded.
+
+    Raises:
+        ManifestError: some do; the message names the first of them.
+    """
+    lengths = ((utterance.audio, audio_duration_s(utterance.audio)) for utterance in utterances)
+    allowed = f"this model hears at most {longest_s:g} s at once: cut it where nobody speaks"
+    refuse([f"{audio} lasts {length_s:.1f} s; {allowed}" for audio, length_s in lengths if length_s > longest_s])
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
