@@ -54,15 +54,17 @@ shrinkml transcribe path/to/this/folder audio.wav
 the text normaliser, the seed and the versions.
 """
 
-ELSEWHERE = {
-    LAS: """\
-For ONNX Runtime, on devices without torch:
+ONNX = """\
+For ONNX Runtime, on devices without torch{which}:
 
 ```sh
 shrinkml export path/to/this/folder --out onnx
 ```
-""",
-    HUGGING_FACE: """\
+"""
+ELSEWHERE = {
+    LAS: ONNX.format(which=""),
+    HUGGING_FACE: f"""\
+{ONNX.format(which=" (Whisper, Speech2Text, Moonshine and CTC models)")}
 `transformers` knows no factors. A dense copy, which it opens by itself, is as large and as slow as the original:
 
 ```sh

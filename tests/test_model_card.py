@@ -7,7 +7,9 @@ from typer.main import get_command
 from server.cli import app
 from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.compression_record import layer_rows
+from shrinkml.export import seq2seq
 from shrinkml.families import FAMILIES
+from shrinkml.folders import HUGGING_FACE
 from shrinkml.model_card import ELSEWHERE, write_card
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
@@ -60,4 +62,11 @@ def test_its_commands_work(described, tiny_data, capsys):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_told_where_else_it_runs(family):
-    assert blocks(ELSEWHERE[family], "sh")
+    assert "shrinkml export path/to/this/folder --out onnx\n" in blocks(ELSEWHERE[family], "sh")
+
+
+def test_cards_of_transformers_name_the_kinds_that_are_exported():
+    kinds = [kind.replace("_to_", "2").replace("_", "") for kind in seq2seq.KNOWN]
+    told = ELSEWHERE[HUGGING_FACE].lower()
+    assert all(kind in told for kind in kinds)
+    assert "merge" in told
