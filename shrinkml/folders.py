@@ -35,6 +35,8 @@ BARE = (  # what to do with a pickle of another name
 )
 DESCRIPTIONS = (".json", ".txt", ".model")  # what a tokenizer, a feature extractor and a config are made of
 
+MARKS = {"format": "our `format`", "model_type": "a `model_type` of transformers"}  # by which config.json is known
+
 HUGGING_FACE = "huggingface"  # family of what transformers opens
 LAS = "las"
 
@@ -109,7 +111,7 @@ def look_into(name: str | Path) -> ModelFolder:
         raise _pickled(f"{path} is a pickle", path.parent, [path.name])
     folder = model_folder(str(name))
     config = _read_config(folder)
-    if "model_type" in config and "format" not in config:
+    if "format" not in config:
         return ModelFolder(folder, HUGGING_FACE, True, config, _stock_weights(folder), _descriptions(folder))
     if config.get("family") == HUGGING_FACE:
         _check_parts(folder, (CONFIG, WEIGHTS))
@@ -150,13 +152,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         _check_not_pickled(folder)
-        _check_parts(folder, (CONFIG, VOCABULARY, WEIGHTS))
+        raise CheckpointError(f"{folder} is no checkpoint: {CONFIG} missing, which has {' or '.join(MARKS.values())}")
     try:
         config = json.loads(path.read_text())
     except ValueError as error:
         raise CheckpointError(f"{path} is no JSON: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} has format {type(config).__name__!r}; a JSON object describes a model")
+    if not config.keys() & MARKS.keys():
+        raise CheckpointError(f"{path} describes no model that is known: it has neither {' nor '.join(MARKS.values())}")
     return config
 
 

@@ -253,7 +253,15 @@ def test_a_folder_as_the_processor_writes_it_is_read(stock_dir, tmp_path):
 
 def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
-    refuse(tmp_path / "empty", r"is no checkpoint: config\.json, vocabulary\.txt, model\.safetensors missing")
+    refuse(
+        tmp_path / "empty",
+        r"no checkpoint: config\.json missing, which has our `format` or a `model_type` of transformers$",
+    )
+
+
+def test_a_config_without_a_model_type(folder):
+    (folder / "config.json").write_text('{"architectures": ["WhisperForConditionalGeneration"]}')
+    refuse(folder, r"config\.json describes no .*: it has neither our `format` nor a `model_type` of transformers$")
 
 
 def test_a_config_alone(folder):

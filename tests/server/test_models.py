@@ -22,22 +22,30 @@ def test_a_real_checkpoint_is_counted_as_torch_counts_it(tiny_model_dir):
 @pytest.mark.parametrize("missing", ["config.json", "vocabulary.txt", "model.safetensors"])
 def test_a_missing_part_is_named(tmp_path, missing):
     for part in {"config.json", "vocabulary.txt", "model.safetensors"} - {missing}:
-        (tmp_path / part).write_text("{}")
+        (tmp_path / part).write_text('{"format": "shrinkml/1"}')
     with pytest.raises(CheckpointError, match=f"is no checkpoint: {missing} missing"):
         check_model(str(tmp_path))
 
 
-@pytest.mark.parametrize("config", ["no json", "[]", "{}"])
-def test_a_config_that_describes_no_model_is_refused(tmp_path, config):
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ("no json", "is no JSON"),
+        ("[]", "has format 'list'"),
+        ("{}", "describes no model that is known"),
+        ('{"format": "shrinkml/1", "family": "rnnt"}', "is no model's description: its family is 'rnnt'"),
+    ],
+)
+def test_a_config_that_describes_no_model_is_refused(tmp_path, config, problem):
     for part, content in {"config.json": config, "vocabulary.txt": "", "model.safetensors": ""}.items():
         (tmp_path / part).write_text(content)
-    with pytest.raises(CheckpointError, match=r"config\.json (is no model's description|is no JSON|has format 'list')"):
+    with pytest.raises(CheckpointError, match=rf"config\.json {problem}"):
         check_model(str(tmp_path))
 
 
 def test_weights_that_are_no_safetensors_are_refused(tmp_path):
     for part, content in {
-        "config.json": json.dumps({"family": "las"}),
+        "config.json": json.dumps({"format": "shrinkml/1", "family": "las"}),
         "vocabulary.txt": "",
         "model.safetensors": "x",
     }.items():

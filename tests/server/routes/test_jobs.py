@@ -78,7 +78,7 @@ def test_an_unknown_name_is_refused(http, request_body, change, message):
 def test_a_model_that_is_no_model_is_refused(http, request_body, data_folder):
     assert "no model" in refusal(http, {**request_body, "model": "nothing"}, 422, "checkpoint")
     (data_folder / "empty").mkdir(exist_ok=True)
-    assert "config.json, vocabulary.txt" in refusal(http, {**request_body, "model": "empty"}, 422, "checkpoint")
+    assert "config.json missing" in refusal(http, {**request_body, "model": "empty"}, 422, "checkpoint")
 
 
 def test_a_manifest_with_errors_is_refused_with_all_of_them(http, request_body, data_folder):
