@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from shrinkml.events import Event
+from shrinkml.events import Progress as JobProgress
 
 INTERRUPTED = 130  # the exit status that shells give for Ctrl-C
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -37,7 +38,7 @@ def note(message: str) -> None:
 class ProgressView:
     """A line that follows a job: stage, bar, best so far, evaluations, time left. On standard error; a context manager.
 
-    Where standard error is no terminal it prints the end of every stage instead.
+    Where standard error is no terminal it prints the end of every stage and epoch, and plans that are the best so far.
     """
 
     def __init__(self) -> None:
@@ -64,12 +65,13 @@ class ProgressView:
 
     def on_event(self, event: Event) -> None:
         """Shows what happened."""
-        if event.kind == "evaluated" and (self._best is None or event.data["wer"] < self._best["wer"]):
-            self._best = event.data
-        if self._plain and event.kind in ("stage_finished", "state"):
-            note(event.message)
-        elif event.kind == "stage_started":
+        if event.kind == "stage_started":
             self._best = None
+        better = event.kind == "evaluated" and (self._best is None or event.data["wer"] < self._best["wer"])
+        if better:
+            self._best = event.data
+        if self._plain and (better or event.kind in ("stage_finished", "state", "epoch")):
+            note(", ".join(filter(None, (event.message, _left(event.progress)))))
         if event.progress is not None:
             self._bar.update(self._task, completed=event.progress.fraction, facts=self._facts(event))
         self._bar.update(self._task, description=event.stage or event.message)
@@ -79,8 +81,11 @@ class ProgressView:
         assert progress is not None
         best = f"best {100 * self._best['wer']:.1f} % WER at {self._best['parameters']:,}" if self._best else ""
         judged = f"{progress.evaluations_done}/{progress.evaluations_total} plans" if progress.evaluations_total else ""
-        left = f"{duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
-        return "  ".join(filter(None, (best, judged, left)))
+        return "  ".join(filter(None, (best, judged, _left(progress))))
+
+
+def _left(progress: JobProgress | None) -> str:
+    return "" if progress is None or progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
 
 
 def duration(seconds: float) -> str:

@@ -17,11 +17,14 @@ def test_a_table_keeps_long_words_whole(capsys):
 def test_without_a_terminal_progress_is_told_in_lines_on_standard_error(capsys):
     with ProgressView() as view:
         view.on_event(Event("stage_started", "1", "search", "search started"))
-        facts = {"wer": 0.1, "parameters": 10}
-        view.on_event(Event("evaluated", "2", "search", "a plan", facts, Progress(0.5, 1, 2, 9.0)))
+        for message, wer in (("a plan", 0.2), ("a worse one", 0.3), ("a better one", 0.1)):
+            facts = {"wer": wer, "parameters": 10}
+            view.on_event(Event("evaluated", message, "search", message, facts, Progress(0.5, 1, 2, 9.0)))
         view.on_event(Event("stage_finished", "3", "search", "search finished in 2.0 s"))
+        view.on_event(Event("epoch", "4", "finetune", "epoch 1 of 2: loss 0.1", progress=Progress(0.8)))
     out, err = capsys.readouterr()
-    assert (out, err) == ("", "search finished in 2.0 s\n")
+    lines = "a plan, 0:09 left\na better one, 0:09 left\nsearch finished in 2.0 s\nepoch 1 of 2: loss 0.1\n"
+    assert (out, err) == ("", lines)
 
 
 def test_on_a_terminal_progress_shows_stage_best_plan_count_and_time_left(capsys, monkeypatch):
