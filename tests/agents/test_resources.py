@@ -41,12 +41,12 @@ def job(tiny_job, resource, ratio, **changes):
 
 
 def test_a_job_for_fewer_macs_reaches_its_ratio_in_macs(tiny_job, tmp_path):
-    report = run_job(job(tiny_job, "macs", 2.5), tmp_path)
+    report = run_job(job(tiny_job, "macs", 3.0), tmp_path)
     ratio = report["baseline"]["macs_per_s"] / report["result"]["macs_per_s"]
-    assert ratio >= 2.499  # prices are whole numbers
+    assert ratio >= 2.999  # prices are whole numbers
     assert report["goal_met"]
     assert report["stages"][0]["reached_ratio"] == pytest.approx(ratio, rel=1e-3)
-    assert report["stages"][0]["compression_ratio"] == report["compression_ratio"] != pytest.approx(ratio, rel=1e-3)
+    assert report["stages"][0]["compression_ratio"] == report["compression_ratio"] != pytest.approx(ratio, rel=1e-2)
     assert current_plan(load(tmp_path / "checkpoints" / "final")).rank("embedding.weight") is None, "is looked up"
 
 
