@@ -35,6 +35,7 @@ class Recipe:
         shortest_samples: waveforms must be at least as long.
         vocabulary: text of every token, with the space before it where it starts a word. A transcript is the texts of
             its tokens one after another, without the first space; those of the prompt, and the end, have none.
+            Bytes of a letter that is split between tokens are lone surrogates (Python's "surrogateescape").
         longest_samples: waveforms must be no longer; None where any length will do.
         pads: whether waveforms of unequal length may be run together.
         prompt: what to give the decoder, token by token: the only one in each row, or of several (the languages) the
@@ -61,12 +62,13 @@ class Recipe:
     def text(self, tokens: Iterable[int]) -> str:
         """The text of `tokens`, up to the first end, blanks left out."""
         heard = takewhile(lambda token: token != self.end, tokens)
-        return "".join(self.vocabulary[token] for token in heard if token != self.blank).strip()
+        text = "".join(self.vocabulary[token] for token in heard if token != self.blank)
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip()
 
     def write(self, folder: Path, facts: dict[str, Any]) -> None:
         """Writes recogniser.json, with `facts` of where the graphs come from."""
         content = {"format": FORMAT, **asdict(self), **facts}
-        (folder / RECIPE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / RECIPE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_recipe(folder: Path) -> Recipe:

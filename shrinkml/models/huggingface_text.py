@@ -1,5 +1,6 @@
 """Text to token ids and back, by the tokenizer of a Hugging Face model."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,7 +37,8 @@ class Text:
     def pieces(self, n: int) -> tuple[str, ...]:
         """The text of each of the first `n` tokens, with the space before it where there is one; "" of special ones.
 
-        Side by side they are what `decode` gives, but for letters that are split between tokens.
+        Side by side they are what `decode` gives. Bytes that are no whole letter are lone surrogates, as Python's error
+        handler "surrogateescape" makes them: side by side they may become one.
 
         Raises:
             ExportError: none of them is text by itself, which would show where spaces are.
@@ -47,7 +49,18 @@ class Text:
             raise ExportError(f"none of the tokenizer's first {n} tokens is text by itself; one at least must be")
         head, both = self.decode([ordinary]), self.decode([ordinary, ordinary])
         tail = len(both) - len(head)
-        return tuple(self.decode([ordinary, token, ordinary])[len(head) : -tail] for token in range(n))
+        between = (self.decode([ordinary, token, ordinary])[len(head) : -tail] for token in range(n))
+        return tuple(self._split(token) if REPLACEMENT in piece else piece for token, piece in enumerate(between))
+
+    def _split(self, token: int) -> str:
+        """The bytes of `token`, a token of byte-level BPE or one that stands for a byte."""
+        from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+        name: str = self.tokenizer.convert_ids_to_tokens(token)
+        if byte := re.fullmatch("<0x([0-9A-F]{2})>", name):
+            return bytes.fromhex(byte[1]).decode("utf-8", "surrogateescape")
+        known = {letter: byte for byte, letter in bytes_to_unicode().items()}
+        return bytes(known[letter] for letter in name if letter in known).decode("utf-8", "surrogateescape")
 
     @property
     def special_ids(self) -> frozenset[int]:

@@ -16,6 +16,7 @@ from shrinkml.errors import AudioError, ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.generation import prompt, suppressed
 from shrinkml.export.graph import FRONT
+from shrinkml.export.recipe import Recipe, read_recipe
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.protocol import IGNORE
 
@@ -133,6 +134,16 @@ def whisper(stock_dir):
     model = shrinkml.load(stock_dir("whisper"))
     two_languages_(model)
     return model, model.text.tokenizer.convert_tokens_to_ids
+
+
+@pytest.mark.parametrize("said", ["türen auf", "電気をつけて", "👍"])
+def test_letters_that_are_split_between_tokens_are_joined_again(whisper, said, tmp_path):
+    model, _ = whisper
+    ids = model.text.encode(said, special=False)
+    assert len(ids) > len(said)
+    vocabulary = model.text.pieces(model.network.config.vocab_size)
+    Recipe(16_000, 1, vocabulary, end=model.end).write(tmp_path, {})
+    assert read_recipe(tmp_path).text(ids) == model.text.decode(ids) == said
 
 
 def test_a_prompt_leaves_the_language_open_unless_it_is_told(whisper):
