@@ -50,6 +50,7 @@ def test_an_utterance_that_is_not_heard_is_named(stock_dir, long_dev):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["whisper", "wav2vec2"])
 def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, tmp_path, monkeypatch):
     job = {
