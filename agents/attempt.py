@@ -186,7 +186,7 @@ class RatioAttempt:
         tools = self._tools
         tasks = search_tasks(tools.spec, str(workspace))
         results = tools.executor.run(
-            tasks, on_trial=_trial_teller(teller, tasks, self._baseline), should_stop=tools.should_stop
+            tasks, on_trial=_trial_teller(teller, tasks, self._baseline, self._ratio), should_stop=tools.should_stop
         )
         with self._best_kept_on_stop(results, workspace):
             if tools.should_stop():
@@ -285,25 +285,26 @@ def search_tasks(spec: JobSpec, workspace: str) -> list[SearchTask]:
     ]
 
 
-def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baseline) -> OnTaskTrial:
-    """Tells of every judged plan."""
+def _trial_teller(teller: Teller, tasks: Sequence[SearchTask], baseline: Baseline, ratio: float) -> OnTaskTrial:
+    """Tells of every judged plan, and whether it is `ratio` times cheaper than the original."""
     n_total, prices = sum(task.evaluations for task in tasks), baseline.prices
-    n_judged = 0
+    n_judged, limit = 0, prices.limit(ratio)
 
     def on_trial(task: SearchTask, trial: Trial, n_done: int) -> None:
         nonlocal n_judged
         n_judged += 1
-        ratio = baseline.dev["parameters"] / trial.parameters
+        smaller = baseline.dev["parameters"] / trial.parameters
         facts = {
             "strategy": task.strategy,
             "seed": task.seed,
             "wer": trial.wer,
             "heard": trial.heard,
             "parameters": trial.parameters,
-            "compression_ratio": ratio,
+            "compression_ratio": smaller,
+            "within_budget": prices.price(trial.plan) <= limit,
             "plan": trial.plan.to_json(),
         }
-        message = f"{task.strategy}, seed {task.seed}, plan {n_done}: {100 * trial.wer:.2f} % WER at {ratio:.2f}x"
+        message = f"{task.strategy}, seed {task.seed}, plan {n_done}: {100 * trial.wer:.2f} % WER at {smaller:.2f}x"
         if prices.resource != "parameters":
             message += f", {prices.ratio(trial.plan):.2f}x in {prices.resource}"
         if trial.stopped:

@@ -67,7 +67,9 @@ class ProgressView:
         """Shows what happened."""
         if event.kind == "stage_started":
             self._best = None
-        better = event.kind == "evaluated" and (self._best is None or event.data["wer"] < self._best["wer"])
+        # What costs more than the stage allows only measured a layer; workers of an older version do not tell.
+        fits = event.kind == "evaluated" and event.data.get("within_budget", True)
+        better = fits and (self._best is None or event.data["wer"] < self._best["wer"])
         if better:
             self._best = event.data
         if self._plain and (better or event.kind in ("stage_finished", "state", "epoch")):

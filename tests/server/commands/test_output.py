@@ -17,8 +17,8 @@ def test_a_table_keeps_long_words_whole(capsys):
 def test_without_a_terminal_progress_is_told_in_lines_on_standard_error(capsys):
     with ProgressView() as view:
         view.on_event(Event("stage_started", "1", "search", "search started"))
-        for message, wer in (("a plan", 0.2), ("a worse one", 0.3), ("a better one", 0.1)):
-            facts = {"wer": wer, "parameters": 10}
+        for message, wer in (("a plan", 0.2), ("a worse one", 0.3), ("a layer alone", 0.0), ("a better one", 0.1)):
+            facts = {"wer": wer, "parameters": 10, "within_budget": message != "a layer alone"}
             view.on_event(Event("evaluated", message, "search", message, facts, Progress(0.5, 1, 2, 9.0)))
         view.on_event(Event("stage_finished", "3", "search", "search finished in 2.0 s"))
         view.on_event(Event("epoch", "4", "finetune", "epoch 1 of 2: loss 0.1", progress=Progress(0.8)))
