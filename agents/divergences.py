@@ -21,7 +21,7 @@ from shrinkml.models.protocol import IGNORE, AsrModel, TeacherForced
 Divergences = dict[str, tuple[float, ...]]
 
 N_HEARD = 32  # utterances
-EVERY = 3  # entries of a menu, of which one is measured; between them, divergences go by powers of the rank
+EVERY = 6  # entries of a menu, of which one is measured; between them, divergences go by powers of the rank
 LEAST = 1e-9  # nats; what is less is none
 IMPOSSIBLE = -1e4  # the logarithm of a posterior that is 0 or no number: finite, so that its share is counted
 

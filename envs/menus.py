@@ -13,7 +13,7 @@ from shrinkml.compression.plan import LayerSpec, RankPlan
 from shrinkml.compression.prices import LayerPrices, PriceList
 from shrinkml.errors import PlanError
 
-MENU_STEPS = 12  # neighbours differ by about 1.45 in size: finer than a search of a few hundred plans can tell apart
+MENU_STEPS = 24  # neighbours differ by about 1.2 in size; 12 were so coarse that searches came to an end of plans
 STRONGEST_COMPRESSION = 64  # of a dense layer at its first entry, so that whole models can become more than 24x smaller
 FACTORIZED_SPAN = 4  # a factorized layer's first entry is at most a quarter of its present rank
 
@@ -29,7 +29,8 @@ def build_menus(
         layers: the model's factorizable matrices.
         current_ranks: what is factorized already; such a layer can only get that rank or a lower one.
         steps: entries of a menu, at most; small layers have fewer.
-        multiple_of: ranks are rounded to it, as kernels like it; ranks below twice that to a half of it, and so on.
+        multiple_of: ranks are rounded to it, as kernels like it; ranks below four times that to a half of it, and so
+            on.
 
     Raises:
         PlanError: `current_ranks` names a layer that is not in `layers`.
@@ -90,7 +91,7 @@ def _menu(layer: LayerSpec, current: int | None, steps: int, multiple_of: int) -
 
 
 def _rounded(rank: float, multiple_of: int) -> int:
-    """The nearest multiple of `multiple_of`, halved until rounding moves a rank by a quarter at most."""
-    while multiple_of > 1 and multiple_of > rank / 2:
+    """The nearest multiple of `multiple_of`, halved until rounding moves a rank by an eighth at most."""
+    while multiple_of > 1 and multiple_of > rank / 4:
         multiple_of //= 2
     return max(1, round(rank / multiple_of)) * multiple_of

@@ -16,7 +16,7 @@ from envs.projection import fit_to_budget
 from envs.rewards import Reward
 from shrinkml.compression.plan import RankPlan
 
-REACH = 2  # menu entries that one episode may move a layer away from the reference, up or down
+REACH = 3  # menu entries that one episode may move a layer away from the reference, up or down
 KEEP = 0.75  # a standard normal action squashed by tanh, SAC's first policy, then moves every third layer
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from envs.budget import Budget
 from envs.energy import retained_energies
-from envs.menus import build_menus
+from envs.menus import MENU_STEPS, build_menus
 from envs.problem import RankProblem
 from shrinkml.compression.cost import ModelCost
 from shrinkml.compression.plan import LayerKind, LayerSpec, RankPlan
@@ -72,7 +72,7 @@ class Toy:
         return self.coupling * math.sqrt(a * b)
 
 
-def separable(seed: int = 1) -> Toy:
+def separable(seed: int = 5) -> Toy:
     """Six small layers that do not interact."""
     return _toy(_small_layers(), compression_ratio=3.0, menu_steps=6, seed=seed, scale=0.5, coupling=0.0)
 
@@ -91,8 +91,8 @@ def recogniser(compression_ratio: float = 5.0, seed: int = 2, encoder_layers: in
         encoder_layers: of four matrices each; six more are elsewhere. The more there are, the less damage each does.
     """
     layers = _recogniser_layers(encoder_layers)
-    scale = 0.1 * (18 / len(layers))
-    return _toy(layers, compression_ratio=compression_ratio, menu_steps=12, seed=seed, scale=scale, coupling=0.5)
+    scale, steps = 0.1 * (18 / len(layers)), MENU_STEPS
+    return _toy(layers, compression_ratio=compression_ratio, menu_steps=steps, seed=seed, scale=scale, coupling=0.5)
 
 
 TOYS: dict[str, Callable[[], Toy]] = {"separable": separable, "coupled": coupled, "recogniser": recogniser}

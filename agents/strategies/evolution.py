@@ -12,7 +12,7 @@ from envs.projection import fit_to_budget
 
 MUTATED = 0.25  # of the layers, on average, at most,
 MUTATED_LAYERS = 4.5  # and so many of them: more at once hardly ever make a good plan of many layers better
-MAX_STEP = 2  # menu entries that a mutated layer moves, at most
+MAX_STEP = 3  # menu entries that a mutated layer moves, at most
 
 
 def evolution(search: Search) -> None:

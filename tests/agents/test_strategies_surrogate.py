@@ -51,7 +51,7 @@ def test_the_correction_predicts_unseen_plans_better_than_the_sum_alone(toy, jud
     model = SurrogateModel.fit(features, entries[:60], damages[:60])
     truth = np.log(damages[60:] + LEAST_DAMAGE)
     predicted, _ = model.predict(entries[60:])
-    assert root_mean_square(predicted - truth) < 0.3 * root_mean_square(features.prior(entries[60:]) - truth)
+    assert root_mean_square(predicted - truth) < 0.5 * root_mean_square(features.prior(entries[60:]) - truth)
 
 
 def test_the_spread_covers_the_error_and_is_least_where_plans_were_judged(toy, judged):

@@ -144,7 +144,7 @@ def test_continuous_actions_span_the_entries_that_the_budget_allows():
 
 
 @pytest.mark.parametrize(
-    ("value", "moved"), [(0.0, 0), (0.75, 0), (-0.75, 0), (0.8, 1), (-0.8, -1), (0.9, 2), (1.0, 2), (-1.0, -2)]
+    ("value", "moved"), [(0.0, 0), (0.75, 0), (-0.75, 0), (0.8, 1), (-0.8, -1), (0.9, 2), (1.0, 3), (-1.0, -3)]
 )
 def test_small_continuous_actions_leave_a_layer_to_the_budget_and_larger_ones_move_it(value, moved):
     toy = recogniser()
