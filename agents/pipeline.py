@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,14 @@ def _run(tools: Tools) -> dict[str, Any]:
     measured = runner.run("baseline", lambda *_: stages.baseline(materials), ahead=spec.stage_ratios).result
     baseline = Baseline(measured["dev"], measured["proxy"], measured["calls_per_s"], prices)
     outcomes = _compress(tools, baseline)
-    final = tools.folder.checkpoints / FINAL
-    tools.folder.publish(tools.folder.checkpoints / best_of([o.attempt for o in outcomes]).checkpoint, FINAL)
+    final, best = tools.folder.checkpoints / FINAL, best_of([o.attempt for o in outcomes]).checkpoint
+    tools.folder.publish(tools.folder.checkpoints / best, FINAL)
+    others = [o.attempt.checkpoint for o in outcomes if o.attempt.checkpoint != best]
     runner.run("verify", lambda *_: stages.verify(materials, final))
     tested = runner.run("test", lambda *_: stages.measure_on_test(materials, final, baseline.calls_per_s)).result
     stages.describe(materials, final, on="test", before=tested["baseline"], after=tested["result"])
     exports = runner.run("export", lambda *_: _export(tools, final)).result["exports"] if spec.export else []
-    speed = runner.run("speed", lambda folder, _: _time(tools, final, exports, folder)).result
+    speed = runner.run("speed", partial(_time, tools, exports, others)).result
 
     def report() -> dict[str, Any]:
         value = summarise(
@@ -157,12 +159,21 @@ def _export(tools: Tools, final: Path) -> dict[str, Any]:
     return {"exports": rows}
 
 
-def _time(tools: Tools, final: Path, exports: Sequence[Mapping[str, Any]], scratch: Path) -> dict[str, Any]:
-    """How fast the checkpoint `final` and its `exports` are."""
-    exported = {"int8" if row["int8"] else "float32": tools.folder.checkpoints / row["name"] for row in exports}
+def _time(
+    tools: Tools, exports: Sequence[Mapping[str, Any]], others: Sequence[str], scratch: Path, teller: Teller
+) -> dict[str, Any]:
+    """How fast the final checkpoint, its `exports` and the checkpoints `others` are."""
+    checkpoints = tools.folder.checkpoints
+    models = {"compressed": checkpoints / FINAL, **{name: checkpoints / name for name in others}}
+    exported = {"int8" if row["int8"] else "float32": checkpoints / row["name"] for row in exports}
+
+    def on_timed(name: str, n_done: int) -> None:
+        message = f"{FINAL if name == 'compressed' else name} timed beside the original"
+        teller.tell("timed", f"timed/{name}", message, {"model": name}, n_done=n_done, n_total=len(models))
+
     return {
-        "speedup": stages.time_speed(tools.materials, final),
-        "runtimes": time_runtimes(tools.materials, final, exported, scratch),
+        "speedup": stages.time_speed(tools.materials, checkpoints / FINAL),
+        "runtimes": time_runtimes(tools.materials, models, exported, scratch, on_timed=on_timed),
     }
 
 

@@ -1,7 +1,7 @@
 """The part of the speed stage that looks at every runtime: torch, and ONNX Runtime where the job exports."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -10,38 +10,68 @@ from agents.materials import Materials
 from shrinkml.export.exporter import export
 from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
 from shrinkml.speech.proxy import choose_proxy
+from shrinkml.speech.utterance import Utterance
 from shrinkml.timed_process import ONNXRUNTIME, TORCH
 
 N_HEARD = max(BATCH_SIZES)  # utterances of each pass: the largest batch, once
 
+Forms = dict[tuple[str, str], Path]  # (runtime, precision of its products) -> what is run there
+
 
 def time_runtimes(
-    materials: Materials, model: Path, exported: Mapping[str, Path], scratch: Path
+    materials: Materials,
+    models: Mapping[str, Path],
+    exports: Mapping[str, Path],
+    scratch: Path,
+    *,
+    on_timed: Callable[[str, int], None],
 ) -> list[dict[str, Any]]:
-    """What the original and the checkpoint `model` cost in every runtime, here and now, on the CPU.
+    """What the original and every checkpoint of `models` cost in every runtime, here and now, on the CPU.
+
+    Each checkpoint takes turns with the original, so that no more than two models are held in all their forms at once.
 
     Args:
         materials: the original and the speech.
-        model: what became of it.
-        exported: precision ("float32" or "int8") -> folder of an export of `model`.
-        scratch: where the original is exported to in the meantime.
+        models: name in the table -> checkpoint; the first is the one that was exported.
+        exports: precision ("float32" or "int8") -> folder of an export of that one.
+        scratch: where the original and the other checkpoints are exported to in the meantime.
+        on_timed: hears which checkpoint was timed, and how many of them by now.
 
     Returns:
         `RuntimeRow`s: see `shrinkml.report.record`.
     """
-    pairs = [(TORCH, "float32", materials.original, model)]
-    originals = scratch / "original"
-    for precision, folder in exported.items():
-        int8 = precision == "int8"
-        export(materials.original, originals / precision, int8=int8, speech=materials.dev_utterances)
-        pairs.append((ONNXRUNTIME, precision, originals / precision, folder))
-    contenders = [
-        Contender(runtime, name, precision, folder)
-        for runtime, precision, *folders in pairs
-        for name, folder in zip(("original", "compressed"), folders, strict=True)
-    ]
-    chosen = choose_proxy(materials.dev_utterances, N_HEARD, materials.seed)
-    utterances = [materials.dev_utterances[i] for i in islice(cycle(chosen), N_HEARD)]
-    rows = compare_runtimes(contenders, utterances, should_stop=materials.should_stop)
-    shutil.rmtree(originals, ignore_errors=True)
+    utterances = _heard(materials)
+    original = _forms(materials, materials.original, exports, scratch / "original")
+    rows: list[dict[str, Any]] = []
+    for n_done, (name, model) in enumerate(models.items(), start=1):
+        made = scratch / "compressed"
+        forms = _forms(materials, model, exports, made) if rows else _all_forms(model, exports)
+        contenders = [
+            Contender(runtime, called, precision, these[runtime, precision])
+            for runtime, precision in forms
+            for called, these in (("original", original), (name, forms))
+        ]
+        found = compare_runtimes(contenders, utterances, should_stop=materials.should_stop)
+        rows += [row for row in found if row["model"] == name or not rows]
+        shutil.rmtree(made, ignore_errors=True)
+        on_timed(name, n_done)
+    shutil.rmtree(scratch / "original", ignore_errors=True)
     return rows
+
+
+def _heard(materials: Materials) -> list[Utterance]:
+    """A few utterances of dev, again and again where there are not enough."""
+    chosen = choose_proxy(materials.dev_utterances, N_HEARD, materials.seed)
+    return [materials.dev_utterances[i] for i in islice(cycle(chosen), N_HEARD)]
+
+
+def _forms(materials: Materials, model: Path, precisions: Mapping[str, Path], scratch: Path) -> Forms:
+    """The checkpoint `model`, and exports of it in all `precisions`, made now."""
+    made = {precision: scratch / precision for precision in precisions}
+    for precision, folder in made.items():
+        export(model, folder, int8=precision == "int8", speech=materials.dev_utterances)
+    return _all_forms(model, made)
+
+
+def _all_forms(model: Path, exports: Mapping[str, Path]) -> Forms:
+    return {(TORCH, "float32"): model, **{(ONNXRUNTIME, precision): folder for precision, folder in exports.items()}}

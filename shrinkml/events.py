@@ -28,7 +28,8 @@ class Event:
     """One thing that happened in a job.
 
     Attributes:
-        kind: "stage_started", "stage_finished", "evaluated" or "epoch"; the service adds "state", for the job's own.
+        kind: "stage_started", "stage_finished", "evaluated", "epoch" or "timed"; the service adds "state", for the
+            job's own.
         key: unique within the job and the same when a resumed job repeats the step, so that a log keeps one of each.
         stage: the pipeline stage it belongs to.
         message: one sentence for people.

@@ -30,7 +30,7 @@ class Contender:
 
     Attributes:
         runtime: TORCH or ONNXRUNTIME of `shrinkml.timed_process`.
-        model: what it is called in the table: "original" or "compressed".
+        model: what it is called in the table.
         precision: of its products: "float32" or "int8".
         folder: where it lies.
     """

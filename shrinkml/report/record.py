@@ -66,11 +66,12 @@ class Speed(TypedDict):
 class RuntimeRow(TypedDict):
     """One model in one runtime, in a process of its own (`shrinkml.runtimes`), from waveform to text.
 
-    Real-time factors are medians of the rounds with [least, most]; those of one thread count were timed in turns.
+    Real-time factors are medians of the rounds with [least, most]. Each checkpoint took turns with the original, whose
+    row is of the turns with the final one.
     """
 
     runtime: str  # "torch" or "onnxruntime"
-    model: str  # "original" or "compressed"
+    model: str  # "original", "compressed" (the final one), or the name of another checkpoint of the run
     precision: str  # "float32" or "int8"
     threads: int
     rtf_batch1: float
@@ -212,7 +213,7 @@ class Report(TypedDict):
     compression_ratio: float  # original / compressed parameters
     size_ratio: float  # original / compressed bytes on disk
     speedup: Speed
-    runtimes: list[RuntimeRow]  # of exports too, where the job made some; the same exports of the original beside them
+    runtimes: list[RuntimeRow]  # of every checkpoint; of exports too, where the job makes some, the original's as well
     stages: list[StageRow]
     comparison: list[ComparisonRow]
     menus: list[MenuRow]

@@ -97,13 +97,16 @@ def test_the_report_has_the_keys_that_it_promises(finished):
 def assert_every_runtime_was_timed(report, folder):
     rows = {(row["runtime"], row["model"], row["precision"]): row for row in report["runtimes"]}
     runtimes = (("torch", "float32"), ("onnxruntime", "float32"), ("onnxruntime", "int8"))
-    assert set(rows) == {(runtime, m, precision) for runtime, precision in runtimes for m in ("original", "compressed")}
+    models = ("original", "compressed", "stage-1.5x")
+    assert set(rows) == {(runtime, model, precision) for runtime, precision in runtimes for model in models}
+    assert len(rows) == len(report["runtimes"]), "the original is there once"
     assert {frozenset(row) for row in report["runtimes"]} == {frozenset(RuntimeRow.__annotations__)}
     assert rows["torch", "original", "float32"]["bytes"] == report["baseline"]["bytes"]
     for export in report["exports"]:
         precision = "int8" if export["int8"] else "float32"
         assert rows["onnxruntime", "compressed", precision]["bytes"] == export["bytes"]
-        assert export["bytes"] < rows["onnxruntime", "original", precision]["bytes"]
+        for larger in ("original", "stage-1.5x"):
+            assert export["bytes"] < rows["onnxruntime", larger, precision]["bytes"]
     (speed,) = (folder / "stages").glob("*-speed")
     assert [path.name for path in speed.iterdir()] == ["result.json"], "the original's export was for the timing alone"
 
@@ -112,7 +115,7 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
     tiny_job, tiny_model_dir, tmp_path
 ):
     events = []
-    spec = tiny_job(export=["onnx"], quantize="int8", finetune=NO_TRAINING, dtype="float32")
+    spec = tiny_job(stages=[1.5, 3.0], export=["onnx"], quantize="int8", finetune=NO_TRAINING, dtype="float32")
     report = run(spec, tmp_path, events)
     final = tmp_path / "checkpoints" / "final"
     assert (inspect(tiny_model_dir).dtype, inspect(final).dtype) == ("float16", "float32")
