@@ -17,7 +17,7 @@ from agents.materials import Materials
 from agents.posing import cheapest_plan, check_reachable, pose, with_divergences
 from agents.strategies import STRATEGIES
 from agents.strategy import SearchResult, Trial
-from agents.workspace import read_decompositions, read_problem, write_factors, write_workspace
+from agents.workspace import StoredDecompositions, read_problem, write_factors, write_workspace
 from envs.menus import build_menus
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
@@ -151,7 +151,7 @@ def pose_problem(
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
     write_factors(folder, decomposed(heard, materials.calibration, factorizer))
-    decompositions = read_decompositions(folder)
+    decompositions = StoredDecompositions(folder)
     wer = word_error_rate(heard, materials.proxy)
     original = materials.model
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
@@ -202,7 +202,7 @@ def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path
         `plan`, and `finalists`: strategy, seed, WER on the proxy set and on dev of each, the chosen one first.
     """
     best = finalists(results, read_problem(workspace))
-    model, decompositions = materials.opened(start), read_decompositions(workspace)
+    model, decompositions = materials.opened(start), StoredDecompositions(workspace)
 
     def on_dev(plan: RankPlan) -> float:
         small = Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
@@ -218,7 +218,7 @@ def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path
 
 def save_factorized(materials: Materials, target: Path, *, start: Path, workspace: Path, plan: RankPlan) -> None:
     """Writes the checkpoint `start`, factorized by `plan` with the factors of `workspace`, to `target`."""
-    model = shrunk(materials.opened(start), plan, read_decompositions(workspace))
+    model = shrunk(materials.opened(start), plan, StoredDecompositions(workspace))
     materials.save(model, target)
 
 

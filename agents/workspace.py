@@ -9,13 +9,14 @@ proxy.safetensors      the features of every proxy utterance
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from agents.evaluation_cache import EvaluationCache
@@ -95,7 +96,7 @@ def open_workspace(folder: Path) -> Workspace:
     proxy = read_proxy(folder)
     model = folder / record["model"]
     judged = checkpoint.load(model).to(record["device"])
-    evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=read_decompositions(folder)), proxy)
+    evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
     cache = EvaluationCache(folder / record["cache"], _context(folder, model, parts_of(proxy)))
     return Workspace(read_problem(folder), RacingJudge(cache.cached(evaluator), evaluator.words))
 
@@ -116,12 +117,28 @@ def read_problem(folder: Path) -> RankProblem:
     )
 
 
-def read_decompositions(folder: Path) -> dict[str, Decomposition]:
-    """The decomposition of every layer, by name; what is not looked at stays on the disk."""
-    tensors = {name: tensor for path in _factors(folder) for name, tensor in load_file(path).items()}
-    names = dict.fromkeys(key.rpartition("/")[0] for key in tensors)
-    parts = [part.name for part in fields(Decomposition)]
-    return {name: Decomposition(**{part: tensors[f"{name}/{part}"] for part in parts}) for name in names}
+class StoredDecompositions(Mapping[str, Decomposition]):
+    """The decomposition of every layer, by name: each is mapped when it is asked for and while it is held, no longer.
+
+    So a model is factorized with one of them in memory at a time. `dict` of this holds them all, for who asks often.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Those of the workspace in `folder`; only the names are read."""
+        self._paths: dict[str, Path] = {}
+        for path in _factors(folder):
+            with safe_open(path, framework="pt") as file:
+                self._paths |= dict.fromkeys((key.rpartition("/")[0] for key in file.keys()), path)  # noqa: SIM118
+
+    def __getitem__(self, layer: str) -> Decomposition:
+        tensors = load_file(self._paths[layer])
+        return Decomposition(**{part.name: tensors[f"{layer}/{part.name}"] for part in fields(Decomposition)})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def read_proxy(folder: Path) -> Dataset:

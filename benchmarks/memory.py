@@ -24,7 +24,7 @@ import transformers
 from torch import nn
 
 from agents.decomposing import ACTIVATION_BYTES, GRAM_BYTES, decomposed
-from agents.workspace import read_decompositions, write_factors
+from agents.workspace import StoredDecompositions, write_factors
 from shrinkml import checkpoint
 from shrinkml.compression.calibration import FLOAT32_BYTES, gram_groups
 from shrinkml.compression.factorize import BLOCK, TALL
@@ -93,7 +93,7 @@ def measure(folder: Path, manifest: Path, clips: int, factorizer: str) -> Iterat
     write_factors(workspace, decomposed(model, speech, factorizer))
     yield facts | steps.done(f"calibrate, decompose ({factorizer})")
     ranks = {layer.name: max(1, int(RANK_SHARE * layer.break_even_rank)) for layer in find_layers(model)}
-    small = factorize(model, RankPlan(ranks), read_decompositions(workspace))
+    small = factorize(model, RankPlan(ranks), StoredDecompositions(workspace))
     checkpoint.save(small, folder.with_name("small"))
     yield facts | steps.done("factorize, write")
 

@@ -29,7 +29,7 @@ from agents.evaluator import ModelEvaluator, shrunk
 from agents.racing import FALSE_STOPS, Errors, RacingJudge
 from agents.stages import N_FINALISTS
 from agents.strategies import STRATEGIES, search_plans
-from agents.workspace import read_decompositions, read_problem, read_proxy
+from agents.workspace import StoredDecompositions, read_problem, read_proxy
 from shrinkml.compression.plan import RankPlan
 from shrinkml.job import read_job
 
@@ -143,7 +143,7 @@ def main() -> None:
     torch.set_num_threads(1)
     bench = Bench(read_job(arguments.config), arguments.factorizer, arguments.out)
     folder = bench.workspace(arguments.ratio)
-    shrink = partial(shrunk, bench.materials.model, decompositions=read_decompositions(folder))
+    shrink = partial(shrunk, bench.materials.model, decompositions=dict(StoredDecompositions(folder)))
     evaluator = ModelEvaluator(shrink, read_proxy(folder))
     found = {name: searched(evaluator, folder, name, arguments.evaluations) for name in arguments.strategies}
     raced_again = [

@@ -31,7 +31,7 @@ from agents.materials import Materials
 from agents.stages import choose, pose_problem
 from agents.strategies import STRATEGIES, search_plans
 from agents.strategy import SearchResult
-from agents.workspace import open_workspace, read_decompositions
+from agents.workspace import StoredDecompositions, open_workspace
 from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS
 from shrinkml.compression.plan import RankPlan
@@ -87,7 +87,7 @@ class Bench:
 
     def measured(self, plan: RankPlan, workspace: Path) -> Row:
         """WER on all of dev and on test under `plan`, with the factors of `workspace` and no retraining."""
-        model = shrunk(self.materials.model, plan, read_decompositions(workspace))
+        model = shrunk(self.materials.model, plan, StoredDecompositions(workspace))
         return {
             "dev_wer": word_error_rate(model, self.materials.dev),
             "test_wer": word_error_rate(model, self.materials.test),

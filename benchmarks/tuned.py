@@ -14,7 +14,7 @@ from search import OURS, Bench, Row, add_subject, kept
 
 from agents.evaluator import shrunk
 from agents.learning_rate import learning_rate_for
-from agents.workspace import read_decompositions, read_problem
+from agents.workspace import StoredDecompositions, read_problem
 from shrinkml.compression.plan import RankPlan
 from shrinkml.evaluation import word_error_rate
 from shrinkml.job import read_job
@@ -26,7 +26,7 @@ COLUMNS = ("ratio", "strategy", "seed", "dev before, %", "dev after, %", "test b
 def tuned(bench: Bench, row: Row, epochs: int) -> Row:
     """The WER of the plan of `row` after fine-tuning."""
     materials, folder, settings = bench.materials, bench.workspace(row["ratio"]), bench.spec.finetune
-    model = shrunk(materials.model, RankPlan.from_json(row["plan"]), read_decompositions(folder))
+    model = shrunk(materials.model, RankPlan.from_json(row["plan"]), StoredDecompositions(folder))
     rate = settings.learning_rate
     if rate == "auto":
         rate = learning_rate_for(row["proxy_wer"] - read_problem(folder).baseline_wer)

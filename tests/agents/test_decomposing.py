@@ -5,7 +5,7 @@ import torch
 
 from agents import decomposing
 from agents.decomposing import decomposed, layer_use
-from agents.workspace import read_decompositions, write_factors
+from agents.workspace import StoredDecompositions, write_factors
 from shrinkml.checkpoint import load
 from shrinkml.compression import calibration
 from shrinkml.compression.calibration import calibrate
@@ -88,7 +88,7 @@ def test_factors_go_to_the_disk_one_by_one(model, speech, tmp_path):
             del found
 
     write_factors(tmp_path, watched())
-    assert list(read_decompositions(tmp_path)) == list(decompose(model, "svd"))
+    assert list(StoredDecompositions(tmp_path)) == list(decompose(model, "svd"))
     assert len(list(tmp_path.iterdir())) == len(seen) == len(find_layers(model))
 
 

@@ -7,7 +7,7 @@ from agents import stages
 from agents.evaluator import shrunk
 from agents.materials import Materials
 from agents.strategy import SearchResult, Trial
-from agents.workspace import read_decompositions, read_problem
+from agents.workspace import StoredDecompositions, read_problem
 from shrinkml import checkpoint
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
@@ -113,7 +113,7 @@ def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_bu
     assert RankPlan.from_json(found["plan"]) == good
     first, second = found["finalists"]
     assert (first["strategy"], first["seed"], first["proxy_wer"], second["proxy_wer"]) == ("random", 3, 0.2, 0.1)
-    model = shrunk(materials.model, good, read_decompositions(tmp_path))
+    model = shrunk(materials.model, good, StoredDecompositions(tmp_path))
     assert first["dev_wer"] == word_error_rate(model, materials.dev) < second["dev_wer"]
     monkeypatch.setattr(materials, "should_stop", lambda: True)
     with pytest.raises(StoppedError):

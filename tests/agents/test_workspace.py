@@ -4,8 +4,8 @@ import pytest
 
 from agents.evaluator import shrunk
 from agents.workspace import (
+    StoredDecompositions,
     open_workspace,
-    read_decompositions,
     read_problem,
     read_proxy,
     write_factors,
@@ -76,7 +76,7 @@ def small_plan(problem):
 
 def test_what_was_written_is_read_again(workspace, problem, decompositions, proxy):
     assert read_problem(workspace) == problem
-    again = read_decompositions(workspace)
+    again = StoredDecompositions(workspace)
     assert list(again) == list(decompositions)
     for name, decomposition in decompositions.items():
         for part in ("up", "down", "singular_values"):
