@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/bench/liteasr"), help="folder of the rows")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(read_job(arguments.config), FACTORIZER, arguments.out, choose=True)
+    bench = Bench(read_job(arguments.config), FACTORIZER, arguments.out)
     print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
     for share in arguments.shares:
         print(f"| {' | '.join(compared(bench, share, arguments.evaluations, arguments.seeds))} |", flush=True)

@@ -1,15 +1,15 @@
 """Search strategies at equal evaluations, without retraining: `python benchmarks/search.py`.
 
 Every row is one search for a job's model with one strategy, ratio, number of evaluations and seed, plans judged on
-the proxy set; its best plan is then measured on all of dev and on test. The time outside evaluations is the strategy's
-own. A row is written as soon as it is there: run it again to add what is missing. All rows share one cache of
-evaluations, which saves time and changes nothing else. A second table sets the default strategy against each of the
-others, search by search, and a third does so at equal time: the default judges fewer plans then, by what its own time
-and the look at every layer beforehand would have paid for; the others are charged nothing beside their evaluations,
-though cut menus come of the same look. Every plan is judged whole: nothing races here. progress.html draws the best WER
-so far against the plans judged. Rewards (`--rewards`) matter to agents that learn a policy alone. `--menus whole`
-leaves the ranks on the menus that are measured to ruin the model alone, or to save nothing
-(`agents.posing.with_divergences`): those rows have a folder of their own.
+the proxy set. Its plan is taken as jobs take it, of the best few there the best on all of dev, and then measured on
+test. The time outside evaluations is the strategy's own. A row is written as soon as it is there: run it again to add
+what is missing. All rows share one cache of evaluations, which saves time and changes nothing else. A second table sets
+the default strategy against each of the others, search by search, and a third does so at equal time: the default judges
+fewer plans then, by what its own time and the look at every layer beforehand would have paid for; the others are
+charged nothing beside their evaluations, though cut menus come of the same look. Every plan is judged whole: nothing
+races here. progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter to agents
+that learn a policy alone. `--menus whole` leaves the ranks on the menus that are measured to ruin the model alone, or
+to save nothing (`agents.posing.with_divergences`): those rows have a folder of their own.
 """
 
 import argparse
@@ -30,7 +30,6 @@ from agents.evaluator import shrunk
 from agents.materials import Materials
 from agents.stages import choose, pose_problem
 from agents.strategies import STRATEGIES, search_plans
-from agents.strategy import SearchResult
 from agents.workspace import StoredDecompositions, open_workspace
 from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS
@@ -67,16 +66,14 @@ class Bench:
         factorizer: name in FACTORIZERS.
         out: folder of the rows of all models and factorizers.
         menus: "cut" as in jobs, or "whole".
-        choose: take the one of the best few plans that is best on all of dev, as jobs do, not on the proxy set.
     """
 
-    def __init__(self, spec: JobSpec, factorizer: str, out: Path, menus: str = "cut", *, choose: bool = False) -> None:
+    def __init__(self, spec: JobSpec, factorizer: str, out: Path, menus: str = "cut") -> None:
         self.spec = spec
         self.folder = out / Path(spec.model).name / (factorizer if menus == "whole" else f"{factorizer}-{menus}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._factorizer = factorizer
         self._whole = menus == "whole"
-        self._choose = choose
         self.materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
 
     def row(self, ratio: float, evaluations: int, strategy: str, seed: int, reward: str = REWARD) -> Row:
@@ -110,6 +107,7 @@ class Bench:
         )
         own_s = time.monotonic() - started - clock.seconds
         inside = [problem.prices.price(trial.plan) <= problem.limit for trial in found.trials]
+        chosen = choose(self.materials, [found], start=self.materials.original, workspace=folder)
         return {
             "ratio": ratio,
             "evaluations": evaluations,
@@ -122,14 +120,9 @@ class Bench:
             "looked_seconds": json.loads((folder / POSED).read_text())["looked_s"],
             "proxy_wers": [trial.wer if fits else None for trial, fits in zip(found.trials, inside, strict=True)],
             "sizes": [1 / problem.prices.ratio(trial.plan) for trial in found.trials],
-            **self.measured(self._taken(found, folder), folder),
+            "finalists": chosen["finalists"],
+            **self.measured(RankPlan.from_json(chosen["plan"]), folder),
         }
-
-    def _taken(self, found: SearchResult, workspace: Path) -> RankPlan:
-        if not self._choose:
-            return found.best.plan
-        chosen = choose(self.materials, [found], start=self.materials.original, workspace=workspace)
-        return RankPlan.from_json(chosen["plan"])
 
     def workspace(self, ratio: float) -> Path:
         """The folder of what searches for that ratio share, made now unless it is there."""
