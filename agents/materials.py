@@ -15,7 +15,7 @@ from shrinkml.dataset import Dataset, load_dataset
 from shrinkml.devices import find_device
 from shrinkml.distillation import SoftTargets, soft_targets
 from shrinkml.events import ShouldStop
-from shrinkml.job import DataSpec, DeviceName
+from shrinkml.job import DataSpec, DeviceName, DtypeName
 from shrinkml.speech.manifest import Utterance, read_manifest
 from shrinkml.speech.proxy import choose_proxy
 
@@ -36,7 +36,7 @@ class Materials:
         seed: int,
         should_stop: ShouldStop,
         device: DeviceName = "auto",
-        dtype: str = "auto",
+        dtype: DtypeName = "auto",
     ) -> None:
         """Nothing is read yet.
 

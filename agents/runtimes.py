@@ -69,7 +69,13 @@ def _forms(materials: Materials, model: Path, precisions: Mapping[str, Path], sc
     """The checkpoint `model`, and exports of it in all `precisions`, made now."""
     made = {precision: scratch / precision for precision in precisions}
     for precision, folder in made.items():
-        export(model, folder, int8=precision == "int8", speech=materials.dev_utterances)
+        export(
+            model,
+            folder,
+            int8=precision == "int8",
+            speech=materials.dev_utterances,
+            should_stop=materials.should_stop,
+        )
     return _all_forms(model, made)
 
 

@@ -41,7 +41,7 @@ def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) 
 def interrupted_result(task: SearchTask, trials: Sequence[Trial]) -> SearchResult | None:
     """What a search that was ended from outside had found: its best trial within the budget, if there was one."""
     problem = read_problem(Path(task.workspace))
-    inside = [trial for trial in trials if problem.prices.price(trial.plan) <= problem.limit]
+    inside = [trial for trial in trials if problem.admits(trial.plan)]
     if not inside:
         return None
     best = min(inside, key=lambda trial: (trial.wer, trial.parameters))

@@ -33,11 +33,9 @@ from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
 from shrinkml.export.components import wer_by_component
-from shrinkml.export.drawn import draw
-from shrinkml.export.exporter import check_exportable, write
+from shrinkml.export.exporter import check_exportable, export
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.export.sensitivity import sensitive_layers
 from shrinkml.export.stress import stress
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.model_card import write_card
@@ -184,7 +182,7 @@ def finalists(results: Sequence[SearchResult], problem: RankProblem) -> list[tup
     found: dict[RankPlan, tuple[SearchResult, Trial]] = {}
     for result in results:
         for trial in result.trials:
-            if problem.prices.price(trial.plan) <= problem.limit and not trial.stopped:
+            if problem.admits(trial.plan) and not trial.stopped:
                 found.setdefault(trial.plan, (result, trial))
     return sorted(found.values(), key=lambda pair: (pair[1].wer, pair[1].parameters))[:N_FINALISTS]
 
@@ -355,12 +353,8 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool =
         ExportError: it cannot be exported, or what came of it computes something else.
     """
     few, stop = materials.dev_utterances[:N_COMPARED], materials.should_stop
-    loaded = checkpoint.load(model)
-    drawn = draw(loaded)
-    kept = sensitive_layers(loaded, drawn, few) if int8 else frozenset[str]()
-    write(drawn, checkpoint.inspect(model), folder, int8=int8, kept=kept)
-    exported = OnnxRecogniser(folder)
-    asking = Interruptible(loaded, stop)
+    made = export(model, folder, int8=int8, speech=few, should_stop=stop)
+    asking, exported = Interruptible(made.model, stop), OnnxRecogniser(folder)
     parity = compare(asking, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
         raise ExportError(
@@ -371,7 +365,7 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool =
     heard = hearing.transcripts(exported, test, should_stop=stop)
     found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-    facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(kept), "bytes": n_bytes}
+    facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(made.kept), "bytes": n_bytes}
     facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
-    alone = wer_by_component(drawn, kept, few, should_stop=stop) if int8 else {}
+    alone = wer_by_component(made.drawn, made.kept, few, should_stop=stop) if int8 else {}
     return {**facts, **asdict(parity), **asdict(stress(asking, exported, few)), "component_wers": alone}

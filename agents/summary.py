@@ -146,7 +146,7 @@ def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "wer": trial.wer,
             "heard": trial.heard,
             "parameters": trial.parameters,
-            "within_budget": outcome.problem.prices.price(trial.plan) <= outcome.problem.limit,
+            "within_budget": outcome.problem.admits(trial.plan),
         }
         for number, outcome in enumerate(outcomes, 1)
         for result in outcome.results

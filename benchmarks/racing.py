@@ -62,7 +62,7 @@ def searched(evaluator: ModelEvaluator, folder: Path, strategy: str, evaluations
         evaluations=evaluations,
         seed=1,
     )
-    return {plan: parts for plan, parts in judged.items() if problem.prices.price(plan) <= problem.limit}
+    return {plan: parts for plan, parts in judged.items() if problem.admits(plan)}
 
 
 def total(parts: Sequence[Sequence[int]]) -> int:

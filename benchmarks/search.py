@@ -106,7 +106,7 @@ class Bench:
             seed=seed,
         )
         own_s = time.monotonic() - started - clock.seconds
-        inside = [problem.prices.price(trial.plan) <= problem.limit for trial in found.trials]
+        inside = [problem.admits(trial.plan) for trial in found.trials]
         chosen = choose(self.materials, [found], start=self.materials.original, workspace=folder)
         return {
             "ratio": ratio,

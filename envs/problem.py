@@ -68,3 +68,7 @@ class RankProblem:
     def limit(self) -> int:
         """The most that a plan may cost."""
         return self.prices.limit(self.compression_ratio)
+
+    def admits(self, plan: RankPlan) -> bool:
+        """Whether `plan` is within the budget."""
+        return self.prices.price(plan) <= self.limit

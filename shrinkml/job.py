@@ -23,6 +23,7 @@ from shrinkml.yaml_file import read_yaml
 MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+DtypeName = Literal["auto", "float16", "float32"]
 FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]  # as Linux allows them
 
 
@@ -155,7 +156,7 @@ class JobSpec(Part):
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
     )
     # Left out of JSON like the resource.
-    dtype: Literal["auto", "float16", "float32"] = Field(
+    dtype: DtypeName = Field(
         "auto",
         exclude_if=lambda dtype: dtype == "auto",
         description="Of the weights in checkpoints and exports: float16 takes half the bytes. auto: as the original "

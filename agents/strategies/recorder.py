@@ -118,7 +118,7 @@ class Recorder:
         found = judge(plan)
         trial = Trial(plan, found.wer, self._problem.cost.parameters(plan), found.heard)
         self._trials[plan] = trial
-        if self._problem.prices.price(plan) <= self._problem.limit:
+        if self._problem.admits(plan):
             self._inside.append(trial)
         self._repeats = 0
         self._on_trial(trial, len(self._trials))

@@ -1,14 +1,11 @@
 """What int8 costs in each component of an export alone: failures hide where only the whole is measured."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from shrinkml.events import ShouldStop
 from shrinkml.export import hearing
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import Storage
-from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
 
@@ -33,12 +30,8 @@ def wer_by_component(
     texts, every = [one.text for one in utterances], frozenset(drawn.layers)
 
     def wer_of(storage: Storage) -> float:
-        with TemporaryDirectory() as name:
-            folder = Path(name)
-            drawn.write_graphs(folder, storage)
-            drawn.recipe.write(folder, {})
-            heard = hearing.transcripts(OnnxRecogniser(folder), utterances, should_stop=should_stop)
-            return word_errors(texts, heard).wer
+        with drawn.in_runtime(storage) as recogniser:
+            return word_errors(texts, hearing.transcripts(recogniser, utterances, should_stop=should_stop)).wer
 
     found = {FLOAT: wer_of(Storage())}
     for component, layers in drawn.components.items():

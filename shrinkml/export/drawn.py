@@ -1,10 +1,12 @@
 """A recogniser drawn as ONNX graphs, whose weights may then be stored in several ways."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 
@@ -13,6 +15,7 @@ from shrinkml.export import ctc, las, seq2seq
 from shrinkml.export.graph import Storage, as_model
 from shrinkml.export.int8 import write_int8
 from shrinkml.export.recipe import ENCODER, Recipe
+from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.traced import layers_of, scoring_layer, store_
 from shrinkml.models.huggingface_ctc import HuggingFaceCtc
 from shrinkml.models.las import Las
@@ -47,6 +50,15 @@ class Drawn:
                 write_int8(graph, path, storage.kept)
             else:
                 onnx.save(graph, path)
+
+    @contextmanager
+    def in_runtime(self, storage: Storage) -> Iterator[OnnxRecogniser]:
+        """An export for the time being."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            self.write_graphs(folder, storage)
+            self.recipe.write(folder, {})
+            yield OnnxRecogniser(folder)
 
 
 def draw(model: Recogniser) -> Drawn:

@@ -1,17 +1,16 @@
 """Which layers int8 would harm: those that alone, in int8, move the posteriors of a few utterances too far."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from shrinkml.checkpoint import Recogniser
+from shrinkml.errors import StoppedError
+from shrinkml.events import ShouldStop
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import Storage
 from shrinkml.export.parity import fed
-from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.utterance import Utterance
 
@@ -22,7 +21,12 @@ N_PROBED = 16  # utterances that show which layers int8 would harm
 
 
 def sensitive_layers(
-    model: Recogniser, drawn: Drawn, speech: Sequence[Utterance], most: float = MOST_DIVERGENCE
+    model: Recogniser,
+    drawn: Drawn,
+    speech: Sequence[Utterance],
+    most: float = MOST_DIVERGENCE,
+    *,
+    should_stop: ShouldStop = lambda: False,
 ) -> frozenset[str]:
     """Layers that move the posteriors by more than `most` nats per token of what was said when they alone are int8.
 
@@ -33,9 +37,11 @@ def sensitive_layers(
         drawn: its graphs.
         speech: the first N_PROBED utterances of it are heard.
         most: of a layer that may be int8.
+        should_stop: whether to end early.
 
     Raises:
         AudioError: speech that cannot be read.
+        StoppedError: `should_stop`, asked before every group of layers, said so.
     """
     speech = speech[:N_PROBED]
     waveforms = [read_audio(utterance.audio, model.sample_rate_hz) for utterance in speech]
@@ -45,11 +51,10 @@ def sensitive_layers(
     n_tokens, every = sum(len(row) + 1 for row in tokens), frozenset(drawn.layers)
 
     def scores(storage: Storage) -> np.ndarray:
-        with TemporaryDirectory() as name:
-            folder = Path(name)
-            drawn.write_graphs(folder, storage)
-            drawn.recipe.write(folder, {})
-            return OnnxRecogniser(folder).scores(waveforms, tokens)
+        if should_stop():
+            raise StoppedError("stopped while looking for layers that int8 would harm")
+        with drawn.in_runtime(storage) as recogniser:
+            return recogniser.scores(waveforms, tokens)
 
     reference = scores(Storage())
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from shrinkml.errors import ExportError
@@ -54,18 +55,24 @@ class Text:
 
     def _split(self, token: int) -> str:
         """The bytes of `token`, a token of byte-level BPE or one that stands for a byte."""
-        from transformers.convert_slow_tokenizer import bytes_to_unicode
-
         name: str = self.tokenizer.convert_ids_to_tokens(token)
         if byte := re.fullmatch("<0x([0-9A-F]{2})>", name):
             return bytes.fromhex(byte[1]).decode("utf-8", "surrogateescape")
-        known = {letter: byte for byte, letter in bytes_to_unicode().items()}
+        known = _bytes_by_letter()
         return bytes(known[letter] for letter in name if letter in known).decode("utf-8", "surrogateescape")
 
     @property
     def special_ids(self) -> frozenset[int]:
         """Tokens that stand for no text."""
         return frozenset(self.tokenizer.all_special_ids)
+
+
+@cache
+def _bytes_by_letter() -> dict[str, int]:
+    """How byte-level BPE writes bytes."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return {letter: byte for byte, letter in bytes_to_unicode().items()}
 
 
 def _letters(tokenizer: Any) -> str:
