@@ -34,10 +34,12 @@ from shrinkml.compression.prices import PriceList
 from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop
 from shrinkml.job import JobSpec
+from shrinkml.merging import save_merged
 from shrinkml.report import write_report
 
 FINAL = "final"  # the checkpoint to use
 ONNX, ONNX_INT8 = "final-onnx", "final-onnx-int8"  # the same for ONNX Runtime
+DENSE = "final-dense"  # the same for transformers alone
 
 
 def run_job(
@@ -152,11 +154,14 @@ def _prices(tools: Tools) -> PriceList:
 
 def _export(tools: Tools, final: Path) -> dict[str, Any]:
     """The checkpoint `final` in the other forms that the job asks for, beside it."""
-    folder = tools.folder.checkpoints
-    rows = [stages.export_onnx(tools.materials, final, folder / ONNX)]
-    if tools.spec.quantize == "int8":
-        rows.append(stages.export_onnx(tools.materials, final, folder / ONNX_INT8, int8=True))
-    return {"exports": rows}
+    spec, folder = tools.spec, tools.folder.checkpoints
+    if "transformers" in spec.export:
+        save_merged(final, folder / DENSE)
+    asked = {ONNX: "onnx" in spec.export, ONNX_INT8: spec.quantize == "int8"}
+    names = [name for name, wanted in asked.items() if wanted]
+    return {
+        "exports": [stages.export_onnx(tools.materials, final, folder / name, int8=name == ONNX_INT8) for name in names]
+    }
 
 
 def _time(

@@ -38,6 +38,7 @@ from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import stress
 from shrinkml.job import FinetuneSpec, JobSpec
+from shrinkml.merging import check_mergeable
 from shrinkml.model_card import write_card
 from shrinkml.models.las import Las
 from shrinkml.speech.audio import read_audio
@@ -82,8 +83,10 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     model = materials.model
     if model.longest_s is not None:
         check_lengths(chain.from_iterable(splits.values()), model.longest_s)
-    if spec.export:
+    if "onnx" in spec.export:
         check_exportable(model)
+    if "transformers" in spec.export:
+        check_mergeable(materials.original)
     cost, ranks, notes = model_cost(model), current_plan(model), list_parameters(model)
     if spec.strict:
         _refuse_unknown(notes)

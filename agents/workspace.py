@@ -134,6 +134,9 @@ class StoredDecompositions(Mapping[str, Decomposition]):
         tensors = load_file(self._paths[layer])
         return Decomposition(**{part.name: tensors[f"{layer}/{part.name}"] for part in fields(Decomposition)})
 
+    def __contains__(self, layer: object) -> bool:
+        return layer in self._paths  # by default, it would be read
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 

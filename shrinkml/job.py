@@ -162,10 +162,12 @@ class JobSpec(Part):
         description="Of the weights in checkpoints and exports: float16 takes half the bytes. auto: as the original "
         "has them (bfloat16 as float32).",
     )
-    export: tuple[Literal["onnx"], ...] = Field(
-        (), description="Formats of the final model beside safetensors: onnx, for ONNX Runtime."
+    export: tuple[Literal["onnx", "transformers"], ...] = Field(
+        (),
+        description="Other forms of the final model: onnx, for ONNX Runtime; transformers, a dense copy of one of its "
+        "models, which it opens without ShrinkML and which saves nothing.",
     )
-    quantize: Literal["none", "int8"] = Field("none", description="int8: each export also in int8.")
+    quantize: Literal["none", "int8"] = Field("none", description="int8: the export for ONNX Runtime also in int8.")
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
     device: DeviceName = Field(
         "auto", description="Where models compute (cuda is a GPU). auto: the GPU if torch sees one. Speed is the CPU's."
@@ -175,8 +177,10 @@ class JobSpec(Part):
 
     @model_validator(mode="after")
     def _what_is_quantized_is_exported(self) -> "JobSpec":
-        if self.quantize != "none" and not self.export:
-            raise ValueError(f"quantize is {self.quantize}, but exports are what is quantized: add export: [onnx]")
+        if self.quantize != "none" and "onnx" not in self.export:
+            raise ValueError(
+                f"quantize is {self.quantize}, but exports for ONNX Runtime are what is quantized: add export: [onnx]"
+            )
         return self
 
     @model_validator(mode="after")

@@ -44,13 +44,8 @@ def save_merged(name: str | Path, folder: str | Path) -> None:
         CheckpointError: no checkpoint, or a broken one, or something else lies in `folder`.
         ExportError: the model is none of transformers.
     """
-    found = inspect(name)
-    if found.family != HUGGING_FACE:
-        raise ExportError(
-            f"{found.folder} is of family {found.family!r}, which nothing but ShrinkML opens, dense or not; "
-            f"merged are models of transformers (family {HUGGING_FACE!r})"
-        )
-    model = load(name)
+    check_mergeable(name)
+    found, model = inspect(name), load(name)
     assert not isinstance(model, Las), "the family says so"
     card = TEMPLATE.format(
         digest=found.digest,
@@ -62,3 +57,18 @@ def save_merged(name: str | Path, folder: str | Path) -> None:
     with replacing(Path(folder)) as partial:
         write_merged(model, partial, half=found.dtype == "float16")
         (partial / CARD).write_text(card, encoding="utf-8")
+
+
+def check_mergeable(name: str | Path) -> None:
+    """That `save_merged` can write the checkpoint `name`; nothing is written.
+
+    Raises:
+        CheckpointError: no checkpoint, or a broken one.
+        ExportError: the model is none of transformers.
+    """
+    found = inspect(name)
+    if found.family != HUGGING_FACE:
+        raise ExportError(
+            f"{found.folder} is of family {found.family!r}, which nothing but ShrinkML opens, dense or not; "
+            f"merged are models of transformers (family {HUGGING_FACE!r})"
+        )

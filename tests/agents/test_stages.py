@@ -53,6 +53,11 @@ def test_the_pre_flight_tells_what_will_be_factorized_and_what_is_left_alone(mat
     assert found["utterances"] == {"train": 48, "dev": 24, "test": 24}
 
 
+def test_a_dense_copy_for_transformers_is_refused_before_any_work_where_the_model_is_none_of_it(materials, tiny_job):
+    with pytest.raises(ExportError, match=r"of family 'las', which nothing but ShrinkML opens"):
+        stages.validate(materials, tiny_job(export=["transformers"]))
+
+
 def test_the_baseline_knows_how_much_work_a_second_of_audio_is(materials):
     found = stages.baseline(materials)
     assert found["dev"]["n_utterances"] == 24

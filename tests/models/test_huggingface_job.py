@@ -63,7 +63,7 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
         "factorizer": "whitened",
         "executor": "local",
         "quantize": "int8",
-        "export": ["onnx"],
+        "export": ["onnx", "transformers"],
     }
     monkeypatch.setattr("agents.stages.TIMED_RUNS", 1)
     report = run_job(parse_job(job), tmp_path)
@@ -75,6 +75,9 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
     assert inspect(final).family == "huggingface"
     assert inspect(final).provenance["compressed_from"] == inspect(stock_dir(kind)).digest
     assert stored_parameters(final) <= report["baseline"]["parameters"] / 1.5
+    dense = tmp_path / "checkpoints" / "final-dense"
+    assert stored_parameters(dense) == report["baseline"]["parameters"]
+    assert "This copy saves nothing" in (dense / "README.md").read_text()
     exported, in_int8 = report["exports"]
     assert exported["largest_difference"] < 1e-3
     assert exported["same_transcripts"] == exported["n_utterances"] == in_int8["n_utterances"]
