@@ -33,6 +33,7 @@ from agents.summary import summarise
 from shrinkml.compression.prices import PriceList
 from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop
+from shrinkml.export.exporter import Exporter
 from shrinkml.job import JobSpec
 from shrinkml.merging import save_merged
 from shrinkml.report import write_report
@@ -157,11 +158,13 @@ def _export(tools: Tools, final: Path) -> dict[str, Any]:
     spec, folder = tools.spec, tools.folder.checkpoints
     if "transformers" in spec.export:
         save_merged(final, folder / DENSE)
-    asked = {ONNX: "onnx" in spec.export, ONNX_INT8: spec.quantize == "int8"}
-    names = [name for name, wanted in asked.items() if wanted]
-    return {
-        "exports": [stages.export_onnx(tools.materials, final, folder / name, int8=name == ONNX_INT8) for name in names]
-    }
+    if "onnx" not in spec.export:
+        return {"exports": []}
+    exporter = Exporter(final)
+    rows = [stages.export_onnx(tools.materials, exporter, folder / ONNX)]
+    if spec.quantize == "int8":
+        rows.append(stages.export_onnx(tools.materials, exporter, folder / ONNX_INT8, int8=True))
+    return {"exports": rows}
 
 
 def _time(

@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from agents.materials import Materials
-from shrinkml.export.exporter import export
+from shrinkml.errors import ExportError
+from shrinkml.export.exporter import Exporter
 from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.speech.utterance import Utterance
@@ -29,6 +31,7 @@ def time_runtimes(
     """What the original and every checkpoint of `models` cost in every runtime, here and now, on the CPU.
 
     Each checkpoint takes turns with the original, so that no more than two models are held in all their forms at once.
+    What the original cannot be exported to, being too large for a file, is left out.
 
     Args:
         materials: the original and the speech.
@@ -50,6 +53,7 @@ def time_runtimes(
             Contender(runtime, called, precision, these[runtime, precision])
             for runtime, precision in forms
             for called, these in (("original", original), (name, forms))
+            if (runtime, precision) in original
         ]
         found = compare_runtimes(contenders, utterances, should_stop=materials.should_stop)
         rows += [row for row in found if row["model"] == name or not rows]
@@ -66,16 +70,14 @@ def _heard(materials: Materials) -> list[Utterance]:
 
 
 def _forms(materials: Materials, model: Path, precisions: Mapping[str, Path], scratch: Path) -> Forms:
-    """The checkpoint `model`, and exports of it in all `precisions`, made now."""
-    made = {precision: scratch / precision for precision in precisions}
-    for precision, folder in made.items():
-        export(
-            model,
-            folder,
-            int8=precision == "int8",
-            speech=materials.dev_utterances,
-            should_stop=materials.should_stop,
-        )
+    """The checkpoint `model`, and exports of it in all `precisions`, made now; without those too large for a file."""
+    made: dict[str, Path] = {}
+    if precisions:
+        exporter, speech, stop = Exporter(model), materials.dev_utterances, materials.should_stop
+        for precision in precisions:
+            with suppress(ExportError):
+                exporter.write(scratch / precision, int8=precision == "int8", speech=speech, should_stop=stop)
+                made[precision] = scratch / precision
     return _all_forms(model, made)
 
 

@@ -33,7 +33,7 @@ from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
 from shrinkml.export.components import wer_by_component
-from shrinkml.export.exporter import check_exportable, export
+from shrinkml.export.exporter import Exporter, check_exportable
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import stress
@@ -343,12 +343,12 @@ def time_speed(materials: Materials, model: Path) -> Result:
     )
 
 
-def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool = False) -> Result:
-    """Writes the checkpoint `model` for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
+def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8: bool = False) -> Result:
+    """Writes a checkpoint for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
 
     Args:
         materials: the speech.
-        model: a checkpoint.
+        exporter: of the checkpoint.
         folder: of the export.
         int8: whether weights are stored as int8; layers that this would harm are not.
 
@@ -356,19 +356,19 @@ def export_onnx(materials: Materials, model: Path, folder: Path, *, int8: bool =
         ExportError: it cannot be exported, or what came of it computes something else.
     """
     few, stop = materials.dev_utterances[:N_COMPARED], materials.should_stop
-    made = export(model, folder, int8=int8, speech=few, should_stop=stop)
-    asking, exported = Interruptible(made.model, stop), OnnxRecogniser(folder)
+    kept = exporter.write(folder, int8=int8, speech=few, should_stop=stop)
+    asking, exported = Interruptible(exporter.model, stop), OnnxRecogniser(folder)
     parity = compare(asking, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
         raise ExportError(
-            f"the scores of {model} and of its export differ by {parity.largest_difference:g}; "
+            f"the scores of the checkpoint and of {folder} differ by {parity.largest_difference:g}; "
             f"allowed: {MOST_DIFFERENCE:g}"
         )
     test = materials.test_utterances
     heard = hearing.transcripts(exported, test, should_stop=stop)
     found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-    facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(made.kept), "bytes": n_bytes}
+    facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(kept), "bytes": n_bytes}
     facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
-    alone = wer_by_component(made.drawn, made.kept, few, should_stop=stop) if int8 else {}
+    alone = wer_by_component(exporter.drawn, kept, few, should_stop=stop) if int8 else {}
     return {**facts, **asdict(parity), **asdict(stress(asking, exported, few)), "component_wers": alone}

@@ -1,7 +1,7 @@
 """What is checked of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agents.strategies import STRATEGIES
@@ -30,7 +30,7 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
     Raises:
         UnknownNameError: a strategy, reward or factorizer that no table holds.
         ConfigError: a model of the hub where that is not allowed.
-        ForbiddenPathError: a path outside `data_roots`, in the job or in a manifest.
+        ForbiddenPathError: a path outside `data_roots`, in the job, in the model's folder or in a manifest.
         CheckpointError: the model is none.
         ManifestError: a manifest is missing or has errors; the message lists them all.
     """
@@ -38,7 +38,8 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
     job = resolved(spec, data_roots[0])
     check_allowed(job.model, allow_hub=allow_hub)
     if not job.model.startswith((BUNDLED, HUB)):
-        _require_inside(Path(job.model), data_roots, "model")
+        for path in (Path(job.model), *_content(job.model)):
+            _require_inside(path, data_roots, "model")
     if not job.model.startswith(HUB):
         check_model(job.model)
     splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
@@ -63,6 +64,12 @@ def _check_names(spec: JobSpec) -> None:
             problems.append(f"{field}: {error}")
     if problems:
         raise UnknownNameError("\n".join(problems))
+
+
+def _content(folder: str) -> Iterator[Path]:
+    """All that lies in `folder`, to any depth: nothing where it cannot be read, and nothing behind links to folders."""
+    for parent, folders, files in os.walk(folder):
+        yield from (Path(parent, name) for name in (*folders, *files))
 
 
 def _require_inside(path: Path, roots: Sequence[Path], field: str) -> None:

@@ -12,6 +12,7 @@ from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.compression.layers import current_plan, find_layers, model_cost
 from shrinkml.folders import COMPRESSION
 from shrinkml.models.protocol import AsrModel
+from shrinkml.replacing import add_file
 
 SCHEMA = "shrinkml-compression/1"
 PACKAGES = ("shrinkml", "torch", "transformers")
@@ -46,7 +47,7 @@ def write_record(folder: Path, *, source: str, data: Mapping[str, str], normalis
             "versions": {"python": platform.python_version(), **installed(PACKAGES)},
         },
     }
-    (folder / COMPRESSION).write_text(json.dumps(record, indent=2) + "\n")
+    add_file(folder, COMPRESSION, json.dumps(record, indent=2) + "\n")
     return record
 
 

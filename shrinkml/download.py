@@ -12,11 +12,8 @@ from typing import Any
 import httpx
 
 from shrinkml.errors import ServiceError
-from shrinkml.export.recipe import RECIPE
-from shrinkml.folders import CONFIG
+from shrinkml.replacing import strangers, write_list
 from shrinkml.transport import persistently, raise_for_problem
-
-MARKS = (CONFIG, RECIPE)  # a folder with one of these is a model, and may be replaced
 
 
 def fetch(http: httpx.Client, checkpoint: Mapping[str, Any], folder: Path) -> Path:
@@ -66,8 +63,10 @@ def _append(http: httpx.Client, checkpoint: Mapping[str, Any], partial: Path) ->
 
 
 def _unpack(archive: Path, target: Path) -> Path:
-    if target.exists() and not any((target / mark).is_file() for mark in MARKS):
-        raise ServiceError(f"{target} is there and is no checkpoint; remove it, or download to another folder")
+    if found := strangers(target):
+        raise ServiceError(
+            f"{target} is there and holds what was not downloaded: {', '.join(found)}; download to another folder"
+        )
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as fresh:
         try:
             with tarfile.open(archive) as tar:
@@ -76,6 +75,7 @@ def _unpack(archive: Path, target: Path) -> Path:
             raise ServiceError(f"{archive.name} is no archive that can be unpacked safely: {error}") from error
         if not Path(fresh, target.name).is_dir():
             raise ServiceError(f"{archive.name} holds no folder {target.name}")
+        write_list(Path(fresh, target.name))
         if target.exists():
             shutil.rmtree(target)
         os.replace(Path(fresh, target.name), target)

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from shrinkml.bundle import model_folder
 from shrinkml.errors import CheckpointError
+from shrinkml.export.recipe import RECIPE
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -152,6 +153,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         _check_not_pickled(folder)
+        if (folder / RECIPE).is_file():
+            raise CheckpointError(
+                f"{folder} is an export for ONNX Runtime, not a checkpoint: give the checkpoint that it was made from, "
+                "or run the export with the script in ShrinkML's README, which needs onnxruntime alone"
+            )
         raise CheckpointError(f"{folder} is no checkpoint: {CONFIG} missing, which has {' or '.join(MARKS.values())}")
     try:
         config = json.loads(path.read_text())

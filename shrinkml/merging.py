@@ -4,7 +4,7 @@ from pathlib import Path
 
 from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.compression.layers import model_cost
-from shrinkml.errors import ExportError
+from shrinkml.errors import CheckpointError, ExportError
 from shrinkml.folders import HUGGING_FACE
 from shrinkml.model_card import CARD
 from shrinkml.models.huggingface import auto_class, write_merged
@@ -41,11 +41,14 @@ def save_merged(name: str | Path, folder: str | Path) -> None:
         folder: a model that lies there is replaced.
 
     Raises:
-        CheckpointError: no checkpoint, or a broken one, or something else lies in `folder`.
+        CheckpointError: no checkpoint, or a broken one, or something else lies in `folder`, or that in the checkpoint.
         ExportError: the model is none of transformers.
     """
     check_mergeable(name)
-    found, model = inspect(name), load(name)
+    found = inspect(name)
+    if Path(folder).resolve().is_relative_to(found.folder.resolve()):
+        raise CheckpointError(f"{folder} lies in the checkpoint to merge, {found.folder}; write to another folder")
+    model = load(name)
     assert not isinstance(model, Las), "the family says so"
     card = TEMPLATE.format(
         digest=found.digest,

@@ -6,6 +6,7 @@ from typing import Any
 
 from shrinkml.checkpoint import inspect, stored_parameters
 from shrinkml.folders import COMPRESSION, HUGGING_FACE, LAS
+from shrinkml.replacing import add_file
 from shrinkml.report.wording import interval, megabytes, percent, wer_change
 
 CARD = "README.md"
@@ -103,7 +104,7 @@ def write_card(
         elsewhere=ELSEWHERE[found.family],
         record=COMPRESSION,
     )
-    (folder / CARD).write_text(text, encoding="utf-8")
+    add_file(folder, CARD, text)
 
 
 def _wer(evaluation: Mapping[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""Folders that are written whole or not at all."""
+"""Folders that are written whole or not at all.
+
+Each lists its files in .shrinkml: a folder that holds anything else, or has no such list, is somebody's and never replaced.
+"""
 
 import os
 import shutil
@@ -10,6 +13,9 @@ from pathlib import Path
 from shrinkml.errors import CheckpointError
 from shrinkml.folders import CONFIG
 
+LIST = ".shrinkml"  # of what ShrinkML wrote to its folder, a path in each line
+N_NAMED = 3  # of the files that stand in the way
+
 
 @contextmanager
 def replacing(folder: Path, *, mark: str = CONFIG) -> Iterator[Path]:
@@ -20,13 +26,15 @@ def replacing(folder: Path, *, mark: str = CONFIG) -> Iterator[Path]:
         mark: the file that tells a model of that form.
 
     Raises:
-        CheckpointError: what lies there is no model.
+        CheckpointError: what lies there is no model of that form, or more than ShrinkML wrote.
     """
     check_replaceable(folder, mark=mark)
+    folder = _absolute(folder)
     partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True)
     try:
         yield partial
+        write_list(partial)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
@@ -38,7 +46,45 @@ def check_replaceable(folder: Path, *, mark: str = CONFIG) -> None:
     """Does nothing where `replacing` would write: to be asked before long work.
 
     Raises:
-        CheckpointError: what lies there is no model.
+        CheckpointError: what lies there is no model of that form, or more than ShrinkML wrote.
     """
-    if folder.exists() and not (folder / mark).is_file() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is there and is no model; remove it, or write to another folder")
+    target = _absolute(folder)
+    for path in (target, *target.parents):
+        if path.is_file():
+            raise CheckpointError(f"{path} is a file; write to another folder")
+    if target == Path.cwd():
+        raise CheckpointError(f"{folder} is the folder that this runs in ({target}); write to a folder inside it")
+    if found := strangers(target):
+        raise CheckpointError(
+            f"{folder} is there and holds what ShrinkML did not write: {', '.join(found[:N_NAMED])}"
+            f"{f' and {len(found) - N_NAMED} more' if len(found) > N_NAMED else ''}; write to another folder"
+        )
+    if not (target / mark).is_file() and target.is_dir() and any(target.iterdir()):
+        raise CheckpointError(f"{folder} is there and is of another form: it has no {mark}; write to another folder")
+
+
+def strangers(folder: Path) -> list[str]:
+    """What lies in `folder` that ShrinkML did not write there."""
+    if not (folder / LIST).is_file():
+        return sorted(os.listdir(folder)) if folder.is_dir() else []
+    return sorted({*_content(folder)} - {LIST, *(folder / LIST).read_text(encoding="utf-8").splitlines()})
+
+
+def write_list(folder: Path) -> None:
+    """Marks all that lies in `folder` as written by ShrinkML."""
+    (folder / LIST).write_text("".join(f"{path}\n" for path in sorted(_content(folder))), encoding="utf-8")
+
+
+def add_file(folder: Path, name: str, text: str) -> None:
+    """Writes one more file into `folder`, and to its list."""
+    (folder / name).write_text(text, encoding="utf-8")
+    with (folder / LIST).open("a", encoding="utf-8") as file:
+        file.write(f"{name}\n")
+
+
+def _content(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*")]
+
+
+def _absolute(folder: Path) -> Path:
+    return Path(os.path.realpath(folder))  # "." has no name, and a link is replaced where it leads

@@ -30,7 +30,7 @@ def export(
     from shrinkml.export import exporter
     from shrinkml.speech.manifest import read_manifest
 
-    kept = exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ()).kept
+    kept = exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ())
     sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
     if as_json:
         print_json({"folder": str(out), "files": sizes, "kept": sorted(kept)})

@@ -13,6 +13,7 @@ from torch import nn
 
 from shrinkml.compression.factorize import Decomposition
 from shrinkml.compression.factors import Factors, Matrix, parameter_names, product, rank_of, shape_of
+from shrinkml.compression.fast_paths import leave_fast_paths_
 from shrinkml.compression.layers import Slot, find_slots
 from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
 from shrinkml.compression.low_rank_conv import LowRankConv1d
@@ -98,7 +99,9 @@ def _with_matrices(model: nn.Module, matrices: Mapping[str, Matrix]) -> nn.Modul
             twin = _twin(module, {name: rank for name, rank in ranks.items() if rank is not None})
             new = {slot.name: parameters[slot.layer] for slot in held if slot.layer in parameters}
             memo[id(module)] = _filled(twin, module, new, memo)
-    return copy.deepcopy(model, memo)
+    changed = copy.deepcopy(model, memo)
+    leave_fast_paths_(changed)
+    return changed
 
 
 def _as_parameters(matrix: Matrix, *, like: Matrix) -> tuple[nn.Parameter, ...]:

@@ -33,7 +33,7 @@ def wer_by_component(
         with drawn.in_runtime(storage) as recogniser:
             return word_errors(texts, hearing.transcripts(recogniser, utterances, should_stop=should_stop)).wer
 
-    found = {FLOAT: wer_of(Storage())}
+    found = {FLOAT: wer_of(Storage(half=True))}
     for component, layers in drawn.components.items():
-        found[component] = wer_of(Storage(int8=True, kept=(every - {*layers}) | kept))
+        found[component] = wer_of(Storage(half=True, int8=True, kept=(every - {*layers}) | kept))
     return found

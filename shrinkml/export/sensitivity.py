@@ -56,10 +56,10 @@ def sensitive_layers(
         with drawn.in_runtime(storage) as recogniser:
             return recogniser.scores(waveforms, tokens)
 
-    reference = scores(Storage())
+    reference = scores(Storage(half=True))
 
     def harm(some: Sequence[str]) -> float:
-        return divergence(reference, scores(Storage(int8=True, kept=every - {*some}))) / n_tokens
+        return divergence(reference, scores(Storage(half=True, int8=True, kept=every - {*some}))) / n_tokens
 
     return frozenset(guilty(drawn.layers, harm, most))
 

@@ -61,11 +61,15 @@ def stress(model: AsrModel, exported: OnnxRecogniser, utterances: Sequence[Utter
 
 
 def _joined(utterances: Sequence[Utterance], least_s: float, most_s: float | None) -> list[list[Utterance]]:
-    """`utterances` in groups of `least_s` seconds or, where no more is heard at once, nearly `most_s`."""
+    """`utterances` in groups of `least_s` seconds or, where no more is heard at once, nearly `most_s`.
+
+    What is left of them in the end is too short, and dropped unless it is all.
+    """
     groups: list[list[Utterance]] = [[]]
     for one in utterances:
         now_s = sum(other.duration_s for other in groups[-1])
         if now_s >= least_s or (groups[-1] and most_s is not None and now_s + one.duration_s > most_s):
             groups.append([])
         groups[-1].append(one)
-    return groups
+    short = sum(one.duration_s for one in groups[-1]) < least_s
+    return groups[:-1] if short and len(groups) > 1 else groups
