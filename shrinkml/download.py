@@ -64,9 +64,7 @@ def _append(http: httpx.Client, checkpoint: Mapping[str, Any], partial: Path) ->
 
 def _unpack(archive: Path, target: Path) -> Path:
     if found := strangers(target):
-        raise ServiceError(
-            f"{target} is there and holds what was not downloaded: {', '.join(found)}; download to another folder"
-        )
+        raise ServiceError(f"{target} is there and holds what was not downloaded: {found}; download to another folder")
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as fresh:
         try:
             with tarfile.open(archive) as tar:

@@ -56,18 +56,20 @@ def check_replaceable(folder: Path, *, mark: str = CONFIG) -> None:
         raise CheckpointError(f"{folder} is the folder that this runs in ({target}); write to a folder inside it")
     if found := strangers(target):
         raise CheckpointError(
-            f"{folder} is there and holds what ShrinkML did not write: {', '.join(found[:N_NAMED])}"
-            f"{f' and {len(found) - N_NAMED} more' if len(found) > N_NAMED else ''}; write to another folder"
+            f"{folder} is there and holds what ShrinkML did not write: {found}; write to another folder"
         )
     if not (target / mark).is_file() and target.is_dir() and any(target.iterdir()):
         raise CheckpointError(f"{folder} is there and is of another form: it has no {mark}; write to another folder")
 
 
-def strangers(folder: Path) -> list[str]:
-    """What lies in `folder` that ShrinkML did not write there."""
-    if not (folder / LIST).is_file():
-        return sorted(os.listdir(folder)) if folder.is_dir() else []
-    return sorted({*_content(folder)} - {LIST, *(folder / LIST).read_text(encoding="utf-8").splitlines()})
+def strangers(folder: Path) -> str:
+    """What lies in `folder` that ShrinkML did not write there, in words; empty where there is nothing."""
+    if (folder / LIST).is_file():
+        found = {*_content(folder)} - {LIST, *(folder / LIST).read_text(encoding="utf-8").splitlines()}
+    else:
+        found = {*os.listdir(folder)} if folder.is_dir() else set()
+    named = ", ".join(sorted(found)[:N_NAMED])
+    return named if len(found) <= N_NAMED else f"{named} and {len(found) - N_NAMED} more"
 
 
 def write_list(folder: Path) -> None:
