@@ -47,7 +47,9 @@ def save_merged(name: str | Path, folder: str | Path) -> None:
     check_mergeable(name)
     found = inspect(name)
     if Path(folder).resolve().is_relative_to(found.folder.resolve()):
-        raise CheckpointError(f"{folder} lies in the checkpoint to merge, {found.folder}; write to another folder")
+        raise CheckpointError(
+            f"{folder} is the checkpoint to merge or lies in it ({found.folder}); write to another folder"
+        )
     model = load(name)
     assert not isinstance(model, Las), "the family says so"
     card = TEMPLATE.format(

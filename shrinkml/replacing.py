@@ -1,6 +1,6 @@
 """Folders that are written whole or not at all.
 
-Each lists its files in .shrinkml: a folder that holds anything else, or has no such list, is somebody's and never replaced.
+Each lists its files in .shrinkml: a folder that holds anything else, or has no such list, is never replaced.
 """
 
 import os

@@ -35,7 +35,7 @@ def test_a_recipe_becomes_a_checkpoint_with_its_figures(recipe_file, tmp_path):
 
 
 def test_a_folder_that_holds_something_else_is_refused_before_training(recipe_file, tmp_path):
-    with pytest.raises(CheckpointError, match="is there and is no model"):
+    with pytest.raises(CheckpointError, match=r"is there and holds what ShrinkML did not write: recipe\.yaml"):
         train_from_recipe(read_recipe(recipe_file), tmp_path, on_epoch=lambda epoch: pytest.fail("it trained"))
 
 

@@ -28,10 +28,11 @@ def export(
     if speech and not int8:
         raise typer.BadParameter("it serves to find layers that int8 would harm: add --int8", param_hint="--speech")
     from shrinkml.export import exporter
+    from shrinkml.replacing import LIST
     from shrinkml.speech.manifest import read_manifest
 
     kept = exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ())
-    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
+    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.name != LIST}
     if as_json:
         print_json({"folder": str(out), "files": sizes, "kept": sorted(kept)})
     else:

@@ -104,6 +104,19 @@ def test_a_las_is_refused_and_nothing_is_written(tmp_path):
 def test_a_folder_that_holds_something_else_is_left_alone(small_dir, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "holiday.jpg").touch()
-    with pytest.raises(CheckpointError, match="photos is there and is no model; remove it, or write to another folder"):
+    with pytest.raises(
+        CheckpointError, match=r"photos is there and holds what ShrinkML did not write: holiday\.jpg; write to"
+    ):
         save_merged(small_dir("wav2vec2"), tmp_path / "photos")
     assert (tmp_path / "photos" / "holiday.jpg").exists()
+
+
+def test_a_checkpoint_is_not_replaced_by_its_own_copy(small_dir):
+    small = small_dir("wav2vec2")
+    digest = look_into(small).digest
+    for folder in (small, small / "dense", small / ".." / small.name):
+        with pytest.raises(CheckpointError, match=r"is the checkpoint to merge or lies in it \(.*small\); write to"):
+            save_merged(small, folder)
+    assert look_into(small).digest == digest
+    save_merged(small, small.with_name("dense"))
+    save_merged(small, small.with_name("dense"))
