@@ -64,3 +64,9 @@ def test_looking_loads_neither_torch_nor_transformers(stock):
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
+def test_an_export_is_told_from_a_broken_checkpoint(tmp_path):
+    (tmp_path / "recogniser.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is an export for ONNX Runtime, not a checkpoint: give the checkpoint"):
+        look_into(tmp_path)
