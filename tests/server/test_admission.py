@@ -47,6 +47,18 @@ def test_a_manifest_that_leads_out_of_the_data_roots_is_refused(request_body, da
         admit(parse_job(body), [data_folder])
 
 
+@pytest.mark.parametrize("link", ["model.safetensors", "more/notes.txt", "more"])
+def test_a_model_whose_files_lie_outside_the_data_roots_is_refused(request_body, data_folder, tmp_path, link):
+    root = tmp_path / "root"
+    shutil.copytree(data_folder, root)
+    (root / "model" / link).parent.mkdir(exist_ok=True)
+    (root / "model" / link).unlink(missing_ok=True)
+    (root / "model" / link).symlink_to(data_folder / "model" / "model.safetensors")
+    with pytest.raises(ForbiddenPathError, match=rf"model: .*{link} lies outside the folders"):
+        admit(parse_job(request_body), [root])
+    assert admit(parse_job(request_body), [root, data_folder])
+
+
 def test_a_loop_of_links_is_no_file(request_body, data_folder, tmp_path):
     loop, roots = tmp_path / "loop", [data_folder, tmp_path]
     loop.symlink_to(loop)
