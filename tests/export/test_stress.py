@@ -1,3 +1,6 @@
+from bisect import bisect_left
+from itertools import accumulate
+
 import pytest
 import torch
 
@@ -44,6 +47,14 @@ def test_all_speech_is_joined_to_long_utterances(tiny_model_dir, plain, utteranc
     assert LONG_S <= found.longest_s <= LONG_S + max(one.duration_s for one in utterances)
     assert found.long_wer == found.long_wer_exported > 0
     assert found.silence_words == found.silence_words_exported
+
+
+def test_what_is_left_over_and_too_short_is_left_out_unless_it_is_all(tiny_model_dir, plain, utterances):
+    ends_s = list(accumulate(one.duration_s for one in utterances))
+    n_first = bisect_left(ends_s, LONG_S) + 1
+    for n, expected_s in ((2, ends_s[1]), (n_first + 2, ends_s[n_first - 1])):
+        found = stress(shrinkml.load(tiny_model_dir), OnnxRecogniser(plain), utterances[:n])
+        assert (found.n_long, found.longest_s) == (1, pytest.approx(expected_s, abs=0.01))
 
 
 def test_an_export_that_fails_on_them_shows(tiny_model_dir, deaf, utterances):
