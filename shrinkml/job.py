@@ -139,7 +139,7 @@ class JobSpec(Part):
     model: FilePath = Field(
         description="reference/las, reference/ctc or reference/whisper (bundled), the folder of a checkpoint or "
         "transformers model, or, if the operator allows it, hf: and the id of a model on the Hugging Face hub "
-        "(hf:openai/whisper-tiny)."
+        "(hf:openai/whisper-tiny.en)."
     )
     data: DataSpec
     goal: Goal

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from shrinkml.errors import ExportError
 from shrinkml.export.extractors import front_end_of
-from shrinkml.export.generation import prompt, suppressed
+from shrinkml.export.generation import suppressed
 from shrinkml.export.graph import FRONT, Graph, Storage
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.export.traced import names, trace
@@ -57,7 +57,7 @@ def _recipe(model: HuggingFaceSeq2Seq, n_state: int) -> Recipe:
         vocabulary=model.text.pieces(model.network.config.vocab_size),
         longest_samples=model.speech.extractor.n_samples if windowed else None,
         pads=windowed,
-        prompt=prompt(model),
+        prompt=model.prompt,
         suppressed=suppressed(model, first=False),
         suppressed_first=suppressed(model, first=True),
         end=model.end,
@@ -71,7 +71,7 @@ def _encoder(model: HuggingFaceSeq2Seq, told: Recipe, values: Tensor, cross: lis
     waveforms, lengths = front.input("waveforms", ("batch", "samples")), front.input("lengths", ("batch",), "int64")
     heard = front_end_of(model.speech.extractor)(front, waveforms, lengths, model.speech.extractor)
     front.output(heard.values, "front_values", heard.shape)
-    front.output(_limit(front, heard.counts, model, len(told.prompt)), LIMIT, ("batch",), "int64")
+    front.output(_limit(front, heard.counts, model), LIMIT, ("batch",), "int64")
     for name, heads in zip(told.state, cross, strict=True):
         n, size = heads.shape[1], heads.shape[3]
         shape = front.op("Concat", front.size(lengths, 0), front.ints(n, 0, size), axis=0)
@@ -143,10 +143,10 @@ def _tensors(cache: Any) -> list[Tensor]:
     return [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
 
 
-def _limit(graph: Graph, counts: str, model: HuggingFaceSeq2Seq, n_prompt: int) -> str:
+def _limit(graph: Graph, counts: str, model: HuggingFaceSeq2Seq) -> str:
     """[batch]: the most tokens that `model.transcribe` writes for so many frames."""
     seconds = graph.op("Cast", counts, to=TensorProto.DOUBLE)
     for kind, factor in (("Mul", model.speech.samples_per_frame), ("Div", model.sample_rate_hz), ("Mul", TOKENS_PER_S)):
         seconds = graph.op(kind, seconds, graph.constant(factor, "float64"))
     tokens = graph.op("Add", graph.op("Cast", seconds, to=TensorProto.INT64), graph.ints(LEAST_TOKENS))
-    return graph.op("Min", tokens, graph.ints(model.room(n_prompt)))
+    return graph.op("Min", tokens, graph.ints(model.room))

@@ -18,7 +18,13 @@ from shrinkml.compression.layers import find_layers
 from shrinkml.compression.surgery import merge
 from shrinkml.errors import CheckpointError
 from shrinkml.folders import CONFIG, ModelFolder
-from shrinkml.models.huggingface_checks import as_checkpoint_error, check_complete, check_readable, check_window
+from shrinkml.models.huggingface_checks import (
+    as_checkpoint_error,
+    check_blank,
+    check_complete,
+    check_readable,
+    check_window,
+)
 from shrinkml.models.huggingface_ctc import HuggingFaceCtc
 from shrinkml.models.huggingface_quiet import quietly
 from shrinkml.models.huggingface_rewrites import rewrite_
@@ -132,8 +138,11 @@ def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     with as_checkpoint_error(f"{path} has a tokenizer that cannot be used"):
         text = Text(_tokenizer(network, path))
     check_window(speech, network, path)
-    adapter = HuggingFaceSeq2Seq if _writes(network.config) else HuggingFaceCtc
-    return adapter(network, speech, text).eval()
+    if not _writes(network.config):
+        check_blank(network, path)
+        return HuggingFaceCtc(network, speech, text).eval()
+    with as_checkpoint_error(f"{path} has a generation_config.json that cannot be used"):
+        return HuggingFaceSeq2Seq(network, speech, text).eval()
 
 
 def _config(value: Mapping[str, Any], path: Path) -> Any:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from shrinkml.errors import CheckpointError
-from shrinkml.folders import ModelFolder
+from shrinkml.folders import CONFIG, ModelFolder
 from shrinkml.models.huggingface_speech import Speech
 
 MAX_NAMED = 5  # weights in one message
@@ -71,6 +71,20 @@ def check_window(speech: Speech, network: Any, path: Path) -> None:
         f"the feature extractor of {path} makes windows of {speech.window} frames; its model takes {2 * positions}: "
         "set chunk_length and max_source_positions to the same length"
     )
+
+
+def check_blank(network: Any, path: Path) -> None:
+    """That the blank of a CTC network is one of its outputs.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    blank, n_outputs = network.config.pad_token_id, network.config.vocab_size
+    if not isinstance(blank, int) or not 0 <= blank < n_outputs:
+        raise CheckpointError(
+            f"{path / CONFIG} has pad_token_id {blank!r}, which is the blank of CTC; allowed: one of the network's "
+            f"outputs, 0 to {n_outputs - 1}"
+        )
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class HuggingFaceCtc(HuggingFaceModel):
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
         """Scores of every frame, `ctc_logits` [B, T, V], and the tokens of `texts`; there is no decoder to feed."""
         frames = self._frames(features)
-        tokens = [torch.tensor(self.text.encode(text, special=False), dtype=torch.long) for text in texts]
+        tokens = [torch.tensor(self.text.encode(text), dtype=torch.long) for text in texts]
         padded = pad_sequence(frames, batch_first=True)
         return TeacherForced(
             logits=padded[:, :0],

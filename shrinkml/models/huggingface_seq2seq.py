@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from shrinkml.errors import CheckpointError
+from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.models.huggingface_model import HuggingFaceModel
+from shrinkml.models.huggingface_prompt import read_prompt
 from shrinkml.models.huggingface_quiet import quietly
 from shrinkml.models.huggingface_speech import Speech, same_length
 from shrinkml.models.huggingface_text import Text
@@ -29,9 +30,9 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
     """What `AutoModelForSpeechSeq2Seq` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
 
     def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
-        """A recogniser whose decoder is given the token `start` first, and writes `end` last."""
+        """A recogniser whose decoder is given the tokens of `prompt` first, and writes `end` last."""
         super().__init__(network, speech, text)
-        self.start = _token(network, "decoder_start_token_id", "bos_token_id")
+        self.prompt = read_prompt(network, _token(network, "decoder_start_token_id", "bos_token_id"))
         self.end = _token(network, "eos_token_id")
         self._padding = _token(network, "pad_token_id", "eos_token_id")  # behind the end, where no score is looked at
 
@@ -40,9 +41,13 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         return self.teacher_forced(features, texts)
 
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
-        """Decoder logits [B, tokens + 1, V] for the reference `texts`, prompt and end included."""
+        """Decoder logits [B, tokens + 1, V] for the reference `texts`, prompt and end included.
+
+        Raises:
+            ConfigError: generation looks for the language of each utterance.
+        """
         targets = self._targets(texts)
-        previous = F.pad(targets, (1, -1), value=self.start)
+        previous = F.pad(targets, (1, -1), value=self.prompt[0][0])
         previous = previous.masked_fill(previous == IGNORE, self._padding)
         logits: dict[int, Tensor] = {}
         for group in self._groups(features):
@@ -64,18 +69,19 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
             most = [self._most_tokens(features[i]) for i in group]
             inputs = self.inputs([features[i] for i in group])
             with quietly():
-                written = self.network.generate(**inputs, max_length=max(most) + self._n_given, num_beams=beam)
+                written = self.network.generate(**inputs, max_new_tokens=max(most), num_beams=beam, do_sample=False)
             for i, ids, n in zip(group, written[:, self._n_given :].tolist(), most, strict=True):
                 texts[i] = self.text.decode([token for token in ids[:n] if token not in self.text.special_ids])
         return [texts[i] for i in range(len(features))]
 
-    def room(self, n_prompt: int) -> int:
-        """The most tokens that the network can and may write behind a prompt of so many, whatever it hears."""
-        config = self.network.config
+    @property
+    def room(self) -> int:
+        """The most tokens that the network can and may write, whatever it hears."""
+        config, generation = self.network.config, self.network.generation_config
         positions = (getattr(config, name, None) for name in ("max_target_positions", "max_position_embeddings"))
-        told = (getattr(config, "max_length", None), self.network.generation_config.max_length)
-        limits = [int(limit) - n_prompt for limit in positions if limit]
-        return min([sys.maxsize, *limits, *(int(limit) - self._n_given for limit in told if limit)])
+        lengths = (getattr(config, "max_length", None), generation.max_length)
+        limits = ((positions, len(self.prompt)), (lengths, self._n_given), ((generation.max_new_tokens,), 0))
+        return min([sys.maxsize, *(int(most) - n_given for told, n_given in limits for most in told if most)])
 
     @property
     def _n_given(self) -> int:
@@ -84,16 +90,21 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
 
     def _most_tokens(self, features: Tensor) -> int:
         """Of a transcript, marks that are no text and the end included."""
-        return min(LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features)), self.room(self._n_given))
+        return min(LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features)), self.room)
 
     def _targets(self, texts: Sequence[str]) -> Tensor:
         """Tokens [B, tokens + 1] of `texts` with their end, IGNORE behind it; without the start, which is given."""
-        rows = []
-        for text in texts:
-            ids = self.text.encode(text, special=True)
-            ids = ids[1:] if ids[:1] == [self.start] else ids
-            rows.append(torch.tensor(ids if ids[-1:] == [self.end] else [*ids, self.end]))
+        rows = [torch.tensor(self._tokens(text)) for text in texts]
         return pad_sequence(rows, batch_first=True, padding_value=IGNORE).to(self.network.device)
+
+    def _tokens(self, text: str) -> list[int]:
+        """The rest of the prompt, `text` and the end."""
+        if any(len(choices) > 1 for choices in self.prompt):
+            raise ConfigError(
+                "the generation of this model looks for the language of each utterance, which no transcript tells; "
+                'name one in its generation_config.json, like this: "language": "en", "task": "transcribe"'
+            )
+        return [*(token for (token,) in self.prompt[1:]), *self.text.encode(text), self.end]
 
     def _window(self, n_frames: int) -> AbstractContextManager[None]:
         """In which a batch is heard whose longest utterance has `n_frames`: a Whisper learns faster in short ones."""

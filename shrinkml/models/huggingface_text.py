@@ -23,9 +23,9 @@ class Text:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Text":
         return self
 
-    def encode(self, text: str, *, special: bool) -> list[int]:
-        """Token ids of `text`, with the tokenizer's own prompt and end where `special`."""
-        ids: list[int] = self.tokenizer(self._case(text), add_special_tokens=special).input_ids
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text` alone: a prompt and the end are for generation to say."""
+        ids: list[int] = self.tokenizer(self._case(text), add_special_tokens=False).input_ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

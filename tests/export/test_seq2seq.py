@@ -14,25 +14,17 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import AudioError, ExportError
 from shrinkml.export.exporter import export
-from shrinkml.export.generation import prompt, suppressed
+from shrinkml.export.generation import suppressed
 from shrinkml.export.graph import FRONT
 from shrinkml.export.recipe import Recipe, read_recipe
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.protocol import IGNORE
+from tests.models.conftest import two_languages_, with_generation
 
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("speech_to_text", "moonshine")]  # tracing takes long
 KINDS = ["whisper", *SLOW]
 SECONDS = (1.3, 0.4, 1.99, 1.3)
 TEXTS = ["turn on", "the", "the quick brown fox", ""]
-
-
-def two_languages_(model):
-    """Lets a Whisper choose between two languages (the token of the second is another mark's)."""
-    ids = model.text.tokenizer.convert_tokens_to_ids
-    config = model.network.generation_config
-    config.is_multilingual = True
-    config.lang_to_id = {"<|en|>": ids("<|en|>"), "<|de|>": ids("<|translate|>")}
-    config.task_to_id = {"transcribe": ids("<|transcribe|>")}
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -49,8 +41,9 @@ def checkpoint(request, stock_dir, tmp_path_factory):
     config.suppress_tokens = [token for token, text in enumerate(texts) if not (text.isascii() and text.isalpha())]
     config.suppress_tokens.remove(small.end)
     config.begin_suppress_tokens = [small.end]
+    config.max_new_tokens = 40  # less than the longer utterances have room for
     if request.param == "whisper":
-        two_languages_(small)
+        two_languages_(config, small.text.tokenizer)
     folder = tmp_path_factory.mktemp("seq2seq") / request.param
     save(small, folder, dtype="float16")
     return folder
@@ -69,11 +62,12 @@ def waveforms():
     return [random.normal(0.01, 0.1, round(s * 16_000)).astype(np.float32) for s in SECONDS]
 
 
-def test_scores_and_transcripts_are_torchs(checkpoint, exported, waveforms):
+def test_scores_and_transcripts_are_torchs(checkpoint, exported, waveforms, tmp_path):
     model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
     features = [model.features(waveform) for waveform in waveforms]
+    told = {"language": "de"} if checkpoint.name == "whisper" else {}
     with torch.no_grad():
-        forced = model.teacher_forced(features, TEXTS)
+        forced = shrinkml.load(with_generation(checkpoint, tmp_path / "told", **told)).teacher_forced(features, TEXTS)
     inside = (forced.targets != IGNORE).numpy()
     fed = [row[row != IGNORE][:-1].tolist() for row in forced.targets.numpy()]
     assert np.abs(recogniser.logits(waveforms, fed) - forced.logits.numpy())[inside].max() < 1e-3
@@ -129,34 +123,37 @@ def test_silence_is_heard_as_torch_hears_it_and_what_is_too_long_refused(checkpo
 
 
 @pytest.fixture
-def whisper(stock_dir):
-    """A Whisper of two languages, and what looks a token up."""
-    model = shrinkml.load(stock_dir("whisper"))
-    two_languages_(model)
-    return model, model.text.tokenizer.convert_tokens_to_ids
+def model(stock_dir):
+    return shrinkml.load(stock_dir("whisper"))
 
 
 @pytest.mark.parametrize("said", ["türen auf", "電気をつけて", "👍"])
-def test_letters_that_are_split_between_tokens_are_joined_again(whisper, said, tmp_path):
-    model, _ = whisper
-    ids = model.text.encode(said, special=False)
+def test_letters_that_are_split_between_tokens_are_joined_again(model, said, tmp_path):
+    ids = model.text.encode(said)
     assert len(ids) > len(said)
     vocabulary = model.text.pieces(model.network.config.vocab_size)
     Recipe(16_000, 1, vocabulary, end=model.end).write(tmp_path, {})
     assert read_recipe(tmp_path).text(ids) == model.text.decode(ids) == said
 
 
-def test_a_prompt_leaves_the_language_open_unless_it_is_told(whisper):
-    model, ids = whisper
-    start, no_timestamps = (ids("<|startoftranscript|>"),), (ids("<|notimestamps|>"),)
-    languages = (ids("<|en|>"), ids("<|translate|>"))
-    assert prompt(model) == (start, languages, no_timestamps)
-    model.network.generation_config.language = "de"
-    assert prompt(model) == (start, languages[1:], (ids("<|transcribe|>"),), no_timestamps)
-
-
-def test_generation_that_no_recipe_can_tell_is_refused(whisper):
-    model, _ = whisper
-    model.network.generation_config.no_repeat_ngram_size = 3
-    with pytest.raises(ExportError, match="sets no_repeat_ngram_size, which cannot be exported to ONNX; allowed: supp"):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("no_repeat_ngram_size", 1),
+        ("min_new_tokens", 1),
+        ("return_timestamps", True),
+        ("forced_bos_token_id", 0),
+        ("forced_eos_token_id", 1),
+        ("repetition_penalty", 0),
+    ],
+)
+def test_generation_that_no_recipe_can_tell_is_refused(model, name, value):
+    setattr(model.network.generation_config, name, value)
+    with pytest.raises(ExportError, match=f"sets {name}, which cannot be exported to ONNX; allowed: suppress_tokens"):
         suppressed(model, first=True)
+
+
+def test_generation_that_is_told_to_change_nothing_is_exported(model):
+    settings = {"no_repeat_ngram_size": 0, "min_length": 0, "repetition_penalty": 1.0, "return_timestamps": False}
+    model.network.generation_config.update(**settings)
+    assert suppressed(model, first=True) == ()

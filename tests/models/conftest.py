@@ -1,6 +1,7 @@
 """Folders as `transformers` writes them: tiny recognisers with random weights, their processors made on the spot."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,16 +60,38 @@ def _wave(model: str, **options: Any) -> Callable[[Path], Parts]:
     return parts
 
 
-def _whisper(folder: Path) -> Parts:
+def with_generation(model: Path, copy: Path, **settings: Any) -> Path:
+    """A copy of the folder `model` whose generation_config.json has `settings` too."""
+    shutil.copytree(model, copy)
+    path = copy / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+    return copy
+
+
+def two_languages_(generation: Any, tokenizer: Any) -> None:
+    """Lets the generation of a Whisper choose between two languages (the token of the second is another mark's)."""
+    ids = tokenizer.convert_tokens_to_ids
+    generation.is_multilingual = True
+    generation.lang_to_id = {"<|en|>": ids("<|en|>"), "<|de|>": ids("<|translate|>")}
+    generation.task_to_id = {"transcribe": ids("<|transcribe|>")}
+
+
+def _multilingual_whisper(folder: Path) -> Parts:
+    model, extractor, tokenizer = _whisper(folder, language=None)
+    two_languages_(model.generation_config, tokenizer)
+    return model, extractor, tokenizer
+
+
+def _whisper(folder: Path, language: str | None = "english") -> Parts:
     import transformers
     from tokenizers import pre_tokenizers
 
     marks = [f"<|{mark}|>" for mark in WHISPER_MARKS]
     vocabulary = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *marks]
     ids = {token: i for i, token in enumerate(vocabulary)}
-    tokenizer = transformers.WhisperTokenizer(vocab=ids, merges=[], pad_token=marks[0], language="english")
+    tokenizer = transformers.WhisperTokenizer(vocab=ids, merges=[], pad_token=marks[0], language=language)
     tokenizer.add_special_tokens({"additional_special_tokens": marks[1:]})
-    tokenizer.set_prefix_tokens(language="english", task="transcribe")
+    tokenizer.set_prefix_tokens(language=language, task=language and "transcribe")
     special = {"pad_token_id": ids[marks[0]], "bos_token_id": ids[marks[0]], "eos_token_id": ids[marks[0]]}
     special["decoder_start_token_id"] = ids[marks[1]]
     config = transformers.WhisperConfig(
@@ -175,6 +198,7 @@ def _parakeet(folder: Path) -> Parts:
 
 PARTS: dict[str, Callable[[Path], Parts]] = {
     "whisper": _whisper,
+    "whisper-multilingual": _multilingual_whisper,
     "speech_to_text": _speech2text,
     "moonshine": _moonshine,
     "wav2vec2": _wave("Wav2Vec2"),

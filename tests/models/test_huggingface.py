@@ -27,6 +27,7 @@ from shrinkml.errors import AudioError, ConfigError
 from shrinkml.models import huggingface_seq2seq
 from shrinkml.models.protocol import IGNORE, AsrModel
 from shrinkml.training import train
+from tests.models.conftest import with_generation
 
 SEQ2SEQ = ["whisper", "speech_to_text", "moonshine"]
 CTC = ["wav2vec2", "hubert", "wavlm", "wav2vec2-conformer", "parakeet_ctc"]
@@ -149,6 +150,14 @@ def test_noise_silence_and_a_click_give_finite_features(model):
         assert found.dim() == 2
         assert bool(found.isfinite().all())
         assert len(model.transcribe([found])) == 1
+
+
+@pytest.mark.parametrize("kind", ["speech_to_text", "moonshine"])  # a Whisper never draws at its temperature of none
+def test_nothing_is_drawn_though_the_folder_asks_for_it(kind, stock_dir, waveforms, tmp_path):
+    likeliest = shrinkml.load(stock_dir(kind))
+    asked = shrinkml.load(with_generation(stock_dir(kind), tmp_path / "drawn", do_sample=True))
+    features = [likeliest.features(waveform) for waveform in waveforms]
+    assert asked.transcribe(features) == likeliest.transcribe(features)
 
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
@@ -330,14 +339,18 @@ class TestWhisper:
         with pytest.raises(AudioError, match=r"2\.5 s of audio; this model hears at most 2 s at once"):
             model.features(np.zeros(40_000, np.float32))
 
-    def test_targets_are_what_the_tokenizer_makes_of_the_text_without_the_start(self, model, waveforms):
+    def test_targets_are_the_prompt_but_its_start_the_text_and_the_end(self, model, waveforms):
         output = model.teacher_forced([model.features(waveforms[0])] * 2, ["turn on", "off"])
         said = [model.text.tokenizer.decode([t for t in row.tolist() if t != IGNORE]) for row in output.targets]
-        prompt = "<|en|><|transcribe|><|notimestamps|>"
-        assert said == [f"{prompt}turn on<|endoftext|>", f"{prompt}off<|endoftext|>"]
+        assert said == ["<|notimestamps|>turn on<|endoftext|>", "<|notimestamps|>off<|endoftext|>"]
 
     def test_a_beam_is_searched(self, model, waveforms):
         assert len(model.transcribe([model.features(waveforms[0])], beam=2)) == 1
+
+    def test_no_more_is_written_than_generation_may(self, model, stock_dir, waveforms, tmp_path):
+        brief = shrinkml.load(with_generation(stock_dir("whisper"), tmp_path / "brief", max_new_tokens=3))
+        (whole,), (part,) = (one.transcribe([one.features(waveforms[0])]) for one in (model, brief))
+        assert part == whole[:2] != whole  # a letter is a token, and the first one is a space
 
     def test_writing_ends_where_the_speech_could_not_hold_more(self, model):
         heard = model.transcribe([model.features(np.zeros(1_600, np.float32))])[0]
@@ -354,7 +367,7 @@ class TestCtc:
         assert model.text.tokenizer.convert_ids_to_tokens(output.targets[0].tolist()) == list("TURN|ON")
 
     def test_repeated_letters_survive_the_collapse(self, model, monkeypatch):
-        blank, letters = 0, model.text.encode("ALL", special=False)
+        blank, letters = 0, model.text.encode("ALL")
         path = [letters[0], letters[0], blank, letters[1], letters[1], blank, letters[2]]
         frames = torch.nn.functional.one_hot(torch.tensor(path), 32).float()
         monkeypatch.setattr(type(model), "_frames", lambda self, features: [frames])

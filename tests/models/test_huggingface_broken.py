@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 import shrinkml
 from shrinkml.checkpoint import save
 from shrinkml.errors import CheckpointError
+from tests.models.conftest import with_generation
 
 
 @pytest.fixture(params=["whisper", "wav2vec2"])
@@ -238,6 +239,22 @@ def test_a_decoder_without_a_start(stock_dir, tmp_path):
     for path in (folder / "config.json", folder / "generation_config.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"decoder_start_token_id": None}))
     refuse(folder, r"neither config\.json nor generation_config\.json tells decoder_start_token_id or bos_token_id")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"language": "klingon"}, "Unsupported language: klingon"), ({"language": "fr"}, "<|fr|> is not supported")],
+)
+def test_a_language_that_there_is_not(settings, message, stock_dir, tmp_path):
+    folder = with_generation(stock_dir("whisper-multilingual"), tmp_path / "model", **settings)
+    refuse(folder, rf"model has a generation_config\.json that cannot be used: {re.escape(message)}")
+
+
+@pytest.mark.parametrize("blank", [None, 32, -1])
+def test_a_blank_that_is_no_output(blank, stock_dir, tmp_path):
+    folder = shutil.copytree(stock_dir("wav2vec2"), tmp_path / "model")
+    change_config(folder, pad_token_id=blank)
+    refuse(folder, rf"config\.json has pad_token_id {blank}, .* allowed: one of the network's outputs, 0 to 31")
 
 
 def test_a_folder_as_the_processor_writes_it_is_read(stock_dir, tmp_path):

@@ -6,7 +6,6 @@ from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq
 import shrinkml
 from shrinkml.checkpoint import inspect
 from shrinkml.errors import ConfigError, UnknownNameError
-from shrinkml.export.generation import prompt
 from shrinkml.models.huggingface_fresh import fresh
 from shrinkml.training_job import read_recipe, train_from_recipe
 
@@ -45,7 +44,7 @@ def model(kind):
 
 
 def test_every_word_is_a_token_and_comes_back(model):
-    tokens = model.text.encode("turn off the light", special=False)
+    tokens = model.text.encode("turn off the light")
     assert len(tokens) == 4
     assert model.text.decode(tokens) == "turn off the light"
 
@@ -99,10 +98,7 @@ def test_a_kind_or_shape_that_there_is_not_is_a_clear_error():
         fresh("whisper", {**WHISPER_SHAPE, "max_source_positions": 130}, TEXTS, seed=0)
 
 
-def test_a_whisper_learns_behind_the_prompt_that_it_will_be_given():
+def test_the_tokenizer_of_a_whisper_has_the_prompt_that_generation_gives():
     model = fresh("whisper", WHISPER_SHAPE, TEXTS, seed=0)
-    given = [token for (token,) in prompt(model)]
-    words = model.text.encode("turn on", special=False)
-    learnt = model.text.encode("turn on", special=True)
-    assert learnt[: len(given)] == given
-    assert learnt[len(given) : len(given) + len(words)] == words
+    given = [token for (token,) in model.prompt]
+    assert model.text.tokenizer("turn on").input_ids == [*given, *model.text.encode("turn on"), model.end]

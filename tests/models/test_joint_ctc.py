@@ -82,7 +82,7 @@ def test_a_head_that_hears_the_words_has_nothing_left_to_learn(model, features):
     scores = torch.full_like(output.ctc_logits, -20.0)
     scores[..., model.learner.end] = 20.0  # silence
     for row, text in enumerate(TEXTS):
-        for place, token in enumerate(model.learner.text.encode(text, special=False)):
+        for place, token in enumerate(model.learner.text.encode(text)):
             scores[row, 2 * place, model.learner.end], scores[row, 2 * place, token] = -20.0, 20.0
     output.ctc_logits.data = scores
     decoder_alone = model.learner.loss(output)
