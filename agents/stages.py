@@ -42,7 +42,7 @@ from shrinkml.merging import check_mergeable
 from shrinkml.model_card import write_card
 from shrinkml.models.las import Las
 from shrinkml.speech.audio import read_audio
-from shrinkml.speech.manifest import check_lengths, check_splits
+from shrinkml.speech.manifest import check_fit, check_splits
 from shrinkml.speech.scoring import score
 from shrinkml.speed import speedup
 from shrinkml.tables import look_up
@@ -68,9 +68,11 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
 
     Raises:
         UnknownNameError: a strategy, reward or factorizer that does not exist.
-        ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear.
+        ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear or
+            write.
         CheckpointError: the model cannot be loaded.
-        ConfigError: there is no GPU where the job asks for one, or it asks a LAS to learn in bfloat16.
+        ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, or the model's
+            generation looks for the language of each utterance.
         ExportError: the model cannot be exported as the job asks.
         PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
             matrices cannot be factorized.
@@ -81,8 +83,7 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
     look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
     splits = check_splits(materials.manifests)
     model = materials.model
-    if model.longest_s is not None:
-        check_lengths(chain.from_iterable(splits.values()), model.longest_s)
+    check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)
     if "onnx" in spec.export:
         check_exportable(model)
     if "transformers" in spec.export:

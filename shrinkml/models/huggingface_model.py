@@ -11,7 +11,11 @@ from shrinkml.models.huggingface_text import Text
 
 
 class HuggingFaceModel(nn.Module):
-    """A network with its feature extractor and tokenizer: the part of `AsrModel` that needs no scores."""
+    """A network with its feature extractor and tokenizer: the part of `AsrModel` that needs no scores.
+
+    Attributes:
+        n_outputs: tokens that the network gives scores of; its tokenizer may know more, or fewer.
+    """
 
     family = HUGGING_FACE
 
@@ -20,6 +24,7 @@ class HuggingFaceModel(nn.Module):
         self.network: Any = network
         self.speech = speech
         self.text = text
+        self.n_outputs: int = network.config.get_text_config(decoder=True).vocab_size
         self._attention = network.config._attn_implementation
 
     def train(self, mode: bool = True) -> Self:
@@ -38,6 +43,14 @@ class HuggingFaceModel(nn.Module):
     def longest_s(self) -> float | None:
         """Seconds of the longest utterance that `features` takes; None where any length will do."""
         return self.speech.longest_s
+
+    def misfit(self, text: str) -> str | None:
+        """What keeps `text` from being written; None where nothing does."""
+        above = sorted({token for token in self.text.encode(text) if token >= self.n_outputs})
+        if not above:
+            return None
+        named = ", ".join(map(repr, self.text.tokenizer.convert_ids_to_tokens(above)))
+        return f"a transcript with {named}, for which this model has no output: leave the utterance out or rewrite it"
 
     @property
     def module(self) -> nn.Module:

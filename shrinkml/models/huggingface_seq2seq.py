@@ -74,6 +74,16 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
                 texts[i] = self.text.decode([token for token in ids[:n] if token not in self.text.special_ids])
         return [texts[i] for i in range(len(features))]
 
+    def misfit(self, text: str) -> str | None:
+        """What keeps `text` from being written; None where nothing does.
+
+        Raises:
+            ConfigError: generation looks for the language of each utterance.
+        """
+        n = len(self._tokens(text)) - len(self.prompt)
+        too_long = f"a transcript of {n} tokens; this model writes at most {self.room}: cut it where nobody speaks"
+        return super().misfit(text) or (too_long if n > self.room else None)
+
     @property
     def room(self) -> int:
         """The most tokens that the network can and may write, whatever it hears."""

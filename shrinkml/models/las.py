@@ -128,6 +128,9 @@ class Las(nn.Module):
         """The sample rate that `features` expects."""
         return self.config.sample_rate_hz
 
+    def misfit(self, text: str) -> None:
+        """What keeps `text` from being written: nothing, words that are not known have a token of their own."""
+
     @property
     def module(self) -> nn.Module:
         """The model itself."""

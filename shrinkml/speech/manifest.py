@@ -12,7 +12,7 @@ from shrinkml.errors import AudioError, ManifestError
 from shrinkml.speech.audio import audio_digest, audio_duration_s
 from shrinkml.speech.utterance import Utterance, parse_line
 
-__all__ = ["MAX_SHOWN", "Utterance", "check_lengths", "check_splits", "read_manifest", "refuse", "write_manifest"]
+__all__ = ["MAX_SHOWN", "Utterance", "check_fit", "check_splits", "read_manifest", "refuse", "write_manifest"]
 
 MAX_SHOWN = 20  # problems in one message
 
@@ -55,15 +55,25 @@ def check_splits(
     return splits
 
 
-def check_lengths(utterances: Iterable[Utterance], longest_s: float) -> None:
-    """That none of `utterances` lasts longer than `longest_s`, by its file: what a manifest states may be rounded.
+def check_fit(utterances: Iterable[Utterance], *, longest_s: float | None, misfit: Callable[[str], str | None]) -> None:
+    """That a model can hear and write all of `utterances`.
+
+    Args:
+        utterances: of all splits.
+        longest_s: seconds that it hears at once, by the file: what a manifest states may be rounded. None: any.
+        misfit: text -> what keeps the model from writing it; None where nothing does.
 
     Raises:
-        ManifestError: some do; the message names the first of them.
+        ManifestError: it cannot; the message names the first of them.
     """
-    lengths = ((utterance.audio, audio_duration_s(utterance.audio)) for utterance in utterances)
-    allowed = f"this model hears at most {longest_s:g} s at once: cut it where nobody speaks"
-    refuse([f"{audio} lasts {length_s:.1f} s; {allowed}" for audio, length_s in lengths if length_s > longest_s])
+    problems = []
+    for utterance in utterances:
+        if longest_s is not None and (length_s := audio_duration_s(utterance.audio)) > longest_s:
+            allowed = f"this model hears at most {longest_s:g} s at once: cut it where nobody speaks"
+            problems.append(f"{utterance.audio} lasts {length_s:.1f} s; {allowed}")
+        if problem := misfit(utterance.text):
+            problems.append(f"{utterance.audio} has {problem}")
+    refuse(problems)
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:

@@ -1,6 +1,8 @@
 """A whole job on a folder of transformers: the same description, stages and evidence as for our own models."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,10 +13,10 @@ from agents.materials import Materials
 from agents.pipeline import run_job
 from shrinkml.checkpoint import inspect, stored_parameters
 from shrinkml.dataset import load_dataset
-from shrinkml.errors import AudioError, ManifestError
+from shrinkml.errors import AudioError, ConfigError, ManifestError
 from shrinkml.job import parse_job
 from shrinkml.speech.audio import write_flac
-from shrinkml.speech.manifest import Utterance, write_manifest
+from shrinkml.speech.manifest import Utterance, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -28,19 +30,62 @@ def long_dev(tmp_path):
     return tmp_path / "dev.jsonl"
 
 
-def test_utterances_longer_than_the_window_are_refused_before_any_work(stock_dir, tiny_data, long_dev):
-    def validate(kind):
-        data = {"dev": str(long_dev), "test": str(tiny_data["test"])}
-        goal = {"compression_ratio": 1.1, "max_wer_increase": 1.0}
-        job = parse_job({"model": str(stock_dir(kind)), "data": data, "goal": goal})
+@pytest.fixture
+def validate(tiny_data, tmp_path):
+    """The pre-flight report of a job with a model and a manifest."""
+
+    def run(model, dev):
+        data = {"dev": str(dev), "test": str(tiny_data["test"])}
+        job = parse_job({"model": str(model), "data": data, "goal": {"compression_ratio": 1.1, "max_wer_increase": 1}})
         return stages.validate(Materials(job.model, job.data, seed=0, should_stop=lambda: False), job)
 
+    return run
+
+
+def said(text, manifest):
+    """`manifest`, the transcript of its last utterance `text`."""
+    *others, last = read_manifest(manifest)
+    write_manifest(manifest, [*others, dataclasses.replace(last, text=text)])
+    return manifest
+
+
+def test_what_a_model_cannot_hear_or_write_is_refused_before_any_work(stock_dir, long_dev, validate):
     message = (
-        r"1 problem in the data:\n  \S+/long\.flac lasts 2\.5 s; this model hears at most 2 s at once: cut it where"
+        r"2 problems in the data:\n"
+        r"  \S+/long\.flac lasts 2\.5 s; this model hears at most 2 s at once: cut it where nobody speaks\n"
+        r"  \S+/long\.flac has a transcript of 79 tokens; this model writes at most 78: cut it where nobody speaks$"
     )
     with pytest.raises(ManifestError, match=message):
-        validate("whisper")
-    assert validate("wav2vec2")["utterances"]["dev"] == 2
+        validate(stock_dir("whisper"), said("o" * 79, long_dev))
+    assert validate(stock_dir("wav2vec2"), long_dev)["utterances"]["dev"] == 2
+
+
+def test_the_longest_transcript_that_is_not_refused_can_be_learnt(stock_dir, waveforms):
+    model = shrinkml.load(stock_dir("whisper"))
+    longest = "o" * model.room
+    assert model.misfit(longest) is None
+    output = model.teacher_forced([model.features(waveforms[0])], [longest])
+    assert output.logits.shape[1] == model.network.config.max_target_positions
+    with pytest.raises(IndexError):
+        model.teacher_forced([model.features(waveforms[0])], [f"{longest}o"])
+
+
+def test_letters_that_only_the_tokenizer_knows_are_refused(stock_dir, long_dev, validate, tmp_path):
+    folder = shutil.copytree(stock_dir("wav2vec2"), tmp_path / "model")
+    letters = json.loads((folder / "vocab.json").read_text())
+    (folder / "vocab.json").write_text(json.dumps({**letters, "Ä": len(letters)}))
+    assert validate(folder, long_dev)["utterances"]["dev"] == 2
+    with pytest.raises(
+        ManifestError, match=r"long\.flac has a transcript with 'Ä', for which this model has no output"
+    ):
+        validate(folder, said("äon", long_dev))
+
+
+def test_a_whisper_that_looks_for_the_language_is_refused(stock_dir, tiny_data, validate):
+    with pytest.raises(
+        ConfigError, match=r'in its generation_config\.json, like this: "language": "en", "task": "transcribe"$'
+    ):
+        validate(stock_dir("whisper-multilingual"), tiny_data["dev"])
 
 
 def test_an_utterance_that_is_not_heard_is_named(stock_dir, long_dev):
