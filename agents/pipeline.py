@@ -30,6 +30,7 @@ from agents.runtimes import time_runtimes
 from agents.schedule import best_of, next_ratio, start_of
 from agents.stage_runner import RunStage, StageRunner, Teller, run_plainly
 from agents.summary import summarise
+from agents.told_language import told_language
 from shrinkml.compression.prices import PriceList
 from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop
@@ -73,7 +74,7 @@ def run_job(
     """
     with opened(folder, spec) as run_folder, closing(make_executor(spec)) as executor:
         run_folder.withdraw(SO_FAR)
-        model = local_model(run_folder, spec.model, allow_hub=allow_hub)
+        model = told_language(run_folder, local_model(run_folder, spec.model, allow_hub=allow_hub), spec.language)
         tools = Tools(
             spec=spec,
             folder=run_folder,

@@ -6,6 +6,7 @@ stages/<name>.partial/ a stage at work; a resumed run hands the same folder to t
 checkpoints/<name>/    the models to download
 evaluations.sqlite     every plan ever judged
 hub.json               which commit of a model of the hub this is about
+original/              links to the model, where its language is told
 report.json, report.html
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 from shrinkml.errors import ConfigError, ShrinkError, StageError
 from shrinkml.job import JobSpec
 
+ORIGINAL = "original"  # a folder of links
 StageWork = Callable[[Path], dict[str, Any]]
 Describe = Callable[[Path], None]
 
@@ -100,7 +102,8 @@ def _forget_unless_begun(root: Path) -> None:
     stages = root / "stages"
     if any(not stage.name.endswith(".partial") for stage in stages.glob("*")):
         return
-    shutil.rmtree(stages, ignore_errors=True)
+    for folder in (stages, root / ORIGINAL):
+        shutil.rmtree(folder, ignore_errors=True)
     for name in ("job.json", "lock"):
         (root / name).unlink(missing_ok=True)
     with suppress(OSError):  # something else lies there

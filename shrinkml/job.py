@@ -139,7 +139,7 @@ class JobSpec(Part):
     model: FilePath = Field(
         description="reference/las, reference/ctc or reference/whisper (bundled), the folder of a checkpoint or "
         "transformers model, or, if the operator allows it, hf: and the id of a model on the Hugging Face hub "
-        "(hf:openai/whisper-tiny.en)."
+        "(hf:openai/whisper-tiny)."
     )
     data: DataSpec
     goal: Goal
@@ -156,6 +156,12 @@ class JobSpec(Part):
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
     )
     # Left out of JSON like the resource.
+    language: str | None = Field(
+        None,
+        exclude_if=lambda language: language is None,
+        description="What a Whisper of several languages is compressed for, as it names them (en, german); its own "
+        "generation_config.json may tell it as well.",
+    )
     dtype: DtypeName = Field(
         "auto",
         exclude_if=lambda dtype: dtype == "auto",

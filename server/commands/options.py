@@ -9,6 +9,6 @@ AllowHub = Annotated[
     typer.Option(
         "--allow-hub",
         envvar="SHRINKML_ALLOW_HUB",
-        help="Jobs may name models of the Hugging Face hub (hf:openai/whisper-tiny.en), which are then fetched.",
+        help="Jobs may name models of the Hugging Face hub (hf:openai/whisper-tiny), which are then fetched.",
     ),
 ]

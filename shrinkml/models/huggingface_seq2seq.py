@@ -112,7 +112,8 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         if any(len(choices) > 1 for choices in self.prompt):
             raise ConfigError(
                 "the generation of this model looks for the language of each utterance, which no transcript tells; "
-                'name one in its generation_config.json, like this: "language": "en", "task": "transcribe"'
+                "name one in the job (language: en), or in the model's generation_config.json "
+                '("language": "en", "task": "transcribe")'
             )
         return [*(token for (token,) in self.prompt[1:]), *self.text.encode(text), self.end]
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ import shrinkml
 from agents import stages
 from agents.materials import Materials
 from agents.pipeline import run_job
-from shrinkml.checkpoint import inspect, stored_parameters
+from agents.run_folder import RunFolder
+from agents.told_language import told_language
+from shrinkml.checkpoint import inspect, save, stored_parameters
 from shrinkml.dataset import load_dataset
 from shrinkml.errors import AudioError, ConfigError, ManifestError
+from shrinkml.folders import digest_of
 from shrinkml.job import parse_job
 from shrinkml.speech.audio import write_flac
 from shrinkml.speech.manifest import Utterance, read_manifest, write_manifest
@@ -82,10 +86,27 @@ def test_letters_that_only_the_tokenizer_knows_are_refused(stock_dir, long_dev, 
 
 
 def test_a_whisper_that_looks_for_the_language_is_refused(stock_dir, tiny_data, validate):
-    with pytest.raises(
-        ConfigError, match=r'in its generation_config\.json, like this: "language": "en", "task": "transcribe"$'
-    ):
+    with pytest.raises(ConfigError, match=r"name one in the job \(language: en\), or in the model's generation_config"):
         validate(stock_dir("whisper-multilingual"), tiny_data["dev"])
+
+
+def test_a_job_tells_a_whisper_its_language_and_leaves_the_model_alone(stock_dir, tiny_data, validate, tmp_path):
+    model = stock_dir("whisper-multilingual")
+    before = digest_of(sorted(model.iterdir()))
+    told = Path(told_language(RunFolder(tmp_path), str(model), "en"))
+    assert told_language(RunFolder(tmp_path), str(model), "en") == str(told), "a resumed job finds it"
+    assert validate(told, tiny_data["dev"])["utterances"]["dev"] == 24
+    save(shrinkml.load(told), tmp_path / "checkpoint")
+    assert [len(choices) for choices in shrinkml.load(tmp_path / "checkpoint").prompt] == [1, 1, 1, 1]
+    assert digest_of(sorted(model.iterdir())) == before
+
+
+def test_only_a_whisper_is_told_a_language(stock_dir, tiny_model_dir, tmp_path):
+    for model in (stock_dir("wav2vec2"), tiny_model_dir):
+        with pytest.raises(ConfigError, match=r"language is 'en', but only a Whisper can be told one, and \S+ is none"):
+            told_language(RunFolder(tmp_path), str(model), "en")
+    assert told_language(RunFolder(tmp_path), "reference/las", None) == "reference/las"
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_utterance_that_is_not_heard_is_named(stock_dir, long_dev):
