@@ -18,6 +18,7 @@ from agents.posing import cheapest_plan, check_reachable, pose, with_divergences
 from agents.strategies import STRATEGIES
 from agents.strategy import SearchResult, Trial
 from agents.workspace import StoredDecompositions, read_problem, write_factors, write_workspace
+from envs.expectation import expected_divergence
 from envs.menus import build_menus
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
@@ -182,13 +183,22 @@ def winner(results: Sequence[SearchResult]) -> SearchResult:
 
 
 def finalists(results: Sequence[SearchResult], problem: RankProblem) -> list[tuple[SearchResult, Trial]]:
-    """The best few plans within the budget that any search judged whole, each once, with the search that was first."""
+    """The best few plans within the budget that any search judged whole, each once, with the search that was first.
+
+    No plan can be expected to hear better than the model that it cuts: of those that seem to, or do as well, the least
+    expected harm is best.
+    """
+
+    def order(pair: tuple[SearchResult, Trial]) -> tuple[float, float, int]:
+        trial = pair[1]
+        return max(trial.wer, problem.baseline_wer), expected_divergence(problem, trial.plan), trial.parameters
+
     found: dict[RankPlan, tuple[SearchResult, Trial]] = {}
     for result in results:
         for trial in result.trials:
             if problem.admits(trial.plan) and not trial.stopped:
                 found.setdefault(trial.plan, (result, trial))
-    return sorted(found.values(), key=lambda pair: (pair[1].wer, pair[1].parameters))[:N_FINALISTS]
+    return sorted(found.values(), key=order)[:N_FINALISTS]
 
 
 def choose(materials: Materials, results: Sequence[SearchResult], *, start: Path, workspace: Path) -> Result:

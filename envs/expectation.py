@@ -4,6 +4,7 @@ from envs.budget import Budget
 from envs.energy import Energies, retained_energies
 from envs.menus import Menu
 from envs.problem import RankProblem
+from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import PlanError
 
 Harms = tuple[tuple[float, ...], ...]
@@ -21,6 +22,12 @@ def expected_harms(problem: RankProblem, budget: Budget) -> Harms:
     if not problem.divergences:
         return tuple(tuple(1.0 - kept for kept in row) for row in retained_energies(problem, budget))
     return tuple(_harms(problem, name, menu) for name, menu in zip(budget.names, budget.menus, strict=True))
+
+
+def expected_divergence(problem: RankProblem, plan: RankPlan) -> float:
+    """What the layers that `plan` cuts do alone, in nats, added up; 0 where the problem tells nothing of that."""
+    told = ((problem.divergences.get(name, ()), rank) for name, rank in plan)
+    return sum(expected[min(rank, len(expected) - 1)] for expected, rank in told if expected)
 
 
 def as_energies(harms: Harms) -> Energies:

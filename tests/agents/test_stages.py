@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from agents import stages
 from agents.evaluator import shrunk
 from agents.materials import Materials
+from agents.strategies.greedy import greedy_plan
 from agents.strategy import SearchResult, Trial
 from agents.workspace import StoredDecompositions, read_problem
 from shrinkml import checkpoint
@@ -236,6 +238,17 @@ def test_torch_keeps_its_threads(materials, half):
     before = torch.get_num_threads()
     stages.time_speed(materials, half)
     assert torch.get_num_threads() == before
+
+
+def test_of_plans_that_seem_to_lose_nothing_the_least_expected_harm_comes_first(materials, tmp_path):
+    pose(materials, tmp_path, materials.original, 1.1)
+    problem = dataclasses.replace(read_problem(tmp_path), baseline_wer=0.5)
+    name, menu = max(problem.menus.items(), key=lambda item: len(item[1]))
+    low, high = (RankPlan({**greedy_plan(problem).ranks, name: rank}) for rank in (menu[0], menu[1]))
+    trials = tuple(Trial(plan, wer, 1) for plan, wer in ((low, 0.1), (high, 0.4), (RankPlan({name: menu[2]}), 0.6)))
+    problem = dataclasses.replace(problem, compression_ratio=1.0)
+    found = stages.finalists([SearchResult("random", 0, trials[0], trials)], problem)
+    assert [trial.plan for _, trial in found] == [high, low, trials[2].plan]
 
 
 def test_an_export_that_computes_something_else_is_refused(materials, half, tmp_path, monkeypatch):
