@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from agents.run_folder import ORIGINAL, RunFolder
-from shrinkml.errors import ConfigError
+from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.folders import look_into
 
 GENERATION = "generation_config.json"
@@ -22,18 +23,23 @@ def told_language(run: RunFolder, model: str, language: str | None) -> str:
     found = look_into(model)
     if found.config.get("model_type") != "whisper":
         raise ConfigError(f"language is {language!r}, but only a Whisper can be told one, and {model} is none")
+    settings = {**_settings(found.path / GENERATION), "language": language, "task": "transcribe"}
     folder = run.root / ORIGINAL
     folder.mkdir(exist_ok=True)
     for path in found.path.resolve().iterdir():
         link = folder / path.name
-        if path.name != GENERATION and path.is_file() and not link.exists():
+        if path.name != GENERATION and path.is_file():
+            link.unlink(missing_ok=True)  # of a run before; it may lead nowhere now
             link.symlink_to(path.resolve())
-    _tell(found.path / GENERATION, folder / GENERATION, language)
+    (folder / GENERATION).write_text(json.dumps(settings, indent=2), encoding="utf-8")
     return str(folder)
 
 
-def _tell(source: Path, target: Path, language: str) -> None:
-    settings = json.loads(source.read_text(encoding="utf-8")) if source.exists() else {}
-    partial = target.with_name(f"{target.name}.partial")
-    partial.write_text(json.dumps({**settings, "language": language, "task": "transcribe"}, indent=2), encoding="utf-8")
-    partial.replace(target)
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no valid JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path} holds a {type(settings).__name__}; allowed: an object of settings")
+    return settings

@@ -16,7 +16,7 @@ from agents.run_folder import RunFolder
 from agents.told_language import told_language
 from shrinkml.checkpoint import inspect, save, stored_parameters
 from shrinkml.dataset import load_dataset
-from shrinkml.errors import AudioError, ConfigError, ManifestError
+from shrinkml.errors import AudioError, CheckpointError, ConfigError, ManifestError
 from shrinkml.folders import digest_of
 from shrinkml.job import parse_job
 from shrinkml.speech.audio import write_flac
@@ -99,6 +99,16 @@ def test_a_job_tells_a_whisper_its_language_and_leaves_the_model_alone(stock_dir
     save(shrinkml.load(told), tmp_path / "checkpoint")
     assert [len(choices) for choices in shrinkml.load(tmp_path / "checkpoint").prompt] == [1, 1, 1, 1]
     assert digest_of(sorted(model.iterdir())) == before
+
+
+@pytest.mark.parametrize(("content", "message"), [("{", "is no valid JSON"), ("[1]", "holds a list")])
+def test_settings_that_cannot_be_read_are_not_told_a_language(content, message, stock_dir, tmp_path):
+    model = shutil.copytree(stock_dir("whisper-multilingual"), tmp_path / "model")
+    (model / "generation_config.json").write_text(content)
+    (run := tmp_path / "run").mkdir()
+    with pytest.raises(CheckpointError, match=rf"model/generation_config\.json {message}"):
+        told_language(RunFolder(run), str(model), "en")
+    assert not list(run.iterdir())
 
 
 def test_only_a_whisper_is_told_a_language(stock_dir, tiny_model_dir, tmp_path):
