@@ -1,19 +1,19 @@
 """The layers of a recogniser, decomposed on calibration speech, in little more memory than the recogniser takes.
 
-The speech is fed once for as many layers as `GRAM_BYTES` has room for the gram matrices of, and each decomposition is
-handed out, to be written down, before the next is made.
+The speech is fed once, its statistics lie on the disk, and each decomposition is handed out, to be written down, before
+the next is made.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from agents.evaluator import BATCH_SIZE
-from shrinkml.compression.calibration import FLOAT32_BYTES, LayerUse, calibrate, gram_groups, measure_use
+from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
 from shrinkml.compression.factorize import CALIBRATED, Decomposition, decompose_each
-from shrinkml.compression.layers import find_layers
 from shrinkml.dataset import Dataset
 from shrinkml.models.protocol import AsrModel
 
-GRAM_BYTES = 384 * 2**20  # all of Whisper-base's; those of two layers of Whisper-large
+FLOAT32_BYTES = 4
 ACTIVATION_BYTES = 64 * 2**20  # of one layer's inputs and outputs; several are alive at a time
 
 
@@ -28,7 +28,7 @@ def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
 
 
 def decomposed(
-    model: AsrModel, speech: Dataset, factorizer: str, *, gram_bytes: int = GRAM_BYTES
+    model: AsrModel, speech: Dataset, factorizer: str, scratch: Path | None = None
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model`, decomposed one by one in its order: name and decomposition.
 
@@ -36,21 +36,19 @@ def decomposed(
         model: dense or in part low rank already.
         speech: what layers are calibrated on, where the factorizer looks at that.
         factorizer: name in FACTORIZERS.
-        gram_bytes: of the gram matrices that are held at a time, those of one layer at least.
+        scratch: see `calibrate`.
 
     Raises:
         UnknownNameError: no such factorizer.
         PlanError: a weight with NaN or infinite values.
         CalibrationError: the speech does not reach the layers, or gives statistics that the factorizer cannot use.
+        OSError: the disk has no room for them.
     """
-    uses = use_of_the_longest(model, speech)
-    if factorizer not in CALIBRATED:
-        yield from decompose_each(model.module, factorizer, {})
-        return
-    batch_size = fitting_batch_size(uses)
-    for group in gram_groups(find_layers(model.module), uses, gram_bytes):
-        stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), group)
-        yield from decompose_each(model.module, factorizer, stats, group)
+    uses, stats = use_of_the_longest(model, speech), {}
+    if factorizer in CALIBRATED:
+        batch_size = fitting_batch_size(uses)
+        stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch)
+    yield from decompose_each(model.module, factorizer, stats)
 
 
 def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:

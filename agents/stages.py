@@ -153,7 +153,7 @@ def pose_problem(
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
-    write_factors(folder, decomposed(heard, materials.calibration, factorizer))
+    write_factors(folder, decomposed(heard, materials.calibration, factorizer, folder))
     decompositions = StoredDecompositions(folder)
     wer = word_error_rate(heard, materials.proxy)
     original = materials.model

@@ -2,10 +2,10 @@
 
 Whisper in the full shapes of a published size, with random weights, is calibrated on clips of real speech, decomposed
 and written as a checkpoint a quarter as large, by the functions that a job uses and in a process of its own. The first
-table has what that took on this machine; the peak counts pages of files that are mapped, factors mostly, which the
-system takes back when it needs them. The second has, from the layers' shapes alone, what every size needs beside
-the model and the libraries (some 400 MB), also the sizes that this machine has no room for: the gram matrices and
-decompositions of all layers, were they all held at once, and the most that is held where they come and go.
+table has what that took on this machine; the peak counts pages of files that are mapped, which the system takes back
+when it needs them. The second has, from the layers' shapes alone, what every size needs beside the model and the
+libraries (some 400 MB), also the sizes that this machine has no room for: on the disk, the gram matrices and
+decompositions of all layers, and in memory the most that is there of them at a time.
 """
 
 import argparse
@@ -23,10 +23,9 @@ import torch
 import transformers
 from torch import nn
 
-from agents.decomposing import ACTIVATION_BYTES, GRAM_BYTES, decomposed
+from agents.decomposing import ACTIVATION_BYTES, FLOAT32_BYTES, decomposed
 from agents.workspace import StoredDecompositions, write_factors
 from shrinkml import checkpoint
-from shrinkml.compression.calibration import FLOAT32_BYTES, gram_groups
 from shrinkml.compression.factorize import BLOCK, TALL
 from shrinkml.compression.layers import find_layers, model_cost
 from shrinkml.compression.plan import LayerSpec, RankPlan
@@ -53,8 +52,8 @@ MEASURED = (
     "files mapped at its end MB",
 )  # fmt: skip
 HELD = (
-    "size", "model MB", "all gram matrices MB", "all decompositions MB", "passes over the speech",
-    "held while calibrating MB", "while decomposing MB", "while writing MB",
+    "size", "model MB", "all gram matrices MB", "all decompositions MB", "in memory while calibrating MB",
+    "while decomposing MB", "while writing MB",
 )  # fmt: skip
 
 
@@ -90,7 +89,7 @@ def measure(folder: Path, manifest: Path, clips: int, factorizer: str) -> Iterat
     yield facts | steps.done(f"features of {clips} clips, {speech.audio_s:.0f} s")
     workspace = folder.with_name("workspace")
     workspace.mkdir()
-    write_factors(workspace, decomposed(model, speech, factorizer))
+    write_factors(workspace, decomposed(model, speech, factorizer, workspace))
     yield facts | steps.done(f"calibrate, decompose ({factorizer})")
     small = factorize(model, smaller(find_layers(model)), StoredDecompositions(workspace))
     checkpoint.save(small, folder.with_name("small"))
@@ -137,19 +136,12 @@ def held(size: str) -> tuple[str, ...]:
     layers = {layer.name: layer for layer in find_layers(network)}
     lookups = {name for name, layer in layers.items() if layer.kind == "embedding" and not is_tied(network, name)}
     grams = {name: FLOAT32_BYTES * layer.in_features**2 for name, layer in layers.items() if name not in lookups}
-    groups = gram_groups(list(layers.values()), grams, GRAM_BYTES)
     frames = config.max_source_positions
     widest = max(layer.in_features + layer.out_features for name, layer in layers.items() if "encoder" in name)
     batch = max(1, ACTIVATION_BYTES // (FLOAT32_BYTES * frames * widest))
-    calibrating = (
-        max(sum(grams.get(name, 0) for name in group) + max(grams.get(name, 0) for name in group) for group in groups)
-        + 3 * batch * FLOAT32_BYTES * frames * widest
-    )
-    decomposing = max(
-        sum(grams.get(later, 0) for later in group[i:]) + room(layers[name], name in grams)
-        for group in groups
-        for i, name in enumerate(group)
-    )
+    activations = batch * FLOAT32_BYTES * frames * widest
+    calibrating = 3 * (max(grams.values()) + activations)  # a matrix before, its sum, and that in its file
+    decomposing = max(grams.get(name, 0) + room(layer, name in grams) for name, layer in layers.items())
     result = FLOAT32_BYTES * model_cost(network).parameters(smaller(layers.values()))
     writing = result + max(map(factors_bytes, layers.values()))
     found = (
@@ -157,12 +149,7 @@ def held(size: str) -> tuple[str, ...]:
         sum(grams.values()),
         sum(factors_bytes(layer) for layer in layers.values()),
     )
-    return (
-        size,
-        *(f"{n_bytes / MB:,.0f}" for n_bytes in found),
-        str(len(groups)),
-        *(f"{n_bytes / MB:,.0f}" for n_bytes in (calibrating, decomposing, writing)),
-    )
+    return (size, *(f"{n_bytes / MB:,.0f}" for n_bytes in (*found, calibrating, decomposing, writing)))
 
 
 def is_tied(network: nn.Module, layer: str) -> bool:

@@ -1,12 +1,13 @@
 """What flows into each factorizable matrix when a model works: the statistics that whitening and MAC counts need.
 
-Gram matrices are kept in the precision of the model. Those of a large one may take more memory than the model itself:
-`gram_groups` says which to gather together, a run of the model for each group.
+Gram matrices are kept in the precision of the model. Those of a large one take more memory than the model itself, so
+they lie on the disk, each in memory only while it is added to.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,12 +23,11 @@ from shrinkml.compression.low_rank_gru_cell import LowRankGRUCell
 from shrinkml.compression.low_rank_lstm import LowRankLSTM, State, as_low_rank
 from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
 from shrinkml.compression.packed import previous_states
-from shrinkml.compression.plan import LayerSpec
 from shrinkml.errors import CalibrationError
 from shrinkml.finite import all_finite
+from shrinkml.on_disk import DiskRoom
 
 Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and inputs [frames, in], maybe in parts
-FLOAT32_BYTES = 4
 Hear = Callable[[str, Tensor], None]  # is told a layer's name and inputs [frames, in]
 
 
@@ -36,7 +36,7 @@ class LayerStats:
     """The inputs of one matrix over a calibration run.
 
     Attributes:
-        gram: [in, in], the sum over frames of x x^T.
+        gram: [in, in], the sum over frames of x x^T; by the CPU, on the disk.
         total: [in], the sum over frames of x.
         n_frames: inputs seen: products with the matrix.
     """
@@ -60,9 +60,7 @@ class LayerUse:
 
 
 @torch.no_grad()
-def calibrate(
-    model: nn.Module, run: Callable[[], object], layers: Collection[str] | None = None
-) -> dict[str, LayerStats]:
+def calibrate(model: nn.Module, run: Callable[[], object], scratch: Path | None = None) -> dict[str, LayerStats]:
     """Statistics of every factorizable matrix over one call of `run`: layer name -> statistics.
 
     Recurrent matrices are described by the hidden states that they multiply. Matrices that `run` does not reach, and
@@ -73,17 +71,20 @@ def calibrate(
     Args:
         model: dense or in part low rank; it is the same afterwards, also when `run` fails.
         run: lets the model work on the calibration speech.
-        layers: names of the matrices to describe; all where None.
+        scratch: folder on whose disk the gram matrices lie, in unnamed files; the system's for such files where None.
 
     Raises:
         CalibrationError: `run` reached no layer, or an input was not finite.
+        OSError: the disk has no room for them.
     """
-    sums = _Sums()
-    with _listening(model, sums.add, layers):
+    room = DiskRoom(scratch)
+    sums = _Sums(room)
+    with _listening(model, sums.add):
         run()
     _check_reached(sums.of)
     for layer, stats in sums.of.items():
-        _check_finite(layer, stats.gram)
+        _check_finite(layer, stats.gram.diagonal())  # it bounds the rest, by Cauchy and Schwarz
+        room.leave_memory()
     return sums.of
 
 
@@ -117,26 +118,6 @@ def calls_per_s(uses: Mapping[str, LayerUse], audio_s: float) -> dict[str, float
     return {layer: use.n_frames / audio_s for layer, use in uses.items()}
 
 
-def gram_groups(layers: Sequence[LayerSpec], described: Collection[str], most_bytes: int) -> list[list[str]]:
-    """The names of `layers`, in order, in groups whose gram matrices in float32 take `most_bytes` at most.
-
-    Args:
-        layers: a larger one is a group of its own.
-        described: names of those that have a gram matrix.
-        most_bytes: of one group.
-    """
-    groups: list[list[str]] = []
-    held = 0
-    for layer in layers:
-        needed = FLOAT32_BYTES * layer.in_features**2 if layer.name in described else 0
-        if not groups or (held and held + needed > most_bytes):
-            groups.append([])
-            held = 0
-        groups[-1].append(layer.name)
-        held += needed
-    return groups
-
-
 @dataclass(frozen=True, slots=True)
 class _Sum:
     """What became of some statistics by the inputs `x`, which is kept alive to be known again."""
@@ -156,8 +137,9 @@ class _Sum:
 class _Sums:
     """Adds up statistics: layer -> LayerStats, the same object where layers are fed the same inputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: DiskRoom) -> None:
         self.of: dict[str, LayerStats] = {}
+        self._room = room
         self._last: _Sum | None = None
 
     def add(self, layer: str, x: Tensor) -> None:
@@ -165,14 +147,14 @@ class _Sums:
         before = self.of.get(layer)
         if self._last is None or not self._last.is_of(x, before):
             self._last = None  # lets go of a gram matrix before the next is made
-            self._last = _Sum(x, -1 if x.is_inference() else x._version, before, _added(before, x))
+            self._last = _Sum(x, -1 if x.is_inference() else x._version, before, self._added(before, x))
         self.of[layer] = self._last.after
 
-
-def _added(before: LayerStats | None, x: Tensor) -> LayerStats:
-    if before is None:
-        return LayerStats(x.T @ x, x.sum(0), len(x))
-    return LayerStats(torch.addmm(before.gram, x.T, x), before.total + x.sum(0), before.n_frames + len(x))
+    def _added(self, before: LayerStats | None, x: Tensor) -> LayerStats:
+        if before is None:
+            return LayerStats(self._room.keep(x.T @ x), x.sum(0), len(x))
+        gram = torch.addmm(before.gram.to(x.device), x.T, x)
+        return LayerStats(self._room.keep(gram), before.total + x.sum(0), before.n_frames + len(x))
 
 
 def _check_reached(found: Collection[str]) -> None:
@@ -186,12 +168,11 @@ def _check_finite(layer: str, found: Tensor) -> None:
 
 
 @contextmanager
-def _listening(model: nn.Module, hear: Hear, layers: Collection[str] | None = None) -> Iterator[None]:
-    """Tells `hear` what the matrices of `model` are given, those of `layers` alone where they are named."""
+def _listening(model: nn.Module, hear: Hear) -> Iterator[None]:
+    """Tells `hear` what the matrices of `model` are given."""
     listened: dict[nn.Module, dict[str, str]] = {}
     for slot in find_slots(model):
-        if layers is None or slot.layer in layers:
-            listened.setdefault(slot.module, {})[slot.name] = slot.layer
+        listened.setdefault(slot.module, {})[slot.name] = slot.layer
     with ExitStack() as hooks:
         for module, names in listened.items():
             hooks.enter_context(module.register_forward_pre_hook(_hook(names, hear), with_kwargs=True))
@@ -203,8 +184,7 @@ def _hook(layers: Mapping[str, str], hear: Hear) -> Callable[[nn.Module, tuple[A
 
     def listen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, x in _inputs(module, *args, **kwargs):
-            if name in layers:
-                hear(layers[name], x)
+            hear(layers[name], x)
 
     return listen
 

@@ -16,7 +16,7 @@ References:
     Kamahori et al. 2025, LiteASR, arXiv:2502.20583.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -122,7 +122,7 @@ def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = D
     """
     if stats is None:
         return svd(matrix)
-    whitening = _cholesky(_as_double(stats.gram), stats.n_frames, damping)
+    whitening = _cholesky(_as_double(stats.gram, like=stats.total), stats.n_frames, damping)
     return _keeping_outputs(matrix, whitening, torch.zeros_like(stats.total))
 
 
@@ -146,7 +146,7 @@ def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -
     if stats is None:
         return svd(matrix)
     mean = stats.total.double() / stats.n_frames
-    scatter = _as_double(stats.gram).addr_(mean, mean, alpha=-stats.n_frames)
+    scatter = _as_double(stats.gram, like=stats.total).addr_(mean, mean, alpha=-stats.n_frames)
     return _keeping_outputs(matrix, _cholesky(scatter, stats.n_frames, damping), mean)
 
 
@@ -193,7 +193,7 @@ def decompose(
 
 @torch.no_grad()
 def decompose_each(
-    model: nn.Module, factorizer: str, stats: dict[str, LayerStats], layers: Collection[str] | None = None
+    model: nn.Module, factorizer: str, stats: dict[str, LayerStats]
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model`, decomposed one by one: name and decomposition. Nothing is held that was handed out.
 
@@ -201,7 +201,6 @@ def decompose_each(
         model: dense or in part low rank already.
         factorizer: name in `FACTORIZERS`.
         stats: layer name -> calibration statistics; emptied on the way, so that they need not be held longer either.
-        layers: names of the layers to decompose; all where None.
 
     Raises:
         As `decompose`.
@@ -209,8 +208,7 @@ def decompose_each(
     chosen = look_up(FACTORIZERS, factorizer, kind="factorizer")
     slots = find_slots(model)
     without_bias = {slot.layer for slot in slots if slot.bias is None}
-    matrices = {slot.layer: slot.matrix for slot in slots if layers is None or slot.layer in layers}
-    for layer, matrix in matrices.items():
+    for layer, matrix in {slot.layer: slot.matrix for slot in slots}.items():
         parts = matrix if isinstance(matrix, Factors) else (matrix,)
         if not all(map(all_finite, parts)):
             raise PlanError(
@@ -264,9 +262,9 @@ def _is_tall(matrix: Tensor) -> bool:
     return matrix.shape[0] >= TALL * matrix.shape[1]
 
 
-def _as_double(gram: Tensor) -> Tensor:
-    """A copy of `gram` in double precision."""
-    return gram.to(torch.float64, copy=True)
+def _as_double(gram: Tensor, *, like: Tensor) -> Tensor:
+    """A copy of `gram` in double precision, where `like` is."""
+    return gram.to(like.device, torch.float64, copy=True)
 
 
 def _cholesky(gram: Tensor, n_frames: int, damping: float) -> Tensor:

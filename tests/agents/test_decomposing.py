@@ -7,12 +7,12 @@ from agents import decomposing
 from agents.decomposing import decomposed, layer_use
 from agents.workspace import StoredDecompositions, write_factors
 from shrinkml.checkpoint import load
-from shrinkml.compression import calibration
 from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorize import FACTORIZERS, decompose
 from shrinkml.compression.layers import find_layers
 from shrinkml.dataset import load_dataset
 from shrinkml.errors import CalibrationError
+from shrinkml.on_disk import DiskRoom
 from shrinkml.speech.manifest import read_manifest
 
 PARTS = ("up", "down", "singular_values", "means")
@@ -36,40 +36,34 @@ def statistics(model, speech):
 
 @pytest.fixture
 def grams(monkeypatch):
-    """Bytes of the gram matrices that are alive, as a list that grows by one number with every input heard."""
-    made, held, added = [], [], calibration._added
+    """Bytes of each gram matrix that went to the disk, and of all that then were in memory."""
+    kept, in_memory, keep = [], [], DiskRoom.keep
 
-    def watched(before, x):
-        after = added(before, x)
-        made.append(weakref.ref(after.gram))
-        alive = (gram for one in made if (gram := one()) is not None)
-        held.append(sum(gram.numel() * gram.element_size() for gram in alive))
-        return after
+    def watched(room, tensor):
+        kept.append(weakref.ref(tensor))
+        in_memory.append(sum(held.nbytes for one in kept if (held := one()) is not None))
+        return keep(room, tensor)
 
-    monkeypatch.setattr(calibration, "_added", watched)
-    return held
+    monkeypatch.setattr(DiskRoom, "keep", watched)
+    return in_memory
 
 
 @pytest.mark.parametrize("factorizer", FACTORIZERS)
-def test_layers_decomposed_in_groups_are_those_of_one_pass(model, speech, factorizer):
+def test_layers_are_decomposed_by_the_statistics_of_one_pass(model, speech, factorizer, tmp_path):
     expected = decompose(model, factorizer, statistics(model, speech))
-    found = dict(decomposed(model, speech, factorizer, gram_bytes=1))
+    found = dict(decomposed(model, speech, factorizer, tmp_path))
     assert list(found) == list(expected)
     for name, one in expected.items():
         assert all(torch.equal(getattr(found[name], part), getattr(one, part)) for part in PARTS)
 
 
-def test_no_more_gram_matrices_are_held_than_are_allowed_and_the_one_that_is_added_to(model, speech, grams):
+def test_no_more_than_one_gram_matrix_is_held_in_memory(model, speech, grams, tmp_path):
     sizes = [4 * layer.in_features**2 for layer in find_layers(model)]
-    allowed = max(sizes)
-    assert sum(sizes) > 3 * allowed
-    for _ in decomposed(model, speech, "whitened", gram_bytes=allowed):
+    assert sum(sizes) > 3 * max(sizes)
+    for _ in decomposed(model, speech, "whitened", tmp_path):
         pass
-    assert 0 < max(grams) <= 2 * allowed
-    grams.clear()
-    for _ in decomposed(model, speech, "whitened"):
-        pass
-    assert max(grams) > 2 * allowed  # all at once, where there is room
+    assert len(grams) >= len({*sizes})
+    assert max(grams) == max(sizes)
 
 
 def test_plain_svd_takes_no_statistics(model, speech, grams):

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
-from shrinkml.compression.calibration import calibrate, calls_per_s, gram_groups, measure_use
+from shrinkml import on_disk
+from shrinkml.compression.calibration import calibrate, calls_per_s, measure_use
 from shrinkml.compression.factorize import decompose
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.plan import RankPlan
@@ -103,29 +104,16 @@ def test_use_counts_what_statistics_count_and_finds_the_largest_call(recogniser,
     assert uses["query.weight"].largest == 100 * (16 + recogniser.query.out_features)
 
 
-def test_layers_calibrated_group_by_group_have_the_very_statistics_of_one_run(recogniser, batch):
-    together = calibrate(recogniser, lambda: recogniser(*batch))
-    groups = gram_groups(find_layers(recogniser), together, most_bytes=1000)
-    assert len(groups) > 3
-    apart = {}
-    for group in groups:
-        apart |= calibrate(recogniser, lambda: recogniser(*batch), group)
-    assert apart.keys() == together.keys()
-    assert all(torch.equal(apart[name].gram, together[name].gram) for name in together)
-    assert all(torch.equal(apart[name].total, together[name].total) for name in together)
-
-
-@settings(deadline=None, max_examples=50)
-@given(widths=st.lists(st.integers(1, 20), min_size=1, max_size=12), most_bytes=st.integers(1, 4000))
-def test_groups_keep_the_order_of_layers_and_within_the_bytes(widths, most_bytes):
-    layers = find_layers(nn.Sequential(*(nn.Linear(width, 2) for width in widths)))
-    sizes = {layer.name: 4 * layer.in_features**2 for layer in layers}
-    described = {layer.name for layer in layers if layer.in_features != 1}
-    groups = gram_groups(layers, described, most_bytes)
-    assert [name for group in groups for name in group] == [layer.name for layer in layers]
-    for group in groups:
-        held = [sizes[name] for name in group if name in described]
-        assert sum(held) <= most_bytes or len(held) == 1
+def test_gram_matrices_lie_on_the_disk_of_the_folder_and_nowhere_in_it(recogniser, batch, tmp_path, monkeypatch):
+    folders = []
+    kept = on_disk.TemporaryFile
+    monkeypatch.setattr(on_disk, "TemporaryFile", lambda dir: folders.append(dir) or kept(dir=dir))
+    stats = calibrate(recogniser, lambda: recogniser(*batch), tmp_path)
+    elsewhere = calibrate(recogniser, lambda: recogniser(*batch))
+    assert {*folders} == {tmp_path, None}
+    assert not list(tmp_path.iterdir())
+    assert stats.keys() == elsewhere.keys()
+    assert all(torch.equal(stats[name].gram, elsewhere[name].gram) for name in stats)
 
 
 def test_layers_that_are_always_fed_the_same_tensor_share_their_statistics():
