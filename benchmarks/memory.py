@@ -92,7 +92,7 @@ def measure(folder: Path, manifest: Path, clips: int, factorizer: str) -> Iterat
     write_factors(workspace, decomposed(model, speech, factorizer, workspace))
     yield facts | steps.done(f"calibrate, decompose ({factorizer})")
     small = factorize(model, smaller(find_layers(model)), StoredDecompositions(workspace))
-    checkpoint.save(small, folder.with_name("small"))
+    checkpoint.save(small, folder.with_name("result"))
     yield facts | steps.done("factorize, write")
 
 
