@@ -119,7 +119,8 @@ def _run(tools: Tools) -> dict[str, Any]:
     runner.run("verify", lambda *_: stages.verify(materials, final))
     tested = runner.run("test", lambda *_: stages.measure_on_test(materials, final, baseline.calls_per_s)).result
     stages.describe(materials, final, on="test", before=tested["baseline"], after=tested["result"])
-    exports = runner.run("export", lambda *_: _export(tools, final)).result["exports"] if spec.export else []
+    exported = runner.run("export", lambda *_: _export(tools, final)).result if spec.export else {}
+    exports = exported.get("exports", [])
     speed = runner.run("speed", partial(_time, tools, exports, others)).result
 
     def report() -> dict[str, Any]:
@@ -131,6 +132,7 @@ def _run(tools: Tools) -> dict[str, Any]:
             speedup=speed["speedup"],
             runtimes=speed["runtimes"],
             exports=exports,
+            torch_int8=exported.get("torch_int8"),
             checkpoints=tools.folder.checkpoints,
             seconds=runner.seconds,
         )
@@ -155,16 +157,17 @@ def _prices(tools: Tools) -> PriceList:
 
 
 def _export(tools: Tools, final: Path) -> dict[str, Any]:
-    """The checkpoint `final` in the other forms that the job asks for, beside it."""
+    """The checkpoint `final` in the other forms that the job asks for, beside it, and in int8 as torch runs it."""
     spec, folder = tools.spec, tools.folder.checkpoints
     if "transformers" in spec.export:
         save_merged(final, folder / DENSE)
     if "onnx" not in spec.export:
-        return {"exports": []}
+        return {}
     exporter = Exporter(final)
     rows = [stages.export_onnx(tools.materials, exporter, folder / ONNX)]
     if spec.quantize == "int8":
         rows.append(stages.export_onnx(tools.materials, exporter, folder / ONNX_INT8, int8=True))
+        return {"exports": rows, "torch_int8": stages.hear_in_int8(tools.materials, final)}
     return {"exports": rows}
 
 

@@ -1,7 +1,10 @@
-"""The part of the speed stage that looks at every runtime: torch, and ONNX Runtime where the job exports."""
+"""The part of the speed stage that looks at every runtime: torch, and ONNX Runtime where the job exports.
+
+Both also in int8, where the job asks for that.
+"""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 from agents.materials import Materials
 from shrinkml.errors import ExportError
 from shrinkml.export.exporter import Exporter
-from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
+from shrinkml.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.speech.utterance import Utterance
 from shrinkml.timed_process import ONNXRUNTIME, TORCH
@@ -48,7 +51,7 @@ def time_runtimes(
     rows: list[dict[str, Any]] = []
     for n_done, (name, model) in enumerate(models.items(), start=1):
         made = scratch / "compressed"
-        forms = _forms(materials, model, exports, made) if rows else _all_forms(model, exports)
+        forms = _forms(materials, model, exports, made) if rows else _in_torch(model, exports) | _exported(exports)
         contenders = [
             Contender(runtime, called, precision, these[runtime, precision])
             for runtime, precision in forms
@@ -69,17 +72,22 @@ def _heard(materials: Materials) -> list[Utterance]:
     return [materials.dev_utterances[i] for i in islice(cycle(chosen), N_HEARD)]
 
 
-def _forms(materials: Materials, model: Path, precisions: Mapping[str, Path], scratch: Path) -> Forms:
+def _forms(materials: Materials, model: Path, precisions: Collection[str], scratch: Path) -> Forms:
     """The checkpoint `model`, and exports of it in all `precisions`, made now; without those too large for a file."""
     made: dict[str, Path] = {}
     if precisions:
         exporter, speech, stop = Exporter(model), materials.dev_utterances, materials.should_stop
         for precision in precisions:
             with suppress(ExportError):
-                exporter.write(scratch / precision, int8=precision == "int8", speech=speech, should_stop=stop)
+                exporter.write(scratch / precision, int8=precision == INT8, speech=speech, should_stop=stop)
                 made[precision] = scratch / precision
-    return _all_forms(model, made)
+    return _in_torch(model, precisions) | _exported(made)
 
 
-def _all_forms(model: Path, exports: Mapping[str, Path]) -> Forms:
-    return {(TORCH, "float32"): model, **{(ONNXRUNTIME, precision): folder for precision, folder in exports.items()}}
+def _in_torch(model: Path, precisions: Collection[str]) -> Forms:
+    """The checkpoint `model` in float, and in int8 where that is one of `precisions`."""
+    return {(TORCH, precision): model for precision in ("float32", *({INT8} & {*precisions}))}
+
+
+def _exported(folders: Mapping[str, Path]) -> Forms:
+    return {(ONNXRUNTIME, precision): folder for precision, folder in folders.items()}

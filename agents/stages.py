@@ -354,6 +354,14 @@ def time_speed(materials: Materials, model: Path) -> Result:
     )
 
 
+def hear_in_int8(materials: Materials, model: Path) -> Result:
+    """What the checkpoint `model` achieves on test where torch multiplies in int8, on the CPU."""
+    small = Interruptible(checkpoint.load(model, int8=True), materials.should_stop)
+    test = materials.test
+    found = score(test.texts, transcripts(small, test), groups=test.speakers, seed=materials.seed)
+    return {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
+
+
 def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8: bool = False) -> Result:
     """Writes a checkpoint for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
 

@@ -30,6 +30,7 @@ def summarise(
     speedup: Mapping[str, Any],
     runtimes: Sequence[Mapping[str, Any]],
     exports: Sequence[Mapping[str, Any]],
+    torch_int8: Mapping[str, Any] | None,
     checkpoints: Path,
     seconds: float,
 ) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def summarise(
         speedup: of the checkpoint in torch.
         runtimes: what it and the original cost in every runtime.
         exports: what the export stage wrote.
+        torch_int8: what the result achieves in int8 in torch, where the job asks for that.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
     """
@@ -67,6 +69,7 @@ def summarise(
         "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),
         "trials": _trial_rows(outcomes),
         "exports": list(exports),
+        "torch_int8": torch_int8,
         "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
         "samples": tested["samples"],
         "seconds": seconds,

@@ -35,7 +35,7 @@ from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.int8 import write_int8
 from shrinkml.export.lstm import bidirectional_lstm
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.runtimes import BATCH_SIZES, Contender, compare_runtimes
+from shrinkml.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
@@ -126,18 +126,18 @@ def recogniser_rows(names: Sequence[str], manifest: Path, n_utterances: int, rou
 
 def in_each_runtime(name: str, folder: Path, utterances: Sequence[Utterance]) -> Iterator[Contender]:
     """The checkpoint `name`, and what it is exported to in a new folder in `folder`."""
-    yield Contender(TORCH, name, "float32", checkpoint.locate(name))
+    yield from (Contender(TORCH, name, precision, checkpoint.locate(name)) for precision in ("float32", INT8))
     exports = Path(mkdtemp(dir=folder))
-    for precision in ("float32", "int8"):
+    for precision in ("float32", INT8):
         few = utterances[:: max(1, len(utterances) // 16)]
-        export(name, exports / precision, int8=precision == "int8", speech=few)
+        export(name, exports / precision, int8=precision == INT8, speech=few)
         yield Contender(ONNXRUNTIME, name, precision, exports / precision)
 
 
 def transcripts(recogniser: Contender, utterances: Sequence[Utterance]) -> list[str]:
     if recogniser.runtime == ONNXRUNTIME:
         return hearing.transcripts(OnnxRecogniser(recogniser.folder), utterances)
-    model = shrinkml.load(recogniser.model)
+    model = shrinkml.load(recogniser.model, int8=recogniser.precision == INT8)
     return evaluation.transcripts(model, load_dataset(model, utterances))
 
 

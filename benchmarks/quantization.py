@@ -1,8 +1,9 @@
-"""Ways to int8 that a job does not take, beside the one that it does: `python benchmarks/quantization.py`.
+"""Ways to int8 that a job does not take, beside those that it does: `python benchmarks/quantization.py`.
 
-Dynamic quantization (activations scaled at each call) in ONNX Runtime is what `shrinkml export --int8` does. Static
-quantization scales them once, by calibration speech. Torch's own is dynamic too, and so is that of torchao, which is
-measured where it is installed (`.venv/bin/pip install torchao==0.18.0`). Milliseconds of the processor per
+Dynamic quantization (activations scaled at each call) in ONNX Runtime is what `shrinkml export --int8` does, and with a
+scale for each frame what `shrinkml.load(..., int8=True)` does in torch. Static quantization scales them once, by
+calibration speech. Torch's own is dynamic too, and so is that of torchao, which is measured where it is installed
+(`.venv/bin/pip install torchao==0.18.0`). Milliseconds of the processor per
 utterance at batch 1 on one thread, medians of rounds in turns; WER of the first 200 utterances of dev.
 """
 
@@ -121,7 +122,8 @@ def ways(name: str, folder: Path, calibration: list[Waveform]) -> dict[str, Hear
     torchao = {"torchao, int8 dynamic": torchao_int8} if find_spec("torchao") else {}
     return {
         "torch, float32": in_torch(model),
-        "torch, int8 dynamic": in_torch(torch_int8(deepcopy(model))),
+        "torch, int8": in_torch(shrinkml.load(name, int8=True)),
+        "torch's own, int8 dynamic": in_torch(torch_int8(deepcopy(model))),
         **{way: in_torch(quantized(deepcopy(model))) for way, quantized in torchao.items()},
         "ONNX Runtime, float32": in_onnx(OnnxRecogniser(folder / "float")),
         "ONNX Runtime, int8 dynamic": in_onnx(OnnxRecogniser(folder / "int8")),

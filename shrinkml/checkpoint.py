@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from shrinkml.compression.int8 import in_int8
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
@@ -86,12 +87,21 @@ def inspect(name: str | Path) -> CheckpointInfo:
     )
 
 
-def load(name: str | Path) -> Recogniser:
+def load(name: str | Path, *, int8: bool = False) -> Recogniser:
     """The recogniser in the checkpoint `name`, in float32, ready to transcribe.
+
+    Args:
+        name: of a bundled checkpoint, or its folder.
+        int8: whether its linear layers are to multiply in int8 (`shrinkml.compression.int8`), to run faster.
 
     Raises:
         CheckpointError: no checkpoint, or a broken one: unreadable files, tensors that do not fit the config, NaN.
     """
+    model = _opened(name)
+    return in_int8(model) if int8 else model
+
+
+def _opened(name: str | Path) -> Recogniser:
     folder = look_into(name)
     if folder.stock:
         stock = huggingface.open_stock(folder)

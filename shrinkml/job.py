@@ -173,7 +173,9 @@ class JobSpec(Part):
         description="Other forms of the final model: onnx, for ONNX Runtime; transformers, a dense copy of one of its "
         "models, which it opens without ShrinkML and which saves nothing.",
     )
-    quantize: Literal["none", "int8"] = Field("none", description="int8: the export for ONNX Runtime also in int8.")
+    quantize: Literal["none", "int8"] = Field(
+        "none", description="int8: the export for ONNX Runtime also in int8, and torch measured in it."
+    )
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
     device: DeviceName = Field(
         "auto", description="Where models compute (cuda is a GPU). auto: the GPU if torch sees one. Speed is the CPU's."

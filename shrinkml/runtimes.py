@@ -17,6 +17,7 @@ from shrinkml.speed import median_and_range
 from shrinkml.timed_process import TORCH, Pass, TimedProcess
 
 BATCH_SIZES = (1, 16)
+INT8 = "int8"
 ROUNDS = 5
 MOST_S = 15.0  # of rounds per thread count, begun before; large models get fewer rounds
 
@@ -31,7 +32,7 @@ class Contender:
     Attributes:
         runtime: TORCH or ONNXRUNTIME of `shrinkml.timed_process`.
         model: what it is called in the table.
-        precision: of its products: "float32" or "int8".
+        precision: of its products: "float32" or INT8.
         folder: where it lies.
     """
 
@@ -42,7 +43,7 @@ class Contender:
 
     @property
     def stored_bytes(self) -> int:
-        """Size of a checkpoint's weights, or of all that an export is made of."""
+        """Size of a checkpoint's weights, which is rounded when it is opened, or of all that an export is made of."""
         if self.runtime == TORCH:
             return look_into(self.folder).stored_bytes
         return sum(path.stat().st_size for path in self.folder.iterdir())
@@ -87,7 +88,14 @@ def compare_runtimes(
         with ExitStack() as stack:
             processes = [
                 stack.enter_context(
-                    TimedProcess(one.runtime, one.folder, audio, threads=count, should_stop=should_stop)
+                    TimedProcess(
+                        one.runtime,
+                        one.folder,
+                        audio,
+                        threads=count,
+                        should_stop=should_stop,
+                        int8=one.precision == INT8,
+                    )
                 )
                 for one in contenders
             ]

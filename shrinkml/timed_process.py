@@ -65,7 +65,14 @@ class TimedProcess:
     """
 
     def __init__(
-        self, runtime: str, folder: Path, audio: Sequence[Path], *, threads: int, should_stop: ShouldStop
+        self,
+        runtime: str,
+        folder: Path,
+        audio: Sequence[Path],
+        *,
+        threads: int,
+        should_stop: ShouldStop,
+        int8: bool = False,
     ) -> None:
         """The process is ready when this returns.
 
@@ -75,6 +82,7 @@ class TimedProcess:
             audio: files to transcribe.
             threads: that the runtime may use.
             should_stop: asked while the process is waited for.
+            int8: whether a checkpoint is opened to multiply in int8; an export does what it was written for.
 
         Raises:
             CheckpointError: the process failed, and why.
@@ -83,7 +91,7 @@ class TimedProcess:
         self._what = f"{folder} in {runtime}"
         self._should_stop = should_stop
         self._errors = TemporaryFile()  # noqa: SIM115 - closed with the process
-        command = [sys.executable, "-m", "shrinkml.timed_process", runtime, str(folder), str(threads)]
+        command = [sys.executable, "-m", "shrinkml.timed_process", runtime, str(folder), str(threads), str(int(int8))]
         self._process = subprocess.Popen(
             [*command, *map(str, audio)],
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
@@ -140,10 +148,10 @@ class TimedProcess:
         return answer
 
 
-def _main(runtime: str, folder: str, threads: str, *audio: str) -> None:
-    """`python -m shrinkml.timed_process RUNTIME FOLDER THREADS AUDIO...`: prints a Start, then a Pass per line read."""
+def _main(runtime: str, folder: str, threads: str, int8: str, *audio: str) -> None:
+    """`python -m shrinkml.timed_process RUNTIME FOLDER THREADS INT8 AUDIO...`: prints a Start, a Pass per line read."""
     began = time.perf_counter()
-    open_model = RUNTIMES[runtime](int(threads))
+    open_model = RUNTIMES[runtime](int(threads), bool(int(int8)))
     imported = time.perf_counter()
     sample_rate_hz, transcribe = open_model(Path(folder))
     _tell(Start(imported - began, time.perf_counter() - imported))
@@ -159,7 +167,7 @@ def _main(runtime: str, folder: str, threads: str, *audio: str) -> None:
         _tell(Pass(time.perf_counter() - began, time.process_time() - busy, _peak_bytes()))
 
 
-def _torch(threads: int) -> Open:
+def _torch(threads: int, int8: bool) -> Open:
     import torch
 
     from shrinkml.checkpoint import load
@@ -167,13 +175,13 @@ def _torch(threads: int) -> Open:
     torch.set_num_threads(threads)
 
     def open_model(folder: Path) -> tuple[int, Transcribe]:
-        model = load(folder)
+        model = load(folder, int8=int8)
         return model.sample_rate_hz, lambda waveforms: model.transcribe([model.features(w) for w in waveforms])
 
     return open_model
 
 
-def _onnxruntime(threads: int) -> Open:
+def _onnxruntime(threads: int, _: bool) -> Open:
     from shrinkml.export.recogniser import OnnxRecogniser
 
     def open_model(folder: Path) -> tuple[int, Transcribe]:
@@ -183,7 +191,7 @@ def _onnxruntime(threads: int) -> Open:
     return open_model
 
 
-RUNTIMES: dict[str, Callable[[int], Open]] = {TORCH: _torch, ONNXRUNTIME: _onnxruntime}
+RUNTIMES: dict[str, Callable[[int, bool], Open]] = {TORCH: _torch, ONNXRUNTIME: _onnxruntime}
 
 
 def _tell(record: Start | Pass) -> None:

@@ -100,7 +100,7 @@ def _with_matrices(model: nn.Module, matrices: Mapping[str, Matrix]) -> nn.Modul
             new = {slot.name: parameters[slot.layer] for slot in held if slot.layer in parameters}
             memo[id(module)] = _filled(twin, module, new, memo)
     changed = copy.deepcopy(model, memo)
-    leave_fast_paths_(changed)
+    leave_fast_paths_(changed, LowRankLinear)
     return changed
 
 

@@ -184,6 +184,13 @@ class ExportRow(TypedDict):
     component_wers: dict[str, float]  # of an int8 export: WER of those in float, and with each component alone in int8
 
 
+class Int8Row(TypedDict):
+    """The final model, run by torch in int8 (`shrinkml.load(..., int8=True)`), on test."""
+
+    wer: float
+    wer_ci95: list[float]
+
+
 class CheckpointRow(TypedDict):
     """A checkpoint of the run: the sha256 and size of its files, which a download brings as one tar."""
 
@@ -220,6 +227,7 @@ class Report(TypedDict):
     layers: list[LayerRow]
     trials: list[TrialRow]
     exports: list[ExportRow]
+    torch_int8: Int8Row | None  # where the job asks for int8
     checkpoints: list[CheckpointRow]
     samples: list[Sample]
     seconds: float  # of the whole run

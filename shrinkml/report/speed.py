@@ -34,7 +34,8 @@ def _speedups(report: Mapping[str, Any]) -> dict[str, float]:
     speedup = report["speedup"]
     ratios = {f"at batch {size} in torch": speedup[f"batch{size}"] for size in (1, 16)}
     for row in report.get("runtimes", ()):  # absent from older reports
-        if (row["runtime"], row["model"], row["threads"]) == ("onnxruntime", "compressed", speedup["threads"]):
+        headline = (row["runtime"], row["precision"]) == ("torch", "float32")  # that is `speedup` itself
+        if (row["model"], row["threads"]) == ("compressed", speedup["threads"]) and not headline:
             ratios |= {f"at batch {size} in {_runtime(row)}": row[f"speedup_batch{size}"] for size in (1, 16)}
     return ratios
 

@@ -158,6 +158,7 @@ def facts(report: Mapping[str, Any]) -> list[Fact]:
         *_mac_facts(report),
         *(_speed_fact(row) for row in report["speedup"]["settings"]),
         *(fact for row in report.get("exports", ()) for fact in _export_facts(row, before)),
+        *_int8_facts(report),
     ]
 
 
@@ -178,6 +179,14 @@ def _speed_fact(row: Mapping[str, Any]) -> Fact:
         f"{row['rtf_compressed']:.4f}",
         f"{row['speedup']:.2f} times as fast ({least:.2f} to {most:.2f})",
     )
+
+
+def _int8_facts(report: Mapping[str, Any]) -> list[Fact]:
+    """Where the job asks for int8, what torch's costs; nothing of older reports."""
+    row = report.get("torch_int8")
+    if row is None:
+        return []
+    return [Fact("In torch, int8", "", percent(row["wer"]), wer_change(row["wer"] - report["baseline"]["wer"]))]
 
 
 def _export_facts(row: Mapping[str, Any], original: Mapping[str, Any]) -> list[Fact]:

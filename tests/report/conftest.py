@@ -243,6 +243,7 @@ def report():
                 "component_wers": {"float": 0.0089, "encoder": 0.0101, "decoder": 0.009, "output": 0.0089},
             }
         ],
+        "torch_int8": {"wer": 0.0105, "wer_ci95": [0.008, 0.014]},
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
         "samples": [
             {

@@ -1,0 +1,123 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from shrinkml.compression import int8
+from shrinkml.compression.factorize import decompose
+from shrinkml.compression.int8 import Int8Linear, Int8Product, in_int8, rounded
+from shrinkml.compression.low_rank import LowRankLinear
+from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.surgery import factorize
+
+
+@pytest.fixture
+def wide():
+    """A large layer, a thin one, and others that have products of their own."""
+    torch.manual_seed(0)
+    layers = {"large": nn.Linear(192, 256), "thin": nn.Linear(256, 8), "table": nn.Embedding(400, 192)}
+    return nn.ModuleDict(layers | {"lstm": nn.LSTM(192, 64), "conv": nn.Conv1d(192, 256, 1)}).eval()
+
+
+def int8_layers(model):
+    return {name for name, module in model.named_modules() if isinstance(module, Int8Linear)}
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(1, 40), n_in=st.integers(2, 70), n_out=st.integers(1, 70), seed=st.integers(0, 99))
+def test_a_product_is_off_by_no_more_than_rounding_weights_and_frames_explains(n, n_in, n_out, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = torch.randn(n, n_in, generator=generator), torch.randn(n_out, n_in, generator=generator)
+    (_, x_scale), (_, weight_scale) = rounded(x), rounded(weight)
+    # (x + dx)(w + dw) - xw, with |dx| and |dw| half a scale at most.
+    bound = 0.5 * (
+        x.abs().sum(1, keepdim=True) * weight_scale.T
+        + x_scale * weight.abs().sum(1)
+        + 0.5 * n_in * x_scale * weight_scale.T
+    )
+    found = Int8Product(weight)(x)
+    assert bool(((found - x @ weight.T).abs() <= bound + 1e-4).all())
+
+
+def test_whole_numbers_that_int8_holds_are_multiplied_exactly():
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randint(-126, 127, (n, 300), generator=generator).float() for n in (5, 7))
+    x[:, 0] = weight[:, 0] = 127  # so that every scale is 1
+    torch.testing.assert_close(Int8Product(weight)(x), x @ weight.T, rtol=1e-6, atol=0)
+
+
+def test_each_frame_has_a_scale_of_its_own_and_silence_stays_silent():
+    torch.manual_seed(0)
+    quiet, loud = torch.randn(1, 64), 1000 * torch.randn(1, 64)
+    product = Int8Product(torch.randn(32, 64))
+    together = product(torch.cat([quiet, loud, torch.zeros(1, 64)]))
+    torch.testing.assert_close(together[:1], product(quiet))
+    assert torch.equal(together[2], torch.zeros(32))
+
+
+def test_large_linear_layers_multiply_in_int8_and_all_others_stay(wide):
+    small = in_int8(wide)
+    assert int8_layers(small) == {"large"}
+    assert {name: type(layer) for name, layer in small.items() if name != "large"} == {
+        name: type(layer) for name, layer in wide.items() if name != "large"
+    }
+    x = torch.randn(2, 5, 192)
+    with torch.no_grad():
+        expected, found = wide["large"](x), small["large"](x)
+    assert found.shape == expected.shape
+    assert 0.0 < float((found - expected).norm() / expected.norm()) < 0.02
+
+
+def test_the_model_is_left_as_it_is(wide):
+    before = {name: tensor.clone() for name, tensor in wide.state_dict().items()}
+    in_int8(wide)
+    assert not int8_layers(wide)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in wide.state_dict().items())
+
+
+def test_a_layer_of_one_input_stays_in_float():
+    assert not int8_layers(in_int8(nn.ModuleDict({"lone": nn.Linear(1, 2 * int8.LEAST_WEIGHTS)})))
+
+
+def test_layers_that_are_named_stay_in_float(wide):
+    assert not int8_layers(in_int8(wide, kept={"large.weight"}))
+
+
+def test_a_layer_counts_as_many_parameters_as_before(wide):
+    assert sum(p.numel() for p in in_int8(wide).parameters()) == sum(p.numel() for p in wide.parameters())
+
+
+@pytest.mark.parametrize(("rank", "n_int8"), [(180, 2), (128, 1), (100, 0)])
+def test_of_two_factors_those_that_are_large_enough_multiply_in_int8(wide, rank, n_int8):
+    small = factorize(wide, RankPlan({"large.weight": rank}), decompose(wide, "svd"))
+    assert isinstance(small["large"], LowRankLinear)
+    quantized = in_int8(small)
+    assert sum(isinstance(module, Int8Product) for module in quantized.modules()) == n_int8
+    x = torch.randn(50, 192)
+    with torch.no_grad():
+        expected, found = small["large"](x), quantized["large"](x)
+    assert float((found - expected).norm() / expected.norm()) < 0.02
+
+
+def test_an_output_layer_tied_to_an_embedding_multiplies_in_int8_and_the_embedding_stays(wide):
+    head = nn.Linear(192, 400, bias=False)
+    head.weight = wide["table"].weight
+    tied = nn.ModuleDict({"table": wide["table"], "head": head})
+    small = in_int8(tied)
+    assert int8_layers(small) == {"head"}
+    tokens = torch.tensor([3, 17])
+    assert torch.equal(small["table"](tokens), wide["table"](tokens))
+
+
+def test_torchs_fused_encoder_layer_calls_its_layers_once_they_are_int8():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(64, 4, dim_feedforward=1024, batch_first=True).eval()
+    x = torch.randn(2, 9, 64)
+    with torch.inference_mode():
+        expected, found = layer(x), in_int8(layer)(x)
+    assert 0.0 < float((found - expected).norm() / expected.norm()) < 0.02
+
+
+def test_the_least_size_that_gains_is_below_what_bundled_models_hold():
+    assert int8.LEAST_WEIGHTS <= 192 * 192
