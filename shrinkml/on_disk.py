@@ -9,6 +9,8 @@ from tempfile import TemporaryFile, gettempdir
 import torch
 from torch import Tensor
 
+from shrinkml.freed_memory import give_back
+
 
 class DiskRoom:
     """Room for tensors in unnamed files, which the system removes when the last tensor that lies there is let go of."""
@@ -35,6 +37,7 @@ class DiskRoom:
         """Nothing of what lies here takes memory until it is looked at again."""
         for mapped in self._maps:
             mapped.madvise(mmap.MADV_DONTNEED)
+        give_back()
 
     def _mapped(self, n_bytes: int) -> mmap.mmap:
         with TemporaryFile(dir=self._folder) as file:  # the mapping keeps it
