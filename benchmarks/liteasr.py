@@ -10,6 +10,7 @@ made: new sentences, and the voices of test. A row is written as soon as it is t
 
 import argparse
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,12 @@ def compared(bench: Bench, share: float, evaluations: int, seeds: list[int]) -> 
     return (f"{share:g}", f"{ratio:.2f}", *percents, _seeds(ours, "dev_wer"), _seeds(ours, "test_wer"))
 
 
+def original(bench: Bench) -> tuple[str, ...]:
+    """The cells of the model as it is: where a plan has its WER, nothing is left to win."""
+    found = kept(bench.folder / "original.json", lambda: bench.measured(RankPlan({}), bench.workspace(LARGEST)))
+    return ("the original", "1.00", *(f"{100 * found[key]:.2f} %" for key in ("dev_wer", "test_wer")), "", "")
+
+
 def _seeds(rows: list[Row], key: str) -> str:
     each = ", ".join(f"{100 * row[key]:.2f}" for row in rows)
     return f"{100 * statistics.median(row[key] for row in rows):.2f} % ({each})"
@@ -64,6 +71,10 @@ def with_larger_test(spec: JobSpec, n: int) -> JobSpec:
     """`spec` with `n` utterances of the commands task for test."""
     made = commands.prepare(DATA / f"commands-{n}", train=1, dev=1, test=n)
     return spec.model_copy(update={"data": spec.data.model_copy(update={"test": str(made["test"])})})
+
+
+def row(cells: Sequence[str]) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -78,9 +89,11 @@ def main() -> None:
     torch.set_num_threads(1)
     spec = with_larger_test(read_job(arguments.config), arguments.test)
     bench = Bench(spec, FACTORIZER, arguments.out / f"test-{arguments.test}")
-    print(f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |")
+    row(COLUMNS)
+    row(["---"] * len(COLUMNS))
+    row(original(bench))
     for share in arguments.shares:
-        print(f"| {' | '.join(compared(bench, share, arguments.evaluations, arguments.seeds))} |", flush=True)
+        row(compared(bench, share, arguments.evaluations, arguments.seeds))
 
 
 if __name__ == "__main__":
