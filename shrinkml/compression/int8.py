@@ -63,8 +63,9 @@ class Int8Linear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The last matrix as it is stored, for code that asks a linear layer's weight for its device."""
-        return self.products[-1].get_parameter("weight")
+        """The dense weight [out, in] in float, rounded as it is, for code that reads a linear layer's weight."""
+        parts = [_dense(product) for product in self.products]
+        return parts[0] if len(parts) == 1 else parts[1] @ parts[0]
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
@@ -95,6 +96,12 @@ def rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
     """int8 [n, in] and a scale [n, 1] for each row of `rows` [n, in]: their product is off by half a scale at most."""
     scale = rows.abs().amax(1, keepdim=True).clamp_(min=SMALLEST_SCALE) / LARGEST
     return (rows / scale).round_().to(torch.int8), scale
+
+
+def _dense(product: nn.Module) -> Tensor:
+    """The matrix that `product` multiplies with, in float."""
+    weight = product.get_parameter("weight")
+    return weight * product.scale.T if isinstance(product, Int8Product) else weight
 
 
 def _product(matrix: Tensor) -> nn.Module:

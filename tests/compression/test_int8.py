@@ -110,6 +110,17 @@ def test_an_output_layer_tied_to_an_embedding_multiplies_in_int8_and_the_embeddi
     assert torch.equal(small["table"](tokens), wide["table"](tokens))
 
 
+@pytest.mark.parametrize("rank", [None, 180, 128])
+def test_code_that_reads_the_weight_gets_the_one_that_is_multiplied_with(wide, rank):
+    plan = RankPlan({} if rank is None else {"large.weight": rank})
+    small = in_int8(factorize(wide, plan, decompose(wide, "svd")))["large"]
+    assert (small.weight.shape, small.weight.dtype) == ((256, 192), torch.float32)
+    x = torch.randn(20, 192)
+    with torch.no_grad():
+        expected = x @ small.weight.T + small.bias
+        assert float((small(x) - expected).norm() / expected.norm()) < 0.02  # the frames are rounded, too
+
+
 def test_torchs_fused_encoder_layer_calls_its_layers_once_they_are_int8():
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(64, 4, dim_feedforward=1024, batch_first=True).eval()
