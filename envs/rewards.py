@@ -13,6 +13,8 @@ References:
 import math
 from typing import Protocol
 
+from envs.damage import LEAST_DAMAGE, damage_of
+
 RELATIVE_SCALE = 10.0  # HAQ's 0.1 per percentage point
 
 
@@ -77,12 +79,23 @@ def relative(*, wer: float, price: int, budget: int, original: int, baseline_wer
     return RELATIVE_SCALE * (_error(baseline_wer) - _error(wer))
 
 
+def log_damage(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
+    """Minus the logarithm of the damage (`envs.damage`) inside the budget, that of the worst outside; in [-2, 7].
+
+    Our own. What counts among good plans is by which factor one loses less than another: 0.1 points are much where half
+    a point was lost, and nothing where twenty were.
+    """
+    lost = damage_of(wer if price <= budget else 1.0, baseline_wer)
+    return -math.log(lost + LEAST_DAMAGE)
+
+
 REWARDS: dict[str, Reward] = {
     "budget_wall": budget_wall,
     "error_log_size": error_log_size,
     "punish": punish,
     "harmonic": harmonic,
     "relative": relative,
+    "log_damage": log_damage,
 }
 
 

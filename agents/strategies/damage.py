@@ -4,7 +4,6 @@ Every measurement is one evaluation of a plan that compresses one layer and leav
 Such plans are usually over the budget: they are counted and told like any other, but cannot be the result.
 """
 
-import math
 from collections.abc import Iterator
 from itertools import accumulate, islice
 from statistics import median
@@ -12,10 +11,10 @@ from statistics import median
 import numpy as np
 
 from agents.strategies.search import Search
+from envs.damage import damage_of
 
 Damages = tuple[tuple[float, ...], ...]
 
-MOST_LOST = 0.999  # of the words; beyond, a layer alone ruins the recogniser, and how much more no longer matters
 TIE = 1e-4  # damage per lost energy: orders entries that do no measurable damage, and far below what can be measured
 
 
@@ -39,15 +38,6 @@ def measure_damages(search: Search, *, reserve: int) -> Damages:
         wer = search.recorder.measure(search.budget.plan([*dense[:layer], entry, *dense[layer + 1 :]]))
         measured[layer].append((1.0 - search.energies[layer][entry], damage_of(wer, search.problem.baseline_wer)))
     return _interpolated(search, measured)
-
-
-def damage_of(wer: float, baseline_wer: float) -> float:
-    """-log of the share of words that survive, relative to the model that the search starts from; 0 or more.
-
-    Damages add up if each word survives each layer independently.
-    """
-    surviving, before = (1.0 - min(value, MOST_LOST) for value in (wer, baseline_wer))
-    return max(0.0, math.log(before / surviving))
 
 
 def _in_turn(search: Search) -> Iterator[tuple[int, int]]:

@@ -20,13 +20,14 @@ from itertools import islice
 import numpy as np
 
 from agents.strategies.baselines import judge_starts
-from agents.strategies.damage import Damages, damage_of, measure_damages
+from agents.strategies.damage import Damages, measure_damages
 from agents.strategies.divergence import least_expected
 from agents.strategies.evolution import MAX_STEP, mutated_share
 from agents.strategies.search import Search
 from agents.strategies.surrogate_model import Features, Floats, SurrogateModel
 from envs.batch_projection import BatchProjection, Ints
 from envs.budget import Entries
+from envs.damage import damage_of
 from envs.expectation import as_energies
 
 MEASURED = 0.15  # of the evaluations, at most, for layers alone; at 50, a third was worse and none no worse

@@ -1,6 +1,6 @@
 """A model of what plans do to the WER: the damages of single layers, added up, corrected by every plan judged so far.
 
-It predicts the logarithm of the damage (`agents.strategies.damage`), a scale on which a factor that the sum is off by
+It predicts the logarithm of the damage (`envs.damage`), a scale on which a factor that the sum is off by
 is an addition. What the sum leaves over is a Gaussian process (Rasmussen and Williams 2006, Gaussian Processes for
 Machine Learning, equations 2.25, 2.26 and 2.30): linear in the share that each layer has in the damage, which to first
 order corrects each layer's curve by a factor of its own, and, for what layers do to each other, smooth in the
@@ -19,10 +19,10 @@ import numpy.typing as npt
 from agents.strategies.damage import Damages
 from envs.batch_projection import Ints
 from envs.budget import Budget
+from envs.damage import LEAST_DAMAGE
 
 Floats = npt.NDArray[np.float64]
 
-LEAST_DAMAGE = 1e-3  # added before logarithms are taken: a word in a thousand, below which proxy sets can't tell
 OFFSET_SIGMA = 1.0  # of the logarithm of the factor that the sum of the damages is off by
 SLOPE_SIGMA = 0.5  # of how much faster or slower than their sum the damages of layers grow together
 CURVE_SIGMA = 0.7  # of the logarithm of the factor that one layer's curve is off by

@@ -4,9 +4,10 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from agents.strategies.damage import MOST_LOST, TIE, measure_damages
+from agents.strategies.damage import TIE, measure_damages
 from agents.strategies.least_damage import MAX_CELLS, least_damage
 from envs.budget import Budget
+from envs.damage import MOST_LOST
 from envs.toys import TOYS, recogniser, separable
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from agents.strategies.damage import damage_of
 from agents.strategies.evolution import evolution
 from agents.strategies.random import random_entries
 from agents.strategies.surrogate import MEASURED, MEASURED_PER_LAYER, surrogate
-from agents.strategies.surrogate_model import LEAST_DAMAGE, Features, SurrogateModel
+from agents.strategies.surrogate_model import Features, SurrogateModel
 from envs.budget import Budget
+from envs.damage import LEAST_DAMAGE, damage_of
 from envs.toys import recogniser
 from tests.agents.toy_search import search as run
 

@@ -33,7 +33,7 @@ def test_no_reward_rises_with_the_size(name, wer, sizes):
 
 @pytest.mark.parametrize("name", REWARDS)
 def test_every_reward_prefers_the_lower_wer_at_equal_size(name):
-    good, bad = (REWARDS[name](wer=wer, price=150_000, **MODEL) for wer in (0.02, 0.03))
+    good, bad = (REWARDS[name](wer=wer, price=150_000, **MODEL) for wer in (0.06, 0.07))
     assert good > bad
 
 
@@ -59,3 +59,18 @@ def test_every_reward_prefers_the_lower_wer_at_equal_size(name):
 )
 def test_rewards_follow_their_published_formulas(name, wer, price, expected):
     assert REWARDS[name](wer=wer, price=price, **MODEL) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("wer", "price", "damage"),
+    [
+        (0.05, 200_000, 0.0),
+        (0.01, 200_000, 0.0),  # no better than the model that is cut
+        (0.05 + 0.95 / 4, 200_000, math.log(4 / 3)),  # a quarter of the words that it understood
+        (0.05, 200_001, math.log(0.95 / 0.001)),
+        (3.0, 200_000, math.log(0.95 / 0.001)),
+    ],
+)
+def test_our_reward_falls_with_the_logarithm_of_the_damage(wer, price, damage):
+    reward = REWARDS["log_damage"](wer=wer, price=price, **MODEL)
+    assert reward == pytest.approx(-math.log(damage + 0.001))
