@@ -20,6 +20,7 @@ from agents.strategies import search_plans
 from agents.strategy import SearchResult, Trial
 from envs.menus import build_menus
 from envs.problem import PlanEvaluator, RankProblem
+from shrinkml.compression.attention import split_attention
 from shrinkml.compression.layers import current_plan, model_cost
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import PriceList, parameter_prices
@@ -43,7 +44,8 @@ class Compressed:
     """What became of a module.
 
     Attributes:
-        module: the smaller one; the given one is as it was.
+        module: the smaller one; the given one is as it was. Torch's attention in it has projections of its own
+            (`shrinkml.compression.attention`).
         plan: the ranks of its layers.
         before: the given module on test.
         after: the smaller one on test.
@@ -108,7 +110,7 @@ def compress(
         raise ConfigError(f"compression_ratio is {compression_ratio}; allowed: above 1.0")
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
-    own = OwnModel(copy.deepcopy(module), loss, transcribe, scores)
+    own = OwnModel(split_attention(module), loss, transcribe, scores)
     prices = _prices(own.module, compression_ratio)
     heard = Interruptible(own, should_stop)
     decompositions = dict(decomposed(heard, learnt or judged, factorizer))

@@ -65,6 +65,8 @@ def _why_left(module: nn.Module, parameter: nn.Parameter) -> str:
         return "another weight is computed from it"
     if isinstance(module, nn.Conv1d) and module.groups > 1:
         return f"a convolution of {module.groups} groups is no single matrix"
+    if isinstance(module, nn.MultiheadAttention):
+        return "three projections in one weight: `split_attention` gives each its own, if it is torch's plain attention"
     if type(module) in HOLDINGS:
         return f"{kind} with these options, or tied to another kind of layer: no factors can replace it"
     if isinstance(module, tuple(HOLDINGS)):

@@ -11,6 +11,7 @@ from torch import nn
 
 import shrinkml
 from agents.own_module import compress
+from shrinkml.compression.attention import split_attention
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import CalibrationError, ConfigError, PlanError, StoppedError, UnknownNameError
@@ -31,6 +32,18 @@ class Listener(nn.Module):
 
     def forward(self, frames):
         return self.output(self.gru(frames)[0].mean(1))
+
+
+class Attending(Listener):
+    """With torch's own attention behind the GRU."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(24, 2, batch_first=True)
+
+    def forward(self, frames):
+        heard = self.gru(frames)[0]
+        return self.output((heard + self.attention(heard, heard, heard)[0]).mean(1))
 
 
 def loss(module, features, texts):
@@ -61,6 +74,17 @@ def listener():
         loss(model, features, texts).backward()
         optimizer.step()
     return model.train()
+
+
+def test_torchs_attention_is_factorized_projection_by_projection():
+    module = Attending()
+    found = run(module, finetune=FinetuneSpec(epochs=0))
+    assert {f"attention.{part}_proj.weight" for part in ("q", "k", "v", "out")} <= {name for name, _ in found.plan}
+    assert isinstance(module.attention, nn.MultiheadAttention)
+    reopened = reshape(split_attention(Attending()), found.plan)
+    reopened.load_state_dict(found.module.state_dict())
+    features = speech(3, 8)[0]
+    assert transcribe(reopened, features) == transcribe(found.module, features)
 
 
 def run(module, **changes):
