@@ -20,7 +20,7 @@ from shrinkml.compression.fast_paths import leave_fast_paths_
 from shrinkml.compression.layers import find_slots
 from shrinkml.compression.low_rank import LowRankLinear
 
-LEAST_WEIGHTS = 2**15  # of a matrix that gains: rounding the frames takes as long as what thinner ones save
+LEAST_WEIGHTS, LEAST_SIDE = 2**15, 96  # of a matrix: in smaller ones, rounding the frames takes what int8 saves
 LARGEST = 127  # of int8; -128 is not used, so that all is symmetric
 SMALLEST_SCALE = 1e-30  # of a row or frame of zeros
 
@@ -30,7 +30,7 @@ M = TypeVar("M", bound=nn.Module)
 def in_int8(model: M, kept: Collection[str] = ()) -> M:
     """A copy of `model` whose linear layers, dense and low rank, multiply in int8. It cannot be trained or saved.
 
-    Recurrent layers, convolutions and embeddings stay as they are, and so do matrices of less than LEAST_WEIGHTS.
+    Recurrent layers, convolutions and embeddings stay as they are, and so do small and thin matrices.
 
     Args:
         model: in float32.
@@ -105,7 +105,7 @@ def _dense(product: nn.Module) -> Tensor:
 
 
 def _product(matrix: Tensor) -> nn.Module:
-    if matrix.numel() >= LEAST_WEIGHTS and matrix.shape[1] > 1:  # torch 2.13 gets products of single numbers wrong
+    if matrix.numel() >= LEAST_WEIGHTS and min(matrix.shape) >= LEAST_SIDE:
         return Int8Product(matrix)
     product = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
     product.weight = nn.Parameter(matrix.clone(), requires_grad=False)

@@ -76,8 +76,9 @@ def test_the_model_is_left_as_it_is(wide):
     assert all(torch.equal(tensor, before[name]) for name, tensor in wide.state_dict().items())
 
 
-def test_a_layer_of_one_input_stays_in_float():
-    assert not int8_layers(in_int8(nn.ModuleDict({"lone": nn.Linear(1, 2 * int8.LEAST_WEIGHTS)})))
+@pytest.mark.parametrize("shape", [(1, 2 * int8.LEAST_WEIGHTS), (1024, int8.LEAST_SIDE - 1), (128, 128)])
+def test_small_and_thin_layers_stay_in_float(shape):
+    assert not int8_layers(in_int8(nn.ModuleDict({"lone": nn.Linear(*shape)})))
 
 
 def test_layers_that_are_named_stay_in_float(wide):
@@ -123,8 +124,8 @@ def test_code_that_reads_the_weight_gets_the_one_that_is_multiplied_with(wide, r
 
 def test_torchs_fused_encoder_layer_calls_its_layers_once_they_are_int8():
     torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(64, 4, dim_feedforward=1024, batch_first=True).eval()
-    x = torch.randn(2, 9, 64)
+    layer = nn.TransformerEncoderLayer(128, 4, dim_feedforward=512, batch_first=True).eval()
+    x = torch.randn(2, 9, 128)
     with torch.inference_mode():
         expected, found = layer(x), in_int8(layer)(x)
     assert 0.0 < float((found - expected).norm() / expected.norm()) < 0.02
