@@ -11,6 +11,7 @@ from agents.evaluator import BATCH_SIZE
 from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
 from shrinkml.compression.factorize import CALIBRATED, Decomposition, decompose_each
 from shrinkml.dataset import Dataset
+from shrinkml.large_tensors import large_tensors_apart
 from shrinkml.models.protocol import AsrModel
 
 FLOAT32_BYTES = 4
@@ -44,11 +45,12 @@ def decomposed(
         CalibrationError: the speech does not reach the layers, or gives statistics that the factorizer cannot use.
         OSError: the disk has no room for them.
     """
-    uses, stats = use_of_the_longest(model, speech), {}
-    if factorizer in CALIBRATED:
-        batch_size = fitting_batch_size(uses)
-        stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch)
-    yield from decompose_each(model.module, factorizer, stats)
+    with large_tensors_apart():
+        uses, stats = use_of_the_longest(model, speech), {}
+        if factorizer in CALIBRATED:
+            batch_size = fitting_batch_size(uses)
+            stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch)
+        yield from decompose_each(model.module, factorizer, stats)
 
 
 def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:

@@ -101,6 +101,7 @@ def compress(
     Raises:
         PlanError: nothing can be factorized, or the ratio is out of reach.
         ConfigError: a ratio that is not above 1, no speech, or features and texts that are not as many.
+        OSError: the disk of temporary files (TMPDIR), where statistics of large layers lie, has no room.
         CalibrationError: `loss` did not run the layers of the module that it was given.
         UnknownNameError: no such strategy, reward or factorizer.
         StoppedError: `should_stop` said so.

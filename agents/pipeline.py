@@ -38,6 +38,7 @@ from shrinkml.export.exporter import Exporter
 from shrinkml.job import JobSpec
 from shrinkml.merging import save_merged
 from shrinkml.report import write_report
+from shrinkml.runtimes import INT8
 
 FINAL = "final"  # the checkpoint to use
 ONNX, ONNX_INT8 = "final-onnx", "final-onnx-int8"  # the same for ONNX Runtime
@@ -177,7 +178,7 @@ def _time(
     """How fast the final checkpoint, its `exports` and the checkpoints `others` are."""
     checkpoints = tools.folder.checkpoints
     models = {"compressed": checkpoints / FINAL, **{name: checkpoints / name for name in others}}
-    exported = {"int8" if row["int8"] else "float32": checkpoints / row["name"] for row in exports}
+    exported = {INT8 if row["int8"] else "float32": checkpoints / row["name"] for row in exports}
 
     def on_timed(name: str, n_done: int) -> None:
         message = f"{FINAL if name == 'compressed' else name} timed beside the original"

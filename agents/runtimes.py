@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.materials import Materials
-from shrinkml.errors import ExportError
+from shrinkml import checkpoint
+from shrinkml.errors import ExportError, PrecisionError
 from shrinkml.export.exporter import Exporter
 from shrinkml.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
 from shrinkml.speech.proxy import choose_proxy
@@ -85,8 +86,13 @@ def _forms(materials: Materials, model: Path, precisions: Collection[str], scrat
 
 
 def _in_torch(model: Path, precisions: Collection[str]) -> Forms:
-    """The checkpoint `model` in float, and in int8 where that is one of `precisions`."""
-    return {(TORCH, precision): model for precision in ("float32", *({INT8} & {*precisions}))}
+    """The checkpoint `model` in float, and in int8 where that is one of `precisions` and any layer gains by it."""
+    forms = {(TORCH, "float32"): model}
+    if INT8 in precisions:
+        with suppress(PrecisionError):
+            checkpoint.load(model, int8=True)
+            forms[TORCH, INT8] = model
+    return forms
 
 
 def _exported(folders: Mapping[str, Path]) -> Forms:

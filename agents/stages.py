@@ -30,7 +30,7 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import PriceList, parameter_prices
 from shrinkml.compression_record import write_record
 from shrinkml.dataset import Dataset
-from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError
+from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError, PrecisionError
 from shrinkml.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.export import hearing
 from shrinkml.export.components import wer_by_component
@@ -354,9 +354,12 @@ def time_speed(materials: Materials, model: Path) -> Result:
     )
 
 
-def hear_in_int8(materials: Materials, model: Path) -> Result:
-    """What the checkpoint `model` achieves on test where torch multiplies in int8, on the CPU."""
-    small = Interruptible(checkpoint.load(model, int8=True), materials.should_stop)
+def hear_in_int8(materials: Materials, model: Path) -> Result | None:
+    """What the checkpoint `model` achieves on test where torch multiplies in int8, on the CPU; None if it would not."""
+    try:
+        small = Interruptible(checkpoint.load(model, int8=True), materials.should_stop)
+    except PrecisionError:
+        return None
     test = materials.test
     found = score(test.texts, transcripts(small, test), groups=test.speakers, seed=materials.seed)
     return {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}

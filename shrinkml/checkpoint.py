@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from shrinkml.compression.int8 import in_int8
+from shrinkml.compression.int8 import in_int8, is_int8
 from shrinkml.compression.layers import current_plan
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
@@ -96,6 +96,7 @@ def load(name: str | Path, *, int8: bool = False) -> Recogniser:
 
     Raises:
         CheckpointError: no checkpoint, or a broken one: unreadable files, tensors that do not fit the config, NaN.
+        PrecisionError: no layer of it would multiply in int8.
     """
     model = _opened(name)
     return in_int8(model) if int8 else model
@@ -136,8 +137,10 @@ def save(
 
     Raises:
         UnknownNameError: no such dtype.
-        CheckpointError: something else lies in `folder`.
+        CheckpointError: something else lies in `folder`, or `model` was opened to multiply in int8.
     """
+    if is_int8(model):
+        raise CheckpointError("the model multiplies in int8, which is only to run it; save what `load` gives without")
     stored = look_up(DTYPES, dtype, kind="dtype")
     family = look_up(FAMILIES, model.family, kind="model family")
     config = {

@@ -53,6 +53,10 @@ class ExportError(ShrinkError, ValueError):
     """A model that cannot be exported, or a folder that holds no exported one."""
 
 
+class PrecisionError(ShrinkError, ValueError):
+    """A precision that a model cannot be had in."""
+
+
 class ConfigError(ShrinkError, ValueError):
     """A configuration that fails validation; the message names field, value and what is allowed."""
 

@@ -104,6 +104,14 @@ def test_a_save_that_fails_leaves_nothing_behind(model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_that_multiplies_in_int8_is_only_to_run(model, tmp_path):
+    save(model, tmp_path / "good")
+    before = inspect(tmp_path / "good").digest
+    with pytest.raises(CheckpointError, match="multiplies in int8, which is only to run it"):
+        save(load("reference/ctc", int8=True), tmp_path / "good")
+    assert inspect(tmp_path / "good").digest == before
+
+
 def test_an_unknown_dtype_is_refused(model, tmp_path):
     with pytest.raises(UnknownNameError, match="no dtype named 'float8'; known: float16, float32"):
         save(model, tmp_path / "m", dtype="float8")

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ Model = Annotated[
         "transformers model."
     ),
 ]
-Int8 = Annotated[bool, typer.Option("--int8", help="Multiply in int8 where that is faster, as jobs measure it.")]
+Int8 = Annotated[bool, typer.Option("--int8", help="Multiply in int8, in layers that are large enough to gain by it.")]
 Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 1 is greedy.")]
 
 
@@ -101,8 +102,9 @@ def evaluate(
     recogniser = checkpoint.load(model, int8=int8)
     stored_bytes = checkpoint.inspect(model).stored_bytes
     result = measure(recogniser, load_dataset(recogniser, utterances), stored_bytes=stored_bytes, beam=beam)
+    result = replace(result, parameters=checkpoint.stored_parameters(model))  # in int8, tied weights are two
     if as_json:
-        print_json(result.to_json())
+        print_json({**result.to_json(), "int8": int8})
         return
     low, high = result.wer_ci95
     print_table(

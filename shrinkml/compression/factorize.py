@@ -28,7 +28,6 @@ from shrinkml.compression.factors import Factors, Matrix
 from shrinkml.compression.layers import find_slots
 from shrinkml.errors import CalibrationError, PlanError, RankError
 from shrinkml.finite import all_finite
-from shrinkml.freed_memory import give_back
 from shrinkml.tables import look_up
 
 DAMPING = 1e-3  # ridge on a gram matrix, as a fraction of its mean diagonal
@@ -216,7 +215,6 @@ def decompose_each(
                 f"layer {layer!r} has NaN or infinite weights; nothing can be factorized before it is mended"
             )
         # Whatever is not named here is let go of before the next layer's turn.
-        give_back()
         yield layer, chosen(matrix, _seen(stats.pop(layer, None), has_bias=layer not in without_bias))
 
 

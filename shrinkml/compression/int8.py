@@ -10,41 +10,63 @@ References:
 
 import copy
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from shrinkml.compression.factors import Factors, Matrix
+from shrinkml.compression.factors import Factors, Matrix, shape_of
 from shrinkml.compression.fast_paths import leave_fast_paths_
 from shrinkml.compression.layers import find_slots
 from shrinkml.compression.low_rank import LowRankLinear
+from shrinkml.errors import PlanError, PrecisionError
+from shrinkml.large_tensors import large_tensors_apart
 
 LEAST_WEIGHTS, LEAST_SIDE = 2**15, 96  # of a matrix: in smaller ones, rounding the frames takes what int8 saves
-LARGEST = 127  # of int8; -128 is not used, so that all is symmetric
+LARGEST = 127  # of a frame's int8; -128 is not used, so that all is symmetric
+LARGEST_WEIGHT = 63  # processors without VNNI add two products in 16 bits, which more would overflow
 SMALLEST_SCALE = 1e-30  # of a row or frame of zeros
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def in_int8(model: M, kept: Collection[str] = ()) -> M:
-    """A copy of `model` whose linear layers, dense and low rank, multiply in int8. It cannot be trained or saved.
+    """A copy of `model` whose linear layers, dense and low rank, multiply in int8. It can only run.
 
     Recurrent layers, convolutions and embeddings stay as they are, and so do small and thin matrices.
 
     Args:
-        model: in float32.
+        model: any module.
         kept: names of layers that stay as they are.
+
+    Raises:
+        PlanError: `kept` names a layer that the model lacks.
+        PrecisionError: no layer would multiply in int8.
     """
-    memo: dict[int, Any] = {}
-    for slot in find_slots(model):
-        if isinstance(slot.module, nn.Linear | LowRankLinear) and slot.layer not in kept:
-            layer = Int8Linear(slot.matrix, slot.module.bias)
-            if layer.quantized:
-                memo[id(slot.module)] = layer
-    small = copy.deepcopy(model, memo)
+    slots = find_slots(model)
+    unknown = {*kept} - {slot.layer for slot in slots}
+    if unknown:
+        raise PlanError(f"no layer {', '.join(sorted(unknown))} in the model, to be kept; see `list_parameters`")
+    with large_tensors_apart():
+        memo: dict[int, Any] = {
+            id(slot.module): Int8Linear(slot.matrix, slot.module.bias)
+            for slot in slots
+            if isinstance(slot.module, nn.Linear | LowRankLinear) and slot.layer not in kept and _gains(slot.matrix)
+        }
+    if not memo:
+        raise PrecisionError(
+            f"nothing in the model would gain by int8 in torch: that takes linear layers of {LEAST_WEIGHTS} weights "
+            f"and {LEAST_SIDE} rows and columns or more; run it in float"
+        )
+    small = copy.deepcopy(model, memo).requires_grad_(False)
     leave_fast_paths_(small, Int8Linear)
     return small
+
+
+def is_int8(model: nn.Module) -> bool:
+    """Whether `in_int8` made it."""
+    return any(isinstance(module, Int8Linear) for module in model.modules())
 
 
 class Int8Linear(nn.Module):
@@ -52,16 +74,11 @@ class Int8Linear(nn.Module):
 
     def __init__(self, matrix: Matrix, bias: Tensor | None) -> None:
         super().__init__()
-        parts = (matrix.down, matrix.up) if isinstance(matrix, Factors) else (matrix,)
-        self.products = nn.ModuleList(_product(part.detach()) for part in parts)
+        self.out_features, self.in_features = shape_of(matrix)
+        self.products = nn.ModuleList(_product(part.detach()) for part in _parts(matrix))
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False)
 
-    @property
-    def quantized(self) -> bool:
-        """Whether any of its matrices is int8."""
-        return any(isinstance(product, Int8Product) for product in self.products)
-
-    @property
+    @cached_property
     def weight(self) -> Tensor:
         """The dense weight [out, in] in float, rounded as it is, for code that reads a linear layer's weight."""
         parts = [_dense(product) for product in self.products]
@@ -73,6 +90,10 @@ class Int8Linear(nn.Module):
             input = product(input)
         return input if self.bias is None else input + self.bias
 
+    def extra_repr(self) -> str:
+        """What `print` shows of the layer."""
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
 
 class Int8Product(nn.Module):
     """x to x W^T, with W [out, in] in int8."""
@@ -81,32 +102,48 @@ class Int8Product(nn.Module):
 
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
-        weight, scale = rounded(matrix)
+        weight, scale = rounded(matrix.float(), LARGEST_WEIGHT)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.register_buffer("scale", scale.T)
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        frames, scale = rounded(input.reshape(-1, input.shape[-1]))
-        products = torch._int_mm(frames, self.weight.T).to(scale.dtype).mul_(scale).mul_(self.scale)
-        return products.view(*input.shape[:-1], -1)
+        frames, scale = rounded(input.reshape(-1, input.shape[-1]).float(), LARGEST)
+        products = torch._int_mm(frames, self.weight.T).float().mul_(scale).mul_(self.scale)
+        return products.to(input.dtype).view(*input.shape[:-1], len(self.weight))
 
 
-def rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """int8 [n, in] and a scale [n, 1] for each row of `rows` [n, in]: their product is off by half a scale at most."""
-    scale = rows.abs().amax(1, keepdim=True).clamp_(min=SMALLEST_SCALE) / LARGEST
+def rounded(rows: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+    """int8 [n, in], at most `largest`, and a scale [n, 1] for each row of `rows` [n, in], in float32.
+
+    Their product is off by half a scale at most.
+    """
+    scale = rows.abs().amax(1, keepdim=True).clamp_(min=SMALLEST_SCALE) / largest
     return (rows / scale).round_().to(torch.int8), scale
+
+
+def _parts(matrix: Matrix) -> tuple[Tensor, ...]:
+    """What a layer multiplies with, in turn."""
+    return (matrix.down, matrix.up) if isinstance(matrix, Factors) else (matrix,)
+
+
+def _gains(matrix: Matrix) -> bool:
+    return any(map(_is_large, _parts(matrix)))
+
+
+def _is_large(matrix: Tensor) -> bool:
+    return matrix.numel() >= LEAST_WEIGHTS and min(matrix.shape) >= LEAST_SIDE
+
+
+def _product(matrix: Tensor) -> nn.Module:
+    if _is_large(matrix):
+        return Int8Product(matrix)
+    product = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
+    product.weight = nn.Parameter(matrix.clone(), requires_grad=False)
+    return product
 
 
 def _dense(product: nn.Module) -> Tensor:
     """The matrix that `product` multiplies with, in float."""
     weight = product.get_parameter("weight")
     return weight * product.scale.T if isinstance(product, Int8Product) else weight
-
-
-def _product(matrix: Tensor) -> nn.Module:
-    if matrix.numel() >= LEAST_WEIGHTS and min(matrix.shape) >= LEAST_SIDE:
-        return Int8Product(matrix)
-    product = nn.Linear(matrix.shape[1], matrix.shape[0], bias=False)
-    product.weight = nn.Parameter(matrix.clone(), requires_grad=False)
-    return product

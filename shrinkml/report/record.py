@@ -227,7 +227,7 @@ class Report(TypedDict):
     layers: list[LayerRow]
     trials: list[TrialRow]
     exports: list[ExportRow]
-    torch_int8: Int8Row | None  # where the job asks for int8
+    torch_int8: Int8Row | None  # where the job asks for int8 and any layer gains by it
     checkpoints: list[CheckpointRow]
     samples: list[Sample]
     seconds: float  # of the whole run

@@ -6,6 +6,7 @@ import torch
 from agents import decomposing
 from agents.decomposing import decomposed, layer_use
 from agents.workspace import StoredDecompositions, write_factors
+from shrinkml import on_disk
 from shrinkml.checkpoint import load
 from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorize import FACTORIZERS, decompose
@@ -37,6 +38,7 @@ def statistics(model, speech):
 @pytest.fixture
 def grams(monkeypatch):
     """Bytes of each gram matrix that went to the disk, and of all that then were in memory."""
+    monkeypatch.setattr(on_disk, "LARGE_BYTES", 1)
     kept, in_memory, keep = [], [], DiskRoom.keep
 
     def watched(room, tensor):

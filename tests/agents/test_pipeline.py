@@ -21,7 +21,6 @@ from shrinkml.report.record import (
     CheckpointRow,
     ComparisonRow,
     ExportRow,
-    Int8Row,
     LayerRow,
     MenuRow,
     Report,
@@ -97,7 +96,7 @@ def test_the_report_has_the_keys_that_it_promises(finished):
 
 def assert_every_runtime_was_timed(report, folder):
     rows = {(row["runtime"], row["model"], row["precision"]): row for row in report["runtimes"]}
-    runtimes = [(runtime, precision) for runtime in ("torch", "onnxruntime") for precision in ("float32", "int8")]
+    runtimes = (("torch", "float32"), ("onnxruntime", "float32"), ("onnxruntime", "int8"))
     models = ("original", "compressed", "stage-1.5x")
     assert set(rows) == {(runtime, model, precision) for runtime, precision in runtimes for model in models}
     assert len(rows) == len(report["runtimes"]), "the original is there once"
@@ -128,8 +127,7 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
     assert plain["long_wer"] == plain["long_wer_exported"]
     assert plain["silence_words"] == plain["silence_words_exported"]
     assert plain["longest_s"] > 20
-    assert report["torch_int8"]["wer"] == pytest.approx(report["result"]["wer"], abs=0.02)
-    assert report["torch_int8"].keys() == Int8Row.__annotations__.keys()
+    assert report["torch_int8"] is None, "nothing in so small a model gains by it in torch"
     assert set(int8["component_wers"]) == {"float", "encoder", "decoder", "output"}
     assert {frozenset(row) for row in report["exports"]} == {frozenset(ExportRow.__annotations__)}
     listed = {row["name"]: row["bytes"] for row in report["checkpoints"]}

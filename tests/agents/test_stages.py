@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 import torch
 
-from agents import stages
+from agents import runtimes, stages
 from agents.evaluator import shrunk
 from agents.materials import Materials
 from agents.strategies.greedy import greedy_plan
@@ -16,6 +16,8 @@ from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError, StoppedError
 from shrinkml.evaluation import word_error_rate
 from shrinkml.export.exporter import Exporter
+from shrinkml.report.record import Int8Row
+from shrinkml.timed_process import TORCH
 from shrinkml.verification import FreshView
 
 
@@ -188,6 +190,18 @@ def test_test_figures_come_with_transcripts_of_both_models(materials, half):
     assert found["baseline"]["parameters"] > found["result"]["parameters"]
     assert len(found["samples"]) == stages.N_SAMPLES
     assert found["samples"][0]["reference"] == materials.test.texts[0]
+
+
+def test_what_int8_costs_in_torch_is_measured_where_layers_are_large_enough_for_it(materials, spec, half):
+    assert stages.hear_in_int8(materials, half) is None
+    bundled = checkpoint.locate("reference/ctc")
+    both = {"float32", "int8"}
+    assert runtimes._in_torch(bundled, both).keys() == {(TORCH, "float32"), (TORCH, "int8")}
+    assert runtimes._in_torch(half, both).keys() == {(TORCH, "float32")}
+    large = Materials("reference/ctc", spec.data, seed=0, should_stop=lambda: False)
+    found = stages.hear_in_int8(large, bundled)
+    assert found.keys() == Int8Row.__annotations__.keys()
+    assert found["wer"] == pytest.approx(word_error_rate(large.model, large.test), abs=0.05)
 
 
 def test_speed_is_measured_for_one_utterance_and_for_batches(materials, half):

@@ -105,6 +105,7 @@ def test_use_counts_what_statistics_count_and_finds_the_largest_call(recogniser,
 
 
 def test_gram_matrices_lie_on_the_disk_of_the_folder_and_nowhere_in_it(recogniser, batch, tmp_path, monkeypatch):
+    monkeypatch.setattr(on_disk, "LARGE_BYTES", 1)
     folders = []
     kept = on_disk.TemporaryFile
     monkeypatch.setattr(on_disk, "TemporaryFile", lambda dir: folders.append(dir) or kept(dir=dir))

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -6,10 +10,11 @@ from torch import nn
 
 from shrinkml.compression import int8
 from shrinkml.compression.factorize import decompose
-from shrinkml.compression.int8 import Int8Linear, Int8Product, in_int8, rounded
+from shrinkml.compression.int8 import LARGEST, LARGEST_WEIGHT, Int8Linear, Int8Product, in_int8, rounded
 from shrinkml.compression.low_rank import LowRankLinear
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import factorize
+from shrinkml.errors import PlanError, PrecisionError
 
 
 @pytest.fixture
@@ -18,6 +23,11 @@ def wide():
     torch.manual_seed(0)
     layers = {"large": nn.Linear(192, 256), "thin": nn.Linear(256, 8), "table": nn.Embedding(400, 192)}
     return nn.ModuleDict(layers | {"lstm": nn.LSTM(192, 64), "conv": nn.Conv1d(192, 256, 1)}).eval()
+
+
+@pytest.fixture
+def lone(wide):
+    return nn.ModuleDict({"large": wide["large"]})
 
 
 def int8_layers(model):
@@ -29,7 +39,7 @@ def int8_layers(model):
 def test_a_product_is_off_by_no_more_than_rounding_weights_and_frames_explains(n, n_in, n_out, seed):
     generator = torch.Generator().manual_seed(seed)
     x, weight = torch.randn(n, n_in, generator=generator), torch.randn(n_out, n_in, generator=generator)
-    (_, x_scale), (_, weight_scale) = rounded(x), rounded(weight)
+    (_, x_scale), (_, weight_scale) = rounded(x, LARGEST), rounded(weight, LARGEST_WEIGHT)
     # (x + dx)(w + dw) - xw, with |dx| and |dw| half a scale at most.
     bound = 0.5 * (
         x.abs().sum(1, keepdim=True) * weight_scale.T
@@ -42,9 +52,21 @@ def test_a_product_is_off_by_no_more_than_rounding_weights_and_frames_explains(n
 
 def test_whole_numbers_that_int8_holds_are_multiplied_exactly():
     generator = torch.Generator().manual_seed(0)
-    x, weight = (torch.randint(-126, 127, (n, 300), generator=generator).float() for n in (5, 7))
-    x[:, 0] = weight[:, 0] = 127  # so that every scale is 1
+    x, weight = (
+        torch.randint(-most, most + 1, (n, 300), generator=generator).float()
+        for n, most in ((5, LARGEST), (7, LARGEST_WEIGHT))
+    )
+    x[:, 0], weight[:, 0] = LARGEST, LARGEST_WEIGHT  # so that every scale is 1
     torch.testing.assert_close(Int8Product(weight)(x), x @ weight.T, rtol=1e-6, atol=0)
+
+
+def test_the_largest_numbers_of_all_do_not_overflow_on_processors_that_add_in_16_bits():
+    """Asked of oneDNN, which then takes the instructions of such a processor."""
+    product = "import torch; from shrinkml.compression.int8 import Int8Product as P; "
+    product += "print(float((P(torch.ones(64, 384))(torch.ones(8, 384)) - 384).abs().max()))"
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    run = subprocess.run([sys.executable, "-c", product], env=environment, capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 1e-3
 
 
 def test_each_frame_has_a_scale_of_its_own_and_silence_stays_silent():
@@ -77,19 +99,45 @@ def test_the_model_is_left_as_it_is(wide):
 
 
 @pytest.mark.parametrize("shape", [(1, 2 * int8.LEAST_WEIGHTS), (1024, int8.LEAST_SIDE - 1), (128, 128)])
-def test_small_and_thin_layers_stay_in_float(shape):
-    assert not int8_layers(in_int8(nn.ModuleDict({"lone": nn.Linear(*shape)})))
+def test_a_model_of_small_and_thin_layers_gains_nothing_and_is_refused(shape):
+    with pytest.raises(PrecisionError, match="nothing in the model would gain by int8"):
+        in_int8(nn.Linear(*shape))
 
 
 def test_layers_that_are_named_stay_in_float(wide):
-    assert not int8_layers(in_int8(wide, kept={"large.weight"}))
+    wide["other"] = nn.Linear(192, 256)
+    assert int8_layers(in_int8(wide, kept={"large.weight"})) == {"other"}
+    with pytest.raises(PlanError, match=r"no layer large\.weigth in the model"):
+        in_int8(wide, kept={"large.weigth"})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_models_in_half_precision_compute_as_well(lone, dtype):
+    x = torch.randn(9, 192)
+    with torch.no_grad():
+        expected, found = lone["large"](x), in_int8(lone.to(dtype))["large"](x.to(dtype))
+    assert found.dtype == dtype
+    assert float((found.float() - expected).norm() / expected.norm()) < 0.03
+
+
+@pytest.mark.parametrize("shape", [(192,), (0, 192), (2, 0, 192)])
+def test_one_frame_and_none_come_out_in_their_shape(lone, shape):
+    assert in_int8(lone)["large"](torch.zeros(shape)).shape == (*shape[:-1], 256)
+
+
+def test_an_int8_model_has_nothing_to_train_and_says_its_shape(lone):
+    small = in_int8(lone)
+    assert not any(parameter.requires_grad for parameter in small.parameters())
+    assert all(parameter.requires_grad for parameter in lone.parameters())
+    assert (small["large"].in_features, small["large"].out_features) == (192, 256)
+    assert "192, 256, bias=True" in repr(small)
 
 
 def test_a_layer_counts_as_many_parameters_as_before(wide):
     assert sum(p.numel() for p in in_int8(wide).parameters()) == sum(p.numel() for p in wide.parameters())
 
 
-@pytest.mark.parametrize(("rank", "n_int8"), [(180, 2), (128, 1), (100, 0)])
+@pytest.mark.parametrize(("rank", "n_int8"), [(180, 2), (128, 1)])
 def test_of_two_factors_those_that_are_large_enough_multiply_in_int8(wide, rank, n_int8):
     small = factorize(wide, RankPlan({"large.weight": rank}), decompose(wide, "svd"))
     assert isinstance(small["large"], LowRankLinear)
@@ -98,7 +146,7 @@ def test_of_two_factors_those_that_are_large_enough_multiply_in_int8(wide, rank,
     x = torch.randn(50, 192)
     with torch.no_grad():
         expected, found = small["large"](x), quantized["large"](x)
-    assert float((found - expected).norm() / expected.norm()) < 0.02
+    assert float((found - expected).norm() / expected.norm()) < 0.03  # rounded twice
 
 
 def test_an_output_layer_tied_to_an_embedding_multiplies_in_int8_and_the_embedding_stays(wide):

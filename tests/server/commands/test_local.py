@@ -9,6 +9,7 @@ import sys
 import pytest
 import yaml
 
+from shrinkml.checkpoint import stored_parameters
 from shrinkml.speech.manifest import read_manifest
 
 
@@ -99,6 +100,18 @@ def test_evaluate_measures_the_word_error_rate(shrinkml, tiny_model_dir, tiny_da
     shown = shrinkml("evaluate", tiny_model_dir, tiny_data["test"]).out
     assert f"{result['wer']:.2%}" in shown
     assert f"{result['parameters']:,} parameters" in shown
+
+
+def test_evaluate_in_int8_counts_the_same_weights_and_says_where_nothing_gains(shrinkml, tiny_model_dir, tiny_data):
+    plain, int8 = (
+        json.loads(shrinkml("evaluate", "reference/whisper", tiny_data["test"], "--json", *options).out)
+        for options in ((), ("--int8",))
+    )
+    assert (plain["int8"], int8["int8"]) == (False, True)
+    assert plain["parameters"] == int8["parameters"] == stored_parameters("reference/whisper")
+    code, _, err = shrinkml("evaluate", tiny_model_dir, tiny_data["test"], "--int8")
+    assert code == 2
+    assert "nothing in the model would gain by int8" in err
 
 
 def test_evaluate_refuses_a_folder_that_is_no_model(shrinkml, tmp_path, tiny_data):
