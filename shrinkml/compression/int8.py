@@ -26,6 +26,7 @@ from shrinkml.large_tensors import large_tensors_apart
 LEAST_WEIGHTS, LEAST_SIDE = 2**15, 96  # of a matrix: in smaller ones, rounding the frames takes what int8 saves
 LARGEST = 127  # of a frame's int8; -128 is not used, so that all is symmetric
 LARGEST_WEIGHT = 63  # processors without VNNI add two products in 16 bits, which more would overflow
+BLOCK = 512  # frames rounded at a time, so that they stay in the processor's cache
 SMALLEST_SCALE = 1e-30  # of a row or frame of zeros
 
 M = TypeVar("M", bound=nn.Module)
@@ -108,8 +109,11 @@ class Int8Product(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        frames, scale = rounded(input.reshape(-1, input.shape[-1]).float(), LARGEST)
-        products = torch._int_mm(frames, self.weight.T).float().mul_(scale).mul_(self.scale)
+        frames = input.reshape(-1, input.shape[-1])
+        products = frames.new_empty(len(frames), len(self.weight), dtype=torch.float32)
+        for some, product in zip(torch.split(frames, BLOCK), torch.split(products, BLOCK), strict=True):
+            whole, scale = rounded(some.float(), LARGEST)
+            torch.mul(torch._int_mm(whole, self.weight.T), scale, out=product).mul_(self.scale)
         return products.to(input.dtype).view(*input.shape[:-1], len(self.weight))
 
 

@@ -69,6 +69,14 @@ def test_the_largest_numbers_of_all_do_not_overflow_on_processors_that_add_in_16
     assert float(run.stdout) < 1e-3
 
 
+def test_many_frames_are_multiplied_as_few_are():
+    torch.manual_seed(0)
+    product, x = Int8Product(torch.randn(32, 64)), torch.randn(3 * int8.BLOCK + 5, 64)
+    found = product(x)
+    torch.testing.assert_close(found[-7:], product(x[-7:]))
+    torch.testing.assert_close(found[: int8.BLOCK], product(x[: int8.BLOCK]))
+
+
 def test_each_frame_has_a_scale_of_its_own_and_silence_stays_silent():
     torch.manual_seed(0)
     quiet, loud = torch.randn(1, 64), 1000 * torch.randn(1, 64)
