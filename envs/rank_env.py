@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from envs.budget import Budget
 from envs.energy import retained_energies
+from envs.expectation import expected_harms
 from envs.observation import Observation, Observer
 from envs.problem import PlanEvaluator, RankProblem
 from envs.projection import fit_to_budget
@@ -62,7 +63,9 @@ class RankEnv(gymnasium.Env[Observation, np.int64]):
         self._reach = reach
         self._budget = Budget.of(problem)
         self._energies = retained_energies(problem, self._budget)
-        self._observer = Observer(self._budget, problem.cost.layers, self._energies)
+        self._observer = Observer(
+            self._budget, problem.cost.layers, self._energies, expected_harms(problem, self._budget)
+        )
         self._next_reference = reference
         self._n_actions = max(map(len, self._budget.menus)) if reference is None else 2 * reach + 1
         self.action_space = spaces.Discrete(self._n_actions)

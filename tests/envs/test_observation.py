@@ -8,13 +8,14 @@ from envs.energy import retained_energies
 from envs.observation import KINDS, Observer
 
 SHAPES = [(16, 16), (32, 8), (24, 40)]
+HARMS = ((2.0, 0.2, 0.0), (0.02, 0.0), (1e-9, 0.0))
 
 
 @pytest.fixture
 def observer(make_problem):
     problem = make_problem(SHAPES, compression_ratio=2.5)
     budget = Budget.of(problem)
-    return Observer(budget, problem.cost.layers, retained_energies(problem, budget))
+    return Observer(budget, problem.cost.layers, retained_energies(problem, budget), HARMS)
 
 
 @pytest.mark.parametrize("layer", range(len(SHAPES) + 1))
@@ -30,6 +31,16 @@ def test_the_first_columns_say_which_layer_chooses_and_what_it_is(observer):
     assert seen[:3].tolist() == [0.0, 1.0, 0.0]
     assert seen[3 : 3 + len(KINDS)].tolist() == [1.0, 0.0, 0.0, 0.0]
     np.testing.assert_allclose(seen[7:10], [5 / 20, 3 / 20, share], rtol=1e-6)
+
+
+def test_harms_are_told_by_their_logarithm_beside_the_largest_of_all_layers(observer):
+    menu = max(map(len, observer.budget.menus))
+    columns = slice(10 + menu, 10 + 2 * menu)
+    first, second, third = (observer.observe(layer, (0, 0, 0), set())[columns] for layer in range(3))
+    np.testing.assert_allclose(first[:3], [1.0, 0.8, 0.0], atol=1e-6)
+    np.testing.assert_allclose(second[:2], [0.6, 0.0], atol=1e-6)
+    assert not third.any(), "too little to count"
+    assert not first[3:].any()
 
 
 def test_after_the_last_choice_no_layer_is_marked(observer):
