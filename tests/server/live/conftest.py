@@ -43,7 +43,13 @@ class LiveServer:
         self._family = {self.process.pid}
 
     def worker_pid(self) -> int:
-        return self.wait_for(lambda: httpx.get(f"{self.url}/healthz").json()["worker_pid"])
+        """Of the worker that runs: the server may not have noticed yet that the last one has ended."""
+
+        def running() -> int | None:
+            pid = httpx.get(f"{self.url}/healthz").json()["worker_pid"]
+            return pid if pid and _runs(pid) else None
+
+        return self.wait_for(running)
 
     def kill_worker(self) -> None:
         self.kill(self.worker_pid())
