@@ -1,7 +1,7 @@
 """The layers of a recogniser, decomposed on calibration speech, in little more memory than the recogniser takes.
 
-The speech is fed once, its statistics lie on the disk, and each decomposition is handed out, to be written down, before
-the next is made.
+The speech is fed once, the statistics of large layers lie on the disk, and each decomposition is handed out, to be
+written down, before the next is made.
 """
 
 from collections.abc import Iterator

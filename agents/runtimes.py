@@ -12,7 +12,8 @@ from typing import Any
 
 from agents.materials import Materials
 from shrinkml import checkpoint
-from shrinkml.errors import ExportError, PrecisionError
+from shrinkml.compression.int8 import gains_by_int8
+from shrinkml.errors import ExportError
 from shrinkml.export.exporter import Exporter
 from shrinkml.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
 from shrinkml.speech.proxy import choose_proxy
@@ -87,12 +88,8 @@ def _forms(materials: Materials, model: Path, precisions: Collection[str], scrat
 
 def _in_torch(model: Path, precisions: Collection[str]) -> Forms:
     """The checkpoint `model` in float, and in int8 where that is one of `precisions` and any layer gains by it."""
-    forms = {(TORCH, "float32"): model}
-    if INT8 in precisions:
-        with suppress(PrecisionError):
-            checkpoint.load(model, int8=True)
-            forms[TORCH, INT8] = model
-    return forms
+    gains = INT8 in precisions and gains_by_int8(checkpoint.load(model))
+    return {(TORCH, precision): model for precision in ("float32", *([INT8] if gains else []))}
 
 
 def _exported(folders: Mapping[str, Path]) -> Forms:

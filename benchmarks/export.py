@@ -12,7 +12,6 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -26,11 +25,11 @@ from torch import nn
 
 import shrinkml
 from shrinkml import checkpoint, evaluation
+from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.compression.layers import find_layers
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.surgery import reshape
 from shrinkml.dataset import load_dataset
-from shrinkml.errors import PrecisionError
 from shrinkml.export import hearing
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import Graph, Storage
@@ -129,8 +128,7 @@ def recogniser_rows(names: Sequence[str], manifest: Path, n_utterances: int, rou
 def in_each_runtime(name: str, folder: Path, utterances: Sequence[Utterance]) -> Iterator[Contender]:
     """The checkpoint `name`, and what it is exported to in a new folder in `folder`."""
     yield Contender(TORCH, name, "float32", checkpoint.locate(name))
-    with suppress(PrecisionError):  # nothing in it gains
-        shrinkml.load(name, int8=True)
+    if gains_by_int8(shrinkml.load(name)):
         yield Contender(TORCH, name, INT8, checkpoint.locate(name))
     exports = Path(mkdtemp(dir=folder))
     for precision in ("float32", INT8):

@@ -1,7 +1,7 @@
 """What flows into each factorizable matrix when a model works: the statistics that whitening and MAC counts need.
 
 Gram matrices are kept in the precision of the model. Those of a large one take more memory than the model itself, so
-they lie on the disk, each in memory only while it is added to.
+large ones lie on the disk, each in memory only while it is added to.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ class LayerStats:
     """The inputs of one matrix over a calibration run.
 
     Attributes:
-        gram: [in, in], the sum over frames of x x^T; by the CPU, on the disk.
+        gram: [in, in], the sum over frames of x x^T; by the CPU, on the disk if it is large.
         total: [in], the sum over frames of x.
         n_frames: inputs seen: products with the matrix.
     """
@@ -71,7 +71,7 @@ def calibrate(model: nn.Module, run: Callable[[], object], scratch: Path | None 
     Args:
         model: dense or in part low rank; it is the same afterwards, also when `run` fails.
         run: lets the model work on the calibration speech.
-        scratch: folder on whose disk the gram matrices lie, in unnamed files; the system's for such files where None.
+        scratch: folder on whose disk large gram matrices lie, in unnamed files; the system's for such files where None.
 
     Raises:
         CalibrationError: `run` reached no layer, or an input was not finite.

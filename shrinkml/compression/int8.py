@@ -11,14 +11,14 @@ References:
 import copy
 from collections.abc import Collection
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from shrinkml.compression.factors import Factors, Matrix, shape_of
 from shrinkml.compression.fast_paths import leave_fast_paths_
-from shrinkml.compression.layers import find_slots
+from shrinkml.compression.layers import Slot, find_slots
 from shrinkml.compression.low_rank import LowRankLinear
 from shrinkml.errors import PlanError, PrecisionError
 from shrinkml.large_tensors import large_tensors_apart
@@ -49,20 +49,24 @@ def in_int8(model: M, kept: Collection[str] = ()) -> M:
     unknown = {*kept} - {slot.layer for slot in slots}
     if unknown:
         raise PlanError(f"no layer {', '.join(sorted(unknown))} in the model, to be kept; see `list_parameters`")
-    with large_tensors_apart():
-        memo: dict[int, Any] = {
-            id(slot.module): Int8Linear(slot.matrix, slot.module.bias)
-            for slot in slots
-            if isinstance(slot.module, nn.Linear | LowRankLinear) and slot.layer not in kept and _gains(slot.matrix)
-        }
-    if not memo:
+    gaining = {slot.module: slot for slot in slots if slot.layer not in kept and _gains(slot)}
+    if not gaining:
         raise PrecisionError(
             f"nothing in the model would gain by int8 in torch: that takes linear layers of {LEAST_WEIGHTS} weights "
             f"and {LEAST_SIDE} rows and columns or more; run it in float"
         )
+    with large_tensors_apart():
+        memo: dict[int, Any] = {
+            id(module): Int8Linear(slot.matrix, cast(nn.Linear, module).bias) for module, slot in gaining.items()
+        }
     small = copy.deepcopy(model, memo).requires_grad_(False)
     leave_fast_paths_(small, Int8Linear)
     return small
+
+
+def gains_by_int8(model: nn.Module) -> bool:
+    """Whether `in_int8` would find a layer in `model` that is large enough."""
+    return any(map(_gains, find_slots(model)))
 
 
 def is_int8(model: nn.Module) -> bool:
@@ -131,8 +135,8 @@ def _parts(matrix: Matrix) -> tuple[Tensor, ...]:
     return (matrix.down, matrix.up) if isinstance(matrix, Factors) else (matrix,)
 
 
-def _gains(matrix: Matrix) -> bool:
-    return any(map(_is_large, _parts(matrix)))
+def _gains(slot: Slot) -> bool:
+    return isinstance(slot.module, nn.Linear | LowRankLinear) and any(map(_is_large, _parts(slot.matrix)))
 
 
 def _is_large(matrix: Tensor) -> bool:
