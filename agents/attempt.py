@@ -15,6 +15,7 @@ from agents.materials import Materials
 from agents.run_folder import Describe, RunFolder
 from agents.schedule import Attempt
 from agents.stage_runner import Finished, StageRunner, Teller
+from agents.strategies.kept_policy import read_policy
 from agents.strategy import SearchResult, Trial
 from agents.workspace import read_problem
 from envs.problem import RankProblem
@@ -107,6 +108,7 @@ class RatioAttempt:
         start: Path,
         checkpoint: str,
         ahead: Sequence[float],
+        earlier: Sequence[SearchResult] = (),
     ) -> None:
         """Nothing is done yet.
 
@@ -117,6 +119,7 @@ class RatioAttempt:
             start: checkpoint of the original, or of an earlier attempt.
             checkpoint: name in checkpoints/ of what comes of it.
             ahead: ratios still to be tried after this one.
+            earlier: results of the attempt before, whose policies these searches go on from.
         """
         self._tools = tools
         self._ratio = ratio
@@ -124,6 +127,7 @@ class RatioAttempt:
         self._start = start
         self._checkpoint = checkpoint
         self._ahead = ahead
+        self._earlier = earlier
         self._seconds = 0.0
 
     def run(self) -> Outcome:
@@ -184,7 +188,7 @@ class RatioAttempt:
 
     def _search(self, workspace: Path, folder: Path, teller: Teller) -> dict[str, Any]:
         tools = self._tools
-        tasks = search_tasks(tools.spec, str(workspace))
+        tasks = search_tasks(tools.spec, str(workspace), self._earlier)
         results = tools.executor.run(
             tasks, on_trial=_trial_teller(teller, tasks, self._baseline, self._ratio), should_stop=tools.should_stop
         )
@@ -276,12 +280,23 @@ def kept_on_stop(folder: RunFolder, model: Path | None, describe: Describe = lam
         raise
 
 
-def search_tasks(spec: JobSpec, workspace: str) -> list[SearchTask]:
-    """The searches of one attempt, all with equal evaluations."""
+def search_tasks(spec: JobSpec, workspace: str, earlier: Sequence[SearchResult] = ()) -> list[SearchTask]:
+    """The searches of one attempt, all with equal evaluations.
+
+    Each goes on from what the same search has learned in the attempt before, if it has learned anything, and at first
+    from the policy that the job names.
+
+    Args:
+        spec: the job.
+        workspace: of the searches.
+        earlier: results of the attempt before.
+    """
     search = spec.search
+    kept = {(result.strategy, result.seed): result.policy for result in earlier}
+    begun = {search.strategy: read_policy(Path(search.policy))} if search.policy and not earlier else {}
     return [
-        SearchTask(strategy, seed, search.evaluations, search.reward, workspace)
-        for strategy, seed in search.runs(spec.seed)
+        SearchTask(name, seed, search.evaluations, search.reward, workspace, kept.get((name, seed), begun.get(name)))
+        for name, seed in search.runs(spec.seed)
     ]
 
 

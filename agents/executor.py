@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agents.strategy import SearchResult, Trial
+from agents.strategy import Policy, SearchResult, Trial
 from shrinkml.events import ShouldStop
 
 
@@ -18,6 +18,7 @@ class SearchTask:
         evaluations: plans that it may judge.
         reward: name in `envs.rewards.REWARDS`.
         workspace: folder that `agents.workspace` writes and opens: problem, model, factors, proxy set, cache.
+        policy: that an earlier search of the same strategy learned, to go on from.
     """
 
     strategy: str
@@ -25,6 +26,7 @@ class SearchTask:
     evaluations: int
     reward: str
     workspace: str
+    policy: Policy | None = None
 
 
 OnTaskTrial = Callable[[SearchTask, Trial, int], None]

@@ -7,6 +7,7 @@ checkpoints/<name>/    the models to download
 evaluations.sqlite     every plan ever judged
 hub.json               which commit of a model of the hub this is about
 original/              links to the model, where its language is told
+policy.json            what the searches' strategy has learned, where it learns a policy
 report.json, report.html
 """
 
@@ -23,6 +24,7 @@ from shrinkml.errors import ConfigError, ShrinkError, StageError
 from shrinkml.job import JobSpec
 
 ORIGINAL = "original"  # a folder of links
+POLICY = "policy.json"
 StageWork = Callable[[Path], dict[str, Any]]
 Describe = Callable[[Path], None]
 

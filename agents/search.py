@@ -33,6 +33,7 @@ def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) 
             reward=task.reward,
             evaluations=task.evaluations,
             seed=task.seed,
+            policy=task.policy,
             on_trial=on_trial,
             should_stop=should_stop,
         )

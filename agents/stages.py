@@ -16,6 +16,7 @@ from agents.interruptible import Interruptible
 from agents.materials import Materials
 from agents.posing import cheapest_plan, check_reachable, pose, with_divergences
 from agents.strategies import STRATEGIES
+from agents.strategies.kept_policy import read_policy
 from agents.strategy import SearchResult, Trial
 from agents.workspace import StoredDecompositions, read_problem, write_factors, write_workspace
 from envs.expectation import expected_divergence
@@ -72,8 +73,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear or
             write.
         CheckpointError: the model cannot be loaded.
-        ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, or the model's
-            generation looks for the language of each utterance.
+        ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, its policy is none,
+            or the model's generation looks for the language of each utterance.
         ExportError: the model cannot be exported as the job asks.
         PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
             matrices cannot be factorized.
@@ -82,6 +83,8 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         look_up(STRATEGIES, name, kind="strategy")
     look_up(REWARDS, spec.search.reward, kind="reward")
     look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
+    if spec.search.policy is not None:
+        read_policy(Path(spec.search.policy))
     splits = check_splits(materials.manifests)
     model = materials.model
     check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from shrinkml.compression.plan import RankPlan
 
+Policy = dict[str, Any]  # what an agent has learned, as plain JSON values
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -48,12 +50,14 @@ class SearchResult:
         seed: of its randomness.
         best: the trial of lowest WER inside the budget; ties go to the smaller model.
         trials: every distinct plan judged, in order; those that only measured a layer may be over the budget.
+        policy: what the strategy learned, if it learns one that other searches can start from.
     """
 
     strategy: str
     seed: int
     best: Trial
     trials: tuple[Trial, ...]
+    policy: Policy | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain JSON values."""
@@ -62,13 +66,15 @@ class SearchResult:
             "seed": self.seed,
             "best": self.best.to_json(),
             "trials": [trial.to_json() for trial in self.trials],
+            "policy": self.policy,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "SearchResult":
         """The result that `to_json` wrote."""
         trials = tuple(Trial.from_json(trial) for trial in value["trials"])
-        return cls(value["strategy"], int(value["seed"]), Trial.from_json(value["best"]), trials)
+        best, policy = Trial.from_json(value["best"]), value.get("policy")
+        return cls(value["strategy"], int(value["seed"]), best, trials, policy)
 
 
 class OnTrial(Protocol):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agents.strategies import STRATEGIES
+from agents.strategies.kept_policy import read_policy
 from envs.rewards import REWARDS
 from server.errors import ForbiddenPathError
 from server.models import check_model
@@ -29,7 +30,7 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
 
     Raises:
         UnknownNameError: a strategy, reward or factorizer that no table holds.
-        ConfigError: a model of the hub where that is not allowed.
+        ConfigError: a model of the hub where that is not allowed, or a policy that is none.
         ForbiddenPathError: a path outside `data_roots`, in the job, in the model's folder or in a manifest.
         CheckpointError: the model is none.
         ManifestError: a manifest is missing or has errors; the message lists them all.
@@ -42,6 +43,9 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
             _require_inside(path, data_roots, "model")
     if not job.model.startswith(HUB):
         check_model(job.model)
+    if job.search.policy is not None:
+        _require_inside(Path(job.search.policy), data_roots, "search.policy")
+        read_policy(Path(job.search.policy))
     splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
     for split, path in splits.items():
         _require_inside(path, data_roots, f"data.{split}")

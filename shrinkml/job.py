@@ -74,9 +74,9 @@ class SearchSpec(Part):
 
     strategy: str = Field(
         "surrogate",
-        description="Name of a search strategy. Agents: surrogate (model-based), ppo, recurrent_ppo, a2c, dqn, sac, "
-        "td3, ddpg. Others: uniform, energy, greedy, divergence, sensitivity, by_type, knapsack, random, evolution, "
-        "tpe, nsga2.",
+        description="Name of a search strategy. Agents: surrogate and dyna (model-based), ppo, recurrent_ppo, a2c, "
+        "dqn, sac, td3, ddpg. Others: uniform, energy, greedy, divergence, sensitivity, by_type, knapsack, random, "
+        "evolution, tpe, nsga2.",
     )
     evaluations: int = Field(
         100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."
@@ -91,6 +91,20 @@ class SearchSpec(Part):
         ("uniform", "greedy", "divergence", "knapsack", "random", "evolution"),
         description="Strategies run beside it at the same number of evaluations, in the last stage's table.",
     )
+
+    # Left out of JSON where there is none, so that jobs without it are the same as before there was one.
+    policy: FilePath | None = Field(
+        None,
+        exclude_if=lambda policy: policy is None,
+        description="The policy.json that a job with the same strategy left in its folder, for the first searches of "
+        "this one to go on from. Only dyna leaves one.",
+    )
+
+    @model_validator(mode="after")
+    def _only_dyna_goes_on_from_a_policy(self) -> "SearchSpec":
+        if self.policy is not None and self.strategy != "dyna":
+            raise ValueError(f"policy is given, and {self.strategy} goes on from none; allowed: strategy: dyna")
+        return self
 
     def runs(self, seed: int) -> list[tuple[str, int]]:
         """Name and seed of each search: the strategy with every seed from `seed` on, each baseline once."""
@@ -252,5 +266,6 @@ def resolved(job: JobSpec, base: Path) -> JobSpec:
         return None if value is None else os.path.realpath(base / value)
 
     data = job.data.model_copy(update={split: absolute(getattr(job.data, split)) for split in ("train", "dev", "test")})
+    search = job.search.model_copy(update={"policy": absolute(job.search.policy)})
     model = job.model if job.model.startswith((BUNDLED, HUB)) else absolute(job.model)
-    return job.model_copy(update={"data": data, "model": model})
+    return job.model_copy(update={"data": data, "model": model, "search": search})

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from shrinkml.errors import ConfigError
-from shrinkml.job import MAX_STEP, JobSpec, parse_job, read_job
+from shrinkml.job import MAX_STEP, JobSpec, parse_job, read_job, resolved
 
 
 def job(**changes: object) -> dict:
@@ -31,6 +31,15 @@ def test_stages_that_do_not_end_at_the_goal_are_refused():
 def test_stages_that_do_not_ascend_are_refused():
     with pytest.raises(ConfigError, match="must ascend"):
         parse_job(job(stages=[3.0, 2.0, 5.0]))
+
+
+def test_only_a_strategy_that_learns_a_policy_goes_on_from_one(tmp_path):
+    with pytest.raises(ConfigError, match=r"policy is given, and surrogate goes on from none; allowed: strategy: dyna"):
+        parse_job(job(search={"policy": "policy.json"}))
+    spec = parse_job(job(search={"strategy": "dyna", "policy": "runs/policy.json"}))
+    assert resolved(spec, tmp_path).search.policy == str(tmp_path / "runs" / "policy.json")
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert "policy" not in parse_job(job()).model_dump()["search"]
 
 
 def test_every_wrong_field_is_named_with_its_value():

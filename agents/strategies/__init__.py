@@ -7,6 +7,7 @@ from agents.strategies.by_type import by_type
 from agents.strategies.ddpg import ddpg
 from agents.strategies.divergence import divergence
 from agents.strategies.dqn import dqn
+from agents.strategies.dyna import dyna
 from agents.strategies.energy import energy
 from agents.strategies.evolution import evolution
 from agents.strategies.greedy import greedy
@@ -23,7 +24,7 @@ from agents.strategies.surrogate import surrogate
 from agents.strategies.td3 import td3
 from agents.strategies.tpe import tpe
 from agents.strategies.uniform import uniform
-from agents.strategy import OnTrial, SearchResult
+from agents.strategy import OnTrial, Policy, SearchResult
 from envs.budget import Budget
 from envs.energy import retained_energies
 from envs.expectation import expected_harms
@@ -34,6 +35,7 @@ from shrinkml.tables import look_up
 
 AGENTS: dict[str, Strategy] = {
     "surrogate": surrogate,
+    "dyna": dyna,
     "ppo": ppo,
     "recurrent_ppo": recurrent_ppo,
     "a2c": a2c,
@@ -66,6 +68,7 @@ def search_plans(
     reward: str,
     evaluations: int,
     seed: int,
+    policy: Policy | None = None,
     on_trial: OnTrial = lambda trial, n_done: None,
     should_stop: ShouldStop = lambda: False,
 ) -> SearchResult:
@@ -80,11 +83,13 @@ def search_plans(
         reward: name in `envs.rewards.REWARDS`; only agents that learn a policy heed it.
         evaluations: plans that may be judged, those included that only measure a layer.
         seed: of everything random.
+        policy: that an earlier search of the same strategy returned, to go on from; only `dyna` returns one.
         on_trial: hears of each judged plan.
         should_stop: asked before each.
 
     Raises:
         UnknownNameError: no such strategy or reward.
+        ConfigError: the strategy cannot go on from that policy.
         PlanError: no plan of the menus meets the budget.
         StoppedError: stopped before the first plan within the budget was judged.
     """
@@ -95,5 +100,5 @@ def search_plans(
     energies, harms = retained_energies(problem, budget), expected_harms(problem, budget)
     # NumPy's own threads: its sums depend on them, and on a busy machine they wait for each other.
     with threadpool_limits(1, user_api="blas"):
-        explore(Search(problem, budget, energies, harms, score, seed, recorder))
-    return recorder.result(strategy, seed)
+        learned = explore(Search(problem, budget, energies, harms, score, seed, recorder, policy))
+    return recorder.result(strategy, seed, learned)

@@ -7,9 +7,7 @@ continuous actions are mapped onto the allowed ones.
 """
 
 import math
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import Any
 
@@ -22,6 +20,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 
 from agents.strategies.baselines import judge_starts
 from agents.strategies.recorder import Recorder
+from agents.strategies.reproducible import reproducible
 from agents.strategies.search import Search
 from envs.rank_env import KEEP, REACH, ContinuousRankEnv, RankEnv
 
@@ -77,7 +76,7 @@ def learn(
         return
     env = environment(search.problem, recorder, reward=search.reward, reference=lambda: recorder.best.plan)
     seeds = np.random.default_rng(search.seed)
-    with _reproducible():
+    with reproducible():
         while not recorder.finished:
             agent = make_agent(env=env, gamma=GAMMA, seed=int(seeds.integers(2**31)), device="cpu")
             if prepare_ is not None:
@@ -97,20 +96,3 @@ def exploration_noise() -> NormalActionNoise:
     """Noise for a deterministic policy: around an action of 0 it leaves a layer alone with probability FIRST_KEEP."""
     sigma = KEEP / NormalDist().inv_cdf((1.0 + FIRST_KEEP) / 2.0)
     return NormalActionNoise(mean=np.zeros(1), sigma=np.full(1, sigma))
-
-
-@contextmanager
-def _reproducible() -> Iterator[None]:
-    """One torch thread, and the global random states as they were afterwards: Stable-Baselines3 seeds all of them.
-
-    With several threads, sums differ in their last bits from run to run, and small nets are many times slower.
-    """
-    threads, python_state, numpy_state = torch.get_num_threads(), random.getstate(), np.random.get_state()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from agents.strategy import OnTrial, SearchResult, Trial
+from agents.strategy import OnTrial, Policy, SearchResult, Trial
 from envs.problem import Judgement, PlanEvaluator, RacingEvaluator, RankProblem
 from shrinkml.compression.plan import RankPlan
 from shrinkml.compression.prices import WORDS
@@ -124,13 +124,13 @@ class Recorder:
         self._on_trial(trial, len(self._trials))
         return trial.wer
 
-    def result(self, strategy: str, seed: int) -> SearchResult:
-        """What was found.
+    def result(self, strategy: str, seed: int, policy: Policy | None = None) -> SearchResult:
+        """What was found, and the policy that was learned, if any.
 
         Raises:
             StoppedError: nothing was judged.
         """
-        return SearchResult(strategy, seed, self.best, tuple(self._trials.values()))
+        return SearchResult(strategy, seed, self.best, tuple(self._trials.values()), policy)
 
 
 def _best(trials: Iterable[Trial]) -> Trial:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agents.strategies.recorder import Recorder
+from agents.strategy import Policy
 from envs.budget import Budget
 from envs.energy import Energies
 from envs.expectation import Harms
@@ -23,6 +24,7 @@ class Search:
         reward: what an agent's episode is worth.
         seed: of everything random.
         recorder: judges plans, remembers them, and says when to end.
+        policy: that an earlier search of the same strategy has learned, to go on from.
     """
 
     problem: RankProblem
@@ -32,13 +34,16 @@ class Search:
     reward: Reward
     seed: int
     recorder: Recorder
+    policy: Policy | None = None
 
 
 class Strategy(Protocol):
     """A way to search; agents and baselines are interchangeable."""
 
-    def __call__(self, search: Search) -> None:
+    def __call__(self, search: Search) -> Policy | None:
         """Has plans judged by `search.recorder`, until that has finished or there is nothing left to propose.
+
+        Returns what it has learned, if that is something to start other searches from.
 
         The same search gives the same trials in the same order. Nothing is judged after the recorder has finished.
 

@@ -7,13 +7,17 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from agents.attempt import search_tasks
+from agents.local_executor import LocalExecutor
 from agents.pipeline import run_job
 from agents.progress import ATTEMPT
+from agents.strategies.kept_policy import read_policy
 from shrinkml.checkpoint import inspect, load, stored_parameters
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
 from shrinkml.export.recogniser import OnnxRecogniser
@@ -208,6 +212,25 @@ def test_the_second_stage_starts_from_the_first_ones_model(finished):
     assert all(last.rank(name) <= rank for name, rank in first)
 
 
+def test_what_dyna_learns_in_one_stage_and_job_starts_the_next(tiny_job, tmp_path):
+    search = {"strategy": "dyna", "evaluations": 8, "baselines": ["greedy"]}
+    first = tiny_job(stages=[1.5, 3.0], search=search, finetune=NO_TRAINING)
+    run(first, tmp_path / "first")
+    learned = [
+        json.loads(path.read_text())[0]["policy"] for path in sorted((tmp_path / "first").glob("stages/*/results.json"))
+    ]
+    kept = read_policy(tmp_path / "first" / "policy.json")
+    assert kept == learned[1] != learned[0]
+
+    (workspace,) = (tmp_path / "first" / "stages").glob("*calibrate-3x")
+    (task, _) = search_tasks(first, str(workspace))
+    begun = [replace(task, policy=policy) for policy in (learned[0], None)]
+    found = LocalExecutor().run(begun, on_trial=lambda *_: None, should_stop=lambda: False)
+    assert learned[1] == found[0].policy != found[1].policy
+    again = tiny_job(search={**search, "policy": str(tmp_path / "first" / "policy.json")}, finetune=NO_TRAINING)
+    assert [task.policy for task in search_tasks(again, "")] == [kept, None]
+
+
 def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
     spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, stages=[1.2, 20.0], finetune=NO_TRAINING)
     report = run(spec, tmp_path)
@@ -236,6 +259,7 @@ def test_a_goal_below_the_smallest_ranks_is_refused_before_any_work(tiny_job, tm
         ({"search": {"strategy": "luck"}}, UnknownNameError, "no strategy named 'luck'"),
         ({"search": {"reward": "money"}}, UnknownNameError, "no reward named 'money'"),
         ({"factorizer": "qr"}, UnknownNameError, "no factorizer named 'qr'"),
+        ({"search": {"strategy": "dyna", "policy": "/nowhere"}}, ConfigError, "search.policy: /nowhere cannot be read"),
     ],
 )
 def test_names_are_checked_before_any_work(tiny_job, tmp_path, changes, error, message):

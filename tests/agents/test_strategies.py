@@ -15,7 +15,7 @@ from shrinkml.job import SearchSpec
 from tests.agents.toy_search import search
 
 FIXED = ("greedy", "uniform", "energy", "by_type", "divergence")  # strategies that know one plan only
-MEASURING = ("sensitivity", "knapsack", "surrogate")  # layers alone, by plans that may be over the budget
+MEASURING = ("sensitivity", "knapsack", "surrogate", "dyna")  # layers alone, by plans that may be over the budget
 SAMPLING = ("random", "evolution", "tpe", "nsga2")
 SEARCHING = [name for name in STRATEGIES if name not in FIXED]
 STARTING_FROM_BASELINES = [name for name in SEARCHING if name != "random"]
@@ -79,7 +79,9 @@ def test_the_same_seed_gives_the_same_trials_in_the_same_order(name):
 
 @pytest.mark.parametrize("name", [*AGENTS, *SAMPLING])
 def test_another_seed_gives_other_trials(name):
-    toy = recogniser() if name == "surrogate" else coupled()  # in the small one, its every dream ends at one plan
+    toy = (
+        recogniser() if name in ("surrogate", "dyna") else coupled()
+    )  # in the small one, their every dream ends at one plan
     first, second = (search(name, toy, evaluations=12, seed=seed) for seed in (5, 6))
     assert first.trials != second.trials
 

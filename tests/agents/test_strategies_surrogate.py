@@ -5,8 +5,9 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from agents.strategies.evolution import evolution
+from agents.strategies.imagination import MEASURED, MEASURED_PER_LAYER
 from agents.strategies.random import random_entries
-from agents.strategies.surrogate import MEASURED, MEASURED_PER_LAYER, surrogate
+from agents.strategies.surrogate import surrogate
 from agents.strategies.surrogate_model import Features, SurrogateModel
 from envs.budget import Budget
 from envs.damage import LEAST_DAMAGE, damage_of

@@ -7,7 +7,7 @@ import numpy as np
 
 from agents.racing import Errors
 from agents.strategies import search_plans
-from agents.strategy import OnTrial, SearchResult
+from agents.strategy import OnTrial, Policy, SearchResult
 from envs.budget import Budget
 from envs.problem import PlanEvaluator
 from envs.toys import Toy
@@ -27,6 +27,7 @@ def search(
     on_trial: OnTrial | None = None,
     should_stop: Callable[[], bool] | None = None,
     reward: str = "budget_wall",
+    policy: Policy | None = None,
 ) -> SearchResult:
     """What the strategy `name` finds for `toy`."""
     return search_plans(
@@ -36,6 +37,7 @@ def search(
         reward=reward,
         evaluations=evaluations,
         seed=seed,
+        policy=policy,
         on_trial=on_trial or (lambda trial, n_done: None),
         should_stop=should_stop or (lambda: False),
     )

@@ -1,8 +1,10 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from agents.strategies.kept_policy import SHAPES, write_policy
 from server import admission
 from server.admission import admit
 from server.errors import ForbiddenPathError
@@ -45,6 +47,19 @@ def test_a_manifest_that_leads_out_of_the_data_roots_is_refused(request_body, da
     body = {**request_body, "data": {"dev": "outside.jsonl", "test": "test.jsonl"}}
     with pytest.raises(ForbiddenPathError, match=r"data.dev: .*outside.wav lies outside the folders"):
         admit(parse_job(body), [data_folder])
+
+
+def test_a_policy_is_read_before_the_job_is_queued(request_body, data_folder, tmp_path):
+    kept = data_folder / "policy.json"
+    body = {**request_body, "search": {"strategy": "dyna", "policy": "policy.json"}}
+    with pytest.raises(ConfigError, match=r"search.policy: .*policy.json cannot be read \(No such file"):
+        admit(parse_job(body), [data_folder])
+    write_policy({name: np.zeros(shape).tolist() for name, shape in SHAPES.items()}, kept)
+    assert admit(parse_job(body), [data_folder]).search.policy == str(kept)
+    outside = shutil.copy(kept, tmp_path)
+    kept.unlink()
+    with pytest.raises(ForbiddenPathError, match=r"search.policy: .* lies outside the folders"):
+        admit(parse_job({**body, "search": {"strategy": "dyna", "policy": str(outside)}}), [data_folder])
 
 
 @pytest.mark.parametrize("link", ["model.safetensors", "more/notes.txt", "more"])

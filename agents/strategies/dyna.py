@@ -1,0 +1,71 @@
+"""A policy that learns inside a learned model of the evaluations which ranks to move, and which is kept.
+
+As `agents.strategies.surrogate`, but what mutates plans in the model is a policy: it sees each layer of a plan
+(`agents.strategies.move_features`), moves it up or down its menu or leaves it alone, and is rewarded by how much damage
+that takes away in the model, within the budget. In terms of `envs.rank_env.RankEnv`, an episode deviates from a good
+plan, its reward is `log_damage`, and thousands of them are run in batches. It learns by REINFORCE (Williams 1992) from
+the best of each batch alone, for it is these that are judged: the risk-seeking policy gradient (Petersen et al. 2021,
+arXiv:1912.04871). Before it has learned anything it mutates as evolution does.
+
+The features are the same for every model, so a policy that was learned at one stage, ratio or model starts the search
+of another: `policy` in what `search_plans` takes and gives. Whether that pays, `make bench-transfer` shows.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agents.strategies.damage import Damages
+from agents.strategies.imagination import Mutation, search_in_imagination
+from agents.strategies.move_features import MOVES, MoveFeatures
+from agents.strategies.search import Search
+from agents.strategies.surrogate import RandomMutation
+from agents.strategies.surrogate_model import Floats
+from agents.strategy import Policy
+from envs.batch_projection import Bools, Ints
+
+if TYPE_CHECKING:
+    from agents.strategies.move_policy import MovePolicy
+
+
+def dyna(search: Search) -> Policy:
+    """Judges what a policy finds in a model of the damages; see `agents.strategies.search.Strategy`."""
+    # Imported here, so that the table of strategies loads without torch.
+    from agents.strategies.move_policy import MovePolicy
+    from agents.strategies.reproducible import reproducible
+
+    with reproducible():
+        policy = MovePolicy(len(search.budget.names), seed=search.seed, start=search.policy)
+
+        def mutation(damages: Damages, rng: np.random.Generator) -> Mutation:
+            features = MoveFeatures.of(search.problem.cost.layers, search.budget, damages)
+            return LearnedMutation(policy, features, rng)
+
+        search_in_imagination(search, mutation)
+    return policy.to_json()
+
+
+class LearnedMutation:
+    """Moves the layers of every other plan as a policy says; implements `agents.strategies.imagination.Mutation`.
+
+    The others are mutated at random: what a policy does not think of any more would not come back otherwise.
+    """
+
+    def __init__(self, policy: "MovePolicy", features: MoveFeatures, rng: np.random.Generator) -> None:
+        """Of plans with those `features`; draws from `rng`."""
+        self._policy = policy
+        self._features = features
+        self._rng = rng
+        self._random = RandomMutation(features.lasts, rng)
+
+    def __call__(self, plans: Ints) -> tuple[Ints, Bools]:
+        """[n, n_layers] `plans`, moved, and which layers were."""
+        entries, mutated = self._random(plans)
+        ours = plans[::2]
+        moves = MOVES[self._policy.sample(self._features.at(ours), self._features.allowed(ours), self._rng)]
+        entries[::2], mutated[::2] = ours + moves, moves != 0
+        return entries, mutated
+
+    def learn_(self, gains: Floats) -> None:
+        """Makes the moves of the last call likelier that gained most."""
+        self._policy.learn_(gains[::2])
