@@ -249,7 +249,7 @@ def at_equal_time(rows: Sequence[Row]) -> str:
         if min(counts) < 1:
             continue
         bests = [
-            (_best_so_far(ours["proxy_wers"], evaluations)[n - 1], other["proxy_wer"])
+            (best_so_far(ours["proxy_wers"], evaluations)[n - 1], other["proxy_wer"])
             for (ours, other), n in zip(pairs, counts, strict=True)
         ]
         cells = (
@@ -320,7 +320,7 @@ def progress(rows: Sequence[Row]) -> str:
         for name in sorted({name_of(row) for row in rows}):
             same = [r for r in rows if (r["ratio"], r["evaluations"], name_of(r)) == (ratio, most, name)]
             if same:
-                curves = [_best_so_far(row["proxy_wers"], most) for row in same]
+                curves = [best_so_far(row["proxy_wers"], most) for row in same]
                 median = [100 * statistics.median(at) for at in zip(*curves, strict=True)]
                 figure.add_scatter(x=list(range(1, most + 1)), y=median, name=name, line_shape="hv")
         figure.update_layout(
@@ -331,7 +331,7 @@ def progress(rows: Sequence[Row]) -> str:
     return "<!doctype html><meta charset='utf-8'><title>Searches at equal evaluations</title>" + "".join(parts)
 
 
-def _best_so_far(wers: Sequence[float | None], most: int) -> list[float]:
+def best_so_far(wers: Sequence[float | None], most: int) -> list[float]:
     best = list(accumulate((math.nan if wer is None else wer for wer in wers), _lower))
     return [*best, *[best[-1]] * (most - len(best))]
 

@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from agents.run_folder import POLICY
 from server.admission import admit
 from server.candidates import pareto_set
 from server.dependencies import ServicesDep
 from server.errors import MissingArtefactError
 from server.home import job_folder
-from server.jobs import JobState
+from server.jobs import Job, JobState
 from server.problems import documented
 from server.schema import MOST_INTEGER
 from server.views import Candidates, JobPage, JobView
@@ -102,8 +103,24 @@ def report(
     """What the job found out: figures as JSON, or a page with pictures that needs no network."""
     name, media_type = REPORTS[format]
     job = services.store.get(job_id)
+    remedy = "resume it to go on" if job.state.ended else "wait until it has ended"
+    return _file_of(job, name, services, media_type=media_type, missing=f"has no report; {remedy}")
+
+
+@router.get(
+    "/{job_id}/policy",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}}}, **documented(404)},
+)
+def policy(job_id: str, services: ServicesDep) -> Response:
+    """What the searches of a job with the strategy dyna have learned, for another job's `search.policy`."""
+    job = services.store.get(job_id)
+    missing = "has no policy; only the strategy dyna leaves one, once a stage has ended"
+    return _file_of(job, POLICY, services, media_type="application/json", missing=missing)
+
+
+def _file_of(job: Job, name: str, services: ServicesDep, *, media_type: str, missing: str) -> Response:
     path = job_folder(services.home, job.id) / name
     if not path.is_file():
-        remedy = "resume it to go on" if job.state.ended else "wait until it has ended"
-        raise MissingArtefactError(f"job {job.id} is {job.state} and has no report; {remedy}")
+        raise MissingArtefactError(f"job {job.id} is {job.state} and {missing}")
     return Response(path.read_bytes(), media_type=media_type)

@@ -4,6 +4,7 @@ import re
 import httpx
 import pytest
 
+from agents.run_folder import POLICY
 from server.home import job_folder
 from server.jobs import Failure, JobState
 from shrinkml.events import Event, Progress
@@ -186,6 +187,17 @@ def test_candidates_are_the_pareto_set_of_what_was_judged(http, store, request_b
     assert [(c["parameters"], c["wer"]) for c in found["items"]] == [(20, 0.2), (30, 0.1)]
     assert found["items"][0]["data"] == {"strategy": "greedy"}
     assert found["n_judged"] == 4
+
+
+def test_what_a_search_has_learned_can_be_fetched_once_it_is_there(http, settings, request_body):
+    job_id = submit(http, request_body)["id"]
+    response = http.get(f"/v1/jobs/{job_id}/policy")
+    assert response.status_code == 404
+    assert "is queued and has no policy; only the strategy dyna leaves one" in response.json()["detail"]
+    folder = job_folder(settings.home, job_id)
+    folder.mkdir(parents=True)
+    (folder / POLICY).write_text(json.dumps({"moves.bias": [0.5]}))
+    assert http.get(f"/v1/jobs/{job_id}/policy").json() == {"moves.bias": [0.5]}
 
 
 def test_the_report_comes_as_json_and_as_a_page(http, settings, request_body):

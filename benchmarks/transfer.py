@@ -1,0 +1,152 @@
+"""Whether a policy that one search learned helps another: `python benchmarks/transfer.py`.
+
+A task is a job's model at a ratio, as in small:8 (configs/small.yaml, 8x). For each seed `dyna` searches every task
+from nothing; the policy that it learned there then starts the search of every other task. The two searches of the same
+task and seed stand beside each other, each with the WER of its best plan so far on the proxy set, and on dev that of
+the best of its finalists, as jobs choose it. No plan is fine-tuned or raced, and all searches of a model share one
+cache of evaluations. A row is written as soon as it is there: run it again to add what is missing.
+"""
+
+import argparse
+import statistics
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from search import REWARD, Bench, Row, best_so_far, kept, sign_test
+
+from agents.stages import choose
+from agents.strategies import search_plans
+from agents.strategy import Policy
+from agents.workspace import open_workspace
+from shrinkml.job import read_job
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+TASKS = ("small:5", "small:8", "demo:8", "ctc:8")
+AFTER = (10, 25, 50)  # plans
+COLUMNS = (
+    "learned on", "searched", "seeds", *(f"WER % after {n} plans, from nothing and from the policy" for n in AFTER),
+    "on dev", "lower there in", "sign test, p",
+)  # fmt: skip
+
+
+class Task(NamedTuple):
+    """What is searched: the name of a file in configs/, and a ratio."""
+
+    config: str
+    ratio: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Task":
+        """The task that `str` wrote."""
+        config, _, ratio = text.partition(":")
+        if not (CONFIGS / f"{config}.yaml").is_file():
+            raise argparse.ArgumentTypeError(f"{text}: there is no configs/{config}.yaml; like small:8")
+        return cls(config, float(ratio))
+
+    def __str__(self) -> str:
+        return f"{self.config}:{self.ratio:g}"
+
+
+class Transfers:
+    """All rows.
+
+    Args:
+        benches: of the configs.
+        evaluations: plans that each search judges.
+        out: folder of the rows.
+    """
+
+    def __init__(self, benches: Mapping[str, Bench], evaluations: int, out: Path) -> None:
+        self._benches = benches
+        self._evaluations = evaluations
+        self._out = out
+        out.mkdir(parents=True, exist_ok=True)
+
+    def row(self, task: Task, seed: int, source: Task | None = None) -> Row:
+        """The search of `task` with the policy learned on `source`, or from nothing; made now unless it is there."""
+        name = f"{self._evaluations}-{task}-from-{source or 'nothing'}-{seed}.json"
+        return kept(self._out / name, lambda: self._searched(task, seed, source))
+
+    def _searched(self, task: Task, seed: int, source: Task | None) -> Row:
+        policy: Policy | None = None if source is None else self.row(source, seed)["policy"]
+        bench = self._benches[task.config]
+        folder = bench.workspace(task.ratio)
+        workspace = open_workspace(folder)
+        found = search_plans(
+            "dyna",
+            workspace.problem,
+            workspace.evaluate,
+            reward=REWARD,
+            evaluations=self._evaluations,
+            seed=seed,
+            policy=policy,
+        )
+        chosen = choose(bench.materials, [found], start=bench.materials.original, workspace=folder)
+        inside = [workspace.problem.admits(trial.plan) for trial in found.trials]
+        return {
+            "proxy_wers": [trial.wer if fits else None for trial, fits in zip(found.trials, inside, strict=True)],
+            "dev_wer": chosen["finalists"][0]["dev_wer"],
+            "policy": found.policy,
+        }
+
+
+def table(pairs: Mapping[tuple[Task, Task], Sequence[tuple[Row, Row]]]) -> str:
+    """Markdown: a row for each source and task, of their searches from nothing and from the policy."""
+    lines = [f"| {' | '.join(COLUMNS)} |", f"| {' | '.join('---' for _ in COLUMNS)} |"]
+    for (source, task), rows in pairs.items():
+        lower = sum(after["dev_wer"] < before["dev_wer"] for before, after in rows)
+        higher = sum(after["dev_wer"] > before["dev_wer"] for before, after in rows)
+        cells = (
+            str(source),
+            str(task),
+            str(len(rows)),
+            *(_medians([[_best(row, n) for row in pair] for pair in rows]) for n in AFTER),
+            _medians([[row["dev_wer"] for row in pair] for pair in rows]),
+            f"{lower} of {len(rows)}",
+            f"{sign_test(lower, higher):.2f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _best(row: Row, n: int) -> float:
+    return best_so_far(row["proxy_wers"], n)[n - 1]
+
+
+def _medians(pairs: Sequence[Sequence[float]]) -> str:
+    return ", ".join(f"{100 * statistics.median(values):.2f}" for values in zip(*pairs, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--tasks", type=Task.parse, nargs="+", default=[*map(Task.parse, TASKS)], help="two or more, like small:8"
+    )
+    parser.add_argument("--evaluations", type=int, default=max(AFTER), help="plans judged per search")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="seeds")
+    parser.add_argument("--factorizer", default="whitened", help="svd, whitened or pca")
+    parser.add_argument(
+        "--searches", type=Path, default=Path("runs/bench/search"), help="folder of bench-search's rows"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/transfer"), help="folder of the rows")
+    arguments: Any = parser.parse_args()
+    torch.set_num_threads(1)
+    configs = {task.config for task in arguments.tasks}
+    benches = {
+        name: Bench(read_job(CONFIGS / f"{name}.yaml"), arguments.factorizer, arguments.searches) for name in configs
+    }
+    transfers = Transfers(benches, arguments.evaluations, arguments.out)
+    pairs: dict[tuple[Task, Task], list[tuple[Row, Row]]] = {}
+    for seed in arguments.seeds:
+        for source, task in permutations(arguments.tasks, 2):
+            before, after = transfers.row(task, seed), transfers.row(task, seed, source)
+            pairs.setdefault((source, task), []).append((before, after))
+            print(f"{source} to {task}, {seed}: {before['dev_wer']:.2%} and {after['dev_wer']:.2%} on dev", flush=True)
+    print(table(pairs))
+
+
+if __name__ == "__main__":
+    main()
