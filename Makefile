@@ -15,7 +15,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-growth bench-tuned bench-liteasr bench-racing bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluatio
 
 bench-transfer: data/commands/train.jsonl  ## Whether a policy learned by one search helps another (resumable; two hours).
 	$(BIN)/python benchmarks/transfer.py
+
+bench-factorizers: data/commands/train.jsonl  ## Whether layers want factorizers of their own (minutes a model).
+	$(BIN)/python benchmarks/factorizers.py
 
 bench-growth: $(READY)  ## How a search's own time grows with layers and evaluations, on toys (resumable; an hour).
 	$(BIN)/python benchmarks/growth.py

@@ -1,7 +1,7 @@
 """Where searches run: the border between the pipeline and Ray."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agents.strategy import Policy, SearchResult, Trial
@@ -26,7 +26,7 @@ class SearchTask:
     evaluations: int
     reward: str
     workspace: str
-    policy: Policy | None = None
+    policy: Policy | None = field(default=None, hash=False)
 
 
 OnTaskTrial = Callable[[SearchTask, Trial, int], None]

@@ -71,7 +71,7 @@ def compress(
     dev: Speech,
     test: Speech,
     train: Speech | None = None,
-    factorizer: str = "whitened",
+    factorizer: str = "pca",
     search: SearchSpec | None = None,
     finetune: FinetuneSpec | None = None,
     seed: int = 0,

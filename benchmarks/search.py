@@ -39,7 +39,7 @@ from shrinkml.job import JobSpec, SearchSpec, read_job
 
 POSED = "posed.json"  # beside a workspace's files: what posing the problem found
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
-OURS, REWARD = SearchSpec().strategy, SearchSpec().reward
+OURS, REWARD, FACTORIZER = SearchSpec().strategy, SearchSpec().reward, JobSpec.model_fields["factorizer"].default
 COMPARED = (OURS, "ppo", "evolution", "knapsack", "divergence", "random", "greedy", "uniform")
 COLUMNS = (
     "ratio", "evaluations", "strategy", "seeds", "dev WER %, median (quartiles)", "test WER %, median (quartiles)",
@@ -343,7 +343,7 @@ def _lower(best: float, wer: float) -> float:
 def add_subject(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what is searched."""
     parser.add_argument("--config", default=CONFIG, type=Path, help="a job, for its model and data")
-    parser.add_argument("--factorizer", default="svd", help="svd, whitened or pca")
+    parser.add_argument("--factorizer", default=FACTORIZER, help="svd, whitened or pca (jobs' own)")
 
 
 def main() -> None:

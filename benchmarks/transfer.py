@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from search import REWARD, Bench, Row, best_so_far, kept, sign_test
+from search import FACTORIZER, REWARD, Bench, Row, best_so_far, kept, sign_test
 
 from agents.stages import choose
 from agents.strategies import search_plans
@@ -127,7 +127,7 @@ def main() -> None:
     )
     parser.add_argument("--evaluations", type=int, default=max(AFTER), help="plans judged per search")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="seeds")
-    parser.add_argument("--factorizer", default="whitened", help="svd, whitened or pca")
+    parser.add_argument("--factorizer", default=FACTORIZER, help="svd, whitened or pca")
     parser.add_argument(
         "--searches", type=Path, default=Path("runs/bench/search"), help="folder of bench-search's rows"
     )

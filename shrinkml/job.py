@@ -164,7 +164,7 @@ class JobSpec(Part):
         "at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
-    factorizer: str = Field("whitened", description="Name of a factorizer: svd, whitened or pca.")
+    factorizer: str = Field("pca", description="Name of a factorizer: svd, whitened or pca.")
     strict: bool = Field(
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",

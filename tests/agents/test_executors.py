@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ import ray
 from agents.local_executor import LocalExecutor
 from agents.ray_executor import RayExecutor
 from agents.search import run_search
+from envs.toys import coupled
 from server.processes import descendants
 from shrinkml.errors import StageError
+from tests.agents.toy_search import search, telling
 
 ENDLESS = 100_000  # evaluations: more than a test waits for
 
@@ -51,7 +54,9 @@ def run(executor, tasks, reports=None, should_stop=lambda: False):
 
 
 def test_results_come_in_the_order_of_the_tasks_and_trials_in_that_of_their_search(executor, make_task):
+    policy = search("dyna", telling(coupled()), evaluations=12).policy
     tasks = [make_task("evolution"), make_task("surrogate"), make_task("random", seed=1), make_task("random", seed=2)]
+    tasks.append(replace(make_task("dyna"), policy=policy))
     reports = Reports()
     results = run(executor, tasks, reports)
     assert results == [run_search(t, on_trial=lambda *_: None, should_stop=lambda: False) for t in tasks]

@@ -79,7 +79,9 @@ def listener():
 def test_torchs_attention_is_factorized_projection_by_projection():
     module = Attending()
     found = run(module, finetune=FinetuneSpec(epochs=0))
-    assert {f"attention.{part}_proj.weight" for part in ("q", "k", "v", "out")} <= {name for name, _ in found.plan}
+    parts = {f"attention.{part}_proj.weight" for part in ("q", "k", "v", "out")}
+    assert parts <= {layer.name for layer in find_layers(found.module)}
+    assert parts & found.plan.ranks.keys()
     assert isinstance(module.attention, nn.MultiheadAttention)
     reopened = reshape(split_attention(Attending()), found.plan)
     reopened.load_state_dict(found.module.state_dict())
