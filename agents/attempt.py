@@ -12,10 +12,10 @@ from agents import stages
 from agents.executor import Executor, OnTaskTrial, SearchTask
 from agents.learning_rate import learning_rate_for
 from agents.materials import Materials
+from agents.policies import Policies, keep_policy
 from agents.run_folder import Describe, RunFolder
 from agents.schedule import Attempt
 from agents.stage_runner import Finished, StageRunner, Teller
-from agents.strategies.kept_policy import read_policy
 from agents.strategy import SearchResult, Trial
 from agents.workspace import read_problem
 from envs.problem import RankProblem
@@ -108,7 +108,7 @@ class RatioAttempt:
         start: Path,
         checkpoint: str,
         ahead: Sequence[float],
-        earlier: Sequence[SearchResult] = (),
+        policies: Policies,
     ) -> None:
         """Nothing is done yet.
 
@@ -119,7 +119,7 @@ class RatioAttempt:
             start: checkpoint of the original, or of an earlier attempt.
             checkpoint: name in checkpoints/ of what comes of it.
             ahead: ratios still to be tried after this one.
-            earlier: results of the attempt before, whose policies these searches go on from.
+            policies: what its searches go on from.
         """
         self._tools = tools
         self._ratio = ratio
@@ -127,7 +127,7 @@ class RatioAttempt:
         self._start = start
         self._checkpoint = checkpoint
         self._ahead = ahead
-        self._earlier = earlier
+        self._policies = policies
         self._seconds = 0.0
 
     def run(self) -> Outcome:
@@ -139,6 +139,7 @@ class RatioAttempt:
         posed = self._stage("calibrate", self._pose)
         searched = self._stage("search", partial(self._search, posed.folder))
         results = [SearchResult.from_json(value) for value in json.loads((searched.folder / RESULTS).read_text())]
+        keep_policy(self._tools.folder, self._tools.spec.search.strategy, results)
         with self._best_kept_on_stop(results, posed.folder):
             chosen = self._stage("choose", partial(self._choose, posed.folder, results)).result
         plan = RankPlan.from_json(chosen["plan"])
@@ -188,7 +189,7 @@ class RatioAttempt:
 
     def _search(self, workspace: Path, folder: Path, teller: Teller) -> dict[str, Any]:
         tools = self._tools
-        tasks = search_tasks(tools.spec, str(workspace), self._earlier)
+        tasks = search_tasks(tools.spec, str(workspace), self._policies)
         results = tools.executor.run(
             tasks, on_trial=_trial_teller(teller, tasks, self._baseline, self._ratio), should_stop=tools.should_stop
         )
@@ -280,22 +281,11 @@ def kept_on_stop(folder: RunFolder, model: Path | None, describe: Describe = lam
         raise
 
 
-def search_tasks(spec: JobSpec, workspace: str, earlier: Sequence[SearchResult] = ()) -> list[SearchTask]:
-    """The searches of one attempt, all with equal evaluations.
-
-    Each goes on from what the same search has learned in the attempt before, if it has learned anything, and at first
-    from the policy that the job names.
-
-    Args:
-        spec: the job.
-        workspace: of the searches.
-        earlier: results of the attempt before.
-    """
+def search_tasks(spec: JobSpec, workspace: str, policies: Policies) -> list[SearchTask]:
+    """The searches of one attempt, all with equal evaluations; `policies` are what they go on from."""
     search = spec.search
-    kept = {(result.strategy, result.seed): result.policy for result in earlier}
-    begun = {search.strategy: read_policy(Path(search.policy))} if search.policy and not earlier else {}
     return [
-        SearchTask(name, seed, search.evaluations, search.reward, workspace, kept.get((name, seed), begun.get(name)))
+        SearchTask(name, seed, search.evaluations, search.reward, workspace, policies.get((name, seed)))
         for name, seed in search.runs(spec.seed)
     ]
 

@@ -4,6 +4,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -17,7 +18,8 @@ from agents.racing import RacingJudge
 from agents.search import one_thread
 from agents.stages import winner
 from agents.strategies import search_plans
-from agents.strategy import SearchResult, Trial
+from agents.strategies.kept_policy import read_policy
+from agents.strategy import Policy, SearchResult, Trial
 from envs.menus import build_menus
 from envs.problem import PlanEvaluator, RankProblem
 from shrinkml.compression.attention import split_attention
@@ -100,13 +102,15 @@ def compress(
 
     Raises:
         PlanError: nothing can be factorized, or the ratio is out of reach.
-        ConfigError: a ratio that is not above 1, no speech, or features and texts that are not as many.
+        ConfigError: a ratio that is not above 1, a policy that is none, no speech, or features and texts that are not
+            as many.
         OSError: the disk of temporary files (TMPDIR), where statistics of large layers lie, has no room.
         CalibrationError: `loss` did not run the layers of the module that it was given.
         UnknownNameError: no such strategy, reward or factorizer.
         StoppedError: `should_stop` said so.
     """
     search, finetune = search or SearchSpec(), finetune or FinetuneSpec()
+    begun = {} if search.policy is None else {search.strategy: read_policy(Path(search.policy))}
     if not compression_ratio > 1.0:
         raise ConfigError(f"compression_ratio is {compression_ratio}; allowed: above 1.0")
     judged, measured = _dataset("dev", dev), _dataset("test", test)
@@ -130,7 +134,10 @@ def compress(
 
     evaluator = ModelEvaluator(cut, judged)
     judge = RacingJudge(evaluator, evaluator.words)
-    results = [_search(name, problem, judge, search, number, should_stop) for name, number in search.runs(seed)]
+    results = [
+        _search(name, problem, judge, search, number, begun.get(name), should_stop)
+        for name, number in search.runs(seed)
+    ]
     del evaluator, judge  # with the model judged last
     if should_stop():
         raise StoppedError("stopped while searching")
@@ -165,7 +172,13 @@ def _prices(module: nn.Module, compression_ratio: float) -> PriceList:
 
 
 def _search(
-    strategy: str, problem: RankProblem, judge: PlanEvaluator, search: SearchSpec, seed: int, should_stop: ShouldStop
+    strategy: str,
+    problem: RankProblem,
+    judge: PlanEvaluator,
+    search: SearchSpec,
+    seed: int,
+    policy: Policy | None,
+    should_stop: ShouldStop,
 ) -> SearchResult:
     def on_trial(trial: Trial, n_done: int) -> None:
         log.info("%s, seed %d, plan %d: %.2f %% WER", strategy, seed, n_done, 100 * trial.wer)
@@ -178,6 +191,7 @@ def _search(
             reward=search.reward,
             evaluations=search.evaluations,
             seed=seed,
+            policy=policy,
             on_trial=on_trial,
             should_stop=should_stop,
         )

@@ -23,13 +23,13 @@ from agents.executor import Executor
 from agents.hub_pin import local_model
 from agents.local_executor import LocalExecutor
 from agents.materials import Materials
+from agents.policies import first_policies, policies_of
 from agents.pricing import price_list, read_prices, write_prices
 from agents.progress import ProgressMeter
-from agents.run_folder import POLICY, opened
+from agents.run_folder import opened
 from agents.runtimes import time_runtimes
 from agents.schedule import best_of, next_ratio, start_of
 from agents.stage_runner import RunStage, StageRunner, Teller, run_plainly
-from agents.strategies.kept_policy import write_policy
 from agents.summary import summarise
 from agents.told_language import told_language
 from shrinkml.compression.prices import PriceList
@@ -205,17 +205,8 @@ def _compress(tools: Tools, baseline: Baseline) -> list[Outcome]:
             start=tools.materials.original if start is None else tools.folder.checkpoints / start.checkpoint,
             checkpoint=f"stage-{ratio:g}x" + (f"-{n_same + 1}" if n_same else ""),
             ahead=tuple(planned for planned in ratios if planned > ratio),
-            earlier=outcomes[-1].results if outcomes else (),
+            policies=policies_of(outcomes[-1].results) if outcomes else first_policies(tools.folder, tools.spec),
         )
         with kept_on_stop(tools.folder, None if start is None else tools.folder.checkpoints / start.checkpoint):
             outcomes.append(attempt.run())
-        _keep_policy(outcomes[-1], tools)
     return outcomes
-
-
-def _keep_policy(outcome: Outcome, tools: Tools) -> None:
-    """Writes what the best search of the job's strategy has learned, if it learned a policy, beside the report."""
-    ours = [result for result in outcome.results if result.strategy == tools.spec.search.strategy]
-    policy = stages.winner(ours).policy
-    if policy is not None:
-        write_policy(policy, tools.folder.root / POLICY)

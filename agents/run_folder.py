@@ -7,7 +7,8 @@ checkpoints/<name>/    the models to download
 evaluations.sqlite     every plan ever judged
 hub.json               which commit of a model of the hub this is about
 original/              links to the model, where its language is told
-policy.json            what the searches' strategy has learned, where it learns a policy
+first-policy.json      the policy that the job began with, where it names one
+policy.json            what its strategy has learned since, where it learns one
 report.json, report.html
 """
 
@@ -36,6 +37,8 @@ class RunFolder:
         self.root = root
         self.checkpoints = root / "checkpoints"
         self.evaluations = root / "evaluations.sqlite"
+        self.first_policy = root / "first-policy.json"
+        self.policy = root / POLICY
 
     def stage(self, name: str) -> Path:
         """The folder of the finished stage `name`."""
@@ -118,5 +121,17 @@ def _claim(record: Path, spec: JobSpec) -> None:
         partial = record.with_name(f"{record.name}.partial")
         partial.write_text(spec.model_dump_json(indent=1))
         os.replace(partial, record)
-    elif JobSpec.model_validate_json(record.read_text()) != spec:
-        raise ConfigError(f"{record.parent} holds another job; give this one a new folder, or remove the old one")
+        return
+    there = JobSpec.model_validate_json(record.read_text())
+    if there != spec:
+        raise ConfigError(
+            f"{record.parent} holds another job ({_difference(there, spec)}); ask for the same to go on with it, or "
+            "give this one a new folder"
+        )
+
+
+def _difference(there: JobSpec, asked: JobSpec) -> str:
+    """The fields that two jobs differ in."""
+    before, now = there.model_dump(mode="json"), asked.model_dump(mode="json")
+    fields = [name for name in before | now if before.get(name) != now.get(name)]
+    return "; ".join(f"{name}: {before.get(name)} there, {now.get(name)} here" for name in fields)

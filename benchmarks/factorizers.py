@@ -2,9 +2,10 @@
 
 Each layer of a job's model is cut alone, to every sixth rank of its menu, by each factorizer, and it is counted how far
 the model's scores move, in nats per utterance (`agents.divergences`): on calibration speech, by which a choice would be
-made, and on dev, by which it is judged. A row tells of the layers and ranks where PCA moves them by a divergence that
-MATTERS: how many times as far another factorizer moves them on dev; for how many it would be chosen, being better than
-PCA by MARGIN; and for how many of those rightly. The last row of a model is the best choice for each layer and rank.
+made, and on dev, by which it is judged, on a few utterances of each. A row tells of the layers and ranks where PCA
+moves them by a divergence that MATTERS: how many times as far another factorizer moves them on dev; for how many it
+would be chosen, being better than PCA by MARGIN; and for how many of those rightly. The last row of a model is the best
+choice for each layer and rank.
 """
 
 import argparse
@@ -96,7 +97,10 @@ def table(cells: Mapping[str, Sequence[Cell]]) -> str:
 
 
 def _line(model: str, name: str, ratios: Sequence[float], *counts: str) -> str:
-    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    if not ratios:
+        return f"| {' | '.join((model, name, '0', '-', *counts))} |"
+    sample = ratios if len(ratios) > 1 else [*ratios, *ratios]
+    low, _, high = statistics.quantiles(sample, n=4, method="inclusive")
     spread = f"{statistics.geometric_mean(ratios):.2f} ({low:.2f} to {high:.2f})"
     return f"| {' | '.join((model, name, str(len(ratios)), spread, *counts))} |"
 

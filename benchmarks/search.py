@@ -161,7 +161,7 @@ def kept(path: Path, make: Callable[[], Row]) -> Row:
 
 
 class Clock:
-    """An evaluator, timed by `now`."""
+    """An evaluator, timed by `now`. It cannot race: every plan is judged whole."""
 
     def __init__(self, evaluate: PlanEvaluator, now: Callable[[], float]) -> None:
         self._evaluate = evaluate

@@ -1,21 +1,23 @@
 """Whether a policy that one search learned helps another: `python benchmarks/transfer.py`.
 
 A task is a job's model at a ratio, as in small:8 (configs/small.yaml, 8x). For each seed `dyna` searches every task
-from nothing; the policy that it learned there then starts the search of every other task. The two searches of the same
-task and seed stand beside each other, each with the WER of its best plan so far on the proxy set, and on dev that of
-the best of its finalists, as jobs choose it. No plan is fine-tuned or raced, and all searches of a model share one
-cache of evaluations. A row is written as soon as it is there: run it again to add what is missing.
+from nothing; the policy that it learned there then starts the search of every other task. The searches of the same task
+and seed stand beside each other, each with the WER of its best plan so far on the proxy set, and on dev that of the
+best of its finalists, as jobs choose it: the default's, that of `dyna` from nothing, and that from the policy. No plan
+is fine-tuned or raced, and all searches of a model share one cache of evaluations. A row is written as soon as it is
+there: run it again to add what is missing.
 """
 
 import argparse
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from search import FACTORIZER, REWARD, Bench, Row, best_so_far, kept, sign_test
+from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kept, sign_test
 
 from agents.stages import choose
 from agents.strategies import search_plans
@@ -27,8 +29,9 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 TASKS = ("small:5", "small:8", "demo:8", "ctc:8")
 AFTER = (10, 25, 50)  # plans
 COLUMNS = (
-    "learned on", "searched", "seeds", *(f"WER % after {n} plans, from nothing and from the policy" for n in AFTER),
-    "on dev", "lower there in", "sign test, p",
+    "learned on", "searched", "seeds",
+    *(f"WER % after {n} plans: {OURS}, dyna from nothing, from the policy" for n in AFTER), "on dev",
+    "from the policy lower there than from nothing in", "sign test, p",
 )  # fmt: skip
 
 
@@ -55,32 +58,34 @@ class Transfers:
 
     Args:
         benches: of the configs.
-        evaluations: plans that each search judges.
         out: folder of the rows.
     """
 
-    def __init__(self, benches: Mapping[str, Bench], evaluations: int, out: Path) -> None:
+    def __init__(self, benches: Mapping[str, Bench], out: Path) -> None:
         self._benches = benches
-        self._evaluations = evaluations
         self._out = out
         out.mkdir(parents=True, exist_ok=True)
 
-    def row(self, task: Task, seed: int, source: Task | None = None) -> Row:
-        """The search of `task` with the policy learned on `source`, or from nothing; made now unless it is there."""
-        name = f"{self._evaluations}-{task}-from-{source or 'nothing'}-{seed}.json"
-        return kept(self._out / name, lambda: self._searched(task, seed, source))
+    def rows(self, source: Task, task: Task, seed: int) -> tuple[Row, Row, Row]:
+        """The searches of `task`: the default's, that of dyna from nothing, and that with the policy of `source`."""
+        return self._row(task, seed, OURS), self._row(task, seed, "dyna"), self._row(task, seed, "dyna", source)
 
-    def _searched(self, task: Task, seed: int, source: Task | None) -> Row:
-        policy: Policy | None = None if source is None else self.row(source, seed)["policy"]
+    def _row(self, task: Task, seed: int, strategy: str, source: Task | None = None) -> Row:
+        """Made now unless it is there."""
+        name = f"{task}-{strategy}-from-{source or 'nothing'}-{seed}.json"
+        return kept(self._out / name, lambda: self._searched(task, seed, strategy, source))
+
+    def _searched(self, task: Task, seed: int, strategy: str, source: Task | None) -> Row:
+        policy: Policy | None = None if source is None else self._row(source, seed, strategy)["policy"]
         bench = self._benches[task.config]
         folder = bench.workspace(task.ratio)
         workspace = open_workspace(folder)
         found = search_plans(
-            "dyna",
+            strategy,
             workspace.problem,
-            workspace.evaluate,
+            Clock(workspace.evaluate, time.monotonic),
             reward=REWARD,
-            evaluations=self._evaluations,
+            evaluations=max(AFTER),
             seed=seed,
             policy=policy,
         )
@@ -93,18 +98,18 @@ class Transfers:
         }
 
 
-def table(pairs: Mapping[tuple[Task, Task], Sequence[tuple[Row, Row]]]) -> str:
-    """Markdown: a row for each source and task, of their searches from nothing and from the policy."""
+def table(searches: Mapping[tuple[Task, Task], Sequence[tuple[Row, Row, Row]]]) -> str:
+    """Markdown: a line for each source and task, of the rows of every seed."""
     lines = [f"| {' | '.join(COLUMNS)} |", f"| {' | '.join('---' for _ in COLUMNS)} |"]
-    for (source, task), rows in pairs.items():
-        lower = sum(after["dev_wer"] < before["dev_wer"] for before, after in rows)
-        higher = sum(after["dev_wer"] > before["dev_wer"] for before, after in rows)
+    for (source, task), rows in searches.items():
+        lower = sum(after["dev_wer"] < before["dev_wer"] for _, before, after in rows)
+        higher = sum(after["dev_wer"] > before["dev_wer"] for _, before, after in rows)
         cells = (
             str(source),
             str(task),
             str(len(rows)),
-            *(_medians([[_best(row, n) for row in pair] for pair in rows]) for n in AFTER),
-            _medians([[row["dev_wer"] for row in pair] for pair in rows]),
+            *(_medians([[_best(row, n) for row in same] for same in rows]) for n in AFTER),
+            _medians([[row["dev_wer"] for row in same] for same in rows]),
             f"{lower} of {len(rows)}",
             f"{sign_test(lower, higher):.2f}",
         )
@@ -116,8 +121,8 @@ def _best(row: Row, n: int) -> float:
     return best_so_far(row["proxy_wers"], n)[n - 1]
 
 
-def _medians(pairs: Sequence[Sequence[float]]) -> str:
-    return ", ".join(f"{100 * statistics.median(values):.2f}" for values in zip(*pairs, strict=True))
+def _medians(rows: Sequence[Sequence[float]]) -> str:
+    return ", ".join(f"{100 * statistics.median(values):.2f}" for values in zip(*rows, strict=True))
 
 
 def main() -> None:
@@ -125,7 +130,6 @@ def main() -> None:
     parser.add_argument(
         "--tasks", type=Task.parse, nargs="+", default=[*map(Task.parse, TASKS)], help="two or more, like small:8"
     )
-    parser.add_argument("--evaluations", type=int, default=max(AFTER), help="plans judged per search")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="seeds")
     parser.add_argument("--factorizer", default=FACTORIZER, help="svd, whitened or pca")
     parser.add_argument(
@@ -133,19 +137,22 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/bench/transfer"), help="folder of the rows")
     arguments: Any = parser.parse_args()
+    if len(arguments.tasks) < 2:
+        parser.error("--tasks: two at least, one to learn on and one to search")
     torch.set_num_threads(1)
     configs = {task.config for task in arguments.tasks}
     benches = {
         name: Bench(read_job(CONFIGS / f"{name}.yaml"), arguments.factorizer, arguments.searches) for name in configs
     }
-    transfers = Transfers(benches, arguments.evaluations, arguments.out)
-    pairs: dict[tuple[Task, Task], list[tuple[Row, Row]]] = {}
+    transfers = Transfers(benches, arguments.out / arguments.factorizer)
+    searches: dict[tuple[Task, Task], list[tuple[Row, Row, Row]]] = {}
     for seed in arguments.seeds:
         for source, task in permutations(arguments.tasks, 2):
-            before, after = transfers.row(task, seed), transfers.row(task, seed, source)
-            pairs.setdefault((source, task), []).append((before, after))
-            print(f"{source} to {task}, {seed}: {before['dev_wer']:.2%} and {after['dev_wer']:.2%} on dev", flush=True)
-    print(table(pairs))
+            rows = transfers.rows(source, task, seed)
+            searches.setdefault((source, task), []).append(rows)
+            found = ", ".join(f"{row['dev_wer']:.2%}" for row in rows)
+            print(f"{source} to {task}, {seed}: {found} on dev", flush=True)
+    print(table(searches))
 
 
 if __name__ == "__main__":

@@ -201,5 +201,5 @@ class Version(BaseModel):
 def links_of(job_id: str) -> dict[str, str]:
     """Name -> path of everything that can be asked of a job."""
     base = f"/v1/jobs/{job_id}"
-    parts = ("events", "cancel", "resume", "candidates", "report", "checkpoints")
+    parts = ("events", "cancel", "resume", "candidates", "report", "policy", "checkpoints")
     return {"self": base, **{part: f"{base}/{part}" for part in parts}}

@@ -158,6 +158,10 @@ class JobHandle:
             answer = _request(self._http, "GET", f"{self._path}/report?format={format}")
             (folder / f"report.{format}").write_bytes(answer.content)
 
+    def policy(self) -> dict[str, Any]:
+        """What searches with the strategy dyna have learned: saved as JSON, it is another job's `search.policy`."""
+        return _send(self._http, "GET", f"{self._path}/policy")
+
     def candidates(self) -> list[dict[str, Any]]:
         """The judged plans that no other one beats in both WER and size."""
         return _items(_send(self._http, "GET", f"{self._path}/candidates"))

@@ -84,8 +84,8 @@ class SearchSpec(Part):
     seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per stage; the best plan wins.")
     reward: str = Field(
         "budget_wall",
-        description="Name of a reward, for agents that learn a policy: budget_wall, error_log_size, punish, "
-        "harmonic, relative or log_damage.",
+        description="Name of a reward, for agents that learn by judged plans alone: budget_wall, error_log_size, "
+        "punish, harmonic, relative or log_damage.",
     )
     baselines: tuple[str, ...] = Field(
         ("uniform", "greedy", "divergence", "knapsack", "random", "evolution"),

@@ -30,6 +30,7 @@ from envs.energy import retained_energies
 from envs.expectation import expected_harms
 from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS
+from shrinkml.errors import ConfigError
 from shrinkml.events import ShouldStop
 from shrinkml.tables import look_up
 
@@ -58,6 +59,7 @@ BASELINES: dict[str, Strategy] = {
     "nsga2": nsga2,
 }
 STRATEGIES: dict[str, Strategy] = AGENTS | BASELINES
+KEEPING = ("dyna",)  # that return a policy, and go on from one
 
 
 def search_plans(
@@ -80,19 +82,21 @@ def search_plans(
         strategy: name in STRATEGIES.
         problem: what is searched.
         evaluate: judges a plan.
-        reward: name in `envs.rewards.REWARDS`; only agents that learn a policy heed it.
+        reward: name in `envs.rewards.REWARDS`; only agents that learn by judged plans alone heed it.
         evaluations: plans that may be judged, those included that only measure a layer.
         seed: of everything random.
-        policy: that an earlier search of the same strategy returned, to go on from; only `dyna` returns one.
+        policy: that an earlier search of the same strategy returned, to go on from; see KEEPING.
         on_trial: hears of each judged plan.
         should_stop: asked before each.
 
     Raises:
         UnknownNameError: no such strategy or reward.
-        ConfigError: the strategy cannot go on from that policy.
+        ConfigError: the strategy goes on from no policy, or not from that one.
         PlanError: no plan of the menus meets the budget.
         StoppedError: stopped before the first plan within the budget was judged.
     """
+    if policy is not None and strategy not in KEEPING:
+        raise ConfigError(f"a policy is given, and {strategy} goes on from none; allowed: {', '.join(KEEPING)}")
     explore = look_up(STRATEGIES, strategy, kind="strategy")
     score = look_up(REWARDS, reward, kind="reward")
     budget = Budget.of(problem)

@@ -5,7 +5,7 @@ As `agents.strategies.surrogate`, but what mutates plans in the model is a polic
 that takes away in the model, within the budget. In terms of `envs.rank_env.RankEnv`, an episode deviates from a good
 plan, its reward is `log_damage`, and thousands of them are run in batches. It learns by REINFORCE (Williams 1992) from
 the best of each batch alone, for it is these that are judged: the risk-seeking policy gradient (Petersen et al. 2021,
-arXiv:1912.04871). Before it has learned anything it mutates as evolution does.
+arXiv:1912.04871). Before it has learned anything it mutates about as evolution does.
 
 The features are the same for every model, so a policy that was learned at one stage, ratio or model starts the search
 of another: `policy` in what `search_plans` takes and gives. Whether that pays, `make bench-transfer` shows.
@@ -48,7 +48,8 @@ def dyna(search: Search) -> Policy:
 class LearnedMutation:
     """Moves the layers of every other plan as a policy says; implements `agents.strategies.imagination.Mutation`.
 
-    The others are mutated at random: what a policy does not think of any more would not come back otherwise.
+    The others are mutated at random, and so are plans that the policy would leave as they are: what it does not think
+    of any more would not come back otherwise.
     """
 
     def __init__(self, policy: "MovePolicy", features: MoveFeatures, rng: np.random.Generator) -> None:
@@ -57,15 +58,18 @@ class LearnedMutation:
         self._features = features
         self._rng = rng
         self._random = RandomMutation(features.lasts, rng)
+        self._moved: Bools = np.zeros(0, dtype=bool)  # [n // 2] which plans of the last call the policy moved
 
     def __call__(self, plans: Ints) -> tuple[Ints, Bools]:
         """[n, n_layers] `plans`, moved, and which layers were."""
         entries, mutated = self._random(plans)
-        ours = plans[::2]
+        ours = plans[1::2]
         moves = MOVES[self._policy.sample(self._features.at(ours), self._features.allowed(ours), self._rng)]
-        entries[::2], mutated[::2] = ours + moves, moves != 0
+        self._moved = (moves != 0).any(axis=1)
+        moved = 1 + 2 * np.flatnonzero(self._moved)
+        entries[moved], mutated[moved] = (ours + moves)[self._moved], (moves != 0)[self._moved]
         return entries, mutated
 
     def learn_(self, gains: Floats) -> None:
-        """Makes the moves of the last call likelier that gained most."""
-        self._policy.learn_(gains[::2])
+        """Makes the moves of the last call likelier that gained most, if they gained anything."""
+        self._policy.learn_(np.where(self._moved, gains[1::2], 0.0))

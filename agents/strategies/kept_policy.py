@@ -27,7 +27,7 @@ def as_policy(value: Any) -> Policy:
         ConfigError: it is none; the message says why.
     """
     if not isinstance(value, Mapping) or value.keys() != SHAPES.keys():
-        found = ", ".join(map(str, value)) if isinstance(value, Mapping) else f"a {type(value).__name__}"
+        found = f"{', '.join(map(str, value)):.80}" if isinstance(value, Mapping) else f"a {type(value).__name__}"
         raise ConfigError(f"a policy holds {', '.join(SHAPES)}; here is {found or 'nothing'}")
     for name, shape in SHAPES.items():
         if _shape(value[name]) != shape:
@@ -43,10 +43,10 @@ def read_policy(path: Path) -> Policy:
     """
     remedy = "take the policy.json of a run with `dyna`"
     try:
-        return as_policy(json.loads(path.read_text()))
+        return as_policy(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"search.policy: {path} cannot be read ({error.strerror}); {remedy}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"search.policy: {path} is none: {error}; {remedy}") from error
 
 
@@ -58,9 +58,10 @@ def write_policy(policy: Policy, path: Path) -> None:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """Of a table of finite numbers; None of anything else."""
+    """Of a table of numbers that are finite in single precision; None of anything else."""
     try:
-        numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        numbers = np.asarray(value)
+    except ValueError:
         return None
-    return numbers.shape if np.isfinite(numbers).all() else None
+    is_sound = numbers.dtype.kind in "if" and bool((np.abs(numbers) <= np.finfo(np.float32).max).all())
+    return numbers.shape if is_sound else None

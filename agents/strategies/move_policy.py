@@ -54,9 +54,11 @@ class MovePolicy:
         return sampled
 
     def learn_(self, gains: Floats) -> None:
-        """A step of the risk-seeking policy gradient; `gains` [n] of the plans last sampled."""
+        """A step of the risk-seeking policy gradient; `gains` [n] of the plans last sampled: losses teach nothing."""
         assert self._last is not None, "nothing was sampled"
-        above = np.maximum(gains - np.quantile(gains, 1.0 - BEST), 0.0)
+        if not len(gains):
+            return
+        above = np.maximum(gains - max(0.0, float(np.quantile(gains, 1.0 - BEST))), 0.0)
         spread = max(float(above.std()), LEAST_SPREAD)
         taken, entropy = self._last
         loss = -(torch.from_numpy(above / spread).float() * taken).mean() - ENT_COEF * entropy

@@ -115,7 +115,7 @@ def report(
 def policy(job_id: str, services: ServicesDep) -> Response:
     """What the searches of a job with the strategy dyna have learned, for another job's `search.policy`."""
     job = services.store.get(job_id)
-    missing = "has no policy; only the strategy dyna leaves one, once a stage has ended"
+    missing = "has no policy; only the strategy dyna leaves one, when a search has ended"
     return _file_of(job, POLICY, services, media_type="application/json", missing=missing)
 
 

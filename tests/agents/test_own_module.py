@@ -173,6 +173,7 @@ def test_it_can_go_on_from_what_it_returned(listener):
         ({"test": (speech(3, 2)[0], ["up"])}, ConfigError, "test has 2 features and 1 texts"),
         ({"search": SearchSpec(strategy="luck")}, UnknownNameError, "no strategy named 'luck'"),
         ({"factorizer": "qr"}, UnknownNameError, "no factorizer named 'qr'"),
+        ({"search": SearchSpec(strategy="dyna", policy="/none")}, ConfigError, "search.policy: /none cannot be read"),
         ({"loss": lambda *_: torch.zeros(())}, CalibrationError, "reached no factorizable layer"),
         ({"should_stop": lambda: True}, StoppedError, "stopped"),
     ],

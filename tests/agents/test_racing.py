@@ -72,6 +72,13 @@ def test_evolution_judges_the_same_plans_where_it_races_and_hears_much_less(toy)
     assert hearing.n_heard == sum(round(trial.heard * N_UTTERANCES) for trial in raced.trials)
 
 
+@pytest.mark.parametrize("name", ["surrogate", "dyna"])
+def test_agents_that_learn_a_model_hear_their_proposals_whole(name):
+    toy = TOYS["recogniser"]()
+    trials = search(name, toy, evaluate=RacingJudge(Hearing(toy), WORDS), evaluations=16).trials
+    assert not any(trial.stopped for trial in trials[2:]), "the first two are the plans to start from"
+
+
 def test_whoever_is_stopped_is_thought_worse_than_the_best_so_far():
     toy = TOYS["recogniser"]()
     trials = search("random", toy, evaluate=RacingJudge(Hearing(toy), WORDS), evaluations=40).trials

@@ -99,5 +99,8 @@ def test_a_folder_keeps_to_its_job(tmp_path, spec):
     other = spec.model_copy(update={"seed": 1})
     with opened(tmp_path, spec):
         pass
-    with pytest.raises(ConfigError, match="holds another job; give this one a new folder"), opened(tmp_path, other):
+    with (
+        pytest.raises(ConfigError, match=r"holds another job \(seed: 0 there, 1 here\); ask for the same"),
+        opened(tmp_path, other),
+    ):
         pass

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from agents.strategies import AGENTS, STRATEGIES
+from agents.strategies import AGENTS, KEEPING, STRATEGIES
 from agents.strategies.greedy import greedy_plan
 from agents.strategies.uniform import uniform_plan
 from envs.rewards import REWARDS
 from envs.toys import TOYS, coupled, recogniser, separable
-from shrinkml.errors import PlanError, StoppedError, UnknownNameError
+from shrinkml.errors import ConfigError, PlanError, StoppedError, UnknownNameError
 from shrinkml.job import SearchSpec
 from tests.agents.toy_search import search
 
@@ -165,6 +165,17 @@ def test_samplers_that_repeat_themselves_end_after_two_proposals_per_evaluation(
     result = search(name, toy, evaluations=150, evaluate=lambda plan: 0.5, should_stop=repeats_are_seen)
     assert len(result.trials) <= 150
     assert len(proposed) <= 2 * 150
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in KEEPING])
+def test_a_strategy_that_goes_on_from_no_policy_refuses_one(name):
+    with pytest.raises(ConfigError, match=rf"a policy is given, and {name} goes on from none; allowed: dyna"):
+        search(name, separable(), policy={})
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_only_strategies_that_say_so_return_a_policy(name):
+    assert (search(name, separable(), evaluations=4).policy is not None) == (name in KEEPING)
 
 
 def test_an_unknown_strategy_is_refused():

@@ -108,15 +108,39 @@ def test_where_all_gain_alike_it_grows_less_sure_instead_of_failing(features, pl
     assert (moves != KEEP).mean() > mutated_share(plans.shape[1])
 
 
-def test_every_other_plan_is_mutated_at_random_even_if_the_policy_moves_nothing(features, plans):
-    policy = MovePolicy(plans.shape[1], seed=0)
-    settled = {name: np.zeros(shape).tolist() for name, shape in SHAPES.items()}
-    settled["moves.bias"][KEEP] = 50.0
+@pytest.fixture
+def settled():
+    """What is kept of a policy that leaves every layer alone."""
+    kept = {name: np.zeros(shape).tolist() for name, shape in SHAPES.items()}
+    kept["moves.bias"][KEEP] = 50.0
+    return kept
+
+
+@pytest.mark.parametrize("n", [1, 2, 96])
+def test_plans_that_the_policy_would_leave_as_they_are_are_mutated_at_random(features, plans, settled, n):
+    policy = MovePolicy(plans.shape[1], seed=0, start=settled)
+    _, mutated = LearnedMutation(policy, features, np.random.default_rng(0))(plans[:n])
+    assert mutated.any(axis=1).all()
+
+
+def test_every_other_plan_is_mutated_at_random_whatever_the_policy_does(features, plans, settled):
+    settled["moves.bias"][-1] = 100.0  # up by three, every layer
     policy = MovePolicy(plans.shape[1], seed=0, start=settled)
     entries, mutated = LearnedMutation(policy, features, np.random.default_rng(0))(plans)
-    assert (entries[::2] == plans[::2]).all()
-    assert not mutated[::2].any()
-    assert mutated[1::2].any(axis=1).all()
+    up = features.allowed(plans)[:, :, -1]
+    assert (entries - plans == MOVES[-1])[1::2][up[1::2]].all()
+    assert mutated[::2].mean() == pytest.approx(mutated_share(plans.shape[1]), abs=0.1)
+
+
+def test_it_does_not_learn_from_plans_that_chance_mutated_or_that_lost(features, plans, settled):
+    policy = MovePolicy(plans.shape[1], seed=0, start=settled)
+    mutation = LearnedMutation(policy, features, np.random.default_rng(0))
+    mutation(plans)
+    mutation.learn_(np.linspace(1.0, 2.0, len(plans)))
+    again = MovePolicy(plans.shape[1], seed=0, start=settled)
+    again.sample(features.at(plans[1::2]), features.allowed(plans[1::2]), np.random.default_rng(0))
+    again.learn_(-np.linspace(1.0, 2.0, len(plans) // 2))
+    assert policy.to_json()["moves.bias"] == pytest.approx(again.to_json()["moves.bias"])
 
 
 def test_a_search_returns_a_policy_that_another_model_s_search_goes_on_from(toy, learned):
@@ -157,6 +181,10 @@ def test_an_agent_that_measures_layers_itself_learns_too(make_search):
         ({key: [[1.0, "x"]] for key in SHAPES}, "hidden.weight of a policy must be finite numbers, 32 by 24"),
         ({key: [1.0] for key in SHAPES}, "hidden.weight of a policy must be finite numbers, 32 by 24"),
         ({name: np.full(s, np.nan).tolist() for name, s in SHAPES.items()}, "must be finite numbers"),
+        ({name: np.full(s, 1e39).tolist() for name, s in SHAPES.items()}, "must be finite numbers"),
+        ({name: np.full(s, 10**400).tolist() for name, s in SHAPES.items()}, "must be finite numbers"),
+        ({name: np.full(s, "0.5").tolist() for name, s in SHAPES.items()}, "must be finite numbers"),
+        ({str(i): i for i in range(1000)}, r"here is 0, 1, 2.{0,80}$"),
     ],
 )
 def test_what_is_no_policy_is_refused(value, why, toy):
@@ -167,7 +195,15 @@ def test_what_is_no_policy_is_refused(value, why, toy):
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "cannot be read"), ("{", "is none"), ("[]", "is none: a policy"), ("\udcff", "is none")]
+    ("content", "why"),
+    [
+        (None, "cannot be read"),
+        ("{", "is none"),
+        ("[" * 100_000, "is none"),
+        ("[]", "is none: a policy"),
+        ("\udcff", "is none"),
+    ],
+    ids=["no file", "no JSON", "too deep", "a list", "no text"],
 )
 def test_a_file_without_a_policy_is_refused(content, why, tmp_path):
     path = tmp_path / "policy.json"
