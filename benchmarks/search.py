@@ -40,7 +40,7 @@ from shrinkml.job import JobSpec, SearchSpec, read_job
 POSED = "posed.json"  # beside a workspace's files: what posing the problem found
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 OURS, REWARD, FACTORIZER = SearchSpec().strategy, SearchSpec().reward, JobSpec.model_fields["factorizer"].default
-COMPARED = (OURS, "ppo", "evolution", "knapsack", "divergence", "random", "greedy", "uniform")
+COMPARED = (OURS, "dyna", "ppo", "evolution", "knapsack", "divergence", "random", "greedy", "uniform")
 COLUMNS = (
     "ratio", "evaluations", "strategy", "seeds", "dev WER %, median (quartiles)", "test WER %, median (quartiles)",
     "hypervolume %, median", "seconds of its own",
