@@ -31,6 +31,7 @@ from shrinkml.finite import all_finite
 from shrinkml.tables import look_up
 
 DAMPING = 1e-3  # ridge on a gram matrix, as a fraction of its mean diagonal
+ROUNDING = 4e-6  # of a gram matrix in float32, as a fraction of the squared norm of the mean that is taken from it
 TALL = 16  # rows per column from which a matrix is decomposed by its gram matrix
 NOTHING = 1e-12  # a singular value of a tall matrix, as a part of the largest, that is a rounded zero
 BLOCK = 4096  # rows of a tall matrix that are held in double precision
@@ -130,7 +131,8 @@ def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -
     """At every rank the least squared error of the layer's outputs over its calibration frames, if the bias may change.
 
     The principal components of the outputs about their mean: `whitened_svd` with the covariance of the inputs for the
-    gram matrix. What a dropped direction gave on average goes to the bias.
+    gram matrix. What a dropped direction gave on average goes to the bias. Inputs that hardly vary about
+    their mean are taken to vary by what rounding may hide.
 
     Args:
         matrix: [out, in], dense or factors.
@@ -147,6 +149,7 @@ def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -
         return svd(matrix)
     mean = stats.total.double() / stats.n_frames
     scatter = _as_double(stats.gram, like=stats.total).addr_(mean, mean, alpha=-stats.n_frames)
+    scatter.diagonal().add_(ROUNDING * stats.n_frames * mean.square().sum())
     return _keeping_outputs(matrix, _cholesky(scatter, stats.n_frames, damping), mean)
 
 

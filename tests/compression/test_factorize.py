@@ -133,6 +133,17 @@ def test_with_the_bias_shifted_the_error_of_the_outputs_is_the_energy_dropped(n_
     torch.testing.assert_close(errors.square().sum(), dropped, atol=1e-6 * scale, rtol=1e-3)
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize("n_frames", [1, 100, 5000])
+def test_inputs_that_hardly_vary_are_no_reason_to_fail(n_frames, spread):
+    """Their covariance in single precision is rounding, and need not be positive definite."""
+    torch.manual_seed(0)
+    weight, frames = torch.randn(24, 16), 30.0 * torch.randn(16) + spread * torch.randn(n_frames, 16)
+    found = pca(weight, stats_of(frames))
+    outputs = frames @ product(found.at_rank(2)).T + found.shift(2)
+    torch.testing.assert_close(outputs, frames @ weight.T, atol=1e-2 + 20.0 * spread, rtol=1e-4)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_mean_is_left_to_a_bias_where_there_is_one(bias):
     torch.manual_seed(0)
