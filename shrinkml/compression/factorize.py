@@ -31,7 +31,7 @@ from shrinkml.finite import all_finite
 from shrinkml.tables import look_up
 
 DAMPING = 1e-3  # ridge on a gram matrix, as a fraction of its mean diagonal
-ROUNDING = 4e-6  # of a gram matrix in float32, as a fraction of the squared norm of the mean that is taken from it
+ROUNDING = 32  # of a gram matrix, in machine epsilons, by the squared norm of a mean that is taken from it
 TALL = 16  # rows per column from which a matrix is decomposed by its gram matrix
 NOTHING = 1e-12  # a singular value of a tall matrix, as a part of the largest, that is a rounded zero
 BLOCK = 4096  # rows of a tall matrix that are held in double precision
@@ -149,7 +149,7 @@ def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -
         return svd(matrix)
     mean = stats.total.double() / stats.n_frames
     scatter = _as_double(stats.gram, like=stats.total).addr_(mean, mean, alpha=-stats.n_frames)
-    scatter.diagonal().add_(ROUNDING * stats.n_frames * mean.square().sum())
+    scatter.diagonal().add_(ROUNDING * torch.finfo(stats.gram.dtype).eps * stats.n_frames * mean.square().sum())
     return _keeping_outputs(matrix, _cholesky(scatter, stats.n_frames, damping), mean)
 
 
