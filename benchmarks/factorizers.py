@@ -58,6 +58,8 @@ def measured(materials: Materials) -> list[Cell]:
     menus = build_menus(model_cost(model).layers, current_ranks=current_plan(model))
     sets = (materials.calibration, materials.dev)
     looks = {name: looked(model, name, menus, sets) for name in ("pca", *OTHERS)}
+    if not looks["pca"][0]:
+        raise SystemExit(f"{materials.original} tells no scores: nothing to measure divergences by")
     cells = []
     for layer, rank in ((layer, rank) for layer, menu in menus.items() for rank in menu[::EVERY] if rank is not None):
         if MATTERS[0] <= looks["pca"][0][layer][rank] <= MATTERS[1]:
