@@ -66,7 +66,7 @@ bench-memory: $(READY)  ## Memory and time of Whisper's full shapes, and of larg
 bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluations, without retraining (resumable; hours).
 	$(BIN)/python benchmarks/search.py
 
-bench-transfer: data/commands/train.jsonl  ## Whether a policy learned by one search helps another (resumable; two hours).
+bench-transfer: runs/models/small/config.json  ## Whether a policy learned by one search helps another (resumable; two hours).
 	$(BIN)/python benchmarks/transfer.py
 
 bench-factorizers: data/commands/train.jsonl  ## Whether layers want factorizers of their own (minutes a model).
@@ -102,6 +102,9 @@ runs/models/digits/config.json: configs/train/digits.yaml | $(READY)
 
 runs/models/librispeech/config.json: configs/train/librispeech.yaml | $(READY)
 	$(SHRINKML) prepare librispeech data/librispeech --source $(LIBRISPEECH)
+	$(SHRINKML) train $< --out $(@D)
+
+runs/models/small/config.json: configs/train/small.yaml | data/commands/train.jsonl
 	$(SHRINKML) train $< --out $(@D)
 
 results: $(READY)  ## Print the README's table from the reports under runs/.

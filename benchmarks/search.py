@@ -30,6 +30,7 @@ from agents.evaluator import shrunk
 from agents.materials import Materials
 from agents.stages import choose, pose_problem
 from agents.strategies import STRATEGIES, search_plans
+from agents.strategy import SearchResult
 from agents.workspace import StoredDecompositions, open_workspace
 from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS
@@ -106,7 +107,6 @@ class Bench:
             seed=seed,
         )
         own_s = time.monotonic() - started - clock.seconds
-        inside = [problem.admits(trial.plan) for trial in found.trials]
         chosen = choose(self.materials, [found], start=self.materials.original, workspace=folder)
         return {
             "ratio": ratio,
@@ -118,7 +118,7 @@ class Bench:
             "proxy_wer": found.best.wer,
             "own_seconds": own_s,
             "looked_seconds": json.loads((folder / POSED).read_text())["looked_s"],
-            "proxy_wers": [trial.wer if fits else None for trial, fits in zip(found.trials, inside, strict=True)],
+            "proxy_wers": proxy_wers(found, problem),
             "sizes": [1 / problem.prices.ratio(trial.plan) for trial in found.trials],
             "finalists": chosen["finalists"],
             **self.measured(RankPlan.from_json(chosen["plan"]), folder),
@@ -331,7 +331,13 @@ def progress(rows: Sequence[Row]) -> str:
     return "<!doctype html><meta charset='utf-8'><title>Searches at equal evaluations</title>" + "".join(parts)
 
 
+def proxy_wers(found: SearchResult, problem: RankProblem) -> list[float | None]:
+    """The WER of each plan judged, in order; None of those over the budget, which only measured a layer."""
+    return [trial.wer if problem.admits(trial.plan) else None for trial in found.trials]
+
+
 def best_so_far(wers: Sequence[float | None], most: int) -> list[float]:
+    """[most] the lowest of `proxy_wers` after each plan; NaN before the first within the budget."""
     best = list(accumulate((math.nan if wer is None else wer for wer in wers), _lower))
     return [*best, *[best[-1]] * (most - len(best))]
 

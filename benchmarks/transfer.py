@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kept, sign_test
+from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kept, proxy_wers, sign_test
 
 from agents.stages import choose
 from agents.strategies import search_plans
@@ -90,9 +90,8 @@ class Transfers:
             policy=policy,
         )
         chosen = choose(bench.materials, [found], start=bench.materials.original, workspace=folder)
-        inside = [workspace.problem.admits(trial.plan) for trial in found.trials]
         return {
-            "proxy_wers": [trial.wer if fits else None for trial, fits in zip(found.trials, inside, strict=True)],
+            "proxy_wers": proxy_wers(found, workspace.problem),
             "dev_wer": chosen["finalists"][0]["dev_wer"],
             "policy": found.policy,
         }
