@@ -21,7 +21,7 @@ help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## Make the bundled recogniser five times smaller through the real service (minutes).
-	$(BIN)/python -m server.demo
+	$(BIN)/python -m server.cli.demo
 
 serve: $(READY)  ## Start the HTTP service and its worker on this machine.
 	$(SHRINKML) serve
@@ -114,7 +114,7 @@ clean:  ## Remove the environment, caches and build leftovers; keeps data/ and r
 	rm -rf $(VENV) build dist *.egg-info shrinkml/compression/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.txt pyproject.toml setup.py shrinkml/compression/lstm_kernel.c
+$(READY): requirements.txt pyproject.toml setup.py shrinkml/layers/kernel/lstm_kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "ShrinkML needs Python 3.11 or later; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -6,8 +6,8 @@ setup(
     ext_modules=[
         # Plain C, opened with ctypes. Optional: without a compiler the package still installs, its LSTMs are slower.
         Extension(
-            "shrinkml.compression._lstm_kernel",
-            sources=["shrinkml/compression/lstm_kernel.c"],
+            "shrinkml.layers.kernel._lstm_kernel",
+            sources=["shrinkml/layers/kernel/lstm_kernel.c"],
             extra_compile_args=["-O3", "-fno-math-errno", "-fno-trapping-math"],
             optional=True,
         )

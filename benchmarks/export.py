@@ -1,7 +1,7 @@
 """ONNX Runtime on this CPU, one thread: `python benchmarks/export.py` (not called onnx.py, it would hide the package).
 
 The first table has the ways to run a factorized LSTM layer: its recurrent factors multiplied out in a file as large as
-a dense one's, and as the exporter writes it (`shrinkml/export/lstm.py`). The second has whole recognisers, from
+a dense one's, and as the exporter writes it (`shrinkml/export/lstm_graph.py`). The second has whole recognisers, from
 waveform to text, as a job's report measures them: bytes, peak memory, load time, WER and time in torch and in ONNX
 Runtime, as they are and in int8. Times are medians of rounds in turns, of the processor.
 """
@@ -24,23 +24,24 @@ import torch
 from torch import nn
 
 import shrinkml
-from shrinkml import checkpoint, evaluation
-from shrinkml.compression.int8 import gains_by_int8
-from shrinkml.compression.layers import find_layers
-from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import reshape
-from shrinkml.dataset import load_dataset
-from shrinkml.export import hearing
+from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import Graph, Storage
-from shrinkml.export.int8 import write_int8
-from shrinkml.export.lstm import bidirectional_lstm
+from shrinkml.export.int8_graph import write_int8
+from shrinkml.export.lstm_graph import bidirectional_lstm
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
+from shrinkml.layers.int8_linear import gains_by_int8
+from shrinkml.measure import evaluation
+from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
+from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
+from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
-from shrinkml.timed_process import ONNXRUNTIME, TORCH
+from shrinkml.storage import checkpoint
+from shrinkml.training.dataset import load_dataset
 
 LAYERS = ((160, 320, 62), (1280, 320, 31), (160, 128, 62), (2048, 1024, 31))  # (input size, units, steps)
 RATIOS = (5.0, 12.0)
@@ -67,8 +68,8 @@ def lstm_forms(n_in: int, units: int, ratio: float) -> dict[str, nn.Module]:
     inputs = {name: rank for name, rank in ranks.items() if "weight_ih" in name}
     forms = {
         "dense": dense,
-        "multiplied out": reshape(dense, RankPlan(inputs)),
-        "as exported": reshape(dense, RankPlan(ranks)),
+        "multiplied out": reshape(dense, CompressionPlan.of_ranks(inputs)),
+        "as exported": reshape(dense, CompressionPlan.of_ranks(ranks)),
     }
     for parameter in (parameter for form in forms.values() for parameter in form.parameters()):
         nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
@@ -139,7 +140,7 @@ def in_each_runtime(name: str, folder: Path, utterances: Sequence[Utterance]) ->
 
 def transcripts(recogniser: Contender, utterances: Sequence[Utterance]) -> list[str]:
     if recogniser.runtime == ONNXRUNTIME:
-        return hearing.transcripts(OnnxRecogniser(recogniser.folder), utterances)
+        return exported_transcripts.transcripts(OnnxRecogniser(recogniser.folder), utterances)
     model = shrinkml.load(recogniser.model, int8=recogniser.precision == INT8)
     return evaluation.transcripts(model, load_dataset(model, utterances))
 

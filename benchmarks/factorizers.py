@@ -1,9 +1,9 @@
 """Whether layers want factorizers of their own: `python benchmarks/factorizers.py`.
 
 Each layer of a job's model is cut alone, to every sixth rank of its menu, by each factorizer, and it is counted how far
-the model's scores move, in nats per utterance (`agents.divergences`): on calibration speech, by which a choice would be
-made, and on dev, by which it is judged, on a few utterances of each. A row tells of the layers and ranks where PCA
-moves them by a divergence that MATTERS: how many times as far another factorizer moves them on dev; for how many it
+the model's scores move, in nats per utterance (`agents.search.layer_losses`): on calibration speech, by which a choice
+would be made, and on dev, by which it is judged, on a few utterances of each. A row tells of the layers and ranks where
+PCA moves them by a divergence that MATTERS: how many times as far another factorizer moves them on dev; for how many it
 would be chosen, being better than PCA by MARGIN; and for how many of those rightly. The last row of a model is the best
 choice for each layer and rank.
 """
@@ -17,17 +17,17 @@ from typing import NamedTuple
 
 import torch
 
-from agents.decomposing import decomposed
-from agents.divergences import EVERY, LEAST, Divergences, layer_divergences
-from agents.evaluator import shrunk
-from agents.materials import Materials
-from agents.workspace import StoredDecompositions, write_factors
+from agents.pipeline.materials import Materials
+from agents.search.decompose_layers import decomposed
+from agents.search.layer_losses import EVERY, LEAST, Divergences, layer_divergences
+from agents.search.model_evaluator import shrunk
+from agents.search.workspace import StoredDecompositions, write_factors
 from envs.menus import Menu, build_menus
-from shrinkml.checkpoint import Recogniser
-from shrinkml.compression.layers import current_plan, model_cost
-from shrinkml.compression.plan import RankPlan
-from shrinkml.dataset import Dataset
+from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.job import read_job
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.storage.checkpoint import Recogniser
+from shrinkml.training.dataset import Dataset
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 OTHERS = ("svd", "whitened")
@@ -80,7 +80,7 @@ def looked(model: Recogniser, factorizer: str, menus: Mapping[str, Menu], sets: 
         write_factors(Path(folder), decomposed(model, sets[0], factorizer, Path(folder)))
         factors = dict(StoredDecompositions(Path(folder)))
 
-    def cut(plan: RankPlan) -> Recogniser:
+    def cut(plan: CompressionPlan) -> Recogniser:
         return shrunk(model, plan, factors)
 
     return [layer_divergences(model, cut, menus, speech) for speech in sets]

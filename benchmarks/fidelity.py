@@ -26,24 +26,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.decomposing import decomposed
-from agents.divergences import layer_divergences
-from agents.evaluator import shrunk
-from agents.posing import pose
+from agents.search.decompose_layers import decomposed
+from agents.search.layer_losses import layer_divergences
+from agents.search.make_problem import pose
+from agents.search.model_evaluator import shrunk
 from agents.strategies import search_plans
 from envs.problem import RankProblem
-from shrinkml import checkpoint
-from shrinkml.compression.factorize import Decomposition
-from shrinkml.compression.layers import model_cost
-from shrinkml.compression.plan import RankPlan
-from shrinkml.compression.prices import parameter_prices
-from shrinkml.dataset import load_dataset
-from shrinkml.distillation import divergence, soft_targets
-from shrinkml.evaluation import transcripts, word_error_rate
+from shrinkml.compression.factorizers import Decomposition
+from shrinkml.compression.sites import model_cost
+from shrinkml.measure.evaluation import transcripts, word_error_rate
 from shrinkml.models.protocol import AsrModel
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.prices import parameter_prices
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.speech.scoring import word_errors
+from shrinkml.storage import checkpoint
+from shrinkml.training.dataset import load_dataset
+from shrinkml.training.distillation import divergence, soft_targets
 
 MODEL = "reference/las"
 SIZES = (25, 50, 100, 200, 400)
@@ -83,7 +83,7 @@ class Judge:
         """All layers of the model, afresh."""
         return dict(decomposed(self.model, self.calibration, self._factorizer))
 
-    def shrunk(self, plan: RankPlan) -> AsrModel:
+    def shrunk(self, plan: CompressionPlan) -> AsrModel:
         """The model under `plan`."""
         return shrunk(self.model, plan, self.decompositions)
 
@@ -133,7 +133,7 @@ def most_uncertain(judge: Judge, n: int, seed: int) -> Part:
 CHOICES = {"by speaker and duration": stratified, "at random": at_random, "most uncertain": most_uncertain}
 
 
-def propose(judge: Judge, problem: RankProblem, strategy: str, n: int) -> list[RankPlan]:
+def propose(judge: Judge, problem: RankProblem, strategy: str, n: int) -> list[CompressionPlan]:
     """`n` plans that `strategy` comes across when it judges by divergence on 50 utterances."""
     few = choose_proxy(judge.utterances, 50, seed=1)
     found = search_plans(
@@ -176,7 +176,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def rows(judge: Judge, plans: Sequence[RankPlan], of: str) -> list[Row]:
+def rows(judge: Judge, plans: Sequence[CompressionPlan], of: str) -> list[Row]:
     """One row for each measure, size and choice, for the set of plans called `of`."""
     everyone = np.arange(len(judge.dev))
     words = word_errors(judge.dev.texts, judge.dev.texts).n_words
@@ -212,19 +212,19 @@ def rows(judge: Judge, plans: Sequence[RankPlan], of: str) -> list[Row]:
     return made
 
 
-def typical_seconds(judge: Judge, plans: Sequence[RankPlan], work: Measure, part: Part) -> float:
+def typical_seconds(judge: Judge, plans: Sequence[CompressionPlan], work: Measure, part: Part) -> float:
     """Median time of judging one of `plans`, surgery included."""
 
-    def judged(plan: RankPlan) -> None:
+    def judged(plan: CompressionPlan) -> None:
         work(judge.shrunk(plan), part)
 
     return statistics.median(seconds(partial(judged, plan)) for plan in plans)
 
 
-def steps(judge: Judge, plans: Sequence[RankPlan]) -> dict[str, float]:
+def steps(judge: Judge, plans: Sequence[CompressionPlan]) -> dict[str, float]:
     """Median seconds of judging one of `plans`, from the naive way to ours, each step with those before it."""
     proxy, everyone = choose_proxy(judge.utterances, N_PROXY, seed=0), range(len(judge.dev))
-    ways: dict[str, Callable[[RankPlan], object]] = {
+    ways: dict[str, Callable[[CompressionPlan], object]] = {
         "the naive way": lambda plan: judge.errors_as_they_come(
             shrunk(checkpoint.load(MODEL), plan, judge.decompose())
         ),

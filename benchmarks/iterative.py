@@ -25,16 +25,16 @@ from typing import Any
 
 import torch
 
-from agents.materials import Materials
-from agents.pipeline import run_job
-from shrinkml import checkpoint
-from shrinkml.distillation import DISTILL_WEIGHT, SoftTargets
-from shrinkml.evaluation import count_parameters, evaluate
+from agents.pipeline.job_run import run_job
+from agents.pipeline.materials import Materials
 from shrinkml.job import DataSpec, Goal, JobSpec, read_job
-from shrinkml.models.las import Las
-from shrinkml.speed import speedup
-from shrinkml.training import train
-from shrinkml.training_job import fresh_las
+from shrinkml.measure.evaluation import count_parameters, evaluate
+from shrinkml.measure.speed import speedup
+from shrinkml.models.las.las import Las
+from shrinkml.storage import checkpoint
+from shrinkml.training.distillation import DISTILL_WEIGHT, SoftTargets
+from shrinkml.training.train import train
+from shrinkml.training.training_job import fresh_las
 
 CONFIG = Path(__file__).parent.parent / "configs" / "iterative.yaml"
 METHODS = ("iterative", "single", "narrow", "dense")

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from search import CONFIG, OURS, Bench, Row, kept
 
-from agents.workspace import read_problem
+from agents.search.workspace import read_problem
 from envs.problem import RankProblem
-from shrinkml.compression.plan import RankPlan
 from shrinkml.job import JobSpec, read_job
-from shrinkml.speech import commands
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.speech.corpora import commands
 
 DATA = Path("data")
 FACTORIZER = "pca"
@@ -32,7 +32,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def liteasr_plan(problem: RankProblem, share: float) -> RankPlan:
+def liteasr_plan(problem: RankProblem, share: float) -> CompressionPlan:
     """LiteASR's plan that keeps `share` of the energy of each layer's outputs."""
     ranks = {}
     for layer in problem.cost.layers:
@@ -41,7 +41,7 @@ def liteasr_plan(problem: RankProblem, share: float) -> RankPlan:
         rank = -(-needed // MULTIPLE) * MULTIPLE
         if rank * (layer.out_features + layer.in_features) < layer.out_features * layer.in_features:
             ranks[layer.name] = rank
-    return RankPlan(ranks)
+    return CompressionPlan.of_ranks(ranks)
 
 
 def compared(bench: Bench, share: float, evaluations: int, seeds: list[int]) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def compared(bench: Bench, share: float, evaluations: int, seeds: list[int]) -> 
 
 def original(bench: Bench) -> tuple[str, ...]:
     """The cells of the model as it is: where a plan has its WER, nothing is left to win."""
-    found = kept(bench.folder / "original.json", lambda: bench.measured(RankPlan({}), bench.workspace(LARGEST)))
+    found = kept(bench.folder / "original.json", lambda: bench.measured(CompressionPlan(), bench.workspace(LARGEST)))
     return ("the original", "1.00", *(f"{100 * found[key]:.2f} %" for key in ("dev_wer", "test_wer")), "", "")
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shrinkml.compression.layers import find_layers
-from shrinkml.compression.low_rank_lstm import as_low_rank
-from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import merge, reshape
+from shrinkml.layers.lstm import as_low_rank
+from shrinkml.plan.compression_plan import CompressionPlan
 
 LAYERS = ((160, 320), (1280, 320), (1024, 512), (2048, 1024))  # (input size, units)
 CELLS = ((768, 320), (2304, 1024))
@@ -56,7 +56,7 @@ class Published(nn.Module):
 def low_rank(model: nn.Module, ratio: float) -> nn.Module:
     """`model` with random factors of 1 / `ratio` of the weights in every matrix."""
     ranks = {layer.name: int(layer.parameters / ratio) // layer.parameters_per_rank for layer in find_layers(model)}
-    shrunk = reshape(model, RankPlan(ranks)).eval()
+    shrunk = reshape(model, CompressionPlan.of_ranks(ranks)).eval()
     for parameter in shrunk.parameters():
         nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
     return shrunk

@@ -23,18 +23,19 @@ import torch
 import transformers
 from torch import nn
 
-from agents.decomposing import ACTIVATION_BYTES, FLOAT32_BYTES, decomposed
-from agents.workspace import StoredDecompositions, write_factors
-from shrinkml import checkpoint
-from shrinkml.compression.factorize import BLOCK, TALL
-from shrinkml.compression.layers import find_layers, model_cost
-from shrinkml.compression.plan import LayerSpec, RankPlan
+from agents.search.decompose_layers import ACTIVATION_BYTES, FLOAT32_BYTES, decomposed
+from agents.search.workspace import StoredDecompositions, write_factors
+from shrinkml.compression.factorizers import BLOCK, TALL
+from shrinkml.compression.sites import find_layers, model_cost
 from shrinkml.compression.surgery import factorize
-from shrinkml.dataset import load_dataset
-from shrinkml.models.huggingface import write_merged
-from shrinkml.models.huggingface_fresh import fresh
-from shrinkml.speech import librispeech
+from shrinkml.models.huggingface.fresh import fresh
+from shrinkml.models.huggingface.opening import write_merged
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.speech.corpora import librispeech
 from shrinkml.speech.manifest import read_manifest
+from shrinkml.storage import checkpoint
+from shrinkml.training.dataset import load_dataset
 
 MB = 2**20
 RANK_SHARE = 0.25  # of each layer's break-even rank
@@ -96,9 +97,9 @@ def measure(folder: Path, manifest: Path, clips: int, factorizer: str) -> Iterat
     yield facts | steps.done("factorize, write")
 
 
-def smaller(layers: Iterable[LayerSpec]) -> RankPlan:
+def smaller(layers: Iterable[LayerSpec]) -> CompressionPlan:
     """Every layer at the same share of its break-even rank."""
-    return RankPlan({layer.name: max(1, int(RANK_SHARE * layer.break_even_rank)) for layer in layers})
+    return CompressionPlan.of_ranks({layer.name: max(1, int(RANK_SHARE * layer.break_even_rank)) for layer in layers})
 
 
 class Steps:

@@ -24,16 +24,16 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 import shrinkml
-from shrinkml.checkpoint import Recogniser
-from shrinkml.compression.factors import Factors
-from shrinkml.compression.layers import find_slots
-from shrinkml.compression.low_rank import LowRankLinear
+from shrinkml.compression.sites import find_slots
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.models.huggingface_ctc import HuggingFaceCtc
+from shrinkml.layers.linear import LowRankLinear
+from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
+from shrinkml.storage.checkpoint import Recogniser
+from shrinkml.weights.forms import Factors
 
 DATA = Path("data/commands")
 N_CALIBRATED, N_HEARD, N_TIMED, ROUNDS = 60, 200, 40, 5

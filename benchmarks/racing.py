@@ -1,12 +1,12 @@
 """What racing saves and what it costs: `python benchmarks/racing.py`.
 
 Searches for a bundled model, without retraining, in which every plan is judged whole. Their plans then race again in
-the order in which they came, as `agents.racing` lets them, at several bounds (`FALSE_STOPS` is that of jobs), each
-against the best so far; in jobs, against the best of those that are no larger. The table
-gives the share of the words heard, the plans stopped, the false stops (plans that would have become the best), how many
-of the five best plans were stopped, which are no finalists then, and what stopped plans were thought to have over what
-they have, median. One search has few false stops to count, so the last column counts them where they are likeliest:
-between any two plans of a search that differ by one word at most, with the parts in any order.
+the order in which they came, as `agents.search.racing` lets them, at several bounds (`FALSE_STOPS` is that of jobs),
+each against the best so far; in jobs, against the best of those that are no larger. The table gives the share of the
+words heard, the plans stopped, the false stops (plans that would have become the best), how many of the five best plans
+were stopped, which are no finalists then, and what stopped plans were thought to have over what they have, median. One
+search has few false stops to count, so the last column counts them where they are likeliest: between any two plans of a
+search that differ by one word at most, with the parts in any order.
 
 What stopped plans are thought to have is also what a strategy learns from them, which this leaves out: it matters to
 those that learn from all plans, not to an evolution.
@@ -25,13 +25,13 @@ from typing import Any
 import torch
 from search import REWARD, Bench, add_subject
 
-from agents.evaluator import ModelEvaluator, shrunk
-from agents.racing import FALSE_STOPS, Errors, RacingJudge
-from agents.stages import N_FINALISTS
+from agents.pipeline.stages import N_FINALISTS
+from agents.search.model_evaluator import ModelEvaluator, shrunk
+from agents.search.racing import FALSE_STOPS, Errors, RacingJudge
+from agents.search.workspace import StoredDecompositions, read_problem, read_proxy
 from agents.strategies import STRATEGIES, search_plans
-from agents.workspace import StoredDecompositions, read_problem, read_proxy
-from shrinkml.compression.plan import RankPlan
 from shrinkml.job import read_job
+from shrinkml.plan.compression_plan import CompressionPlan
 
 BOUNDS = (0.1, 0.03, FALSE_STOPS, 0.001)
 N_TIES = 500
@@ -41,15 +41,15 @@ COLUMNS = (
 )  # fmt: skip
 
 Row = dict[str, Any]
-Judged = Mapping[RankPlan, Sequence[Errors]]  # plan, in the order of the search -> its errors, part by part
+Judged = Mapping[CompressionPlan, Sequence[Errors]]  # plan, in the order of the search -> its errors, part by part
 
 
 def searched(evaluator: ModelEvaluator, folder: Path, strategy: str, evaluations: int) -> Judged:
     """The plans that `strategy` judges, all of them whole."""
-    judged: dict[RankPlan, list[Errors]] = {}
+    judged: dict[CompressionPlan, list[Errors]] = {}
     words = evaluator.words
 
-    def judge(plan: RankPlan) -> float:
+    def judge(plan: CompressionPlan) -> float:
         judged[plan] = [evaluator(plan, part) for part in range(len(words))]
         return total(judged[plan]) / total(words)
 
@@ -109,7 +109,7 @@ def false_stops_of_ties(judged: Judged, words: Sequence[Sequence[int]], bound: f
     return fmean(stopped) if stopped else 0.0
 
 
-def _reordered(judged: Judged, order: Sequence[int], plan: RankPlan, part: int) -> Errors:
+def _reordered(judged: Judged, order: Sequence[int], plan: CompressionPlan, part: int) -> Errors:
     return judged[plan][order[part]]
 
 

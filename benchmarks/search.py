@@ -9,7 +9,7 @@ fewer plans then, by what its own time and the look at every layer beforehand wo
 charged nothing beside their evaluations, though cut menus come of the same look. Every plan is judged whole: nothing
 races here. progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter to agents
 that learn a policy alone. `--menus whole` leaves the ranks on the menus that are measured to ruin the model alone, or
-to save nothing (`agents.posing.with_divergences`): those rows have a folder of their own.
+to save nothing (`agents.search.make_problem.with_divergences`): those rows have a folder of their own.
 """
 
 import argparse
@@ -26,17 +26,17 @@ from typing import Any
 import torch
 from plotly import graph_objects
 
-from agents.evaluator import shrunk
-from agents.materials import Materials
-from agents.stages import choose, pose_problem
+from agents.pipeline.materials import Materials
+from agents.pipeline.stages import choose, pose_problem
+from agents.search.model_evaluator import shrunk
+from agents.search.search_result import SearchResult
+from agents.search.workspace import StoredDecompositions, open_workspace
 from agents.strategies import STRATEGIES, search_plans
-from agents.strategy import SearchResult
-from agents.workspace import StoredDecompositions, open_workspace
 from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS
-from shrinkml.compression.plan import RankPlan
-from shrinkml.evaluation import word_error_rate
 from shrinkml.job import JobSpec, SearchSpec, read_job
+from shrinkml.measure.evaluation import word_error_rate
+from shrinkml.plan.compression_plan import CompressionPlan
 
 POSED = "posed.json"  # beside a workspace's files: what posing the problem found
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
@@ -83,7 +83,7 @@ class Bench:
         done = self.folder / f"{ratio:g}x-{evaluations}-{what}-{seed}.json"
         return kept(done, lambda: self._searched(ratio, evaluations, strategy, seed, reward))
 
-    def measured(self, plan: RankPlan, workspace: Path) -> Row:
+    def measured(self, plan: CompressionPlan, workspace: Path) -> Row:
         """WER on all of dev and on test under `plan`, with the factors of `workspace` and no retraining."""
         model = shrunk(self.materials.model, plan, StoredDecompositions(workspace))
         return {
@@ -121,7 +121,7 @@ class Bench:
             "proxy_wers": proxy_wers(found, problem),
             "sizes": [1 / problem.prices.ratio(trial.plan) for trial in found.trials],
             "finalists": chosen["finalists"],
-            **self.measured(RankPlan.from_json(chosen["plan"]), folder),
+            **self.measured(CompressionPlan.from_json(chosen["plan"]), folder),
         }
 
     def workspace(self, ratio: float) -> Path:
@@ -168,7 +168,7 @@ class Clock:
         self._now = now
         self.seconds = 0.0
 
-    def __call__(self, plan: RankPlan) -> float:
+    def __call__(self, plan: CompressionPlan) -> float:
         """The WER of `plan`."""
         started = self._now()
         wer = self._evaluate(plan)

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import torch
 from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kept, proxy_wers, sign_test
 
-from agents.stages import choose
+from agents.pipeline.stages import choose
+from agents.search.search_result import Policy
+from agents.search.workspace import open_workspace
 from agents.strategies import search_plans
-from agents.strategy import Policy
-from agents.workspace import open_workspace
 from shrinkml.job import read_job
 
 CONFIGS = Path(__file__).parent.parent / "configs"

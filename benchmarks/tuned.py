@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from search import OURS, Bench, Row, add_subject, kept
 
-from agents.evaluator import shrunk
-from agents.learning_rate import learning_rate_for
-from agents.workspace import StoredDecompositions, read_problem
-from shrinkml.compression.plan import RankPlan
-from shrinkml.evaluation import word_error_rate
+from agents.search.model_evaluator import shrunk
+from agents.search.workspace import StoredDecompositions, read_problem
 from shrinkml.job import read_job
-from shrinkml.training import train
+from shrinkml.measure.evaluation import word_error_rate
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.training.learning_rate import learning_rate_for
+from shrinkml.training.train import train
 
 COLUMNS = ("ratio", "strategy", "seed", "dev before, %", "dev after, %", "test before, %", "test after, %")
 
@@ -26,7 +26,7 @@ COLUMNS = ("ratio", "strategy", "seed", "dev before, %", "dev after, %", "test b
 def tuned(bench: Bench, row: Row, epochs: int) -> Row:
     """The WER of the plan of `row` after fine-tuning."""
     materials, folder, settings = bench.materials, bench.workspace(row["ratio"]), bench.spec.finetune
-    model = shrunk(materials.model, RankPlan.from_json(row["plan"]), StoredDecompositions(folder))
+    model = shrunk(materials.model, CompressionPlan.from_json(row["plan"]), StoredDecompositions(folder))
     rate = settings.learning_rate
     if rate == "auto":
         rate = learning_rate_for(row["proxy_wer"] - read_problem(folder).baseline_wer)

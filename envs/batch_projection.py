@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.budget import Budget
-from envs.energy import Energies
+from envs.retained_energy import Energies
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

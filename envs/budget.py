@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from envs.menus import Menu
 from envs.problem import RankProblem
-from shrinkml.compression.plan import LayerSpec, RankPlan
-from shrinkml.compression.prices import WORDS
 from shrinkml.errors import PlanError
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.prices import WORDS
 
 Entries = tuple[int, ...]
 
@@ -80,21 +81,21 @@ class Budget:
         others = sum(prices[entries[i] if i in pinned else 0] for i, prices in enumerate(self.weights) if i != layer)
         return bisect_right(self.weights[layer], self.limit - others)
 
-    def plan(self, entries: Sequence[int]) -> RankPlan:
+    def plan(self, entries: Sequence[int]) -> CompressionPlan:
         """The plan that `entries` stand for."""
         chosen = ((name, menu[entry]) for name, menu, entry in zip(self.names, self.menus, entries, strict=True))
-        return RankPlan({name: rank for name, rank in chosen if rank is not None})
+        return CompressionPlan.of_ranks({name: rank for name, rank in chosen if rank is not None})
 
-    def entries(self, plan: RankPlan) -> Entries:
+    def entries(self, plan: CompressionPlan) -> Entries:
         """The entries that make `plan`.
 
         Raises:
             PlanError: a rank that its layer's menu does not hold.
         """
         for name, menu in zip(self.names, self.menus, strict=True):
-            if plan.rank(name) not in menu:
-                raise PlanError(f"rank {plan.rank(name)} of layer {name!r} is not on its menu {menu}")
-        return tuple(menu.index(plan.rank(name)) for name, menu in zip(self.names, self.menus, strict=True))
+            if plan.choice(name).rank not in menu:
+                raise PlanError(f"rank {plan.choice(name).rank} of layer {name!r} is not on its menu {menu}")
+        return tuple(menu.index(plan.choice(name).rank) for name, menu in zip(self.names, self.menus, strict=True))
 
 
 def _menu_of(problem: RankProblem, layer: LayerSpec) -> Menu:

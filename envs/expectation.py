@@ -1,11 +1,11 @@
 """What each menu entry of each layer is expected to cost in accuracy, before a plan is judged."""
 
 from envs.budget import Budget
-from envs.energy import Energies, retained_energies
 from envs.menus import Menu
 from envs.problem import RankProblem
-from shrinkml.compression.plan import RankPlan
+from envs.retained_energy import Energies, retained_energies
 from shrinkml.errors import PlanError
+from shrinkml.plan.compression_plan import CompressionPlan
 
 Harms = tuple[tuple[float, ...], ...]
 
@@ -24,9 +24,9 @@ def expected_harms(problem: RankProblem, budget: Budget) -> Harms:
     return tuple(_harms(problem, name, menu) for name, menu in zip(budget.names, budget.menus, strict=True))
 
 
-def expected_divergence(problem: RankProblem, plan: RankPlan) -> float:
+def expected_divergence(problem: RankProblem, plan: CompressionPlan) -> float:
     """What the layers that `plan` cuts do alone, in nats, added up; 0 where the problem tells nothing of that."""
-    told = ((problem.divergences.get(name, ()), rank) for name, rank in plan)
+    told = ((problem.divergences.get(name, ()), rank) for name, rank in plan.ranks.items())
     return sum(expected[min(rank, len(expected) - 1)] for expected, rank in told if expected)
 
 

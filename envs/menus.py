@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from shrinkml.compression.plan import LayerSpec, RankPlan
-from shrinkml.compression.prices import LayerPrices, PriceList
 from shrinkml.errors import PlanError
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.prices import LayerPrices, PriceList
 
 MENU_STEPS = 24  # neighbours differ by about 1.2 in size; 12 were so coarse that searches came to an end of plans
 STRONGEST_COMPRESSION = 64  # of a dense layer at its first entry, so that whole models can become more than 24x smaller
@@ -21,7 +22,7 @@ Menu = tuple[int | None, ...]
 
 
 def build_menus(
-    layers: Sequence[LayerSpec], *, current_ranks: RankPlan, steps: int = MENU_STEPS, multiple_of: int = 8
+    layers: Sequence[LayerSpec], *, current_ranks: CompressionPlan, steps: int = MENU_STEPS, multiple_of: int = 8
 ) -> dict[str, Menu]:
     """A menu per layer: ascending ranks, then None (dense) where the layer is dense now.
 
@@ -38,7 +39,7 @@ def build_menus(
     unknown = {name for name, _ in current_ranks} - {layer.name for layer in layers}
     if unknown:
         raise PlanError(f"current ranks of layers that the model lacks: {', '.join(sorted(unknown))}")
-    return {layer.name: _menu(layer, current_ranks.rank(layer.name), steps, multiple_of) for layer in layers}
+    return {layer.name: _menu(layer, current_ranks.choice(layer.name).rank, steps, multiple_of) for layer in layers}
 
 
 def worthwhile(menus: Mapping[str, Menu], prices: PriceList) -> dict[str, Menu]:

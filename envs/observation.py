@@ -10,9 +10,9 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from envs.budget import Budget
-from envs.energy import Energies
 from envs.expectation import Harms
-from shrinkml.compression.plan import LayerKind, LayerSpec
+from envs.retained_energy import Energies
+from shrinkml.plan.layer_spec import LayerKind, LayerSpec
 
 KINDS: tuple[str, ...] = get_args(LayerKind)
 LEAST_HARM = 1e-5  # as a share of the largest; less is none

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from shrinkml.compression.cost import ModelCost
-from shrinkml.compression.plan import RankPlan
-from shrinkml.compression.prices import PriceList
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.prices import PriceList
 
 
 class PlanEvaluator(Protocol):
     """Judges plans. The environment never sees a model: a dictionary of plans will do."""
 
-    def __call__(self, plan: RankPlan) -> float:
+    def __call__(self, plan: CompressionPlan) -> float:
         """The WER (a fraction, may exceed 1) of the model under `plan`."""
         ...
 
@@ -34,7 +34,7 @@ class Judgement:
 class RacingEvaluator(PlanEvaluator, Protocol):
     """Judges plans, and stops early where a plan can't win."""
 
-    def race(self, plan: RankPlan, rival: RankPlan) -> Judgement:
+    def race(self, plan: CompressionPlan, rival: CompressionPlan) -> Judgement:
         """What is known of `plan` once it is judged whole, or surely worse than `rival`: then its WER is above that."""
         ...
 
@@ -69,6 +69,6 @@ class RankProblem:
         """The most that a plan may cost."""
         return self.prices.limit(self.compression_ratio)
 
-    def admits(self, plan: RankPlan) -> bool:
+    def admits(self, plan: CompressionPlan) -> bool:
         """Whether `plan` is within the budget."""
         return self.prices.price(plan) <= self.limit

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from envs.budget import Budget, Entries
-from envs.energy import Energies
+from envs.retained_energy import Energies
 
 Move = tuple[int, int]  # layer, its new entry
 

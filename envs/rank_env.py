@@ -9,13 +9,13 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.expectation import expected_harms
 from envs.observation import Observation, Observer
 from envs.problem import PlanEvaluator, RankProblem
 from envs.projection import fit_to_budget
+from envs.retained_energy import retained_energies
 from envs.rewards import Reward
-from shrinkml.compression.plan import RankPlan
+from shrinkml.plan.compression_plan import CompressionPlan
 
 REACH = 3  # menu entries that one episode may move a layer away from the reference, up or down
 KEEP = 0.75  # a standard normal action squashed by tanh, SAC's first policy, then moves every third layer
@@ -54,7 +54,7 @@ class RankEnv(gymnasium.Env[Observation, np.int64]):
         evaluate: PlanEvaluator,
         *,
         reward: Reward,
-        reference: Callable[[], RankPlan] | None = None,
+        reference: Callable[[], CompressionPlan] | None = None,
         reach: int = REACH,
     ) -> None:
         self._problem = problem
@@ -119,11 +119,11 @@ class RankEnv(gymnasium.Env[Observation, np.int64]):
         self._entries[self._layer] = self._first_entry() + action
         self._pinned.add(self._layer)
 
-    def _finished_plan(self) -> RankPlan:
+    def _finished_plan(self) -> CompressionPlan:
         self._entries = list(fit_to_budget(self._entries, self._budget, self._energies, pinned=self._pinned))
         return self._budget.plan(self._entries)
 
-    def _score(self, plan: RankPlan, wer: float) -> float:
+    def _score(self, plan: CompressionPlan, wer: float) -> float:
         prices = self._problem.prices
         return self._reward(
             wer=wer,
@@ -154,7 +154,7 @@ class ContinuousRankEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         evaluate: PlanEvaluator,
         *,
         reward: Reward,
-        reference: Callable[[], RankPlan] | None = None,
+        reference: Callable[[], CompressionPlan] | None = None,
         reach: int = REACH,
         keep: float = KEEP,
     ) -> None:

@@ -13,7 +13,7 @@ References:
 import math
 from typing import Protocol
 
-from envs.damage import LEAST_DAMAGE, damage_of
+from envs.word_damage import LEAST_DAMAGE, damage_of
 
 RELATIVE_SCALE = 10.0  # HAQ's 0.1 per percentage point
 
@@ -80,7 +80,7 @@ def relative(*, wer: float, price: int, budget: int, original: int, baseline_wer
 
 
 def log_damage(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
-    """Minus the logarithm of the damage (`envs.damage`) inside the budget, that of the worst outside; in [-2, 7].
+    """Minus the logarithm of the damage (`envs.word_damage`) inside the budget, that of the worst outside; in [-2, 7].
 
     Our own. What counts among good plans is by which factor one loses less than another: 0.1 points are much where half
     a point was lost, and nothing where twenty were.

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.menus import MENU_STEPS, build_menus
 from envs.problem import RankProblem
-from shrinkml.compression.cost import ModelCost
-from shrinkml.compression.plan import LayerKind, LayerSpec, RankPlan
-from shrinkml.compression.prices import parameter_prices
+from envs.retained_energy import retained_energies
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.layer_spec import LayerKind, LayerSpec
+from shrinkml.plan.prices import parameter_prices
 
 BASE_WER = 0.01
 
@@ -39,14 +40,14 @@ class Toy:
     damage: tuple[tuple[float, ...], ...]
     coupling: float = 0.0
 
-    def evaluate(self, plan: RankPlan) -> float:
+    def evaluate(self, plan: CompressionPlan) -> float:
         """The WER of `plan`."""
         entries = Budget.of(self.problem).entries(plan)
         harm = [damage[entry] for damage, entry in zip(self.damage, entries, strict=True)]
         total = sum(harm) + sum(self._joint(a, b) for a, b in pairwise(harm))
         return BASE_WER + (1.0 - BASE_WER) * (1.0 - math.exp(-total))
 
-    def best_plan(self) -> RankPlan:
+    def best_plan(self) -> CompressionPlan:
         """A plan of the lowest WER within the budget."""
         budget = Budget.of(self.problem)
         extra = [np.asarray(prices) - prices[0] for prices in budget.weights]
@@ -111,7 +112,7 @@ def _toy(
     cost = ModelCost(layers, other_parameters=sum(layer.out_features for layer in layers))
     problem = RankProblem(
         cost=cost,
-        menus=build_menus(layers, current_ranks=RankPlan({}), steps=menu_steps),
+        menus=build_menus(layers, current_ranks=CompressionPlan(), steps=menu_steps),
         prices=parameter_prices(cost),
         compression_ratio=compression_ratio,
         spectra={layer.name: _spectrum(layer, rng) for layer in layers},

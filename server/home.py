@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from server.errors import HomeInUseError
+from server.service_errors import HomeInUseError
 
 POLL_S = 0.1
 

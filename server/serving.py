@@ -9,17 +9,17 @@ from contextlib import suppress
 
 import uvicorn
 
-from server.app import create_app
-from server.dependencies import Services
 from server.home import database_url, sole_user, worker_log
-from server.job_queue import JobQueue
-from server.schema import connect
+from server.http.app import create_app
+from server.http.dependencies import Services
 from server.settings import Settings
-from server.store import JobStore
-from server.supervisor import Supervisor
+from server.stores.job_store import JobStore
+from server.stores.schema import connect
+from server.worker.job_queue import JobQueue
+from server.worker.supervisor import Supervisor
 
 GRACE_S = 3  # for requests under way when the server stops
-WORKER_MODULE = "server.worker"
+WORKER_MODULE = "server.worker.work"
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ __all__ = ["__version__", "load"]
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        from shrinkml.checkpoint import load
+        from shrinkml.storage.checkpoint import load
 
         return load
     if name == "compress":
@@ -26,7 +26,7 @@ def _compress() -> Any:
 
     # The one door to a layer on the right: users look for it here, and it searches, which is what agents are for.
     try:
-        return importlib.import_module("agents.own_module").compress
+        return importlib.import_module("agents.pipeline.compress_module").compress
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             f"shrinkml.compress needs {error.name}, which is not installed; install shrinkml[service]"

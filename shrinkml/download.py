@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from shrinkml.errors import ServiceError
-from shrinkml.replacing import strangers, write_list
+from shrinkml.storage.replacing import strangers, write_list
 from shrinkml.transport import persistently, raise_for_problem
 
 

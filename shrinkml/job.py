@@ -15,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from shrinkml.bundle import BUNDLED, HUB
-from shrinkml.compression.prices import Resource
 from shrinkml.errors import ConfigError
+from shrinkml.plan.prices import Resource
+from shrinkml.storage.bundle import BUNDLED, HUB
 from shrinkml.yaml_file import read_yaml
 
 MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy

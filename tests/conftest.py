@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from shrinkml import runtimes
-from shrinkml.checkpoint import save
-from shrinkml.dataset import load_dataset
-from shrinkml.models.las import Las, LasConfig
-from shrinkml.models.tokenizer import Tokenizer
-from shrinkml.speech.espeak import Voice
+from shrinkml.measure import runtimes
+from shrinkml.models.las.las import Las, LasConfig
+from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.speech.corpora.espeak import Voice
+from shrinkml.speech.corpora.synthesis import Take, synthesise
 from shrinkml.speech.manifest import Utterance, read_manifest, write_manifest
-from shrinkml.speech.synthesis import Take, synthesise
-from shrinkml.training import train
+from shrinkml.storage.checkpoint import save
+from shrinkml.training.dataset import load_dataset
+from shrinkml.training.train import train
+from tests.stock_models import stock_dir as stock_dir
+from tests.stock_models import waveforms as waveforms
 
 TEXTS = [f"{verb} {noun}" for verb in ("open", "start", "stop") for noun in ("door", "heating", "lights", "music")]
 VOICES = {

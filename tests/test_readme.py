@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from server.cli import COMMANDS, app
+from server.cli.main import COMMANDS, app
 from shrinkml.job import parse_job
 
 ROOT = Path(__file__).resolve().parents[1]

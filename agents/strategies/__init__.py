@@ -2,33 +2,33 @@
 
 from threadpoolctl import threadpool_limits
 
-from agents.strategies.a2c import a2c
-from agents.strategies.by_type import by_type
-from agents.strategies.ddpg import ddpg
-from agents.strategies.divergence import divergence
-from agents.strategies.dqn import dqn
-from agents.strategies.dyna import dyna
-from agents.strategies.energy import energy
-from agents.strategies.evolution import evolution
-from agents.strategies.greedy import greedy
-from agents.strategies.knapsack import knapsack
-from agents.strategies.nsga2 import nsga2
-from agents.strategies.ppo import ppo
-from agents.strategies.random import random
-from agents.strategies.recorder import Recorder
-from agents.strategies.recurrent_ppo import recurrent_ppo
-from agents.strategies.sac import sac
-from agents.strategies.search import Search, Strategy
-from agents.strategies.sensitivity import sensitivity
-from agents.strategies.surrogate import surrogate
-from agents.strategies.td3 import td3
-from agents.strategies.tpe import tpe
-from agents.strategies.uniform import uniform
-from agents.strategy import OnTrial, Policy, SearchResult
+from agents.search.recorder import Recorder
+from agents.search.search import Search, Strategy
+from agents.search.search_result import OnTrial, Policy, SearchResult
+from agents.strategies.agents.a2c import a2c
+from agents.strategies.agents.ddpg import ddpg
+from agents.strategies.agents.dqn import dqn
+from agents.strategies.agents.ppo import ppo
+from agents.strategies.agents.recurrent_ppo import recurrent_ppo
+from agents.strategies.agents.sac import sac
+from agents.strategies.agents.td3 import td3
+from agents.strategies.baselines.by_type import by_type
+from agents.strategies.baselines.divergence import divergence
+from agents.strategies.baselines.energy import energy
+from agents.strategies.baselines.evolution import evolution
+from agents.strategies.baselines.greedy import greedy
+from agents.strategies.baselines.knapsack import knapsack
+from agents.strategies.baselines.nsga2 import nsga2
+from agents.strategies.baselines.random import random
+from agents.strategies.baselines.sensitivity import sensitivity
+from agents.strategies.baselines.tpe import tpe
+from agents.strategies.baselines.uniform import uniform
+from agents.strategies.model_based.dyna import dyna
+from agents.strategies.model_based.surrogate import surrogate
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.expectation import expected_harms
 from envs.problem import PlanEvaluator, RankProblem
+from envs.retained_energy import retained_energies
 from envs.rewards import REWARDS
 from shrinkml.errors import ConfigError
 from shrinkml.events import ShouldStop

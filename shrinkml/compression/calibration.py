@@ -14,18 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from shrinkml.compression.layers import find_slots
-from shrinkml.compression.low_rank import LowRankEmbedding
-from shrinkml.compression.low_rank_conv import LowRankConv1d, windows
-from shrinkml.compression.low_rank_gru import LowRankGRU
-from shrinkml.compression.low_rank_gru import as_low_rank as as_low_rank_gru
-from shrinkml.compression.low_rank_gru_cell import LowRankGRUCell
-from shrinkml.compression.low_rank_lstm import LowRankLSTM, State, as_low_rank
-from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
-from shrinkml.compression.packed import previous_states
+from shrinkml.compression.disk_room import DiskRoom
+from shrinkml.compression.finite import all_finite
+from shrinkml.compression.sites import find_slots
 from shrinkml.errors import CalibrationError
-from shrinkml.finite import all_finite
-from shrinkml.on_disk import DiskRoom
+from shrinkml.layers.convolution import LowRankConv1d, windows
+from shrinkml.layers.gru import LowRankGRU
+from shrinkml.layers.gru import as_low_rank as as_low_rank_gru
+from shrinkml.layers.gru_cell import LowRankGRUCell
+from shrinkml.layers.kernel.packed import previous_states
+from shrinkml.layers.linear import LowRankEmbedding
+from shrinkml.layers.lstm import LowRankLSTM, State, as_low_rank
+from shrinkml.layers.lstm_cell import LowRankLSTMCell
 
 Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and inputs [frames, in], maybe in parts
 Hear = Callable[[str, Tensor], None]  # is told a layer's name and inputs [frames, in]

@@ -7,8 +7,8 @@ from typing import Literal
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from shrinkml.compression.factors import get_parameters
-from shrinkml.compression.layers import HOLDINGS, find_slots
+from shrinkml.compression.sites import HOLDINGS, find_slots
+from shrinkml.weights.forms import get_parameters
 
 Verdict = Literal["factorizable", "left", "tied"]
 

@@ -11,23 +11,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from shrinkml.compression.factorize import Decomposition
-from shrinkml.compression.factors import Factors, Matrix, parameter_names, product, rank_of, shape_of
-from shrinkml.compression.fast_paths import leave_fast_paths_
-from shrinkml.compression.layers import Slot, find_slots
-from shrinkml.compression.low_rank import LowRankEmbedding, LowRankLinear
-from shrinkml.compression.low_rank_conv import LowRankConv1d
-from shrinkml.compression.low_rank_gru import LowRankGRU
-from shrinkml.compression.low_rank_gru_cell import LowRankGRUCell
-from shrinkml.compression.low_rank_lstm import LowRankLSTM
-from shrinkml.compression.low_rank_lstm_cell import LowRankLSTMCell
-from shrinkml.compression.plan import RankPlan
+from shrinkml.compression.factorizers import Decomposition
+from shrinkml.compression.sites import Slot, find_slots
 from shrinkml.errors import PlanError, RankError
+from shrinkml.layers.convolution import LowRankConv1d
+from shrinkml.layers.fast_paths import leave_fast_paths_
+from shrinkml.layers.gru import LowRankGRU
+from shrinkml.layers.gru_cell import LowRankGRUCell
+from shrinkml.layers.linear import LowRankEmbedding, LowRankLinear
+from shrinkml.layers.lstm import LowRankLSTM
+from shrinkml.layers.lstm_cell import LowRankLSTMCell
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.weights.forms import Factors, Matrix, parameter_names, product, rank_of, shape_of
 
 RECURRENT_OPTIONS = ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
 
 
-def factorize(model: nn.Module, plan: RankPlan, decompositions: Mapping[str, Decomposition]) -> nn.Module:
+def factorize(model: nn.Module, plan: CompressionPlan, decompositions: Mapping[str, Decomposition]) -> nn.Module:
     """A copy of `model` with each layer that `plan` names replaced by its factors of that rank, and its bias shifted.
 
     Layers that the plan does not name stay as they are, dense or low rank.
@@ -41,14 +41,14 @@ def factorize(model: nn.Module, plan: RankPlan, decompositions: Mapping[str, Dec
     places = {(slot.module, slot.bias): slot.layer for slot in find_slots(small)}  # a module may stand at several
     with torch.no_grad():
         for (module, bias), layer in places.items():
-            rank = plan.rank(layer)
+            rank = plan.choice(layer).rank
             if bias is not None and rank is not None:
                 parameter = module.get_parameter(bias)
                 parameter.add_(decompositions[layer].shift(rank).to(parameter))  # perhaps to a GPU
     return small
 
 
-def reshape(model: nn.Module, plan: RankPlan) -> nn.Module:
+def reshape(model: nn.Module, plan: CompressionPlan) -> nn.Module:
     """A copy of `model` with zeros in place of each layer that `plan` names: the shapes that a checkpoint fills.
 
     Raises:
@@ -72,13 +72,13 @@ def merge(model: nn.Module) -> nn.Module:
     return _with_matrices(model, dense)
 
 
-def _replace(model: nn.Module, plan: RankPlan, factors: Callable[[str, int, Matrix], Factors]) -> nn.Module:
+def _replace(model: nn.Module, plan: CompressionPlan, factors: Callable[[str, int, Matrix], Factors]) -> nn.Module:
     matrices = {slot.layer: slot.matrix for slot in find_slots(model)}
     _check_names(plan, matrices, "model")
-    return _with_matrices(model, {layer: factors(layer, rank, matrices[layer]) for layer, rank in plan})
+    return _with_matrices(model, {layer: factors(layer, rank, matrices[layer]) for layer, rank in plan.ranks.items()})
 
 
-def _check_names(plan: RankPlan, known: Mapping[str, object], owner: str) -> None:
+def _check_names(plan: CompressionPlan, known: Mapping[str, object], owner: str) -> None:
     unknown = [layer for layer, _ in plan if layer not in known]
     if unknown:
         raise PlanError(f"no layer {', '.join(map(repr, unknown))} in the {owner}; known: {', '.join(known)}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shrinkml.events import ShouldStop
-from shrinkml.export import hearing
+from shrinkml.export import exported_transcripts
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import Storage
 from shrinkml.speech.scoring import word_errors
@@ -31,7 +31,9 @@ def wer_by_component(
 
     def wer_of(storage: Storage) -> float:
         with drawn.in_runtime(storage) as recogniser:
-            return word_errors(texts, hearing.transcripts(recogniser, utterances, should_stop=should_stop)).wer
+            return word_errors(
+                texts, exported_transcripts.transcripts(recogniser, utterances, should_stop=should_stop)
+            ).wer
 
     found = {FLOAT: wer_of(Storage(half=True))}
     for component, layers in drawn.components.items():

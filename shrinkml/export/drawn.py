@@ -10,15 +10,16 @@ from tempfile import TemporaryDirectory
 
 import onnx
 
-from shrinkml.checkpoint import Recogniser
-from shrinkml.export import ctc, las, seq2seq
 from shrinkml.export.graph import Storage, as_model
-from shrinkml.export.int8 import write_int8
+from shrinkml.export.int8_graph import write_int8
 from shrinkml.export.recipe import ENCODER, Recipe
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.export.traced import layers_of, scoring_layer, store_
-from shrinkml.models.huggingface_ctc import HuggingFaceCtc
-from shrinkml.models.las import Las
+from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
+from shrinkml.models.huggingface.onnx import ctc_graph, seq2seq_graph
+from shrinkml.models.huggingface.onnx.traced_graph import layers_of, scoring_layer, store_
+from shrinkml.models.las import las_graph
+from shrinkml.models.las.las import Las
+from shrinkml.storage.checkpoint import Recogniser
 
 OUTPUT = "output"  # what makes the scores
 
@@ -68,11 +69,15 @@ def draw(model: Recogniser) -> Drawn:
         ExportError: a model of a kind that nobody has tried, or one that cannot be traced.
     """
     if isinstance(model, Las):
-        return Drawn(las.recipe(model), _components(las.layers(model), las.SCORES), partial(las.graphs, model))
+        return Drawn(
+            las_graph.recipe(model),
+            _components(las_graph.layers(model), las_graph.SCORES),
+            partial(las_graph.graphs, model),
+        )
     if isinstance(model, HuggingFaceCtc):
-        parts, recipe = {ENCODER: ctc.encoder(model)}, ctc.recipe(model)
+        parts, recipe = {ENCODER: ctc_graph.encoder(model)}, ctc_graph.recipe(model)
     else:
-        parts, recipe = seq2seq.graphs(model)
+        parts, recipe = seq2seq_graph.graphs(model)
     layers = {part: layers_of(graph) for part, graph in parts.items()}
     return Drawn(recipe, _components(layers, scoring_layer([*parts.values()][-1])), partial(_stored, parts))
 

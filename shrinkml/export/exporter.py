@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from shrinkml import checkpoint
-from shrinkml.checkpoint import Recogniser
 from shrinkml.events import ShouldStop
 from shrinkml.export.drawn import draw
 from shrinkml.export.graph import Storage
+from shrinkml.export.int8_sensitivity import MOST_DIVERGENCE, sensitive_layers
 from shrinkml.export.recipe import RECIPE
-from shrinkml.export.sensitivity import MOST_DIVERGENCE, sensitive_layers
-from shrinkml.replacing import replacing
 from shrinkml.speech.utterance import Utterance
+from shrinkml.storage import checkpoint
+from shrinkml.storage.checkpoint import Recogniser
+from shrinkml.storage.replacing import replacing
 
 
 class Exporter:

@@ -9,7 +9,7 @@ from html import escape
 from itertools import accumulate, cycle
 from typing import Any
 
-from shrinkml.report.menus import menus_figure
+from shrinkml.report.menu_figure import menus_figure
 from shrinkml.report.palette import COLOURS, DASHES, NEUTRAL, SYMBOLS, Figure
 from shrinkml.report.wording import CHEAPER, percent, resource_of
 

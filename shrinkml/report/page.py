@@ -11,8 +11,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from shrinkml.report.figures import figures
-from shrinkml.report.menus import alone_in_words, menu_cells
-from shrinkml.report.speed import RUNTIME_COLUMNS, runtime_cells
+from shrinkml.report.menu_figure import alone_in_words, menu_cells
+from shrinkml.report.speed_table import RUNTIME_COLUMNS, runtime_cells
 from shrinkml.report.wording import facts, finalists_of, headline, optimism, percent, stopped_early, verdict
 
 

@@ -1,7 +1,8 @@
 """What a report holds: the keys of report.json that other tools rely on.
 
-WERs are fractions. `Evaluation` rows are those of `shrinkml.evaluation`, as JSON. "On dev" is the set that the gates
-measure on, "on the proxy set" the small part of it that the search judges plans on, "on test" the held-out figures.
+WERs are fractions. `Evaluation` rows are those of `shrinkml.measure.evaluation`, as JSON. "On dev" is the set that the
+gates measure on, "on the proxy set" the small part of it that the search judges plans on, "on test" the held-out
+figures.
 """
 
 from typing import Any, NotRequired, TypedDict
@@ -39,7 +40,7 @@ class Sets(TypedDict):
 
 
 class SpeedRow(TypedDict):
-    """One setting of `shrinkml.speed.speedup`; ranges are [least, most] over the runs."""
+    """One setting of `shrinkml.measure.speed.speedup`; ranges are [least, most] over the runs."""
 
     batch_size: int
     threads: int
@@ -52,7 +53,7 @@ class SpeedRow(TypedDict):
 
 
 class Speed(TypedDict):
-    """What `shrinkml.speed.speedup` measured."""
+    """What `shrinkml.measure.speed.speedup` measured."""
 
     batch1: float
     batch16: float
@@ -64,7 +65,7 @@ class Speed(TypedDict):
 
 
 class RuntimeRow(TypedDict):
-    """One model in one runtime, in a process of its own (`shrinkml.runtimes`), from waveform to text.
+    """One model in one runtime, in a process of its own (`shrinkml.measure.runtimes`), from waveform to text.
 
     Real-time factors are medians of the rounds with [least, most]. Each checkpoint took turns with the original, whose
     row is of the turns with the final one.

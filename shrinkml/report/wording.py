@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from shrinkml.compression.prices import Resource
-from shrinkml.report.speed import not_faster, threads_in_words
+from shrinkml.plan.prices import Resource
+from shrinkml.report.speed_table import not_faster, threads_in_words
 
 CHEAPER: dict[Resource, str] = {
     "parameters": "smaller",

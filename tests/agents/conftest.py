@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from agents import stages
-from agents.executor import SearchTask
-from agents.materials import Materials
-from agents.strategies.recorder import Recorder
-from agents.strategies.search import Search
+from agents.execution.executor import SearchTask
+from agents.pipeline import stages
+from agents.pipeline.materials import Materials
+from agents.search.recorder import Recorder
+from agents.search.search import Search
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.expectation import expected_harms
+from envs.retained_energy import retained_energies
 from envs.rewards import REWARDS
 from envs.toys import Toy
 from shrinkml.job import JobSpec, parse_job

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.racing import Errors
+from agents.search.racing import Errors
+from agents.search.search_result import OnTrial, Policy, SearchResult
 from agents.strategies import search_plans
-from agents.strategy import OnTrial, Policy, SearchResult
 from envs.budget import Budget
 from envs.problem import PlanEvaluator
 from envs.toys import Toy
-from shrinkml.compression.plan import RankPlan
+from shrinkml.plan.compression_plan import CompressionPlan
 
 PATIENCE = 400  # evaluations; most searches need a tenth of it
 WORDS = [[10] * 32] * 4  # that toys are heard to say: in four parts, 32 utterances each
@@ -66,7 +66,7 @@ class Hearing:
         self._toy = toy
         self.n_heard = 0
 
-    def __call__(self, plan: RankPlan, part: int) -> Errors:
+    def __call__(self, plan: CompressionPlan, part: int) -> Errors:
         """The word errors in each utterance of `part`."""
         self.n_heard += len(WORDS[part])
         rng = np.random.default_rng([int(plan.digest[:8], 16), part])

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shrinkml.compression.plan import RankPlan
+from shrinkml.plan.compression_plan import CompressionPlan
 
 WORDS = [[4] * 8] * 3
-PLANS = [RankPlan({"encoder": rank}) for rank in range(1, 5)]
+PLANS = [CompressionPlan.of_ranks({"encoder": rank}) for rank in range(1, 5)]
 
 
 def parts(*errors):

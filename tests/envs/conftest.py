@@ -3,9 +3,10 @@ import pytest
 
 from envs.menus import build_menus
 from envs.problem import RankProblem
-from shrinkml.compression.cost import ModelCost
-from shrinkml.compression.plan import LayerSpec, RankPlan
-from shrinkml.compression.prices import parameter_prices
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.prices import parameter_prices
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def make_problem():
         return RankProblem(
             cost=cost,
             prices=prices(cost),
-            menus=menus or build_menus(layers, current_ranks=RankPlan({}), steps=steps),
+            menus=menus or build_menus(layers, current_ranks=CompressionPlan(), steps=steps),
             compression_ratio=compression_ratio,
             spectra=spectra
             or {layer.name: tuple(sorted(rng.exponential(1.0, layer.max_rank), reverse=True)) for layer in layers},

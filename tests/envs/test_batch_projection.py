@@ -3,8 +3,8 @@ import pytest
 
 from envs.batch_projection import BatchProjection
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.projection import fit_to_budget
+from envs.retained_energy import retained_energies
 from envs.toys import TOYS, separable
 
 

@@ -5,12 +5,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.projection import fit_to_budget
-from shrinkml.compression.cost import ModelCost
-from shrinkml.compression.plan import RankPlan
-from shrinkml.compression.prices import mac_prices
+from envs.retained_energy import retained_energies
 from shrinkml.errors import PlanError
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.prices import mac_prices
 
 SHAPES = [(16, 16), (32, 8), (24, 40)]
 shapes = st.lists(st.tuples(st.integers(2, 64), st.integers(2, 64)), min_size=1, max_size=6)
@@ -62,7 +62,7 @@ def test_the_first_entry_that_is_not_affordable_would_break_the_budget(make_prob
 
 def test_an_unreachable_budget_is_refused_with_the_smallest_reachable_size(make_problem):
     problem = make_problem(SHAPES, compression_ratio=100.0)
-    cheapest = RankPlan({name: menu[0] for name, menu in problem.menus.items()})
+    cheapest = CompressionPlan.of_ranks({name: menu[0] for name, menu in problem.menus.items()})
     smallest = problem.cost.parameters(cheapest)
     ratio = problem.cost.compression_ratio(cheapest)
     with pytest.raises(PlanError, match=rf"no plan is 100x smaller.*has {smallest} parameters \({ratio:.2f}x\)"):
@@ -72,7 +72,7 @@ def test_an_unreachable_budget_is_refused_with_the_smallest_reachable_size(make_
 def test_a_rank_that_is_not_on_the_menu_is_refused(make_problem):
     budget = Budget.of(make_problem(SHAPES))
     with pytest.raises(PlanError, match="rank 9 of layer 'layer0' is not on its menu"):
-        budget.entries(RankPlan({"layer0": 9}))
+        budget.entries(CompressionPlan.of_ranks({"layer0": 9}))
 
 
 def test_a_budget_of_macs_is_spent_by_calls(make_problem):
@@ -81,7 +81,7 @@ def test_a_budget_of_macs_is_spent_by_calls(make_problem):
     plan = budget.plan(fit_to_budget(budget.cheapest, budget, retained_energies(problem, budget)))
     assert problem.prices.price(plan) == budget.spent(budget.entries(plan)) <= problem.limit
     called = ModelCost(tuple(map(with_calls, problem.cost.layers)), other_parameters=0)
-    assert called.macs_per_s(RankPlan({})) / called.macs_per_s(plan) >= 1.99  # prices are whole numbers
+    assert called.macs_per_s(CompressionPlan()) / called.macs_per_s(plan) >= 1.99  # prices are whole numbers
 
 
 def test_an_unreachable_budget_speaks_of_what_is_saved(make_problem):

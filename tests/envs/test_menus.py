@@ -5,18 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.menus import MENU_STEPS, build_menus, sensible, worthwhile
-from shrinkml.compression.cost import ModelCost
-from shrinkml.compression.plan import LayerSpec, RankPlan
-from shrinkml.compression.prices import LayerPrices, PriceList, parameter_prices
 from shrinkml.errors import PlanError
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.prices import LayerPrices, PriceList, parameter_prices
 
-DENSE = RankPlan({})
+DENSE = CompressionPlan()
 sides = st.integers(1, 600)
 
 
 def menu_of(out, inp, current=None, **options):
     layer = LayerSpec("layer", "linear", out, inp)
-    ranks = DENSE if current is None else RankPlan({"layer": current})
+    ranks = DENSE if current is None else CompressionPlan.of_ranks({"layer": current})
     return layer, build_menus([layer], current_ranks=ranks, **options)["layer"]
 
 
@@ -62,7 +63,7 @@ def test_the_cheapest_plan_of_an_lstm_stack_is_more_than_24_times_smaller(units)
     layers = [LayerSpec(f"{kind}", kind, 4 * units, units) for kind in ("lstm_input", "lstm_recurrent")]
     menus = build_menus(layers, current_ranks=DENSE)
     cost = ModelCost(tuple(layers), other_parameters=8 * units)
-    assert cost.compression_ratio(RankPlan({name: menu[0] for name, menu in menus.items()})) > 24.0
+    assert cost.compression_ratio(CompressionPlan.of_ranks({name: menu[0] for name, menu in menus.items()})) > 24.0
 
 
 def test_a_factorized_layer_can_become_four_times_smaller_again():
@@ -72,7 +73,7 @@ def test_a_factorized_layer_can_become_four_times_smaller_again():
 
 def test_ranks_of_unknown_layers_are_refused():
     with pytest.raises(PlanError, match="layers that the model lacks: elsewhere"):
-        build_menus([LayerSpec("layer", "linear", 8, 8)], current_ranks=RankPlan({"elsewhere": 2}))
+        build_menus([LayerSpec("layer", "linear", 8, 8)], current_ranks=CompressionPlan.of_ranks({"elsewhere": 2}))
 
 
 @given(sides, sides)

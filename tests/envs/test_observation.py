@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.observation import KINDS, Observer
+from envs.retained_energy import retained_energies
 
 SHAPES = [(16, 16), (32, 8), (24, 40)]
 HARMS = ((2.0, 0.2, 0.0), (0.02, 0.0), (1e-9, 0.0))

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.projection import fit_to_budget, lowered_to_budget
+from envs.retained_energy import retained_energies
 from shrinkml.errors import PlanError
 
 SHAPES = [(16, 16), (32, 8), (24, 40), (20, 20)]

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from envs.budget import Budget
-from envs.energy import retained_energies
 from envs.projection import fit_to_budget
 from envs.rank_env import REACH, ContinuousRankEnv, RankEnv
+from envs.retained_energy import retained_energies
 from envs.rewards import REWARDS
 from envs.toys import TOYS, recogniser, separable
-from shrinkml.compression.plan import RankPlan
 from shrinkml.errors import PlanError
+from shrinkml.plan.compression_plan import CompressionPlan
 
 KEEP_ALL = np.int64(REACH)
 shapes = st.lists(st.tuples(st.integers(2, 64), st.integers(2, 64)), min_size=1, max_size=6)
@@ -160,4 +160,4 @@ def test_small_continuous_actions_leave_a_layer_to_the_budget_and_larger_ones_mo
 
 def test_a_reference_off_the_menus_is_refused():
     with pytest.raises(PlanError, match="is not on its menu"):
-        make_env(RankEnv, separable(), reference=lambda: RankPlan({"layer0": 7}))
+        make_env(RankEnv, separable(), reference=lambda: CompressionPlan.of_ranks({"layer0": 7}))

@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from agents.strategies.greedy import greedy_plan
+from agents.strategies.baselines.greedy import greedy_plan
 from envs.budget import Budget
 from envs.toys import TOYS, coupled, separable
 

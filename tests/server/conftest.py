@@ -16,14 +16,14 @@ import uvicorn
 from fastapi import FastAPI
 from safetensors.numpy import save_file
 
-from server.app import create_app
-from server.cli import main
-from server.dependencies import Services
+from server.cli.main import main
 from server.home import database_url
-from server.job_queue import JobQueue
-from server.schema import connect
+from server.http.app import create_app
+from server.http.dependencies import Services
 from server.settings import Settings
-from server.store import JobStore
+from server.stores.job_store import JobStore
+from server.stores.schema import connect
+from server.worker.job_queue import JobQueue
 from shrinkml.job import JobSpec, parse_job
 from shrinkml.speech.manifest import Utterance, write_manifest
 

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from server.errors import HomeInUseError
 from server.home import sole_user
+from server.service_errors import HomeInUseError
 
 HOLD = """
 import sys

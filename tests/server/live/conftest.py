@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.processes import descendants
+from server.worker.processes import descendants
 from shrinkml.client import Client, JobHandle
 
 STANDIN = Path(__file__).with_name("standin_worker.py")

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from server.worker import work
+from server.worker.work import work
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import Event, Progress
 

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from agents.pipeline import run_job
+from agents.pipeline.job_run import run_job
 from server.home import job_folder
-from shrinkml.checkpoint import load
 from shrinkml.client import JobHandle
 from shrinkml.job import JobSpec, parse_job
+from shrinkml.measure.verification import view_in_fresh_process
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
-from shrinkml.verification import view_in_fresh_process
+from shrinkml.storage.checkpoint import load
 
 FIGURES = ("goal_met", "missed_by", "baseline", "result", "compression_ratio", "size_ratio", "comparison", "layers")
 

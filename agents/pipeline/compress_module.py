@@ -1,0 +1,226 @@
+"""Compression of a module of the user's own, in this process: calibrate, search, factorize, fine-tune."""
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from agents.pipeline.interruptible import Interruptible
+from agents.pipeline.stages import winner
+from agents.search.decompose_layers import decomposed
+from agents.search.layer_losses import layer_divergences
+from agents.search.make_problem import check_reachable, pose, with_divergences
+from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
+from agents.search.racing import RacingJudge
+from agents.search.search_result import Policy, SearchResult, Trial
+from agents.search.search_task import one_thread
+from agents.strategies import search_plans
+from agents.strategies.model_based.kept_policy import read_policy
+from envs.menus import build_menus
+from envs.problem import PlanEvaluator, RankProblem
+from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.compression.surgery import factorize
+from shrinkml.errors import ConfigError, StoppedError
+from shrinkml.events import ShouldStop
+from shrinkml.job import FinetuneSpec, SearchSpec
+from shrinkml.layers.attention import split_attention
+from shrinkml.measure.evaluation import Evaluation, evaluate, word_error_rate
+from shrinkml.models.own_model import Loss, OwnModel, Scores, Transcribe
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.prices import PriceList, parameter_prices
+from shrinkml.training.dataset import Dataset
+from shrinkml.training.distillation import SoftTargets, soft_targets
+from shrinkml.training.learning_rate import learning_rate_for
+from shrinkml.training.train import train as train_
+
+Speech = tuple[Sequence[Tensor], Sequence[str]]  # features and what was said, utterance by utterance
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """What became of a module.
+
+    Attributes:
+        module: the smaller one; the given one is as it was. Torch's attention in it has projections of its own
+            (`shrinkml.layers.attention`).
+        plan: the ranks of its layers.
+        before: the given module on test.
+        after: the smaller one on test.
+        kept: "fine-tuned", or "factorized" where fine-tuning made it worse or there was none.
+        searches: every strategy's result; the best plan of all was taken.
+    """
+
+    module: nn.Module
+    plan: CompressionPlan
+    before: Evaluation
+    after: Evaluation
+    kept: str
+    searches: tuple[SearchResult, ...]
+
+
+def compress(
+    module: nn.Module,
+    *,
+    loss: Loss,
+    transcribe: Transcribe,
+    scores: Scores | None = None,
+    compression_ratio: float,
+    dev: Speech,
+    test: Speech,
+    train: Speech | None = None,
+    factorizer: str = "pca",
+    search: SearchSpec | None = None,
+    finetune: FinetuneSpec | None = None,
+    seed: int = 0,
+    should_stop: ShouldStop = lambda: False,
+) -> Compressed:
+    """A module `compression_ratio` times smaller than `module`, by the best plan that a search finds.
+
+    One step, as one stage of a job. For several, compress what the last one returned.
+
+    Args:
+        module: what to compress; it is left as it is. Its padding counts as input unless it packs its sequences.
+        loss: module, features and texts of a batch -> the training loss, a scalar.
+        transcribe: module and features of a batch -> a transcript of each; called without gradients.
+        scores: module, features and texts of a batch -> logits [batch, steps, vocabulary] and valid steps [batch]: what
+            the result learns from `module` beside the loss, at the price of a second pass.
+        compression_ratio: parameters of `module` over those of the result, at least.
+        dev: what plans are judged on. Features are [frames, dims] tensors, 0 at their mean: fine-tuning masks with it.
+        test: what the figures are measured on.
+        train: what layers are calibrated and the result is fine-tuned on; without it, layers are calibrated on `dev`
+            and nothing is fine-tuned.
+        factorizer: name in FACTORIZERS.
+        search: how to search; as a job's.
+        finetune: how to fine-tune; as a job's. There is no distillation without `scores`, and no warping.
+        seed: of everything random.
+        should_stop: asked often; nothing is kept of a stopped compression.
+
+    Raises:
+        PlanError: nothing can be factorized, or the ratio is out of reach.
+        ConfigError: a ratio that is not above 1, a policy that is none, no speech, or features and texts that are not
+            as many.
+        OSError: the disk of temporary files (TMPDIR), where statistics of large layers lie, has no room.
+        CalibrationError: `loss` did not run the layers of the module that it was given.
+        UnknownNameError: no such strategy, reward or factorizer.
+        StoppedError: `should_stop` said so.
+    """
+    search, finetune = search or SearchSpec(), finetune or FinetuneSpec()
+    begun = {} if search.policy is None else {search.strategy: read_policy(Path(search.policy))}
+    if not compression_ratio > 1.0:
+        raise ConfigError(f"compression_ratio is {compression_ratio}; allowed: above 1.0")
+    judged, measured = _dataset("dev", dev), _dataset("test", test)
+    learnt = None if train is None else _dataset("train", train)
+    own = OwnModel(split_attention(module), loss, transcribe, scores)
+    prices = _prices(own.module, compression_ratio)
+    heard = Interruptible(own, should_stop)
+    decompositions = dict(decomposed(heard, learnt or judged, factorizer))
+    problem = pose(
+        own.module,
+        decompositions,
+        prices=prices,
+        ratio=compression_ratio,
+        baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
+    )
+
+    def cut(plan: CompressionPlan) -> Interruptible:
+        return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
+
+    problem = with_divergences(problem, layer_divergences(heard, cut, problem.menus, learnt or judged))
+
+    evaluator = ModelEvaluator(cut, judged)
+    judge = RacingJudge(evaluator, evaluator.words)
+    results = [
+        _search(name, problem, judge, search, number, begun.get(name), should_stop)
+        for name, number in search.runs(seed)
+    ]
+    del evaluator, judge  # with the model judged last
+    if should_stop():
+        raise StoppedError("stopped while searching")
+    best = winner(results).best
+    small, kept = own.with_module(factorize(own.module, best.plan, decompositions)), "factorized"
+    if learnt is not None and finetune.epochs:
+        tuned = own.with_module(copy.deepcopy(small.module))
+        distils = scores is not None and finetune.distill
+        soft = soft_targets(own, learnt, should_stop=should_stop) if distils else None
+        _finetune_(
+            tuned, learnt, finetune, soft, lost=best.wer - problem.baseline_wer, seed=seed, should_stop=should_stop
+        )
+        if word_error_rate(tuned, judged) <= best.wer:
+            small, kept = tuned, "fine-tuned"
+    before, after = (_evaluated(model, measured, seed) for model in (own, small))
+    return Compressed(small.module, best.plan, before, after, kept, tuple(results))
+
+
+def _dataset(name: str, speech: Speech) -> Dataset:
+    features, texts = list(speech[0]), list(speech[1])
+    if not texts or len(features) != len(texts):
+        raise ConfigError(f"{name} has {len(features)} features and {len(texts)} texts; as many of each, one at least")
+    return Dataset(features, texts, [0.0] * len(texts), [None] * len(texts))  # how long it lasts is of no matter here
+
+
+def _prices(module: nn.Module, compression_ratio: float) -> PriceList:
+    """What plans of `module` weigh, some of which reach the ratio."""
+    cost, ranks = model_cost(module), current_plan(module)
+    prices = parameter_prices(cost, ranks)
+    check_reachable(prices, build_menus(cost.layers, current_ranks=ranks), ratio=compression_ratio)
+    return prices
+
+
+def _search(
+    strategy: str,
+    problem: RankProblem,
+    judge: PlanEvaluator,
+    search: SearchSpec,
+    seed: int,
+    policy: Policy | None,
+    should_stop: ShouldStop,
+) -> SearchResult:
+    def on_trial(trial: Trial, n_done: int) -> None:
+        log.info("%s, seed %d, plan %d: %.2f %% WER", strategy, seed, n_done, 100 * trial.wer)
+
+    with one_thread():
+        return search_plans(
+            strategy,
+            problem,
+            judge,
+            reward=search.reward,
+            evaluations=search.evaluations,
+            seed=seed,
+            policy=policy,
+            on_trial=on_trial,
+            should_stop=should_stop,
+        )
+
+
+def _finetune_(
+    tuned: OwnModel,
+    dataset: Dataset,
+    finetune: FinetuneSpec,
+    soft: SoftTargets | None,
+    *,
+    lost: float,
+    seed: int,
+    should_stop: ShouldStop,
+) -> None:
+    train_(
+        tuned,
+        dataset,
+        epochs=finetune.epochs,
+        learning_rate=learning_rate_for(lost) if finetune.learning_rate == "auto" else finetune.learning_rate,
+        batch_size=finetune.batch_size,
+        seed=seed,
+        mixed_precision=finetune.mixed_precision,
+        soft_targets=soft,
+        on_epoch=lambda epoch: log.info("epoch %d of %d: loss %.3f", epoch.number, epoch.of, epoch.loss),
+        should_stop=should_stop,
+    )
+
+
+def _evaluated(model: OwnModel, dataset: Dataset, seed: int) -> Evaluation:
+    stored_bytes = sum(parameter.numel() * parameter.element_size() for parameter in model.module.parameters())
+    return evaluate(model, dataset, stored_bytes=stored_bytes, batch_size=BATCH_SIZE, seed=seed)

@@ -1,0 +1,45 @@
+"""A Whisper of several languages, told which one a job is about."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from agents.pipeline.run_folder import ORIGINAL, RunFolder
+from shrinkml.errors import CheckpointError, ConfigError
+from shrinkml.storage.model_folder import look_into
+
+GENERATION = "generation_config.json"
+
+
+def told_language(run: RunFolder, model: str, language: str | None) -> str:
+    """`model`, or a folder of links to its files whose generation is told `language`, as are checkpoints made from it.
+
+    Raises:
+        ConfigError: a language is named, and the model is no Whisper.
+        CheckpointError: no model, or a broken one.
+    """
+    if language is None:
+        return model
+    found = look_into(model)
+    if found.config.get("model_type") != "whisper":
+        raise ConfigError(f"language is {language!r}, but only a Whisper can be told one, and {model} is none")
+    settings = {**_settings(found.path / GENERATION), "language": language, "task": "transcribe"}
+    folder = run.root / ORIGINAL
+    folder.mkdir(exist_ok=True)
+    for path in found.path.resolve().iterdir():
+        link = folder / path.name
+        if path.name != GENERATION and path.is_file():
+            link.unlink(missing_ok=True)  # of a run before; it may lead nowhere now
+            link.symlink_to(path.resolve())
+    (folder / GENERATION).write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    return str(folder)
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no valid JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path} holds a {type(settings).__name__}; allowed: an object of settings")
+    return settings

@@ -1,0 +1,170 @@
+"""What the stages of a job work on, each part loaded when it is first asked for and once per process."""
+
+import hashlib
+import random
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from agents.pipeline.interruptible import Interruptible
+from agents.search.decompose_layers import layer_use
+from shrinkml.compression.calibration import calls_per_s
+from shrinkml.devices import find_device
+from shrinkml.events import ShouldStop
+from shrinkml.job import DataSpec, DeviceName, DtypeName
+from shrinkml.speech.manifest import Utterance, read_manifest
+from shrinkml.speech.proxy import choose_proxy
+from shrinkml.storage import checkpoint
+from shrinkml.training.dataset import Dataset, load_dataset
+from shrinkml.training.distillation import SoftTargets, soft_targets
+
+
+class Materials:
+    """The original model and the speech of a job.
+
+    Attributes:
+        seed: of the choice of utterances.
+        should_stop: whether to end early.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        data: DataSpec,
+        *,
+        seed: int,
+        should_stop: ShouldStop,
+        device: DeviceName = "auto",
+        dtype: DtypeName = "auto",
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            model: name or folder of a checkpoint.
+            data: the manifests.
+            seed: of the choice of utterances.
+            should_stop: asked while features are extracted, and by everything that works on them.
+            device: where models compute.
+            dtype: of the weights in checkpoints; auto: as the original has them.
+        """
+        self._device = device
+        self._dtype = dtype
+        self._model = model
+        self.seed = seed
+        self._data = data
+        self.should_stop = should_stop
+
+    @property
+    def manifests(self) -> dict[str, Path]:
+        """Split -> manifest, of those that the job has."""
+        paths = {"train": self._data.train, "dev": self._data.dev, "test": self._data.test}
+        return {split: Path(path) for split, path in paths.items() if path is not None}
+
+    @cached_property
+    def manifest_digests(self) -> dict[str, str]:
+        """Split -> sha256 of its manifest."""
+        return {split: hashlib.sha256(path.read_bytes()).hexdigest() for split, path in self.manifests.items()}
+
+    @cached_property
+    def original(self) -> Path:
+        """Checkpoint of the model to compress.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        return checkpoint.locate(self._model)
+
+    @cached_property
+    def model(self) -> checkpoint.Recogniser:
+        """The original."""
+        return self.load(self.original)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where models compute.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        return find_device(self._device)
+
+    def save(self, model: checkpoint.Recogniser, folder: Path) -> None:
+        """Writes `model`, which came of the original, to the new checkpoint `folder`."""
+        original = checkpoint.inspect(self.original)
+        dtype = original.dtype if self._dtype == "auto" else self._dtype
+        checkpoint.save(model, folder, dtype=dtype, provenance={"compressed_from": original.digest})
+
+    def load(self, model: Path) -> checkpoint.Recogniser:
+        """The recogniser in the checkpoint `model`, where models compute.
+
+        Raises:
+            CheckpointError: no checkpoint, or a broken one.
+        """
+        return checkpoint.load(model).to(self.device)
+
+    def opened(self, model: Path) -> checkpoint.Recogniser:
+        """The same, to be left as it is: the original is not loaded twice."""
+        return self.model if model == self.original else self.load(model)
+
+    @cached_property
+    def dev_utterances(self) -> list[Utterance]:
+        """All of dev."""
+        return read_manifest(Path(self._data.dev))
+
+    @cached_property
+    def dev(self) -> Dataset:
+        """What the gates measure on."""
+        return self._load(self.dev_utterances)
+
+    @cached_property
+    def proxy(self) -> Dataset:
+        """The part of dev that plans are judged on."""
+        return self.dev.subset(choose_proxy(self.dev_utterances, self._data.proxy_utterances, self.seed))
+
+    @cached_property
+    def test_utterances(self) -> list[Utterance]:
+        """All of test."""
+        return read_manifest(Path(self._data.test))
+
+    @cached_property
+    def test(self) -> Dataset:
+        """What the final figures are measured on; no choice may depend on it."""
+        return self._load(self.test_utterances)
+
+    @cached_property
+    def train(self) -> Dataset:
+        """What fine-tuning learns from; empty where the job has no training set."""
+        utterances = list(self._train_utterances)
+        random.Random(self.seed).shuffle(utterances)
+        return self._load(utterances[: self._data.train_utterances])
+
+    @cached_property
+    def soft_targets(self) -> SoftTargets:
+        """What the original says of `train`."""
+        return soft_targets(self.model, self.train, should_stop=self.should_stop)
+
+    @cached_property
+    def calibration(self) -> Dataset:
+        """What layer statistics are taken from: a part of train, or the proxy set where there is no train."""
+        if not self._train_utterances:
+            return self.proxy
+        chosen = choose_proxy(self._train_utterances, self._data.proxy_utterances, self.seed)
+        return self._load([self._train_utterances[i] for i in chosen])
+
+    @cached_property
+    def calls_per_s(self) -> dict[str, float]:
+        """Layer -> products with its matrix per second of audio.
+
+        Raises:
+            CalibrationError: no layer works, or one on what is not finite.
+        """
+        uses = layer_use(Interruptible(self.model, self.should_stop), self.calibration)
+        return calls_per_s(uses, self.calibration.audio_s)
+
+    @cached_property
+    def _train_utterances(self) -> list[Utterance]:
+        return [] if self._data.train is None else read_manifest(Path(self._data.train))
+
+    def _load(self, utterances: list[Utterance]) -> Dataset:
+        return load_dataset(Interruptible(self.model, self.should_stop), utterances)

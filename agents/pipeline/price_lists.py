@@ -1,0 +1,77 @@
+"""What plans cost in the resource that a job saves; measured once per job, and read from its folder ever after."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from agents.pipeline.interruptible import Interruptible
+from agents.pipeline.materials import Materials
+from agents.search.make_problem import cheapest_plan, check_reachable
+from envs.menus import Menu, build_menus, worthwhile
+from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.measure.latency import latency_prices
+from shrinkml.plan.prices import PriceList, Resource, mac_prices, parameter_prices
+from shrinkml.storage import checkpoint
+
+PRICES = "prices.json"
+N_TIMED = 8  # utterances that layers are timed on
+
+
+def price_list(materials: Materials, resource: Resource) -> PriceList:
+    """What plans of the original cost; ratios count from it as it is."""
+    return PRICE_LISTS[resource](materials)
+
+
+def menus_of(materials: Materials) -> dict[str, Menu]:
+    """The ranks that the layers of the original may get, whatever they save."""
+    return build_menus(model_cost(materials.model).layers, current_ranks=current_plan(materials.model))
+
+
+def write_prices(materials: Materials, resource: Resource, folder: Path, *, ratio: float) -> dict[str, object]:
+    """Writes the price list to `folder`: what the original costs, and which layers have nothing to save.
+
+    Raises:
+        PlanError: no plan is `ratio` times cheaper than the original.
+    """
+    prices, everything = price_list(materials, resource), menus_of(materials)
+    menus = worthwhile(everything, prices)
+    check_reachable(prices, menus, ratio=ratio)
+    (folder / PRICES).write_text(json.dumps(prices.to_json()))
+    return {
+        "resource": resource,
+        "original": prices.original,
+        "cheapest": prices.price(cheapest_plan(menus)),
+        "left_alone": [name for name, menu in menus.items() if len(menu) == 1 < len(everything[name])],
+    }
+
+
+def read_prices(folder: Path) -> PriceList:
+    """What `write_prices` wrote."""
+    return PriceList.from_json(json.loads((folder / PRICES).read_text()))
+
+
+def _parameters(materials: Materials) -> PriceList:
+    return parameter_prices(model_cost(materials.model), current_plan(materials.model))
+
+
+def _macs(materials: Materials) -> PriceList:
+    return mac_prices(model_cost(materials.model, materials.calls_per_s), current_plan(materials.model))
+
+
+def _latency(materials: Materials) -> PriceList:
+    """Timed on the CPU, on the first utterances of those that the final speed is measured on."""
+    timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
+    return latency_prices(
+        Interruptible(checkpoint.load(materials.original), materials.should_stop),
+        timed.features,
+        timed.audio_s,
+        menus_of(materials),
+        should_stop=materials.should_stop,
+    )
+
+
+PRICE_LISTS: dict[Resource, Callable[[Materials], PriceList]] = {
+    "parameters": _parameters,
+    "macs": _macs,
+    "latency": _latency,
+}

@@ -1,0 +1,96 @@
+"""The part of the speed stage that looks at every runtime: torch, and ONNX Runtime where the job exports.
+
+Both also in int8, where the job asks for that.
+"""
+
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from agents.pipeline.materials import Materials
+from shrinkml.errors import ExportError
+from shrinkml.export.exporter import Exporter
+from shrinkml.layers.int8_linear import gains_by_int8
+from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
+from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
+from shrinkml.speech.proxy import choose_proxy
+from shrinkml.speech.utterance import Utterance
+from shrinkml.storage import checkpoint
+
+N_HEARD = max(BATCH_SIZES)  # utterances of each pass: the largest batch, once
+
+Forms = dict[tuple[str, str], Path]  # (runtime, precision of its products) -> what is run there
+
+
+def time_runtimes(
+    materials: Materials,
+    models: Mapping[str, Path],
+    exports: Mapping[str, Path],
+    scratch: Path,
+    *,
+    on_timed: Callable[[str, int], None],
+) -> list[dict[str, Any]]:
+    """What the original and every checkpoint of `models` cost in every runtime, here and now, on the CPU.
+
+    Each checkpoint takes turns with the original, so that no more than two models are held in all their forms at once.
+    What the original cannot be exported to, being too large for a file, is left out.
+
+    Args:
+        materials: the original and the speech.
+        models: name in the table -> checkpoint; the first is the one that was exported.
+        exports: precision ("float32" or "int8") -> folder of an export of that one.
+        scratch: where the original and the other checkpoints are exported to in the meantime.
+        on_timed: hears which checkpoint was timed, and how many of them by now.
+
+    Returns:
+        `RuntimeRow`s: see `shrinkml.report.record`.
+    """
+    utterances = _heard(materials)
+    original = _forms(materials, materials.original, exports, scratch / "original")
+    rows: list[dict[str, Any]] = []
+    for n_done, (name, model) in enumerate(models.items(), start=1):
+        made = scratch / "compressed"
+        forms = _forms(materials, model, exports, made) if rows else _in_torch(model, exports) | _exported(exports)
+        contenders = [
+            Contender(runtime, called, precision, these[runtime, precision])
+            for runtime, precision in forms
+            for called, these in (("original", original), (name, forms))
+            if (runtime, precision) in original
+        ]
+        found = compare_runtimes(contenders, utterances, should_stop=materials.should_stop)
+        rows += [row for row in found if row["model"] == name or not rows]
+        shutil.rmtree(made, ignore_errors=True)
+        on_timed(name, n_done)
+    shutil.rmtree(scratch / "original", ignore_errors=True)
+    return rows
+
+
+def _heard(materials: Materials) -> list[Utterance]:
+    """A few utterances of dev, again and again where there are not enough."""
+    chosen = choose_proxy(materials.dev_utterances, N_HEARD, materials.seed)
+    return [materials.dev_utterances[i] for i in islice(cycle(chosen), N_HEARD)]
+
+
+def _forms(materials: Materials, model: Path, precisions: Collection[str], scratch: Path) -> Forms:
+    """The checkpoint `model`, and exports of it in all `precisions`, made now; without those too large for a file."""
+    made: dict[str, Path] = {}
+    if precisions:
+        exporter, speech, stop = Exporter(model), materials.dev_utterances, materials.should_stop
+        for precision in precisions:
+            with suppress(ExportError):
+                exporter.write(scratch / precision, int8=precision == INT8, speech=speech, should_stop=stop)
+                made[precision] = scratch / precision
+    return _in_torch(model, precisions) | _exported(made)
+
+
+def _in_torch(model: Path, precisions: Collection[str]) -> Forms:
+    """The checkpoint `model` in float, and in int8 where that is one of `precisions` and any layer gains by it."""
+    gains = INT8 in precisions and gains_by_int8(checkpoint.load(model))
+    return {(TORCH, precision): model for precision in ("float32", *([INT8] if gains else []))}
+
+
+def _exported(folders: Mapping[str, Path]) -> Forms:
+    return {(ONNXRUNTIME, precision): folder for precision, folder in folders.items()}

@@ -1,0 +1,164 @@
+"""The report of a finished job, put together from the results of its stages."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.pipeline.menu_rows import menu_rows
+from agents.pipeline.schedule import best_of
+from agents.pipeline.step import Baseline, Outcome
+from agents.search.search_result import SearchResult
+from shrinkml.export.recipe import RECIPE
+from shrinkml.job import JobSpec
+from shrinkml.storage import checkpoint
+from shrinkml.storage.compression_record import installed, layer_rows
+from shrinkml.storage.model_folder import digest_of
+
+PACKAGES = (
+    "shrinkml", "torch", "transformers", "onnxruntime", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray",
+    "jiwer",
+)  # fmt: skip
+
+
+def summarise(
+    spec: JobSpec,
+    outcomes: Sequence[Outcome],
+    *,
+    baseline: Baseline,
+    tested: Mapping[str, Any],
+    speedup: Mapping[str, Any],
+    runtimes: Sequence[Mapping[str, Any]],
+    exports: Sequence[Mapping[str, Any]],
+    torch_int8: Mapping[str, Any] | None,
+    checkpoints: Path,
+    seconds: float,
+) -> dict[str, Any]:
+    """Everything that `shrinkml.report.record.Report` lists, JSON-able.
+
+    Args:
+        spec: the job.
+        outcomes: of all its attempts, in order.
+        baseline: the original on dev and proxy set.
+        tested: result of the test stage.
+        speedup: of the checkpoint in torch.
+        runtimes: what it and the original cost in every runtime.
+        exports: what the export stage wrote.
+        torch_int8: what the result achieves in int8 in torch, where the job asks for that.
+        checkpoints: folder of what can be downloaded.
+        seconds: that the whole job took.
+    """
+    before, after = tested["baseline"], tested["result"]
+    missed = missed_by(spec, outcomes, baseline=baseline, tested=tested, speedup=speedup)
+    last = outcomes[-1]
+    return {
+        "job": spec.model_dump(mode="json"),
+        "goal": spec.goal.model_dump(mode="json"),
+        "goal_met": missed["compression_ratio"] == 0 and missed["wer"] == 0,
+        "missed_by": missed,
+        "baseline": before,
+        "result": after,
+        "sets": {"dev": _set_row(baseline.dev), "proxy": _set_row(baseline.proxy)},
+        "compression_ratio": before["parameters"] / after["parameters"],
+        "size_ratio": before["bytes"] / after["bytes"],
+        "speedup": dict(speedup),
+        "runtimes": list(runtimes),
+        "stages": [_stage_row(number, outcome, before["parameters"]) for number, outcome in enumerate(outcomes, 1)],
+        "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
+        "menus": menu_rows(last.problem, last.plan, last.results),
+        "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),
+        "trials": _trial_rows(outcomes),
+        "exports": list(exports),
+        "torch_int8": torch_int8,
+        "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
+        "samples": tested["samples"],
+        "seconds": seconds,
+        "versions": {"python": platform.python_version(), **installed(PACKAGES)},
+    }
+
+
+def missed_by(
+    spec: JobSpec,
+    outcomes: Sequence[Outcome],
+    *,
+    baseline: Baseline,
+    tested: Mapping[str, Any],
+    speedup: Mapping[str, Any],
+) -> dict[str, float]:
+    """How far the result is from the goal; 0 where a part of it is met.
+
+    Returns:
+        `compression_ratio`: what the result lacks to the goal's ratio; in time, as measured in the end;
+        `wer`: what it has above the allowed WER, on test;
+        `wer_at_goal_ratio`: what the best model made for the goal's ratio has above the allowed WER, on dev.
+    """
+    goal = spec.goal
+    foreseen = best_of([outcome.attempt for outcome in outcomes]).reached
+    reached = speedup["batch1"] if goal.resource == "latency" else foreseen
+    at_goal = [outcome.attempt.wer for outcome in outcomes if outcome.attempt.ratio == goal.compression_ratio]
+    allowed = tested["baseline"]["wer"] + goal.max_wer_increase
+    return {
+        "compression_ratio": max(0.0, goal.compression_ratio - reached),
+        "wer": max(0.0, tested["result"]["wer"] - allowed),
+        "wer_at_goal_ratio": max(0.0, min(at_goal) - baseline.dev["wer"] - goal.max_wer_increase),
+    }
+
+
+def _set_row(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "n_utterances": evaluation["n_utterances"],
+        "n_words": evaluation["n_words"],
+        "baseline_wer": evaluation["wer"],
+    }
+
+
+def _stage_row(number: int, outcome: Outcome, original_parameters: int) -> dict[str, Any]:
+    return {
+        "stage": number,
+        "target_ratio": outcome.attempt.ratio,
+        "reached_ratio": outcome.attempt.reached,
+        "compression_ratio": original_parameters / outcome.after["parameters"],
+        "parameters": outcome.after["parameters"],
+        "strategy": outcome.finalists[0]["strategy"],
+        "finalists": list(outcome.finalists),
+        "evaluations": sum(len(result.trials) for result in outcome.results),
+        "wer_before": outcome.before["wer"],
+        "wer_after": outcome.after["wer"],
+        "kept": outcome.kept,
+        "accepted": outcome.attempt.passed,
+        "seconds": outcome.seconds,
+    }
+
+
+def _comparison_row(result: SearchResult, original_parameters: int) -> dict[str, Any]:
+    return {
+        "strategy": result.strategy,
+        "seed": result.seed,
+        "evaluations": len(result.trials),
+        "compression_ratio": original_parameters / result.best.parameters,
+        "wer": result.best.wer,
+    }
+
+
+def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": number,
+            "strategy": result.strategy,
+            "seed": result.seed,
+            "wer": trial.wer,
+            "heard": trial.heard,
+            "parameters": trial.parameters,
+            "within_budget": outcome.problem.admits(trial.plan),
+        }
+        for number, outcome in enumerate(outcomes, 1)
+        for result in outcome.results
+        for trial in result.trials
+    ]
+
+
+def _checkpoint_row(folder: Path) -> dict[str, Any]:
+    files = sorted(folder.iterdir())
+    is_export = (folder / RECIPE).is_file()
+    digest = digest_of(files) if is_export else checkpoint.inspect(folder).digest
+    return {"name": folder.name, "sha256": digest, "bytes": sum(path.stat().st_size for path in files)}

@@ -1,0 +1,1 @@
+"""One search: its problem, what judges plans, what is recorded and found."""

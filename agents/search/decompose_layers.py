@@ -1,0 +1,74 @@
+"""The layers of a recogniser, decomposed on calibration speech, in little more memory than the recogniser takes.
+
+The speech is fed once, the statistics of large layers lie on the disk, and each decomposition is handed out, to be
+written down, before the next is made.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from agents.search.model_evaluator import BATCH_SIZE
+from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
+from shrinkml.compression.factorizers import CALIBRATED, Decomposition, decompose_each
+from shrinkml.compression.large_tensors import large_tensors_apart
+from shrinkml.models.protocol import AsrModel
+from shrinkml.training.dataset import Dataset
+
+FLOAT32_BYTES = 4
+ACTIVATION_BYTES = 64 * 2**20  # of one layer's inputs and outputs; several are alive at a time
+
+
+def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
+    """How much the layers of `model` work while it is fed the transcripts of `speech`.
+
+    Raises:
+        CalibrationError: they do not work, or on what is not finite.
+    """
+    batch_size = fitting_batch_size(use_of_the_longest(model, speech))
+    return measure_use(model.module, lambda: _feed(model, speech, batch_size))
+
+
+def decomposed(
+    model: AsrModel, speech: Dataset, factorizer: str, scratch: Path | None = None
+) -> Iterator[tuple[str, Decomposition]]:
+    """The layers of `model`, decomposed one by one in its order: name and decomposition.
+
+    Args:
+        model: dense or in part low rank already.
+        speech: what layers are calibrated on, where the factorizer looks at that.
+        factorizer: name in FACTORIZERS.
+        scratch: see `calibrate`.
+
+    Raises:
+        UnknownNameError: no such factorizer.
+        PlanError: a weight with NaN or infinite values.
+        CalibrationError: the speech does not reach the layers, or gives statistics that the factorizer cannot use.
+        OSError: the disk has no room for them.
+    """
+    with large_tensors_apart():
+        uses, stats = use_of_the_longest(model, speech), {}
+        if factorizer in CALIBRATED:
+            batch_size = fitting_batch_size(uses)
+            stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch)
+        yield from decompose_each(model.module, factorizer, stats)
+
+
+def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
+    """How much the layers of `model` work on the longest utterance of `speech`.
+
+    Raises:
+        CalibrationError: they do not work, or on what is not finite.
+    """
+    return measure_use(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
+
+
+def fitting_batch_size(uses: dict[str, LayerUse]) -> int:
+    """How many utterances as long as the one that `uses` tell of may be fed at a time."""
+    largest = FLOAT32_BYTES * max(use.largest for use in uses.values())
+    return max(1, min(BATCH_SIZE, ACTIVATION_BYTES // largest))
+
+
+def _feed(model: AsrModel, speech: Dataset, batch_size: int) -> None:
+    model.module.eval()
+    for batch in speech.batches(batch_size):
+        model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])

@@ -1,0 +1,92 @@
+"""What each layer alone does to a recogniser's scores at the ranks of its menu: what searches know before they begin.
+
+The Kullback-Leibler divergence of the original's scores from those with one layer cut, fed the same transcripts. Unlike
+the energy of a spectrum it is counted in nats for every layer, so that layers can be compared; unlike a WER it is
+smooth: a few utterances tell it well.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from agents.search.decompose_layers import fitting_batch_size, use_of_the_longest
+from envs.menus import Menu
+from shrinkml.models.protocol import IGNORE, AsrModel, TeacherForced
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.training.dataset import Dataset
+
+Divergences = dict[str, tuple[float, ...]]
+
+N_HEARD = 32  # utterances
+EVERY = 6  # entries of a menu, of which one is measured; between them, divergences go by powers of the rank
+LEAST = 1e-9  # nats; what is less is none
+IMPOSSIBLE = -1e4  # the logarithm of a posterior that is 0 or no number: finite, so that its share is counted
+
+
+def layer_divergences(
+    model: AsrModel, cut: Callable[[CompressionPlan], AsrModel], menus: Mapping[str, Menu], speech: Dataset
+) -> Divergences:
+    """Layer -> the divergence, in nats per utterance, if it alone is cut to rank 0, 1, ... of its menu's highest.
+
+    Nothing where the model tells no scores. Transcripts are only needed to feed a decoder.
+
+    Args:
+        model: a recogniser.
+        cut: gives it with the layers of a plan cut.
+        menus: of each of its layers.
+        speech: what it is to hear; a few utterances of it, spread over all.
+    """
+    few = speech.subset(np.unique(np.linspace(0, len(speech) - 1, N_HEARD).astype(int)).tolist())
+    model.module.eval()
+    batches = list(few.batches(fitting_batch_size(use_of_the_longest(model, few))))
+    reference = _heard(model, few, batches)
+    if reference is None:
+        return {}
+
+    def measured(layer: str, rank: int) -> float:
+        heard = _heard(cut(CompressionPlan.of_ranks({layer: rank})), few, batches)
+        assert heard is not None, "a model that is cut tells as much as before"
+        pairs = zip(heard, reference, strict=True)
+        total = sum(float(F.kl_div(after, before, reduction="sum", log_target=True)) for after, before in pairs)
+        return max(0.0, total) / len(few)
+
+    def curve(layer: str, menu: Menu) -> tuple[float, ...]:
+        ranks = [rank for rank in menu if rank is not None]
+        chosen = sorted({*ranks[::EVERY], *ranks[-1:]})
+        return _between(chosen, [measured(layer, rank) for rank in chosen])
+
+    return {layer: curve(layer, menu) for layer, menu in menus.items()}
+
+
+@torch.inference_mode()
+def _heard(model: AsrModel, speech: Dataset, batches: Sequence[Sequence[int]]) -> list[Tensor] | None:
+    """Of each batch the logarithms [steps, vocabulary] of all posteriors that transcripts are read from."""
+    found = []
+    for batch in batches:
+        scores = _scores(model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch]))
+        if scores is None:
+            return None
+        found.append(scores.log_softmax(-1).nan_to_num(nan=IMPOSSIBLE, neginf=IMPOSSIBLE))
+    return found
+
+
+def _scores(output: TeacherForced) -> Tensor | None:
+    """[steps, vocabulary], the decoder's where there is one."""
+    if output.logits.shape[1]:
+        return output.logits[output.targets != IGNORE]
+    if output.ctc_logits is None or output.frame_counts is None:
+        return None
+    return torch.cat([row[: int(n)] for row, n in zip(output.ctc_logits, output.frame_counts, strict=True)])
+
+
+def _between(ranks: Sequence[int], values: Sequence[float]) -> tuple[float, ...]:
+    """The divergence at rank 0, 1, ... of the highest, never rising, from those at a few `ranks`, ascending."""
+    if not ranks:
+        return (0.0,)  # the layer stays as it is
+    every = np.arange(ranks[-1] + 1)
+    logs = np.interp(np.log(np.maximum(every, 0.5)), np.log(ranks), np.log(np.maximum(values, LEAST)))
+    falling = np.maximum.accumulate(np.exp(logs)[::-1])[::-1]
+    return tuple(np.where(falling > 1.01 * LEAST, falling, 0.0).tolist())

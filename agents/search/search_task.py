@@ -1,0 +1,60 @@
+"""One search task, carried out: the same function in this process and in a Ray worker."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from agents.execution.executor import SearchTask
+from agents.search.search_result import OnTrial, SearchResult, Trial
+from agents.search.workspace import open_workspace, read_problem
+from agents.strategies import search_plans
+from shrinkml.events import ShouldStop
+
+
+def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) -> SearchResult:
+    """What the task's strategy finds in the task's workspace.
+
+    Runs on one thread, wherever it runs, so that the same task gives the same result, and several of them on one
+    machine do not hinder each other.
+
+    Raises:
+        UnknownNameError: no such strategy or reward.
+        PlanError: the budget is out of reach.
+        StoppedError: stopped before the first plan was judged.
+    """
+    workspace = open_workspace(Path(task.workspace))
+    with one_thread():
+        return search_plans(
+            task.strategy,
+            workspace.problem,
+            workspace.evaluate,
+            reward=task.reward,
+            evaluations=task.evaluations,
+            seed=task.seed,
+            policy=task.policy,
+            on_trial=on_trial,
+            should_stop=should_stop,
+        )
+
+
+def interrupted_result(task: SearchTask, trials: Sequence[Trial]) -> SearchResult | None:
+    """What a search that was ended from outside had found: its best trial within the budget, if there was one."""
+    problem = read_problem(Path(task.workspace))
+    inside = [trial for trial in trials if problem.admits(trial.plan)]
+    if not inside:
+        return None
+    best = min(inside, key=lambda trial: (trial.wer, trial.parameters))
+    return SearchResult(task.strategy, task.seed, best, tuple(trials))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread; on as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

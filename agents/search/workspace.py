@@ -1,0 +1,181 @@
+"""A search's folder: all that a worker process needs to judge plans, written once, opened by every task.
+
+problem.json           the decision problem
+workspace.json         where model and cache lie, and the texts of the proxy set
+factors-*.safetensors  the decomposition of every layer, one each, in the order of the model
+proxy.safetensors      the features of every proxy utterance
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from agents.search.evaluation_cache import EvaluationCache
+from agents.search.model_evaluator import ModelEvaluator, parts_of, shrunk
+from agents.search.racing import RacingJudge
+from envs.problem import RacingEvaluator, RankProblem
+from shrinkml.compression.factorizers import Decomposition
+from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.prices import PriceList
+from shrinkml.storage import checkpoint
+from shrinkml.training.dataset import Dataset
+
+PROBLEM = "problem.json"
+RECORD = "workspace.json"
+FACTORS = "factors*.safetensors"
+PROXY = "proxy.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An opened workspace.
+
+    Attributes:
+        problem: what is searched.
+        evaluate: judges plans; what was judged before, by anyone, is looked up.
+    """
+
+    problem: RankProblem
+    evaluate: RacingEvaluator
+
+
+def write_factors(folder: Path, decompositions: Iterable[tuple[str, Decomposition]]) -> None:
+    """Writes `decompositions`, layer and decomposition, to the workspace in `folder`, each as soon as it is made."""
+    numbers = count()  # `enumerate` would hold what it gave last
+    for layer, found in decompositions:
+        parts = {f"{layer}/{part.name}": getattr(found, part.name).contiguous() for part in fields(Decomposition)}
+        save_file(parts, folder / FACTORS.replace("*", f"-{next(numbers):04}"))
+        del found, parts  # the next may need the room
+
+
+def write_workspace(
+    folder: Path,
+    *,
+    problem: RankProblem,
+    model: Path,
+    proxy: Dataset,
+    cache: Path,
+    device: str = "cpu",
+) -> None:
+    """Writes the files of a workspace to `folder`, all but the factors.
+
+    Args:
+        folder: exists; may be renamed later, as long as it stays as far from `model` and `cache`.
+        problem: what is searched.
+        model: checkpoint that the plans are applied to.
+        proxy: what the plans are judged on.
+        cache: database of evaluations; made when the workspace is opened, unless it is there.
+        device: where the plans are judged; a torch device.
+    """
+    save_file({str(i): features.contiguous() for i, features in enumerate(proxy.features)}, folder / PROXY)
+    record = {
+        "model": os.path.relpath(model.resolve(), folder.resolve()),
+        "cache": os.path.relpath(cache.resolve(), folder.resolve()),
+        "device": device,
+        "texts": proxy.texts,
+        "durations_s": proxy.durations_s,
+        "speakers": proxy.speakers,
+    }
+    (folder / RECORD).write_text(json.dumps(record))
+    (folder / PROBLEM).write_text(json.dumps(_problem_to_json(problem)))
+
+
+def open_workspace(folder: Path) -> Workspace:
+    """The workspace in `folder`, ready to judge plans."""
+    record = json.loads((folder / RECORD).read_text())
+    proxy = read_proxy(folder)
+    model = folder / record["model"]
+    judged = checkpoint.load(model).to(record["device"])
+    evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
+    cache = EvaluationCache(folder / record["cache"], _context(folder, model, parts_of(proxy)))
+    return Workspace(read_problem(folder), RacingJudge(cache.cached(evaluator), evaluator.words))
+
+
+def read_problem(folder: Path) -> RankProblem:
+    """The decision problem of the workspace in `folder`."""
+    value = json.loads((folder / PROBLEM).read_text())
+    layers = tuple(LayerSpec(**layer) for layer in value["layers"])
+    return RankProblem(
+        cost=ModelCost(layers, value["other_parameters"]),
+        menus={name: tuple(menu) for name, menu in value["menus"].items()},
+        prices=PriceList.from_json(value["prices"]),
+        compression_ratio=value["compression_ratio"],
+        spectra={name: tuple(spectrum) for name, spectrum in value["spectra"].items()},
+        baseline_wer=value["baseline_wer"],
+        divergences={name: tuple(row) for name, row in value["divergences"].items()},
+        cut={name: tuple(ranks) for name, ranks in value.get("cut", {}).items()},  # jobs begun before have none
+    )
+
+
+class StoredDecompositions(Mapping[str, Decomposition]):
+    """The decomposition of every layer, by name: each is mapped when it is asked for and while it is held, no longer.
+
+    So a model is factorized with one of them in memory at a time. `dict` of this holds them all, for who asks often.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Those of the workspace in `folder`; only the names are read."""
+        self._paths: dict[str, Path] = {}
+        for path in _factors(folder):
+            with safe_open(path, framework="pt") as file:
+                self._paths |= dict.fromkeys((key.rpartition("/")[0] for key in file.keys()), path)  # noqa: SIM118
+
+    def __getitem__(self, layer: str) -> Decomposition:
+        tensors = load_file(self._paths[layer])
+        return Decomposition(**{part.name: tensors[f"{layer}/{part.name}"] for part in fields(Decomposition)})
+
+    def __contains__(self, layer: object) -> bool:
+        return layer in self._paths  # by default, it would be read
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def read_proxy(folder: Path) -> Dataset:
+    """The utterances that plans are judged on."""
+    record = json.loads((folder / RECORD).read_text())
+    tensors = load_file(folder / PROXY)
+    features = [tensors[str(i)] for i in range(len(tensors))]
+    return Dataset(features, record["texts"], record["durations_s"], record["speakers"])
+
+
+def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
+    return {
+        "layers": [asdict(layer) for layer in problem.cost.layers],
+        "other_parameters": problem.cost.other_parameters,
+        "menus": dict(problem.menus),
+        "prices": problem.prices.to_json(),
+        "compression_ratio": problem.compression_ratio,
+        "spectra": dict(problem.spectra),
+        "baseline_wer": problem.baseline_wer,
+        "divergences": dict(problem.divergences),
+        "cut": dict(problem.cut),
+    }
+
+
+def _factors(folder: Path) -> list[Path]:
+    return sorted(folder.glob(FACTORS))
+
+
+def _context(folder: Path, model: Path, parts: Sequence[Sequence[int]]) -> str:
+    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
+    digest = hashlib.sha256(f"greedy {checkpoint.inspect(model).digest}".encode())
+    for path in (*_factors(folder), folder / PROXY):
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    digest.update(json.dumps([json.loads((folder / RECORD).read_text())["texts"], parts]).encode())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Reinforcement-learning agents of Stable-Baselines3."""

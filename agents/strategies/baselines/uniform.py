@@ -1,0 +1,27 @@
+"""Uniform ranks: every layer keeps the same fraction of its weights."""
+
+from agents.search.search import Search
+from agents.strategies.thresholds import raised_in_turn
+from envs.budget import Budget
+from envs.problem import RankProblem
+from shrinkml.plan.compression_plan import CompressionPlan
+
+
+def uniform_plan(problem: RankProblem) -> CompressionPlan:
+    """The plan whose layers all keep the same fraction of their heaviest entry, as closely as menus and budget allow.
+
+    The fraction is raised as long as every layer can follow; what is left then goes, lowest fraction first, to the
+    layers whose next entry still fits.
+
+    Raises:
+        PlanError: no plan of the menus meets the budget.
+    """
+    budget = Budget.of(problem)
+    fractions = tuple(tuple(price / prices[-1] for price in prices[1:]) for prices in budget.weights)
+    return budget.plan(raised_in_turn(budget, fractions))
+
+
+def uniform(search: Search) -> None:
+    """Judges the uniform plan alone; see `agents.search.search.Strategy`."""
+    if not search.recorder.finished:
+        search.recorder(uniform_plan(search.problem))

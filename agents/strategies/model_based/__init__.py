@@ -1,0 +1,1 @@
+"""Agents that search inside a learned model of the evaluations."""

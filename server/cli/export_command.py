@@ -1,0 +1,41 @@
+"""The command that takes a checkpoint to another runtime."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.cli.local_commands import Model
+from server.cli.output import Json, note, print_json, print_table
+
+
+def export(
+    checkpoint: Model,
+    out: Annotated[Path, typer.Option(help="Folder to write; an export that lies there is replaced.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Store weights as int8, and compute large products so.")] = False,
+    speech: Annotated[
+        Path | None,
+        typer.Option(
+            help="Manifest, its first 16 utterances are used: layers that int8 would harm are left as they are."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint as ONNX graphs, for devices without torch.
+
+    Example: shrinkml export reference/las --out small-onnx --int8
+    """
+    if speech and not int8:
+        raise typer.BadParameter("it serves to find layers that int8 would harm: add --int8", param_hint="--speech")
+    from shrinkml.export import exporter
+    from shrinkml.speech.manifest import read_manifest
+    from shrinkml.storage.replacing import LIST
+
+    kept = exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ())
+    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.name != LIST}
+    if as_json:
+        print_json({"folder": str(out), "files": sizes, "kept": sorted(kept)})
+    else:
+        print_table(("", "bytes"), [(name, f"{size:,}") for name, size in sizes.items()])
+        if speech:
+            note(f"not in int8, which would harm them: {', '.join(sorted(kept)) or 'no layer'}")

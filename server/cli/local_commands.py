@@ -1,0 +1,160 @@
+"""Commands that work in this process, without a server."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.cli.options import AllowHub
+from server.cli.output import INTERRUPTED, Json, ProgressView, note, print_json, print_table
+from shrinkml.errors import StoppedError
+from shrinkml.events import ShouldStop
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="reference/las, reference/ctc or reference/whisper (bundled), or the folder of a checkpoint or of a "
+        "transformers model."
+    ),
+]
+Int8 = Annotated[bool, typer.Option("--int8", help="Multiply in int8, in layers that are large enough to gain by it.")]
+Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 1 is greedy.")]
+
+
+def compress(
+    config: Annotated[Path, typer.Argument(help="The job, as YAML; see configs/demo.yaml.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run [default: runs/NAME].")] = None,
+    allow_hub: AllowHub = False,
+    as_json: Json = False,
+) -> None:
+    """Compress a model here, without a server.
+
+    The folder holds the checkpoints and report.html in the end. Ctrl-C stops; the same command goes on from there.
+
+    Example: shrinkml compress configs/demo.yaml --out runs/mine
+    """
+    from agents.pipeline.job_run import run_job
+    from shrinkml.job import read_job
+    from shrinkml.report import summary_table
+
+    spec = read_job(config)
+    folder = out or Path("runs") / spec.name
+    try:
+        with stop_on_interrupt() as should_stop, ProgressView() as view:
+            report = run_job(spec, folder, on_event=view.on_event, should_stop=should_stop, allow_hub=allow_hub)
+    except StoppedError as stopped:
+        note(f"Stopped ({stopped}). The same command goes on from there; what is finished lies in {folder}.")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        print_json(report)
+    else:
+        print(summary_table(report))
+        print(f"\nCheckpoints: {folder / 'checkpoints'}\nReport: {folder / 'report.html'}")
+    if not report["goal_met"]:
+        raise typer.Exit(1)
+
+
+def transcribe(
+    model: Model,
+    audio: Annotated[list[Path], typer.Argument(help="Audio files: WAV, FLAC, OGG or MP3.")],
+    beam: Beam = 1,
+    int8: Int8 = False,
+    as_json: Json = False,
+) -> None:
+    """Print what a model hears in audio files.
+
+    Example: shrinkml transcribe reference/las hello.wav
+    """
+    import shrinkml
+    from shrinkml.speech.audio import read_audio
+
+    recogniser = shrinkml.load(model, int8=int8)
+    for path in audio:
+        waveform = read_audio(path, recogniser.sample_rate_hz)
+        (text,) = recogniser.transcribe([recogniser.features(waveform)], beam=beam)
+        if as_json:
+            print_json({"audio": str(path), "text": text}, one_line=True)
+        else:
+            print(text if len(audio) == 1 else f"{path}: {text}")
+
+
+def evaluate(
+    model: Model,
+    manifest: Annotated[Path, typer.Argument(help="Transcribed speech, as JSON lines.")],
+    beam: Beam = 1,
+    int8: Int8 = False,
+    as_json: Json = False,
+) -> None:
+    """Measure a model's word error rate.
+
+    Example: shrinkml evaluate reference/las data/commands/test.jsonl
+    """
+    from shrinkml.measure.evaluation import evaluate as measure
+    from shrinkml.speech.manifest import check_splits
+    from shrinkml.storage import checkpoint
+    from shrinkml.training.dataset import load_dataset
+
+    utterances = check_splits({"test": manifest})["test"]
+    recogniser = checkpoint.load(model, int8=int8)
+    stored_bytes = checkpoint.inspect(model).stored_bytes
+    result = measure(recogniser, load_dataset(recogniser, utterances), stored_bytes=stored_bytes, beam=beam)
+    result = replace(result, parameters=checkpoint.stored_parameters(model))  # in int8, tied weights are two
+    if as_json:
+        print_json({**result.to_json(), "int8": int8})
+        return
+    low, high = result.wer_ci95
+    print_table(
+        ("", ""),
+        [
+            ("WER", f"{result.wer:.2%} (95 %: {low:.2%} to {high:.2%})"),
+            ("CER", f"{result.cer:.2%}"),
+            ("errors", f"{result.substitutions} substituted, {result.deletions} deleted, {result.insertions} inserted"),
+            ("data", f"{result.n_utterances} utterances, {result.n_words} words"),
+            ("model", f"{result.parameters:,} parameters, {result.bytes / 1e6:.2f} MB"),
+        ],
+    )
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, or a report.json.")],
+    as_json: Json = False,
+) -> None:
+    """Print the table of a finished run.
+
+    Example: shrinkml report runs/demo
+    """
+    import json
+
+    from shrinkml.errors import ConfigError
+    from shrinkml.report import summary_table
+
+    path = folder / "report.json" if folder.is_dir() else folder
+    if not path.is_file():
+        raise ConfigError(f"no report in {folder}; a run writes report.json when it has ended")
+    value: dict[str, Any] = json.loads(path.read_text())
+    if as_json:
+        print_json(value)
+    else:
+        print(summary_table(value))
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[ShouldStop]:
+    """Whether Ctrl-C was pressed; pressed again, it interrupts at once."""
+    pressed = False
+
+    def press(number: int, frame: Any) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        note("Stopping; Ctrl-C again ends at once.")
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,131 @@
+"""The HTTP application: routes, and every error as a problem document."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+import shrinkml
+from server.http.body_limit import BodyLimit
+from server.http.dependencies import Services
+from server.http.problems import FieldProblem, Problem, documented, problem_response
+from server.http.routes import checkpoint_routes, event_routes, job_routes, service_routes
+from server.service_errors import (
+    ForbiddenPathError,
+    KeyReusedError,
+    MissingArtefactError,
+    QueueFullError,
+    RangeError,
+    TransitionError,
+    UnknownJobError,
+)
+from server.worker.job_execution import code_of
+from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, ShrinkError, UnknownNameError
+
+MOST_BODY_BYTES = 1 << 20
+RETRY_AFTER_S = 30  # for a full queue: jobs take minutes
+
+HTTP_STATUS: Mapping[type[ShrinkError], int] = {
+    ForbiddenPathError: 403,
+    UnknownJobError: 404,
+    MissingArtefactError: 404,
+    KeyReusedError: 409,
+    TransitionError: 409,
+    RangeError: 416,
+    CheckpointError: 422,
+    ConfigError: 422,
+    ManifestError: 422,
+    PlanError: 422,
+    UnknownNameError: 422,
+    QueueFullError: 503,
+}
+
+# Errors of HTTP itself: what the problem is called, and what to do.
+HTTP_PROBLEMS: Mapping[int, tuple[str, str]] = {
+    404: ("unknown-path", "nothing lies at {path}; GET /openapi.json lists what this server answers"),
+    405: ("wrong-method", "{path} does not know {method}; GET /openapi.json lists what it knows"),
+}
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application that answers with `services`."""
+    app = FastAPI(
+        title="ShrinkML",
+        version=shrinkml.__version__,
+        description="Makes trained speech recognisers small. Errors are problem documents (RFC 9457).",
+        responses=documented(422, 500),
+    )
+    app.state.services = services
+    app.add_middleware(BodyLimit, most_bytes=MOST_BODY_BYTES)
+    for module in (job_routes, event_routes, checkpoint_routes, service_routes):
+        app.include_router(module.router)
+    app.add_exception_handler(ShrinkError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(Exception, _unforeseen)
+    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    kind = cast(ShrinkError, error).__class__
+    if kind not in HTTP_STATUS:
+        return _unforeseen(request, error)
+    return problem_response(
+        HTTP_STATUS[kind], code_of(kind), str(error), instance=request.url.path, headers=_headers(error)
+    )
+
+
+def _headers(error: Exception) -> Mapping[str, str]:
+    """What the answer to `error` tells programs beside the problem document."""
+    match error:
+        case QueueFullError():
+            return {"Retry-After": str(RETRY_AFTER_S)}
+        case RangeError(size=size):
+            return {"Content-Range": f"bytes */{size}"}
+        case _:
+            return {}
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    found = cast(RequestValidationError, error).errors()
+    if any(e["type"] == "json_invalid" for e in found):
+        detail = 'the body is no JSON; send a job like {"model": ..., "data": ..., "goal": ...}'
+        return problem_response(400, "malformed-json", detail, instance=request.url.path)
+    if any(isinstance(e["input"], bytes) for e in found):
+        detail = "the body is not marked as JSON; send it with the header Content-Type: application/json"
+        return problem_response(422, "invalid-request", detail, instance=request.url.path)
+    errors = [FieldProblem(field=_dotted(e["loc"]), message=f"{e['msg']} (got {e['input']!r:.80})") for e in found]
+    detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
+    return problem_response(422, "invalid-request", detail, instance=request.url.path, errors=errors)
+
+
+def _dotted(location: tuple[str | int, ...]) -> str:
+    """The path of a field as the sender wrote it: "goal.compression_ratio" in a body, "limit" in a query."""
+    return ".".join(map(str, location[1:])) or str(location[0])
+
+
+def _http_problem(request: Request, error: Exception) -> Response:
+    failure = cast(HTTPException, error)
+    path = request.url.path
+    code, template = HTTP_PROBLEMS.get(failure.status_code, ("http", "{reason}"))
+    detail = template.format(path=path, method=request.method, reason=failure.detail)
+    return problem_response(failure.status_code, code, detail, instance=path, headers=failure.headers)
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    detail = "the server met an error that it did not foresee; its log holds the details, and trying again may help"
+    return problem_response(500, "internal", detail, instance=request.url.path)
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, with problem documents in place of FastAPI's own errors."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,73 @@
+"""A job's log: in pages, or as a stream of server-sent events."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+from server.http.dependencies import Services, ServicesDep
+from server.http.problems import documented
+from server.http.views import EventPage, EventView
+from server.stores.schema import MOST_INTEGER
+
+router = APIRouter(prefix="/v1/jobs", tags=["events"])
+
+MOST_PER_PAGE = 1000
+POLL_S = 0.25  # how often the log is looked at: the worker that writes it is another process
+HEARTBEAT_S = 15.0  # proxies close connections that stay silent for long
+SSE = "text/event-stream"
+
+
+@router.get(
+    "/{job_id}/events",
+    response_model=EventPage,
+    responses={200: {"content": {SSE: {}}}, 204: {"description": "Nothing more will come."}, **documented(404)},
+)
+async def events(
+    job_id: str,
+    services: ServicesDep,
+    after: Annotated[int, Query(ge=0, le=MOST_INTEGER, description="Only events after this sequence number.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Events per page; a stream has no pages.")] = 100,
+    accept: Annotated[str, Header(description="text/event-stream for a stream.")] = "*/*",
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=MOST_INTEGER, description="Where a broken stream goes on.")
+    ] = None,
+) -> Response | EventPage:
+    """The job's events in order: one page as JSON or, if the client accepts it, a stream that ends when the job does.
+
+    In the stream an event's id is its sequence number. A browser that comes back after the end gets 204 and stays away.
+    """
+    page = await run_in_threadpool(_page, services, job_id, last_event_id or after, limit)
+    if SSE not in accept:
+        return page
+    if page.state.ended and not page.items and last_event_id is not None:
+        return Response(status_code=204)
+    return StreamingResponse(_stream(services, job_id, last_event_id or after), media_type=SSE)
+
+
+def _page(services: Services, job_id: str, after: int, limit: int) -> EventPage:
+    state = services.store.state(job_id)  # before the events: whatever ended the job is then among them
+    items = [EventView.of(entry) for entry in services.store.events(job_id, after=after, limit=limit)]
+    return EventPage(items=items, next_after=items[-1].sequence if items else after, state=state)
+
+
+async def _stream(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
+    spoke = time.monotonic()
+    while not services.stopping():
+        page = await run_in_threadpool(_page, services, job_id, after, MOST_PER_PAGE)
+        for item in page.items:
+            yield format_sse_event(data_str=item.model_dump_json(), event=item.kind, id=str(item.sequence))
+        after = page.next_after
+        if page.items:
+            spoke = time.monotonic()
+        elif page.state.ended:
+            return
+        elif time.monotonic() - spoke >= HEARTBEAT_S:
+            spoke = time.monotonic()
+            yield KEEPALIVE_COMMENT
+        await anyio.sleep(POLL_S)

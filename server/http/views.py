@@ -1,0 +1,205 @@
+"""What the service answers: the records as JSON, with links."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from server.artefacts.archive import Artefact
+from server.http.problems import title_of, type_uri
+from server.jobs.job_state import Failure, Job, JobState
+from shrinkml.events import LoggedEvent, Progress
+from shrinkml.job import JobSpec
+
+
+class StageView(BaseModel):
+    """The pipeline stage that a job is or was last in."""
+
+    name: str
+    started_at: datetime
+
+
+class ProgressView(BaseModel):
+    """How far a job is."""
+
+    fraction: float = Field(description="Of the whole job, in [0, 1].")
+    evaluations_done: int = Field(description="Plans judged so far.")
+    evaluations_total: int = Field(description="Plans that the job will judge at most.")
+    seconds_left: float | None = Field(description="Estimate from the speed so far; null until there is one.")
+
+    @classmethod
+    def of(cls, progress: Progress) -> "ProgressView":
+        """The view of `progress`."""
+        return cls.model_validate(progress, from_attributes=True)
+
+
+class TransitionView(BaseModel):
+    """A state and the moment the job came into it."""
+
+    state: JobState
+    at: datetime
+
+
+class FailureView(BaseModel):
+    """Why a job failed: a problem document (RFC 9457) with code, stage and hint."""
+
+    type: str = Field(description="Stable name of the kind of problem.")
+    title: str
+    detail: str = Field(description="What was found.")
+    code: str = Field(description="The end of `type`.")
+    stage: str = Field(description="The pipeline stage that it happened in; empty before the first.")
+    hint: str = Field(description="What to do about it.")
+
+    @classmethod
+    def of(cls, failure: Failure) -> "FailureView":
+        """The view of `failure`."""
+        return cls(
+            type=type_uri(failure.code),
+            title=title_of(failure.code),
+            detail=failure.message,
+            code=failure.code,
+            stage=failure.stage,
+            hint=failure.hint,
+        )
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    id: str
+    state: JobState
+    attempt: int = Field(description="1, and one more each time that the job is resumed.")
+    stage: StageView | None
+    progress: ProgressView | None
+    failure: FailureView | None = Field(description="In the state `failed`: why.")
+    transitions: list[TransitionView] = Field(description="Every state that the job came into, in order.")
+    job: JobSpec = Field(description="What was asked for, with absolute paths.")
+    links: dict[str, str] = Field(description="What can be asked of this job.")
+
+    @classmethod
+    def of(cls, job: Job) -> "JobView":
+        """The view of `job`."""
+        return cls(
+            id=job.id,
+            state=job.state,
+            attempt=job.attempt,
+            stage=job.stage and StageView.model_validate(job.stage, from_attributes=True),
+            progress=job.progress and ProgressView.of(job.progress),
+            failure=job.failure and FailureView.of(job.failure),
+            transitions=[TransitionView(state=moved.state, at=moved.at) for moved in job.history],
+            job=job.spec,
+            links=links_of(job.id),
+        )
+
+
+class JobPage(BaseModel):
+    """Some jobs, the newest first."""
+
+    items: list[JobView]
+    next: str | None = Field(description="Where the older ones are; null on the last page.")
+
+
+class EventView(BaseModel):
+    """One entry of a job's log."""
+
+    sequence: int = Field(description="1 for the first event, and so on without a gap.")
+    at: datetime
+    kind: str = Field(description="state, stage_started, stage_finished, evaluated or epoch.")
+    key: str = Field(description="Unique within the job.")
+    stage: str
+    message: str = Field(description="One sentence for people.")
+    data: dict[str, Any] = Field(description="Facts for programs.")
+    progress: ProgressView | None
+
+    @classmethod
+    def of(cls, entry: LoggedEvent) -> "EventView":
+        """The view of `entry`."""
+        return cls.model_validate(entry.to_json())
+
+
+class EventPage(BaseModel):
+    """Some events of a job, in order."""
+
+    items: list[EventView]
+    next_after: int = Field(description="Ask for the events after this one next.")
+    state: JobState = Field(description="Of the job; once it has ended and `items` is empty, nothing more comes.")
+
+
+class CheckpointView(BaseModel):
+    """A checkpoint to download: a tar of its folder."""
+
+    name: str = Field(description="File name.")
+    checkpoint: str = Field(description="Name in the report, and of the folder in the tar.")
+    bytes: int
+    sha256: str = Field(description="Of the file; also its ETag.")
+    url: str
+
+    @classmethod
+    def of(cls, job_id: str, artefact: Artefact) -> "CheckpointView":
+        """The view of `artefact`."""
+        return cls(
+            name=artefact.name,
+            checkpoint=artefact.checkpoint,
+            bytes=artefact.bytes,
+            sha256=artefact.sha256,
+            url=f"{links_of(job_id)['checkpoints']}/{artefact.name}",
+        )
+
+
+class Checkpoints(BaseModel):
+    """The checkpoints of a job: packed when it ends, however it ends."""
+
+    items: list[CheckpointView]
+
+
+class Candidate(BaseModel):
+    """A plan that no other judged plan beats in both WER and size."""
+
+    stage: str = Field(description="The pipeline stage that judged it.")
+    parameters: int = Field(description="Of the whole model under the plan.")
+    wer: float = Field(description="On the proxy set, before fine-tuning, as a fraction.")
+    data: dict[str, Any] = Field(description="What else the search said of it: the plan, strategy, seed.")
+
+
+class Candidates(BaseModel):
+    """The Pareto set of a job's plans, the smallest model first."""
+
+    items: list[Candidate]
+    n_judged: int = Field(description="Plans judged so far.")
+
+
+class ModelView(BaseModel):
+    """A model that a job may name."""
+
+    name: str
+    family: str
+    parameters: int
+    bytes: int = Field(description="Size of the weights' file.")
+
+
+class Models(BaseModel):
+    """The models that come with the server."""
+
+    items: list[ModelView]
+
+
+class Health(BaseModel):
+    """Whether the server can work."""
+
+    status: str = Field(description="ok, or degraded while the worker is being started again.")
+    worker_pid: int | None
+    worker_restarts: int
+
+
+class Version(BaseModel):
+    """What is running."""
+
+    shrinkml: str
+    api: str
+
+
+def links_of(job_id: str) -> dict[str, str]:
+    """Name -> path of everything that can be asked of a job."""
+    base = f"/v1/jobs/{job_id}"
+    parts = ("events", "cancel", "resume", "candidates", "report", "policy", "checkpoints")
+    return {"self": base, **{part: f"{base}/{part}" for part in parts}}

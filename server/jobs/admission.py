@@ -1,0 +1,86 @@
+"""What is checked of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from agents.strategies import STRATEGIES
+from agents.strategies.model_based.kept_policy import read_policy
+from envs.rewards import REWARDS
+from server.artefacts.model_view import check_model
+from server.service_errors import ForbiddenPathError
+from shrinkml.errors import UnknownNameError
+from shrinkml.job import JobSpec, resolved
+from shrinkml.speech.manifest import check_splits
+from shrinkml.storage.bundle import BUNDLED, HUB
+from shrinkml.storage.hub import check_allowed
+from shrinkml.tables import look_up
+
+# The names in shrinkml.compression.factorizers.FACTORIZERS, whose module loads torch; a test keeps them equal.
+FACTORIZERS = dict.fromkeys(("svd", "whitened", "pca"))
+
+
+def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False) -> JobSpec:
+    """The job with absolute paths, once everything has been checked that can be checked without loading the model.
+
+    Args:
+        spec: relative paths in it start at the first of `data_roots`.
+        data_roots: folders that jobs may read.
+        allow_hub: whether models of the hub may be fetched; they are, and are checked, by the worker.
+
+    Raises:
+        UnknownNameError: a strategy, reward or factorizer that no table holds.
+        ConfigError: a model of the hub where that is not allowed, or a policy that is none.
+        ForbiddenPathError: a path outside `data_roots`, in the job, in the model's folder or in a manifest.
+        CheckpointError: the model is none.
+        ManifestError: a manifest is missing or has errors; the message lists them all.
+    """
+    _check_names(spec)
+    job = resolved(spec, data_roots[0])
+    check_allowed(job.model, allow_hub=allow_hub)
+    if not job.model.startswith((BUNDLED, HUB)):
+        for path in (Path(job.model), *_content(job.model)):
+            _require_inside(path, data_roots, "model")
+    if not job.model.startswith(HUB):
+        check_model(job.model)
+    if job.search.policy is not None:
+        _require_inside(Path(job.search.policy), data_roots, "search.policy")
+        read_policy(Path(job.search.policy))
+    splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
+    for split, path in splits.items():
+        _require_inside(path, data_roots, f"data.{split}")
+    check_splits(splits, admit=lambda split, audio: _require_inside(audio, data_roots, f"data.{split}"))
+    return job
+
+
+def _check_names(spec: JobSpec) -> None:
+    asked: list[tuple[str, str, Mapping[str, object], str]] = [
+        ("search.strategy", "strategy", STRATEGIES, spec.search.strategy),
+        *((f"search.baselines.{i}", "strategy", STRATEGIES, name) for i, name in enumerate(spec.search.baselines)),
+        ("search.reward", "reward", REWARDS, spec.search.reward),
+        ("factorizer", "factorizer", FACTORIZERS, spec.factorizer),
+    ]
+    problems = []
+    for field, kind, table, name in asked:
+        try:
+            look_up(table, name, kind=kind)
+        except UnknownNameError as error:
+            problems.append(f"{field}: {error}")
+    if problems:
+        raise UnknownNameError("\n".join(problems))
+
+
+def _content(folder: str) -> Iterator[Path]:
+    """All that lies in `folder`, to any depth: nothing where it cannot be read, and nothing behind links to folders."""
+    for parent, folders, files in os.walk(folder):
+        yield from (Path(parent, name) for name in (*folders, *files))
+
+
+def _require_inside(path: Path, roots: Sequence[Path], field: str) -> None:
+    real = Path(os.path.realpath(path))  # unlike Path.resolve it takes a loop of links for what it is: no file
+    if not any(real.is_relative_to(root.resolve()) for root in roots):
+        allowed = ", ".join(str(root.resolve()) for root in roots)
+        raise ForbiddenPathError(
+            f"{field}: {path} lies outside the folders that this server may read ({allowed}); "
+            "move it there, or start the server with --data-root"
+        )

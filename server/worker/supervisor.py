@@ -1,0 +1,85 @@
+"""Keeps a worker process running for as long as the server runs."""
+
+import logging
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from server.worker.processes import adopt_orphans, end_descendants
+
+FIRST_DELAY_S = 0.2
+LONGEST_DELAY_S = 30.0
+HEALTHY_S = 60.0  # a worker that lived so long is started again without delay
+STOP_WAIT_S = 5.0
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Starts the worker, starts it again when it dies, and ends it with all its children.
+
+    The worker's standard input is a pipe that only this process holds open: it closes with us, even when we are killed.
+    """
+
+    def __init__(self, command: Sequence[str], log_file: Path) -> None:
+        self._command = command
+        self._log_file = log_file
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id; None while there is none."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> None:
+        """Starts the worker; orphans of this process's children are its own from now on."""
+        adopt_orphans()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the worker and everything that it started."""
+        self._stopping.set()
+        self._thread.join()
+        end_descendants()
+
+    def _watch(self) -> None:
+        delay_s = FIRST_DELAY_S
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            code = self._run_once()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started > HEALTHY_S:
+                delay_s = FIRST_DELAY_S
+            log.warning(
+                "the worker ended with code %s; starting it again in %.1f s (see %s)", code, delay_s, self._log_file
+            )
+            self.restarts += 1
+            self._stopping.wait(delay_s)
+            delay_s = min(2 * delay_s, LONGEST_DELAY_S)
+
+    def _run_once(self) -> int:
+        """The exit code of one worker, once it has ended and its children with it."""
+        environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+        with self._log_file.open("ab") as output:
+            process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, process_group=0
+            )
+        self._process = process
+        while process.poll() is None and not self._stopping.wait(0.1):
+            pass
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            code = process.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        end_descendants()
+        return code

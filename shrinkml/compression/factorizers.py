@@ -1,0 +1,284 @@
+"""Decompositions of weight matrices: made once per layer, then sliced for every rank.
+
+Plain SVD keeps the weights as close as possible; calibration-whitened SVD keeps the layer's outputs on its calibration
+inputs as close as possible; principal component analysis (PCA) of the outputs does that with the help of the bias. A
+matrix that is already a product of factors is decomposed through the factors: exactly, quickly, and never to more than
+its present rank.
+
+Statistics may be float32: what is delicate is done in double precision. A tall matrix (an output layer: a row for each
+of many tokens) goes through the eigendecomposition of its small gram matrix instead of the SVD, which would need
+several copies of it. Nothing is randomized.
+
+References:
+    Eckart and Young 1936, The approximation of one matrix by another of lower rank.
+    Dudziak et al. 2019, ShrinkML, arXiv:1907.03540.
+    Wang et al. 2024, SVD-LLM, arXiv:2403.07378.
+    Kamahori et al. 2025, LiteASR, arXiv:2502.20583.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from shrinkml.compression.calibration import LayerStats
+from shrinkml.compression.finite import all_finite
+from shrinkml.compression.sites import find_slots
+from shrinkml.errors import CalibrationError, PlanError, RankError
+from shrinkml.tables import look_up
+from shrinkml.weights.forms import Factors, Matrix
+
+DAMPING = 1e-3  # ridge on a gram matrix, as a fraction of its mean diagonal
+ROUNDING = 32  # of a gram matrix, in machine epsilons, by the squared norm of a mean that is taken from it
+TALL = 16  # rows per column from which a matrix is decomposed by its gram matrix
+NOTHING = 1e-12  # a singular value of a tall matrix, as a part of the largest, that is a rounded zero
+BLOCK = 4096  # rows of a tall matrix that are held in double precision
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """A matrix [out, in] written as `up` [out, k] @ `down` [k, in], most important direction first.
+
+    Each factor carries the square root of the singular values, which keeps both at the same scale for training.
+
+    Attributes:
+        up: [out, k].
+        down: [k, in].
+        singular_values: [k], descending: of the matrix, or of its product with the whitening matrix. Dropping direction
+            i adds `singular_values[i]` squared to the squared error that the factorizer minimises.
+        means: [k], what each direction multiplies its column of `up` with on average, where the factorizer leaves that
+            to the bias; zeros elsewhere.
+    """
+
+    up: Tensor
+    down: Tensor
+    singular_values: Tensor
+    means: Tensor
+
+    @property
+    def max_rank(self) -> int:
+        """The largest rank that it can be sliced to."""
+        return self.singular_values.shape[0]
+
+    def at_rank(self, rank: int) -> Factors:
+        """The best factors of that rank; they share no memory with the decomposition.
+
+        Raises:
+            RankError: rank outside [1, max_rank].
+        """
+        if not 1 <= rank <= self.max_rank:
+            raise RankError(
+                f"rank {rank} of a matrix decomposed to rank {self.max_rank}; allowed: 1 to {self.max_rank}"
+            )
+        row_major = torch.contiguous_format
+        return Factors(
+            self.up[:, :rank].clone(memory_format=row_major), self.down[:rank].clone(memory_format=row_major)
+        )
+
+    def shift(self, rank: int) -> Tensor:
+        """What the bias [out] has to gain at that rank."""
+        return self.up[:, rank:] @ self.means[rank:]
+
+
+class Factorizer(Protocol):
+    """Decomposes one matrix. Pure: the decomposition is new, and of the matrix's dtype and device."""
+
+    def __call__(self, matrix: Matrix, stats: LayerStats | None) -> Decomposition:
+        """The decomposition of `matrix`; `stats` describe the layer's inputs where they were measured."""
+        ...
+
+
+def svd(matrix: Matrix, stats: LayerStats | None = None) -> Decomposition:
+    """Singular value decomposition: at every rank the least squared error of the weights.
+
+    Args:
+        matrix: [out, in], dense or factors.
+        stats: not needed.
+    """
+    u, s, vh = _svd(matrix)
+    root = s.sqrt()
+    up, down = u.mul_(root.to(u.dtype)), root[:, None] * vh
+    return Decomposition(up, down.to(u.dtype), s.to(u.dtype), torch.zeros_like(s, dtype=u.dtype))
+
+
+def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
+    """At every rank the least squared error of the layer's outputs over its calibration frames.
+
+    With the Cholesky factor L of the gram matrix, that error is the squared norm of (W - W') L: the SVD of W L is
+    truncated and L divided out again, in double precision. An embedding multiplies nothing and has no statistics:
+    it gets the plain SVD.
+
+    Args:
+        matrix: [out, in], dense or factors.
+        stats: `gram` [in, in] of the layer's inputs; None falls back to `svd`.
+        damping: ridge on the gram matrix, as a fraction of its mean diagonal.
+
+    Raises:
+        CalibrationError: the gram matrix is not positive definite.
+
+    References:
+        Wang et al. 2024, SVD-LLM, arXiv:2403.07378, section 3.1.
+    """
+    if stats is None:
+        return svd(matrix)
+    whitening = _cholesky(_as_double(stats.gram, like=stats.total), stats.n_frames, damping)
+    return _keeping_outputs(matrix, whitening, torch.zeros_like(stats.total))
+
+
+def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
+    """At every rank the least squared error of the layer's outputs over its calibration frames, if the bias may change.
+
+    The principal components of the outputs about their mean: `whitened_svd` with the covariance of the inputs for the
+    gram matrix. What a dropped direction gave on average goes to the bias. Inputs that hardly vary about
+    their mean are taken to vary by what rounding may hide.
+
+    Args:
+        matrix: [out, in], dense or factors.
+        stats: `gram` [in, in] and `total` [in] of the layer's inputs; None falls back to `svd`.
+        damping: ridge on the covariance, as a fraction of its mean diagonal.
+
+    Raises:
+        CalibrationError: the covariance is not positive definite.
+
+    References:
+        Kamahori et al. 2025, LiteASR, arXiv:2502.20583, section 3.
+    """
+    if stats is None:
+        return svd(matrix)
+    mean = stats.total.double() / stats.n_frames
+    scatter = _as_double(stats.gram, like=stats.total).addr_(mean, mean, alpha=-stats.n_frames)
+    scatter.diagonal().add_(ROUNDING * torch.finfo(stats.gram.dtype).eps * stats.n_frames * mean.square().sum())
+    return _keeping_outputs(matrix, _cholesky(scatter, stats.n_frames, damping), mean)
+
+
+def _keeping_outputs(matrix: Matrix, whitening: Tensor, mean: Tensor) -> Decomposition:
+    """The decomposition of least output error on inputs of that `mean`, which are white once divided by `whitening`."""
+    dtype = matrix.up.dtype if isinstance(matrix, Factors) else matrix.dtype
+    if isinstance(matrix, Factors):
+        u, s, vh = _svd(Factors(matrix.up.double(), matrix.down.double() @ whitening))
+    elif _is_tall(matrix):
+        u, s, vh = _tall_svd(matrix, whitening)
+    else:
+        u, s, vh = _svd(matrix.double() @ whitening)
+    root = s.sqrt()
+    # down L = sqrt(s) vh, solved for down from the right.
+    down = torch.linalg.solve_triangular(whitening, root[:, None] * vh, upper=False, left=False)
+    # As in `svd`, each column of up is as long as its row of down: fine-tuning takes steps of one size for both.
+    balance = (down.norm(dim=1) / root).sqrt()
+    balance = torch.where(balance > 0, balance, 1.0)
+    up, down = u.mul_((root * balance).to(u.dtype)), down / balance[:, None]
+    return Decomposition(up.to(dtype), down.to(dtype), s.to(dtype), (down @ mean.double()).to(dtype))
+
+
+FACTORIZERS: dict[str, Factorizer] = {"svd": svd, "whitened": whitened_svd, "pca": pca}
+CALIBRATED = frozenset({"whitened", "pca"})  # the factorizers that look at statistics
+
+
+def decompose(
+    model: nn.Module, factorizer: str = "svd", stats: Mapping[str, LayerStats] | None = None
+) -> dict[str, Decomposition]:
+    """Every factorizable layer of `model`, decomposed: layer name -> decomposition.
+
+    Args:
+        model: dense or in part low rank already.
+        factorizer: name in `FACTORIZERS`.
+        stats: layer name -> calibration statistics, for the factorizers that use them.
+
+    Raises:
+        UnknownNameError: no such factorizer.
+        PlanError: a weight with NaN or infinite values.
+        CalibrationError: statistics that the factorizer cannot use.
+    """
+    return dict(decompose_each(model, factorizer, dict(stats or {})))
+
+
+@torch.no_grad()
+def decompose_each(
+    model: nn.Module, factorizer: str, stats: dict[str, LayerStats]
+) -> Iterator[tuple[str, Decomposition]]:
+    """The layers of `model`, decomposed one by one: name and decomposition. Nothing is held that was handed out.
+
+    Args:
+        model: dense or in part low rank already.
+        factorizer: name in `FACTORIZERS`.
+        stats: layer name -> calibration statistics; emptied on the way, so that they need not be held longer either.
+
+    Raises:
+        As `decompose`.
+    """
+    chosen = look_up(FACTORIZERS, factorizer, kind="factorizer")
+    slots = find_slots(model)
+    without_bias = {slot.layer for slot in slots if slot.bias is None}
+    for layer, matrix in {slot.layer: slot.matrix for slot in slots}.items():
+        parts = matrix if isinstance(matrix, Factors) else (matrix,)
+        if not all(map(all_finite, parts)):
+            raise PlanError(
+                f"layer {layer!r} has NaN or infinite weights; nothing can be factorized before it is mended"
+            )
+        # Whatever is not named here is let go of before the next layer's turn.
+        yield layer, chosen(matrix, _seen(stats.pop(layer, None), has_bias=layer not in without_bias))
+
+
+def _seen(stats: LayerStats | None, *, has_bias: bool) -> LayerStats | None:
+    """The statistics of a layer. Without a bias, nothing takes up what a mean would leave to it."""
+    return stats if has_bias or stats is None else replace(stats, total=torch.zeros_like(stats.total))
+
+
+def _svd(matrix: Matrix) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD; of factors through the small core between their orthogonal parts."""
+    if not isinstance(matrix, Factors):
+        if _is_tall(matrix):
+            return _tall_svd(matrix)
+        u, s, vh = torch.linalg.svd(matrix.detach(), full_matrices=False)
+        return u, s, vh
+    left, left_core = torch.linalg.qr(matrix.up.detach())
+    right, right_core = torch.linalg.qr(matrix.down.detach().T)
+    u, s, vh = torch.linalg.svd(left_core @ right_core.T, full_matrices=False)
+    return left @ u, s, vh @ right.T
+
+
+def _tall_svd(matrix: Tensor, whitening: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD of `matrix` [out, in] @ `whitening` [in, in], float64 but for u, by an eigendecomposition.
+
+    Of its gram matrix: half the digits of float64 are left, more than float32 has. Singular values below 1e-8 of the
+    largest are noise; the product of all three is exact there too, for vh is orthogonal.
+    """
+    n_out, n_in = matrix.shape
+    gram = matrix.new_zeros(n_in, n_in, dtype=torch.float64)
+    for rows in torch.split(matrix.detach(), BLOCK):
+        gram.addmm_(rows.double().T, rows.double())
+    if whitening is not None:
+        gram = whitening.T @ gram @ whitening
+    energies, v = torch.linalg.eigh(gram)
+    s, v = energies.flip(0).clamp(min=0.0).sqrt(), v.flip(1)
+    to_u = torch.where(s > NOTHING * s[0], v / s, 0.0)
+    to_u = to_u if whitening is None else whitening @ to_u
+    u = matrix.new_empty(n_out, n_in)
+    for rows, found in zip(torch.split(matrix.detach(), BLOCK), torch.split(u, BLOCK), strict=True):
+        found.copy_(rows.double() @ to_u)
+    return u, s, v.T
+
+
+def _is_tall(matrix: Tensor) -> bool:
+    return matrix.shape[0] >= TALL * matrix.shape[1]
+
+
+def _as_double(gram: Tensor, *, like: Tensor) -> Tensor:
+    """A copy of `gram` in double precision, where `like` is."""
+    return gram.to(like.device, torch.float64, copy=True)
+
+
+def _cholesky(gram: Tensor, n_frames: int, damping: float) -> Tensor:
+    """The Cholesky factor of `gram` with a ridge, which is written into it."""
+    whitening: Tensor
+    problem: Tensor
+    gram.diagonal().add_(damping * gram.diagonal().mean())
+    whitening, problem = torch.linalg.cholesky_ex(gram)
+    if problem or not all_finite(whitening):
+        raise CalibrationError(
+            f"the gram matrix [{len(gram)}, {len(gram)}] of {n_frames} frames with damping {damping} is not "
+            "positive definite; calibrate on more speech or raise the damping"
+        )
+    return whitening

@@ -1,0 +1,170 @@
+"""LSTM layers as ONNX operators, each matrix dense or a product of two thin ones.
+
+A low-rank recurrence runs in one of three ways, whichever was measured to be the fastest (`benchmarks/export.py`): as a
+Scan over the thin products in large layers; in small ones as ONNX's LSTM operator over the product of the factors; in
+int8, up to larger sizes, as ONNX Runtime's int8 operator over that product. The file holds the factors in each case:
+the runtime multiplies them out, and quantizes the product, once, when it loads them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from onnx import TensorProto
+from torch import Tensor, nn
+
+from shrinkml.export.graph import Graph
+from shrinkml.export.layer_graph import apply, array
+from shrinkml.weights.forms import Factors, Matrix, get_matrix
+
+SCAN_UNITS = 200  # a low-rank recurrence of so many units or more is a Scan
+INT8_SCAN_UNITS = 600  # the same in int8
+SHUT = -1e4  # a gate's input whose sigmoid is zero
+ONNX_GATES = [0, 3, 1, 2]  # input, output, forget, cell, out of torch's input, forget, cell, output
+
+
+class _Direction(NamedTuple):
+    """One direction of a layer: its matrices, both biases [2, 4 * units], and what the matrices are called."""
+
+    w_in: Matrix
+    w_hidden: Matrix
+    biases: np.ndarray
+    name_in: str
+    name_hidden: str
+    reverse: int
+
+    @property
+    def units(self) -> int:
+        return len(self.biases[0]) // 4
+
+
+def lstm_cell(graph: Graph, x: str, state: tuple[str, str], module: nn.Module, name: str) -> tuple[str, str]:
+    """The state h and c behind `x` [batch, in]; `module` is an `nn.LSTMCell` or its low-rank twin."""
+    cell, (h, c) = _direction(module, name, ""), state
+    gates = graph.op("Add", _input_gates(graph, x, cell), apply(graph, h, cell.w_hidden, cell.name_hidden))
+    return _next_state(graph, gates, c, cell.units)
+
+
+def bidirectional_lstm(graph: Graph, x: str, counts: str, module: nn.Module, name: str) -> str:
+    """Outputs [time, batch, 2 * units] of a one-layer LSTM over `x` [time, batch, in], of `counts` [batch] steps.
+
+    Outputs beyond an utterance's end are zero, to float32 rounding.
+    """
+    directions = _direction(module, name, "_l0"), _direction(module, name, "_l0_reverse", reverse=1)
+    outputs = [_form(graph, direction)(graph, x, counts, direction) for direction in directions]
+    return graph.op("Concat", *outputs, axis=-1)
+
+
+def _form(graph: Graph, direction: _Direction) -> Callable[[Graph, str, str, _Direction], str]:
+    """The fastest way to run `direction`."""
+    if not isinstance(direction.w_hidden, Factors):
+        return _operator
+    names = {direction.name_in, direction.name_hidden}
+    if isinstance(direction.w_in, Factors) and graph.storage.int8 and not names & graph.storage.kept:
+        return _int8_operator if direction.units < INT8_SCAN_UNITS else _scan
+    return _operator if direction.units < SCAN_UNITS else _scan
+
+
+def _direction(module: nn.Module, name: str, suffix: str, *, reverse: int = 0) -> _Direction:
+    w_in, w_hidden = (get_matrix(module, f"weight_{kind}{suffix}") for kind in ("ih", "hh"))
+    found = [module._parameters.get(f"bias_{kind}{suffix}") for kind in ("ih", "hh")]
+    rows = (w_in.up if isinstance(w_in, Factors) else w_in).shape[0]
+    biases = np.stack([np.zeros(rows, np.float32) if bias is None else array(bias) for bias in found])
+    return _Direction(w_in, w_hidden, biases, f"{name}.weight_ih{suffix}", f"{name}.weight_hh{suffix}", reverse)
+
+
+def _operator(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
+    """ONNX's LSTM operator: [time, batch, units]. Of a factorized input matrix, the thin half comes before it."""
+    w_in, w_hidden, biases, name_in, name, reverse = direction
+    if isinstance(w_in, Factors):
+        x = apply(graph, x, w_in.down, f"{name_in}.down")
+        w_in = w_in.up
+    if isinstance(w_hidden, Factors):
+        weights = [_first(graph, _plain(graph, w_in, name_in)), _first(graph, _product(graph, w_hidden, name))]
+    else:  # as constants, which the quantizer looks for
+        weights = [graph.weight(_reordered(array(w))[None], name) for w in (w_in, w_hidden)]
+    bias = graph.weight(np.concatenate([_reordered(row) for row in biases])[None])
+    options = {"hidden_size": direction.units, "direction": ("forward", "reverse")[reverse]}
+    y = graph.op("LSTM", x, *weights, bias, graph.op("Cast", counts, to=TensorProto.INT32), name=name, **options)
+    return graph.op("Squeeze", y, graph.ints(1))
+
+
+def _int8_operator(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
+    """ONNX Runtime's int8 LSTM over both products of factors: [time, batch, units]."""
+    w_in, w_hidden, biases, name_in, name, reverse = direction
+    assert isinstance(w_in, Factors)
+    assert isinstance(w_hidden, Factors)
+    x = apply(graph, x, w_in.down, f"{name_in}.down")
+    products = _plain(graph, w_in.up, name_in), _product(graph, w_hidden, name)
+    weights, scales = zip(*(_quantized(graph, product) for product in products), strict=True)
+    bias = graph.weight(np.concatenate([_reordered(row) for row in biases])[None])
+    zeros = graph.constant(np.zeros((1, 4 * direction.units)), "int8")
+    counts = graph.op("Cast", counts, to=TensorProto.INT32)
+    options = {"hidden_size": direction.units, "direction": ("forward", "reverse")[reverse], "domain": "com.microsoft"}
+    inputs = x, *weights, bias, counts, "", "", "", scales[0], zeros, scales[1], zeros
+    y = graph.op("DynamicQuantizeLSTM", *inputs, name=name, **options)
+    return graph.op("Squeeze", y, graph.ints(1))
+
+
+def _quantized(graph: Graph, matrix: str) -> tuple[str, str]:
+    """`matrix` [rows, columns] as int8 [1, columns, rows] and its scales [1, rows], made when the graph is loaded."""
+    largest = graph.op("ReduceMax", graph.op("Abs", matrix), graph.ints(1))
+    scales = graph.op("Div", graph.op("Max", largest, graph.constant(1e-30)), graph.constant(127.0))
+    rounded = graph.op("Cast", graph.op("Round", graph.op("Div", matrix, scales)), to=TensorProto.INT8)
+    return _first(graph, graph.op("Transpose", rounded)), graph.op("Transpose", scales)
+
+
+def _scan(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
+    """A low-rank recurrence over gates whose inputs are computed for all steps at once: [time, batch, units]."""
+    name, units = direction.name_hidden, direction.units
+    gates = _shut(graph, _input_gates(graph, x, direction), counts)
+    body = Graph(graph.storage, f"{name}/")
+    h, c, now = (body.input(f"{name}/{part}", None) for part in ("h", "c", "gates"))
+    after = _next_state(body, body.op("Add", apply(body, h, direction.w_hidden, name), now), c, units)
+    for value, part in zip((*after, after[0]), ("next_h", "next_c", "output"), strict=True):
+        body.output(value, f"{name}/{part}", None)
+    zeros = graph.op("ConstantOfShape", graph.op("Concat", graph.size(gates, 1), graph.ints(units), axis=0))
+    ways = {"scan_input_directions": [direction.reverse], "scan_output_directions": [direction.reverse]}
+    return graph.ops("Scan", zeros, zeros, gates, n=3, name=name, body=body.body(), num_scan_inputs=1, **ways)[2]
+
+
+def _input_gates(graph: Graph, x: str, direction: _Direction) -> str:
+    """[..., 4 * units]: what the gates get from `x` and from the biases."""
+    products = apply(graph, x, direction.w_in, direction.name_in)
+    return graph.op("Add", products, graph.weight(direction.biases.sum(0)))
+
+
+def _shut(graph: Graph, gates: str, counts: str) -> str:
+    """`gates` [time, batch, 4 * units], shut beyond `counts` [batch]: the state there is zero."""
+    steps = graph.op("Unsqueeze", graph.count(graph.size(gates, 0)), graph.ints(1, 2))
+    heard = graph.op("Less", steps, graph.op("Unsqueeze", counts, graph.ints(0, 2)))
+    return graph.op("Where", heard, gates, graph.constant(SHUT))
+
+
+def _next_state(graph: Graph, gates: str, c: str, units: int) -> tuple[str, str]:
+    """The next h and c, from the inputs of the `gates` [batch, 4 * units] in torch's order and from `c`."""
+    i, f, g, o = graph.ops("Split", gates, graph.ints(*[units] * 4), n=4, axis=-1)
+    kept = graph.op("Mul", graph.op("Sigmoid", f), c)
+    new = graph.op("Mul", graph.op("Sigmoid", i), graph.op("Tanh", g))
+    c = graph.op("Add", kept, new)
+    return graph.op("Mul", graph.op("Sigmoid", o), graph.op("Tanh", c)), c
+
+
+def _product(graph: Graph, factors: Factors, name: str) -> str:
+    """[4 * units, in] in ONNX's order: the factors multiplied out when the runtime loads them."""
+    down = graph.weight(array(factors.down), name, quantizable=False)
+    return graph.op("MatMul", _plain(graph, factors.up, name), down)
+
+
+def _plain(graph: Graph, matrix: Tensor, name: str) -> str:
+    return graph.weight(_reordered(array(matrix)), name, quantizable=False)
+
+
+def _first(graph: Graph, matrix: str) -> str:
+    """[1, ...]: what ONNX wants for each direction."""
+    return graph.op("Unsqueeze", matrix, graph.ints(0))
+
+
+def _reordered(rows: np.ndarray) -> np.ndarray:
+    """`rows` [4 * units, ...] with its gates in ONNX's order."""
+    return np.concatenate([np.split(rows, 4)[gate] for gate in ONNX_GATES])

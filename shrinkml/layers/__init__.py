@@ -1,0 +1,1 @@
+"""Torch's layers over matrices in any form, one file per torch type."""

@@ -1,0 +1,1 @@
+"""The compiled LSTM recurrence, and what runs where it cannot."""

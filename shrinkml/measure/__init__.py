@@ -1,0 +1,1 @@
+"""Measurements of a recogniser: word errors, latency, speed in every runtime."""

@@ -1,0 +1,148 @@
+"""The original and the compressed recogniser in every runtime they exist for: speed, memory, loading, size."""
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from operator import attrgetter
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from shrinkml.events import ShouldStop
+from shrinkml.measure.speed import median_and_range
+from shrinkml.measure.timed_process import TORCH, Pass, TimedProcess
+from shrinkml.speech.utterance import Utterance
+from shrinkml.storage.model_folder import look_into
+
+BATCH_SIZES = (1, 16)
+INT8 = "int8"
+ROUNDS = 5
+MOST_S = 15.0  # of rounds per thread count, begun before; large models get fewer rounds
+
+Passes = dict[int, Pass]  # by batch size
+Rtfs = dict[int, list[float]]  # processing time / audio time by batch size, of each round
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A model in a runtime.
+
+    Attributes:
+        runtime: TORCH or ONNXRUNTIME of `shrinkml.measure.timed_process`.
+        model: what it is called in the table.
+        precision: of its products: "float32" or INT8.
+        folder: where it lies.
+    """
+
+    runtime: str
+    model: str
+    precision: str
+    folder: Path
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of a checkpoint's weights, which is rounded when it is opened, or of all that an export is made of."""
+        if self.runtime == TORCH:
+            return look_into(self.folder).stored_bytes
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+
+def thread_counts() -> tuple[int, ...]:
+    """One, and as many as this process may use where that is more."""
+    return tuple(sorted({1, len(os.sched_getaffinity(0))}))
+
+
+def compare_runtimes(
+    contenders: Sequence[Contender],
+    utterances: Sequence[Utterance],
+    *,
+    threads: Sequence[int] | None = None,
+    rounds: int = ROUNDS,
+    most_s: float = MOST_S,
+    should_stop: ShouldStop = lambda: False,
+) -> list[dict[str, Any]]:
+    """A row (`shrinkml.report.record.RuntimeRow`) per contender and thread count, each from a process of its own.
+
+    The processes of one thread count are started one after another, and then take turns: in each round every one
+    transcribes all utterances, from waveform to text, at every batch size. A first round is not counted, unless it
+    leaves no time for another. Seconds of one thread are the processor's, which other programs disturb little; those of
+    several are the clock's.
+
+    Args:
+        contenders: what to time; those of a runtime and precision are compared with the first of them.
+        utterances: what they hear.
+        threads: the thread counts; `thread_counts()` if absent.
+        rounds: that are counted.
+        most_s: no further round begins where it would last beyond so many seconds, for each thread count.
+        should_stop: asked often.
+
+    Raises:
+        CheckpointError: a model cannot be run.
+        StoppedError: stopped.
+    """
+    audio, audio_s = [u.audio for u in utterances], sum(u.duration_s for u in utterances)
+    rows = []
+    for count in threads or thread_counts():
+        with ExitStack() as stack:
+            processes = [
+                stack.enter_context(
+                    TimedProcess(
+                        one.runtime,
+                        one.folder,
+                        audio,
+                        threads=count,
+                        should_stop=should_stop,
+                        int8=one.precision == INT8,
+                    )
+                )
+                for one in contenders
+            ]
+            turns = _take_turns(processes, rounds, most_s)
+        firsts: dict[tuple[str, str], Rtfs] = {}
+        for one, process, passes in zip(contenders, processes, zip(*turns, strict=True), strict=True):
+            rtfs = _rtfs(passes, audio_s, processor_time=count == 1)
+            first = firsts.setdefault((one.runtime, one.precision), rtfs)
+            rows.append({**_facts(one, process, passes), "threads": count, **_speeds(rtfs, first)})
+    return rows
+
+
+def _take_turns(processes: Sequence[TimedProcess], rounds: int, most_s: float) -> list[list[Passes]]:
+    """What each process took, by batch size, in each round that counts."""
+    done: list[list[Passes]] = []
+    spent_s = last_s = 0.0
+    while not done or (len(done) <= rounds and spent_s + last_s <= most_s):
+        began = time.monotonic()
+        by_size = {size: [process.run(size) for process in processes] for size in BATCH_SIZES}
+        done.append([dict(zip(by_size, passes, strict=True)) for passes in zip(*by_size.values(), strict=True)])
+        last_s = time.monotonic() - began
+        spent_s += last_s
+    return done[1:] or done
+
+
+def _facts(contender: Contender, process: TimedProcess, rounds: Sequence[Passes]) -> dict[str, Any]:
+    return {
+        "runtime": contender.runtime,
+        "model": contender.model,
+        "precision": contender.precision,
+        "bytes": contender.stored_bytes,
+        "peak_bytes": max(one.peak_bytes for passes in rounds for one in passes.values()),
+        **asdict(process.start),
+        "rounds": len(rounds),
+    }
+
+
+def _rtfs(rounds: Sequence[Passes], audio_s: float, *, processor_time: bool) -> Rtfs:
+    clock = attrgetter("processor_s" if processor_time else "seconds")
+    return {size: [clock(passes[size]) / audio_s for passes in rounds] for size in BATCH_SIZES}
+
+
+def _speeds(rtfs: Rtfs, first: Rtfs) -> dict[str, Any]:
+    speeds: dict[str, Any] = {}
+    for size, values in rtfs.items():
+        speeds |= median_and_range(f"rtf_batch{size}", values)
+        speeds[f"speedup_batch{size}"] = median(
+            before / after for before, after in zip(first[size], values, strict=True)
+        )
+    return speeds

@@ -1,0 +1,64 @@
+"""A checkpoint seen by a process of its own that knows nothing but the core: what it says, and how big its file is."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from shrinkml.errors import CheckpointError
+
+MOST_S = 300.0  # for starting Python, loading torch and transcribing a few utterances
+
+
+@dataclass(frozen=True, slots=True)
+class FreshView:
+    """What a fresh process found.
+
+    Attributes:
+        transcripts: of the given audio files, one by one, with greedy decoding.
+        parameters: counted from the file.
+        packages: top-level packages of ours that the process had loaded.
+    """
+
+    transcripts: list[str]
+    parameters: int
+    packages: list[str]
+
+
+def view_in_fresh_process(
+    checkpoint: Path, audio: Sequence[Path], *, threads: int, most_s: float = MOST_S
+) -> FreshView:
+    """What a new process makes of `checkpoint`, on `threads` threads.
+
+    Raises:
+        CheckpointError: the process failed, and why, or took longer than `most_s`.
+    """
+    command = [sys.executable, "-m", "shrinkml.measure.verification", str(checkpoint), *map(str, audio)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=most_s, check=True)
+    except subprocess.CalledProcessError as error:
+        last_line = error.stderr.strip().rpartition("\n")[2]
+        raise CheckpointError(f"{checkpoint} cannot be used by a fresh process: {last_line}") from error
+    except subprocess.TimeoutExpired:
+        raise CheckpointError(f"a fresh process could not use {checkpoint} within {most_s:g} s") from None
+    return FreshView(**json.loads(done.stdout))
+
+
+def _main(checkpoint: str, *audio: str) -> None:
+    """`python -m shrinkml.measure.verification CHECKPOINT AUDIO...`: prints a FreshView as JSON."""
+    from shrinkml.speech.audio import read_audio
+    from shrinkml.storage.checkpoint import load, stored_parameters
+
+    model = load(checkpoint)
+    waveforms = [read_audio(Path(path), model.sample_rate_hz) for path in audio]
+    transcripts = [model.transcribe([model.features(waveform)])[0] for waveform in waveforms]
+    ours = sorted({name.partition(".")[0] for name in sys.modules} & {"shrinkml", "envs", "agents", "server"})
+    print(json.dumps(asdict(FreshView(transcripts, stored_parameters(checkpoint), ours))))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

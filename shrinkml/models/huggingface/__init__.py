@@ -1,0 +1,1 @@
+"""The families of speech-to-text models that `transformers` opens."""

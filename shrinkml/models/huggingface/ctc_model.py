@@ -1,0 +1,104 @@
+"""Recognisers of transformers that label every frame and collapse the labels (CTC).
+
+References:
+    Graves et al. 2006, Connectionist Temporal Classification.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from shrinkml.errors import ConfigError
+from shrinkml.models.ctc_loss import ctc_loss
+from shrinkml.models.huggingface.base_model import HuggingFaceModel
+from shrinkml.models.huggingface.speech_input import Inputs, same_length
+from shrinkml.models.protocol import IGNORE, TeacherForced
+
+# Model types whose frames do not depend on the padding behind them, and their method that counts output frames.
+# Utterances of unequal length are run by themselves in all others.
+PADDABLE = {
+    "wav2vec2": "_get_feat_extract_output_lengths",
+    "hubert": "_get_feat_extract_output_lengths",
+    "wavlm": "_get_feat_extract_output_lengths",
+    "parakeet_ctc": "_get_subsampling_output_length",
+}
+
+
+class HuggingFaceCtc(HuggingFaceModel):
+    """What `AutoModelForCTC` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
+
+    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """The same as `teacher_forced`."""
+        return self.teacher_forced(features, texts)
+
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """Scores of every frame, `ctc_logits` [B, T, V], and the tokens of `texts`; there is no decoder to feed."""
+        frames = self._frames(features)
+        tokens = [torch.tensor(self.text.encode(text), dtype=torch.long) for text in texts]
+        padded = pad_sequence(frames, batch_first=True)
+        return TeacherForced(
+            logits=padded[:, :0],
+            targets=pad_sequence(tokens, batch_first=True, padding_value=IGNORE).to(padded.device),
+            ctc_logits=padded,
+            frame_counts=torch.tensor([len(one) for one in frames]),
+        )
+
+    def loss(self, output: TeacherForced) -> Tensor:
+        """The CTC loss, per token."""
+        assert output.ctc_logits is not None, "not the output of a CTC model"
+        assert output.frame_counts is not None, "not the output of a CTC model"
+        lengths = (output.targets != IGNORE).sum(1)
+        return ctc_loss(output.ctc_logits, output.frame_counts, output.targets, lengths, blank=self.blank)
+
+    @torch.inference_mode()
+    def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
+        """The likeliest label of every frame, collapsed.
+
+        Raises:
+            ConfigError: a beam; without a language model, the best path is all there is.
+        """
+        if beam != 1:
+            raise ConfigError(f"beam {beam}; a CTC model without a decoder is read greedily, allowed: 1")
+        labels = (frames.argmax(-1).tolist() for frames in self._frames(features))
+        return [self.text.decode([label for label, _ in groupby(path) if label != self.blank]) for path in labels]
+
+    @property
+    def blank(self) -> int:
+        """The label between labels."""
+        return int(self.network.config.pad_token_id)
+
+    def _frames(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Scores [frames, V] of each utterance."""
+        found: dict[int, Tensor] = {}
+        for group in [list(range(len(features)))] if self.pads else same_length(features):
+            inputs = self.speech.batch([features[i] for i in group], self.network.device)
+            logits = self._run(inputs)
+            counts = self._counts(inputs, logits.shape[1])
+            found.update((i, logits[row, : counts[row]]) for row, i in enumerate(group))
+        return [found[i] for i in range(len(features))]
+
+    def _run(self, inputs: Inputs) -> Tensor:
+        masks = {} if inputs.mask is None else {"attention_mask": inputs.mask}
+        logits: Tensor = self.network(**{self.speech.main_input: inputs.values}, **masks).logits
+        return logits
+
+    @property
+    def pads(self) -> bool:
+        """Whether utterances of unequal length can be run together without changing each other."""
+        config = self.network.config
+        # Group norm takes its statistics over time: the padding would be part of them.
+        return config.model_type in PADDABLE and getattr(config, "feat_extract_norm", "layer") == "layer"
+
+    def _counts(self, inputs: Inputs, n_frames: int) -> list[int]:
+        if inputs.mask is None:
+            return [n_frames] * len(inputs.values)
+        counts: list[int] = self.output_lengths(inputs.mask.sum(1)).tolist()
+        return counts
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames of scores for inputs of those `lengths` [batch]; where `pads` alone."""
+        found: Tensor = getattr(self.network, PADDABLE[self.network.config.model_type])(lengths)
+        return found

@@ -1,0 +1,149 @@
+"""Recognisers of transformers whose decoder writes the transcript token by token."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from shrinkml.errors import CheckpointError, ConfigError
+from shrinkml.models.huggingface.base_model import HuggingFaceModel
+from shrinkml.models.huggingface.prompt import read_prompt
+from shrinkml.models.huggingface.quiet import quietly
+from shrinkml.models.huggingface.short_window import learning_window
+from shrinkml.models.huggingface.speech_input import Speech, same_length
+from shrinkml.models.huggingface.text_tokens import Text
+from shrinkml.models.protocol import IGNORE, TeacherForced
+
+# A transcript never needs more, even in characters; a network that was cut too hard would babble on to its limit.
+TOKENS_PER_S = 25.0
+LEAST_TOKENS = 16
+
+PROMPT_LEFT_OUT = {"whisper"}  # model types whose generation gives back what it wrote, without the start
+
+
+class HuggingFaceSeq2Seq(HuggingFaceModel):
+    """What `AutoModelForSpeechSeq2Seq` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
+
+    def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
+        """A recogniser whose decoder is given the tokens of `prompt` first, and writes `end` last."""
+        super().__init__(network, speech, text)
+        self.prompt = read_prompt(network, _token(network, "decoder_start_token_id", "bos_token_id"))
+        self.end = _token(network, "eos_token_id")
+        self._padding = _token(network, "pad_token_id", "eos_token_id")  # behind the end, where no score is looked at
+
+    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """The same as `teacher_forced`."""
+        return self.teacher_forced(features, texts)
+
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """Decoder logits [B, tokens + 1, V] for the reference `texts`, prompt and end included.
+
+        Raises:
+            ConfigError: generation looks for the language of each utterance.
+        """
+        targets = self._targets(texts)
+        previous = F.pad(targets, (1, -1), value=self.prompt[0][0])
+        previous = previous.masked_fill(previous == IGNORE, self._padding)
+        logits: dict[int, Tensor] = {}
+        for group in self._groups(features):
+            inputs = self.inputs([features[i] for i in group])
+            with self._window(max(len(features[i]) for i in group)):
+                output = self.network(**inputs, decoder_input_ids=previous[group], use_cache=False)
+            logits.update(zip(group, output.logits, strict=True))
+        return TeacherForced(torch.stack([logits[i] for i in range(len(features))]), targets)
+
+    def loss(self, output: TeacherForced) -> Tensor:
+        """Cross-entropy per token."""
+        return F.cross_entropy(output.logits.flatten(0, 1), output.targets.flatten(), ignore_index=IGNORE)
+
+    @torch.inference_mode()
+    def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
+        """One transcript per utterance, written by the network's own generation; `beam` 1 is greedy."""
+        texts: dict[int, str] = {}
+        for group in self._groups(features):
+            most = [self._most_tokens(features[i]) for i in group]
+            inputs = self.inputs([features[i] for i in group])
+            with quietly():
+                written = self.network.generate(**inputs, max_new_tokens=max(most), num_beams=beam, do_sample=False)
+            for i, ids, n in zip(group, written[:, self._n_given :].tolist(), most, strict=True):
+                texts[i] = self.text.decode([token for token in ids[:n] if token not in self.text.special_ids])
+        return [texts[i] for i in range(len(features))]
+
+    def misfit(self, text: str) -> str | None:
+        """What keeps `text` from being written; None where nothing does.
+
+        Raises:
+            ConfigError: generation looks for the language of each utterance.
+        """
+        n = len(self._tokens(text)) - len(self.prompt)
+        too_long = f"a transcript of {n} tokens; this model writes at most {self.room}: cut it where nobody speaks"
+        return super().misfit(text) or (too_long if n > self.room else None)
+
+    @property
+    def room(self) -> int:
+        """The most tokens that the network can and may write, whatever it hears."""
+        config, generation = self.network.config, self.network.generation_config
+        positions = (getattr(config, name, None) for name in ("max_target_positions", "max_position_embeddings"))
+        lengths = (getattr(config, "max_length", None), generation.max_length)
+        limits = ((positions, len(self.prompt)), (lengths, self._n_given), ((generation.max_new_tokens,), 0))
+        return min([sys.maxsize, *(int(most) - n_given for told, n_given in limits for most in told if most)])
+
+    @property
+    def _n_given(self) -> int:
+        """Tokens before those that were written in what the network's generation gives back."""
+        return 0 if self.network.config.model_type in PROMPT_LEFT_OUT else 1
+
+    def _most_tokens(self, features: Tensor) -> int:
+        """Of a transcript, marks that are no text and the end included."""
+        return min(LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features)), self.room)
+
+    def _targets(self, texts: Sequence[str]) -> Tensor:
+        """Tokens [B, tokens + 1] of `texts` with their end, IGNORE behind it; without the start, which is given."""
+        rows = [torch.tensor(self._tokens(text)) for text in texts]
+        return pad_sequence(rows, batch_first=True, padding_value=IGNORE).to(self.network.device)
+
+    def _tokens(self, text: str) -> list[int]:
+        """The rest of the prompt, `text` and the end."""
+        if any(len(choices) > 1 for choices in self.prompt):
+            raise ConfigError(
+                "the generation of this model looks for the language of each utterance, which no transcript tells; "
+                "name one in the job (language: en), or in the model's generation_config.json "
+                '("language": "en", "task": "transcribe")'
+            )
+        return [*(token for (token,) in self.prompt[1:]), *self.text.encode(text), self.end]
+
+    def _window(self, n_frames: int) -> AbstractContextManager[None]:
+        """In which a batch is heard whose longest utterance has `n_frames`: a Whisper learns faster in short ones."""
+        if self.training and self.network.config.model_type == "whisper":
+            return learning_window(self.network.get_encoder(), n_frames)
+        return nullcontext()
+
+    def _groups(self, features: Sequence[Tensor]) -> list[list[int]]:
+        """Utterances that can be run together without changing each other."""
+        return [list(range(len(features)))] if self.speech.window else same_length(features)
+
+    def inputs(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
+        """What the network's generation is given for `features` that can be run together."""
+        values = self.speech.batch(features, self.network.device).values
+        # All of it is valid; generation would guess at the mask where the tokens for padding and end are the same.
+        mask = torch.ones(len(values), values.shape[-1 if self.speech.form != "frames" else 1], dtype=torch.long)
+        return {self.speech.main_input: values, "attention_mask": mask.to(values.device)}
+
+
+def _token(network: Any, *names: str) -> int:
+    """The first of the special tokens `names` that the network's config, or that of its generation, tells.
+
+    Raises:
+        CheckpointError: none is told.
+    """
+    for name in names:
+        for config in (network.config, network.generation_config):
+            token = getattr(config, name, None)
+            if token is not None:
+                return int(token[0] if isinstance(token, list | tuple) else token)
+    raise CheckpointError(f"neither config.json nor generation_config.json tells {' or '.join(names)}")

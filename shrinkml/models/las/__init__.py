@@ -1,0 +1,1 @@
+"""The listen-attend-spell family: LSTM encoder-decoders of our own."""

@@ -1,0 +1,295 @@
+"""LAS: listen, attend and spell, an attention encoder-decoder of LSTMs.
+
+References:
+    Chan et al. 2016, Listen, Attend and Spell, arXiv:1508.01211 (pyramidal encoder, attention decoder).
+    Kim et al. 2017, Joint CTC-Attention, arXiv:1609.06773 (the encoder's CTC loss in training).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+from shrinkml.errors import ConfigError
+from shrinkml.layers.lstm import as_low_rank
+from shrinkml.models.ctc_loss import ctc_loss
+from shrinkml.models.las.tokenizer import BLANK, END, Tokenizer
+from shrinkml.models.protocol import IGNORE, TeacherForced
+from shrinkml.speech.features import log_mel
+
+QUIETEST = 0.0  # log-mel energy; rounding to 16 bits leaves about as much, digital silence would lie 16 below
+SPREAD_EPSILON = 1e-3  # added to the standard deviation of each bin: silence has none
+MIN_FRAMES = 8  # shorter inputs are padded with silence, so that every pyramid level has a frame
+BEAM_LENGTH_POWER = 0.6  # hypotheses are ranked by log probability / length**0.6 (Wu et al. 2016, arXiv:1609.08144)
+
+
+@dataclass(frozen=True, slots=True)
+class LasConfig:
+    """The shape of a LAS.
+
+    Attributes:
+        sample_rate_hz: of the audio it hears.
+        n_mels: log-mel bins per 10 ms frame.
+        stack: frames joined into one encoder step.
+        hidden: units of each encoder direction.
+        reductions: for each encoder layer, how many steps are joined before it (1 or 2).
+        decoder: units of the decoder.
+        embedding: size of a token's vector.
+        dropout: between layers, in training.
+        ctc_weight: share of the CTC loss.
+        label_smoothing: of the decoder's cross-entropy.
+    """
+
+    sample_rate_hz: int = 16_000
+    n_mels: int = 40
+    stack: int = 4
+    hidden: int = 320
+    reductions: tuple[int, ...] = (1, 2)
+    decoder: int = 320
+    embedding: int = 128
+    dropout: float = 0.2
+    ctc_weight: float = 0.3
+    label_smoothing: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate_hz", "n_mels", "stack", "hidden", "decoder", "embedding"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        if not self.reductions or not set(self.reductions) <= {1, 2}:
+            raise ConfigError(f"reductions is {list(self.reductions)}; allowed: a 1 or 2 for each encoder layer")
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape as plain JSON values."""
+        return {**asdict(self), "reductions": list(self.reductions)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "LasConfig":
+        """The shape that `to_json` wrote.
+
+        Raises:
+            ConfigError: an unknown field or a value out of range.
+        """
+        try:
+            return cls(**{**value, "reductions": tuple(value.get("reductions", (1, 2)))})
+        except TypeError as error:
+            raise ConfigError(f"no LAS has this shape: {error}") from error
+
+
+class _Memory(NamedTuple):
+    """What the decoder attends to: `states` [B, T, 2H], their `keys` [B, T, A], and `mask` [B, T], true at frames."""
+
+    states: Tensor
+    keys: Tensor
+    mask: Tensor
+
+
+class _State(NamedTuple):
+    """The decoder between two tokens: LSTM `hidden` and `cell` [B, D], last `context` [B, 2H]."""
+
+    hidden: Tensor
+    cell: Tensor
+    context: Tensor
+
+
+class Las(nn.Module):
+    """A listen-attend-spell recogniser; implements `AsrModel`."""
+
+    family = "las"
+    longest_s = None  # utterances of any length will do
+
+    def __init__(self, config: LasConfig, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        width = config.n_mels * config.stack
+        self.encoder = nn.ModuleList()
+        for reduction in config.reductions:
+            lstm = nn.LSTM(width * reduction, config.hidden, batch_first=True, bidirectional=True)
+            # The same layer; on sequences of unequal length it is up to four times as fast.
+            self.encoder.append(as_low_rank(lstm))
+            width = 2 * config.hidden
+        self.embedding = nn.Embedding(len(tokenizer), config.embedding)
+        self.cell = nn.LSTMCell(config.embedding + width, config.decoder)
+        self.key = nn.Linear(width, config.decoder)
+        self.query = nn.Linear(config.decoder, config.decoder, bias=False)
+        self.readout = nn.Linear(config.decoder + width, config.decoder)
+        self.output = nn.Linear(config.decoder, len(tokenizer))
+        self.ctc = nn.Linear(width, len(tokenizer))
+        self.dropout = nn.Dropout(config.dropout)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The sample rate that `features` expects."""
+        return self.config.sample_rate_hz
+
+    def misfit(self, text: str) -> None:
+        """What keeps `text` from being written: nothing, words that are not known have a token of their own."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The model itself."""
+        return self
+
+    def features(self, waveform: np.ndarray) -> Tensor:
+        """[frames, n_mels] log-mel of `waveform`, zero mean and unit variance per bin over the utterance.
+
+        Energies below `QUIETEST` are raised to it: gaps of digital silence would be most of the variance.
+        """
+        mel = torch.from_numpy(log_mel(waveform, self.sample_rate_hz, n_mels=self.config.n_mels)).clamp(min=QUIETEST)
+        if len(mel) < MIN_FRAMES:
+            mel = F.pad(mel, (0, 0, 0, MIN_FRAMES - len(mel)))
+        return (mel - mel.mean(0)) / (mel.std(0) + SPREAD_EPSILON)
+
+    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """The same as `teacher_forced`."""
+        return self.teacher_forced(features, texts)
+
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+        """Scores for the reference `texts`: decoder logits [B, tokens + 1, V] and CTC logits [B, T, V]."""
+        states, counts = self._encode(features)
+        memory = self._remember(states, counts)
+        tokens = [torch.tensor([*self.tokenizer.encode(text), END], device=states.device) for text in texts]
+        targets = pad_sequence(tokens, batch_first=True, padding_value=IGNORE)
+        previous = F.pad(targets.clamp(min=0), (1, -1), value=END)
+        state = self._start(memory)
+        heard = []
+        for embedded in self.dropout(self.embedding(previous)).unbind(1):
+            state = self._step(embedded, state, memory)
+            heard.append(torch.cat((state.hidden, state.context), -1))
+        return TeacherForced(self._read(torch.stack(heard, 1)), targets, self.ctc(states), counts)
+
+    def loss(self, output: TeacherForced) -> Tensor:
+        """Label-smoothed cross-entropy of the decoder, mixed with the encoder's CTC loss, per token."""
+        attention = F.cross_entropy(
+            output.logits.flatten(0, 1),
+            output.targets.flatten(),
+            ignore_index=IGNORE,
+            label_smoothing=self.config.label_smoothing,
+        )
+        if self.config.ctc_weight == 0.0 or output.ctc_logits is None or output.frame_counts is None:
+            return attention
+        lengths = (output.targets != IGNORE).sum(1) - 1  # without END
+        ctc = ctc_loss(output.ctc_logits, output.frame_counts, output.targets, lengths, blank=BLANK)
+        return (1 - self.config.ctc_weight) * attention + self.config.ctc_weight * ctc
+
+    @torch.inference_mode()
+    def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
+        """One transcript per utterance, decoded as one batch; `beam` 1 is greedy."""
+        states, counts = self._encode(features)
+        memory = self._remember(states, counts)
+        if beam == 1:
+            return self._greedy(memory)
+        single = (_Memory(*(part[i : i + 1, :count] for part in memory)) for i, count in enumerate(counts.tolist()))
+        return [self._beam(one, beam) for one in single]
+
+    def _encode(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Encoder states [B, T, 2H], zero beyond each utterance's end, and valid steps [B]."""
+        device = self.output.weight.device
+        steps = pad_sequence([_join(utterance, self.config.stack) for utterance in features], batch_first=True).to(
+            device
+        )
+        counts = torch.tensor([math.ceil(len(utterance) / self.config.stack) for utterance in features])
+        for reduction, lstm in zip(self.config.reductions, self.encoder, strict=True):
+            if reduction > 1:
+                steps = _join_batch(steps, reduction)
+                counts = (counts + reduction - 1) // reduction
+            steps = self.dropout(_run(lstm, steps, counts))
+        return steps, counts
+
+    def _remember(self, states: Tensor, counts: Tensor) -> _Memory:
+        mask = torch.arange(states.shape[1]) < counts[:, None]
+        return _Memory(states, self.key(states), mask.to(states.device))
+
+    def _start(self, memory: _Memory) -> _State:
+        batch, _, width = memory.states.shape
+        zeros = memory.states.new_zeros
+        return _State(zeros(batch, self.config.decoder), zeros(batch, self.config.decoder), zeros(batch, width))
+
+    def _step(self, embedded: Tensor, state: _State, memory: _Memory) -> _State:
+        """The state behind the token `embedded` [B, E]."""
+        hidden, cell = self.cell(torch.cat((embedded, state.context), -1), (state.hidden, state.cell))
+        scores = torch.bmm(memory.keys, self.query(hidden).unsqueeze(-1)).squeeze(-1) / math.sqrt(self.config.decoder)
+        weights = scores.masked_fill(~memory.mask, -math.inf).softmax(-1)
+        return _State(hidden, cell, torch.bmm(weights.unsqueeze(1), memory.states).squeeze(1))
+
+    def _read(self, heard: Tensor) -> Tensor:
+        """Logits [..., V] of the next token from hidden state and context, `heard` [..., D + 2H]."""
+        logits: Tensor = self.output(self.readout(self.dropout(heard)).tanh())
+        return logits
+
+    def _next(self, token: Tensor, state: _State, memory: _Memory) -> tuple[Tensor, _State]:
+        """Logits [B, V] of what follows `token` [B], and the state behind it."""
+        state = self._step(self.embedding(token), state, memory)
+        return self._read(torch.cat((state.hidden, state.context), -1)), state
+
+    def _greedy(self, memory: _Memory) -> list[str]:
+        state = self._start(memory)
+        token = torch.full((len(memory.states),), END, device=memory.states.device)
+        running = torch.ones_like(token, dtype=torch.bool)
+        most = self._most_tokens(memory)
+        tokens = []
+        for length in range(1, int(most.max()) + 1):
+            logits, state = self._next(token, state, memory)
+            token = logits.argmax(-1).masked_fill(~running, END)
+            tokens.append(token)
+            running &= (token != END) & (length < most)
+            if not running.any():
+                break
+        return [self.tokenizer.decode(row) for row in torch.stack(tokens, 1).tolist()]
+
+    def _beam(self, memory: _Memory, beam: int) -> str:
+        """The best of up to `beam` finished hypotheses of one utterance."""
+        memory = _Memory(*(part.expand(beam, *part.shape[1:]) for part in memory))
+        state = self._start(memory)
+        prefixes: list[list[int]] = [[] for _ in range(beam)]
+        scores = torch.full((beam,), -math.inf, device=memory.states.device)
+        scores[0] = 0.0  # all beams start equal: only one may branch
+        token = torch.full((beam,), END, device=memory.states.device)
+        finished: list[tuple[float, list[int]]] = []
+        for length in range(1, int(self._most_tokens(memory)[0]) + 1):
+            logits, state = self._next(token, state, memory)
+            best, flat = (scores[:, None] + logits.log_softmax(-1)).flatten().topk(beam)
+            origin, token = flat // logits.shape[-1], flat % logits.shape[-1]
+            prefixes = [[*prefixes[o], t] for o, t in zip(origin.tolist(), token.tolist(), strict=True)]
+            state = _State(*(part[origin] for part in state))
+            ended = token == END
+            finished += [
+                (best[i].item() / length**BEAM_LENGTH_POWER, prefixes[i]) for i in ended.nonzero()[:, 0].tolist()
+            ]
+            scores = best.masked_fill(ended, -math.inf)
+            if len(finished) >= beam or bool(ended.all()):
+                break
+        if not finished:
+            finished = [(scores[i].item(), prefix) for i, prefix in enumerate(prefixes)]
+        return self.tokenizer.decode(max(finished, key=lambda scored: scored[0])[1])
+
+    def _most_tokens(self, memory: _Memory) -> Tensor:
+        """[B]: a transcript never needs more tokens than the encoder has steps (CTC's bound), plus the end."""
+        return memory.mask.sum(1) + 1
+
+
+def _join(steps: Tensor, n: int) -> Tensor:
+    """[ceil(T / n), n * dims]: every `n` steps of `steps` [T, dims] side by side, the last filled with zeros."""
+    return _join_batch(steps.unsqueeze(0), n).squeeze(0)
+
+
+def _join_batch(steps: Tensor, n: int) -> Tensor:
+    batch, length, dims = steps.shape
+    steps = F.pad(steps, (0, 0, 0, -length % n))
+    return steps.reshape(batch, -1, n * dims)
+
+
+def _run(lstm: nn.Module, steps: Tensor, counts: Tensor) -> Tensor:
+    """Outputs [B, T, 2H] of `lstm` on `steps` [B, T, dims], zero beyond `counts` [B]."""
+    if bool((counts == steps.shape[1]).all()):
+        outputs: Tensor = lstm(steps)[0]
+        return outputs
+    packed = pack_padded_sequence(steps, counts, batch_first=True, enforce_sorted=False)
+    padded, _ = pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=steps.shape[1])
+    return padded

@@ -1,0 +1,1 @@
+"""Records of what becomes of a model: its matrices, the choice at each of them, and what that costs."""

@@ -1,0 +1,65 @@
+"""The choice at one matrix: the rank, bits and sparsity that it gets. Loads no torch."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from shrinkml.errors import PlanError, RankError
+
+MOST_BITS = 16  # what full checkpoints may store; a choice of more bits would save nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One matrix after compression. The default leaves it dense, at the precision of its checkpoint.
+
+    Attributes:
+        rank: of its two factors; None where it is not factorized.
+        bits: of each stored weight; None for those of the checkpoint's dtype.
+        sparsity: share of its weights that are zero and not stored, in [0, 1).
+    """
+
+    rank: int | None = None
+    bits: int | None = None
+    sparsity: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rank is not None and (not _is_whole(self.rank) or self.rank < 1):
+            raise RankError(f"rank {self.rank!r}; allowed: an integer of 1 or more")
+        if self.bits is not None and (not _is_whole(self.bits) or not 1 <= self.bits <= MOST_BITS):
+            raise PlanError(f"bits {self.bits!r}; allowed: an integer of 1 to {MOST_BITS}")
+        if not isinstance(self.sparsity, int | float) or not 0.0 <= self.sparsity < 1.0:
+            raise PlanError(f"sparsity {self.sparsity!r}; allowed: a share of at least 0 and below 1")
+
+    def to_json(self) -> int | dict[str, Any]:
+        """The choice as plain JSON: the bare rank where there is nothing else, otherwise an object."""
+        chosen = {name: value for name, value in asdict(self).items() if value != _DEFAULTS[name]}
+        return self.rank if self.rank is not None and len(chosen) == 1 else chosen
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Choice":
+        """The choice that `to_json` wrote.
+
+        Raises:
+            PlanError: neither a rank nor an object of fields that a choice has, or a field out of range.
+            RankError: a rank that is no positive integer.
+        """
+        if not isinstance(value, Mapping):
+            return cls(rank=_rank(value))
+        if unknown := value.keys() - _DEFAULTS.keys():
+            raise PlanError(f"a choice has no {', '.join(sorted(unknown))}; known: {', '.join(_DEFAULTS)}")
+        return cls(**value)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Choice)}
+DENSE = Choice()
+
+
+def _rank(value: Any) -> int:
+    if not _is_whole(value):
+        raise RankError(f"rank {value!r}; allowed: an integer of 1 or more")
+    return int(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,59 @@
+"""One matrix of a model that can be compressed: its name, kind and shape. Loads no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shrinkml.errors import RankError
+
+LayerKind = Literal["linear", "lstm_input", "lstm_recurrent", "embedding"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One factorizable matrix W [out_features, in_features] of a model.
+
+    Attributes:
+        name: dotted path of the weight in the model's state ("encoder.0.weight_ih_l0").
+        kind: where the matrix stands; a GRU's count as an LSTM's, which behave like them.
+        out_features: rows.
+        in_features: columns.
+        calls_per_s: products with this matrix per second of audio; 0 where not measured.
+    """
+
+    name: str
+    kind: LayerKind
+    out_features: int
+    in_features: int
+    calls_per_s: float = 0.0
+
+    @property
+    def parameters(self) -> int:
+        """Weights of the dense matrix."""
+        return self.out_features * self.in_features
+
+    @property
+    def parameters_per_rank(self) -> int:
+        """Weights that each unit of rank costs: r(out + in) in all."""
+        return self.out_features + self.in_features
+
+    @property
+    def max_rank(self) -> int:
+        """The rank of the dense matrix, at most."""
+        return min(self.out_features, self.in_features)
+
+    @property
+    def break_even_rank(self) -> int:
+        """The largest rank whose factors hold fewer or as many weights as the dense matrix."""
+        return self.parameters // self.parameters_per_rank
+
+    def weights_at(self, rank: int | None) -> int:
+        """Weights of this layer at `rank`, or dense where `rank` is None.
+
+        Raises:
+            RankError: rank outside [1, max_rank].
+        """
+        if rank is None:
+            return self.parameters
+        if not 1 <= rank <= self.max_rank:
+            raise RankError(f"rank {rank} for layer {self.name!r}; allowed: 1 to {self.max_rank}")
+        return rank * self.parameters_per_rank

@@ -1,0 +1,1 @@
+"""Transcribed speech to train and measure on: synthetic and real tasks, and importers."""

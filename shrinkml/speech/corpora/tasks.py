@@ -1,0 +1,50 @@
+"""The reference tasks, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shrinkml.errors import ConfigError
+from shrinkml.speech.corpora import commands, digits, librispeech
+from shrinkml.tables import look_up
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A reference task.
+
+    Attributes:
+        prepare: called with the folder to fill, and the source where there is one; split -> manifest.
+        source: what the source must be; None for a task that needs none.
+    """
+
+    prepare: Callable[..., dict[str, Path]]
+    source: str | None = None
+
+
+TASKS: dict[str, Task] = {
+    "commands": Task(commands.prepare),
+    "digits": Task(
+        digits.prepare,
+        source="the Free Spoken Digit Dataset (github.com/Jakobovski/free-spoken-digit-dataset)",
+    ),
+    "librispeech": Task(
+        librispeech.prepare,
+        source="LibriSpeech or a part of it (openslr.org/12)",
+    ),
+}
+
+
+def prepare_task(name: str, folder: Path, source: Path | None = None) -> dict[str, Path]:
+    """Split -> manifest of the task called `name`, prepared in `folder` with its defaults.
+
+    Raises:
+        UnknownNameError: no such task.
+        ConfigError: a source is missing, or given to a task that needs none.
+        ManifestError: `source` is not what the task needs, or `folder` holds something else.
+    """
+    task = look_up(TASKS, name, kind="task")
+    if (task.source is None) != (source is None):
+        needs = f"needs a source: a folder with {task.source}" if task.source else "takes no source"
+        raise ConfigError(f"task {name!r} {needs}; got {source}")
+    return task.prepare(folder) if source is None else task.prepare(folder, source)

@@ -1,0 +1,1 @@
+"""Models on disk: checkpoints, folders of `transformers`, cards and records."""

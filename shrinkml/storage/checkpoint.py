@@ -1,0 +1,232 @@
+"""Checkpoints: a folder with config.json, model.safetensors and the family's own files that opens with the core alone.
+
+config.json holds the model's family and shape, and the rank of every factorized layer: the factors are stored as they
+are, so the file is as small as the plan says. A folder that `transformers` wrote is opened like a checkpoint of ours.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from shrinkml.compression.sites import current_plan
+from shrinkml.compression.surgery import reshape
+from shrinkml.errors import CheckpointError, ShrinkError
+from shrinkml.layers.int8_linear import in_int8, is_int8
+from shrinkml.models.families import FAMILIES
+from shrinkml.models.huggingface import opening
+from shrinkml.models.huggingface.opening import HuggingFaceAsr
+from shrinkml.models.las.las import Las
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.storage.model_folder import BUFFERS, CONFIG, WEIGHTS, ModelFolder, look_into
+from shrinkml.storage.replacing import replacing
+from shrinkml.tables import look_up
+
+FORMAT = "shrinkml/1"
+
+DTYPES = {"float16": torch.float16, "float32": torch.float32}
+
+Recogniser = Las | HuggingFaceAsr
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """What can be said of a checkpoint without building the model.
+
+    Attributes:
+        folder: where it lies.
+        family: name in FAMILIES.
+        dtype: of the stored weights, a name in DTYPES.
+        plan: ranks of its factorized layers.
+        stored_bytes: size of the weights' files.
+        digest: sha256 over all of its files.
+        provenance: what its maker wrote down.
+    """
+
+    folder: Path
+    family: str
+    dtype: str
+    plan: CompressionPlan
+    stored_bytes: int
+    digest: str
+    provenance: Mapping[str, Any]
+
+
+def locate(name: str | Path) -> Path:
+    """The folder of the checkpoint `name`: a bundled one where it begins with "reference/", otherwise a path.
+
+    Raises:
+        CheckpointError: there is no such folder, or it is no checkpoint.
+    """
+    return look_into(name).path
+
+
+def inspect(name: str | Path) -> CheckpointInfo:
+    """What can be said of the checkpoint `name` without building it.
+
+    Raises:
+        CheckpointError: no checkpoint, or a broken one.
+    """
+    folder = look_into(name)
+    config: dict[str, Any] = {"dtype": _stored_dtype(folder), "plan": {}} if folder.stock else _checked(folder)
+    return CheckpointInfo(
+        folder=folder.path,
+        family=folder.family,
+        dtype=config["dtype"],
+        plan=CompressionPlan.from_json(config["plan"]),
+        stored_bytes=folder.stored_bytes,
+        digest=folder.digest,
+        provenance=config.get("provenance", {}),
+    )
+
+
+def load(name: str | Path, *, int8: bool = False) -> Recogniser:
+    """The recogniser in the checkpoint `name`, in float32, ready to transcribe.
+
+    Args:
+        name: of a bundled checkpoint, or its folder.
+        int8: whether its linear layers are to multiply in int8 (`shrinkml.layers.int8_linear`), to run faster.
+
+    Raises:
+        CheckpointError: no checkpoint, or a broken one: unreadable files, tensors that do not fit the config, NaN.
+        PrecisionError: no layer of it would multiply in int8.
+    """
+    model = _opened(name)
+    return in_int8(model) if int8 else model
+
+
+def _opened(name: str | Path) -> Recogniser:
+    folder = look_into(name)
+    if folder.stock:
+        stock = opening.open_stock(folder)
+        _check_finite(_tensors(stock), folder.path)
+        return stock
+    config = _checked(folder)
+    try:
+        family = look_up(FAMILIES, config["family"], kind="model family")
+        dense = family.build(config, folder.path)
+        model = cast(Recogniser, reshape(dense, CompressionPlan.from_json(config["plan"])))
+        tensors = load_file(folder.path / WEIGHTS)
+    except (ShrinkError, SafetensorError, TypeError, ValueError, RuntimeError) as error:  # torch: no memory for a shape
+        raise CheckpointError(f"{folder.path} is a broken checkpoint: {error}") from error
+    _check_finite(tensors, folder.path)
+    try:
+        _fill_(model, tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights in {folder.path} do not fit its {CONFIG}: {error}") from error
+    return model.eval()
+
+
+def save(
+    model: Recogniser, folder: str | Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Writes `model` to the new folder `folder`, whole or not at all.
+
+    Args:
+        model: the recogniser.
+        folder: a model that lies there is replaced.
+        dtype: of the stored weights: "float16" halves the file and rounds the weights.
+        provenance: JSON-able facts of how it was made.
+
+    Raises:
+        UnknownNameError: no such dtype.
+        CheckpointError: something else lies in `folder`, or `model` was opened to multiply in int8.
+    """
+    if is_int8(model):
+        raise CheckpointError("the model multiplies in int8, which is only to run it; save what `load` gives without")
+    stored = look_up(DTYPES, dtype, kind="dtype")
+    family = look_up(FAMILIES, model.family, kind="model family")
+    config = {
+        "format": FORMAT,
+        "family": model.family,
+        **family.describe(model),
+        "plan": current_plan(model).to_json(),
+        "dtype": dtype,
+        "provenance": dict(provenance or {}),
+    }
+    with replacing(Path(folder)) as partial:
+        family.write(model, partial)
+        (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        weights = {name: _stored(tensor, stored) for name, tensor in _tensors(model).items()}
+        save_file(weights, partial / WEIGHTS, _metadata(model))
+        shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody but the owner read it
+
+
+def stored_parameters(name: str | Path) -> int:
+    """Weights counted from the files themselves, not from the model.
+
+    Raises:
+        CheckpointError: no checkpoint, or a broken file.
+    """
+    return look_into(name).stored_parameters
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What a checkpoint of `model` stores: each parameter under its first name, and the buffers that are kept."""
+    parameters = dict(model.named_parameters())
+    return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if name in parameters} | {
+        name: model.state_dict()[name] for name in _buffers(model)
+    }
+
+
+def _buffers(model: nn.Module) -> list[str]:
+    """Names of the tensors of the model's state that are no parameters."""
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return [name for name in model.state_dict() if name not in parameters]
+
+
+def _metadata(model: nn.Module) -> dict[str, str] | None:
+    buffers = _buffers(model)
+    return {BUFFERS: json.dumps(buffers)} if buffers else None
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor = tensor.detach().contiguous()
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _fill_(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Fills `model` with `tensors`, which name each of its parameters once.
+
+    Raises:
+        RuntimeError: they do not fit, or one is missing.
+    """
+    filled = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    found = model.load_state_dict(filled, strict=False)
+    expected = _tensors(model).keys()
+    missing = sorted(expected - tensors.keys())
+    if missing or found.unexpected_keys:
+        raise RuntimeError(f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(found.unexpected_keys)}")
+
+
+def _check_finite(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise CheckpointError(f"{folder} holds NaN or infinite weights: {', '.join(broken)}")
+
+
+def _stored_dtype(folder: ModelFolder) -> str:
+    """What weights that came of this folder are to be stored in: half precision where it is used there."""
+    return "float16" if folder.half else "float32"
+
+
+def _checked(folder: ModelFolder) -> dict[str, Any]:
+    config = folder.config
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder.path / CONFIG} has format {config.get('format')!r}; this version reads {FORMAT!r}"
+        )
+    keys = FAMILIES[folder.family].keys if folder.family in FAMILIES else ()
+    missing = [key for key in ("family", *keys, "plan", "dtype") if key not in config]
+    if missing:
+        raise CheckpointError(f"{folder.path / CONFIG} lacks {', '.join(missing)}")
+    if config["dtype"] not in DTYPES:
+        raise CheckpointError(f"{folder.path / CONFIG}: dtype is {config['dtype']!r}; allowed: {', '.join(DTYPES)}")
+    return config

@@ -1,0 +1,112 @@
+"""README.md of a checkpoint: what it costs, how well it hears, how to load it. Hubs show it as the model's page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shrinkml.report.wording import interval, megabytes, percent, wer_change
+from shrinkml.storage.checkpoint import inspect, stored_parameters
+from shrinkml.storage.model_folder import COMPRESSION, HUGGING_FACE, LAS
+from shrinkml.storage.replacing import add_file
+
+CARD = "README.md"
+
+TEMPLATE = """\
+---
+library_name: shrinkml
+pipeline_tag: automatic-speech-recognition
+tags: [shrinkml, low-rank]
+---
+# A speech recogniser, {ratio:.2f} times smaller
+
+{n_factorized} of its {n_layers} matrices are products of two thin ones. The figures are of {on}:
+
+| | original | compressed | |
+| --- | --- | --- | --- |
+| word error rate | {wer_before} | {wer_after} | {change} |
+| parameters | {parameters_before:,} | {parameters:,} | {ratio:.2f} times smaller |
+| bytes of weights | {bytes_before} | {bytes_after} | {size_ratio:.2f} times smaller |
+
+Intervals are bootstrap 95 %.
+
+## How to load it
+
+In Python, with `shrinkml` alone:
+
+```python
+import shrinkml
+from shrinkml.speech.audio import read_audio
+
+model = shrinkml.load("path/to/this/folder")
+waveform = read_audio("audio.wav", model.sample_rate_hz)
+print(model.transcribe([model.features(waveform)])[0])
+```
+
+On the command line:
+
+```sh
+shrinkml transcribe path/to/this/folder audio.wav
+```
+
+{elsewhere}
+## What it was made from
+
+[{record}]({record}) lists the rank of every matrix, the digests of the model and the data that this one was made from,
+the text normaliser, the seed and the versions.
+"""
+
+ONNX = """\
+For ONNX Runtime, on devices without torch{which}:
+
+```sh
+shrinkml export path/to/this/folder --out onnx
+```
+"""
+ELSEWHERE = {
+    LAS: ONNX.format(which=""),
+    HUGGING_FACE: f"""\
+{ONNX.format(which=" (Whisper, Speech2Text, Moonshine and CTC models)")}
+`transformers` knows no factors. A dense copy, which it opens by itself, is as large and as slow as the original:
+
+```sh
+shrinkml merge path/to/this/folder --out dense
+```
+""",
+}
+
+
+def write_card(
+    folder: Path, *, layers: list[dict[str, Any]], on: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    """Writes README.md into the checkpoint `folder`.
+
+    Args:
+        folder: a checkpoint.
+        layers: as `shrinkml.storage.compression_record.layer_rows` lists them.
+        on: what was measured on ("test, 24 utterances").
+        before: Evaluation of the original, as JSON.
+        after: the same of this model; `wer` is enough.
+    """
+    parameters, found = stored_parameters(folder), inspect(folder)
+    text = TEMPLATE.format(
+        ratio=before["parameters"] / parameters,
+        n_factorized=sum(layer["rank"] is not None for layer in layers),
+        n_layers=len(layers),
+        on=on,
+        wer_before=_wer(before),
+        wer_after=_wer(after),
+        change=wer_change(after["wer"] - before["wer"]),
+        parameters_before=before["parameters"],
+        parameters=parameters,
+        bytes_before=megabytes(before["bytes"]),
+        bytes_after=megabytes(found.stored_bytes),
+        size_ratio=before["bytes"] / found.stored_bytes,
+        elsewhere=ELSEWHERE[found.family],
+        record=COMPRESSION,
+    )
+    add_file(folder, CARD, text)
+
+
+def _wer(evaluation: Mapping[str, Any]) -> str:
+    bounds = evaluation.get("wer_ci95")
+    return percent(evaluation["wer"]) + (f" ({interval(bounds)})" if bounds else "")

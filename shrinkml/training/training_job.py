@@ -1,0 +1,152 @@
+"""Training a recogniser from a YAML recipe: how the reference models come about."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shrinkml.errors import ConfigError
+from shrinkml.events import ShouldStop
+from shrinkml.measure.evaluation import evaluate
+from shrinkml.models.huggingface import fresh
+from shrinkml.models.huggingface.joint_ctc import JointCtc
+from shrinkml.models.huggingface.opening import write_merged
+from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
+from shrinkml.models.las.las import Las, LasConfig
+from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.protocol import AsrModel
+from shrinkml.speech.manifest import check_splits
+from shrinkml.storage.checkpoint import Recogniser, inspect, load, save
+from shrinkml.storage.model_folder import LAS
+from shrinkml.storage.replacing import check_replaceable, replacing
+from shrinkml.training.dataset import Dataset, load_dataset
+from shrinkml.training.train import Epoch, train
+from shrinkml.yaml_file import read_yaml
+
+PATHS = ("train", "dev", "test")  # fields of a recipe
+FAMILIES = (LAS, *fresh.KINDS)
+
+
+class Recipe(BaseModel):
+    """How to train a recogniser. Relative paths mean relative to the recipe's file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: str = Field(description="Manifest to learn from.")
+    dev: str = Field(description="Manifest of the figures that choices are made by.")
+    test: str = Field(description="Manifest of the final figures.")
+    family: str = Field(LAS, description=f"What to train: {', '.join(FAMILIES)}.")
+    unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is; char for a LAS only.")
+    shape: dict[str, Any] = Field(
+        default_factory=dict, description="Fields to change of LasConfig, or of the network's config in transformers."
+    )
+    epochs: int = Field(24, ge=1, description="Passes over train.")
+    learning_rate: float = Field(2e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
+    batch_size: int = Field(64, ge=1, description="Utterances per step.")
+    warp: float = Field(0.0, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most.")
+    mixed_precision: bool = Field(
+        False, description="Multiply in bfloat16: faster where the processor can. Not for a LAS."
+    )
+    seed: int = Field(0, ge=0, description="Of weights, order, dropout and masks.")
+    dtype: Literal["float16", "float32"] = Field("float16", description="Of the stored weights.")
+
+    @model_validator(mode="after")
+    def _check_family(self) -> "Recipe":
+        if self.family not in FAMILIES:
+            raise ValueError(f"family is {self.family!r}; allowed: {', '.join(FAMILIES)}")
+        if self.family != LAS and self.unit != "word":
+            raise ValueError(f"unit is {self.unit!r}; allowed for {self.family}: word")
+        if self.family == LAS and self.mixed_precision:
+            raise ValueError("mixed_precision is true; allowed for a LAS: false, its LSTM kernel computes in float32")
+        return self
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in the YAML file `path`, its manifests made absolute.
+
+    Raises:
+        ConfigError: missing file, broken YAML or invalid fields.
+    """
+    try:
+        recipe = Recipe.model_validate(read_yaml(path, kind="recipe", like="configs/train/commands.yaml"))
+    except ValidationError as error:
+        raise ConfigError(f"{path} is no valid recipe: {error}") from error
+    return recipe.model_copy(update={f: str((path.parent / getattr(recipe, f)).resolve()) for f in PATHS})
+
+
+def train_from_recipe(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    should_stop: ShouldStop = lambda: False,
+) -> dict[str, Any]:
+    """Trains what `recipe` says, writes the checkpoint `folder`, and returns its Evaluation on dev and test.
+
+    A killed training goes on from its last epoch: its state lies beside `folder` until the checkpoint is written.
+
+    Raises:
+        ManifestError: the data have problems; all are listed.
+        ConfigError: no model of the family has the shape.
+        CheckpointError: something else lies in `folder`.
+        StoppedError: `should_stop` said so.
+    """
+    check_replaceable(folder)
+    splits = check_splits({split: Path(getattr(recipe, split)) for split in ("train", "dev", "test")})
+    model = _untrained(recipe, [utterance.text for utterance in splits["train"]])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    state_file = folder.with_name(f".{folder.name}.training")
+    train(
+        _learner(model, recipe.seed),
+        load_dataset(model, splits["train"]),
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        warp=recipe.warp,
+        mixed_precision=recipe.mixed_precision,
+        state_file=state_file,
+        on_epoch=on_epoch,
+        should_stop=should_stop,
+    )
+    _save(model, folder, recipe)
+    state_file.unlink(missing_ok=True)
+    return {split: _measured(folder, load_dataset(model, splits[split])) for split in ("dev", "test")}
+
+
+def _untrained(recipe: Recipe, texts: Sequence[str]) -> Recogniser:
+    if recipe.family == LAS:
+        return fresh_las(LasConfig.from_json(recipe.shape), Tokenizer.from_texts(texts, recipe.unit), recipe.seed)
+    return fresh.fresh(recipe.family, recipe.shape, texts, recipe.seed)
+
+
+def _learner(model: Recogniser, seed: int) -> AsrModel:
+    """What is trained: `model`, or that and what only its training needs."""
+    if not isinstance(model, HuggingFaceSeq2Seq):
+        return model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return JointCtc(model)
+
+
+def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
+    """An untrained LAS whose weights depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Las(config, tokenizer)
+
+
+def _save(model: Recogniser, folder: Path, recipe: Recipe) -> None:
+    """A LAS with the recipe, but for its paths, as provenance; a model of transformers as transformers writes it."""
+    if isinstance(model, Las):
+        provenance = {"recipe": recipe.model_dump(exclude=set(PATHS))}
+        save(model, folder, dtype=recipe.dtype, provenance=provenance)
+    else:
+        with replacing(folder) as partial:
+            write_merged(model, partial, half=recipe.dtype == "float16")
+
+
+def _measured(folder: Path, dataset: Dataset) -> dict[str, Any]:
+    return evaluate(load(folder), dataset, stored_bytes=inspect(folder).stored_bytes).to_json()

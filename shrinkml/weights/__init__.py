@@ -1,0 +1,1 @@
+"""Forms of one weight matrix: dense, low rank."""

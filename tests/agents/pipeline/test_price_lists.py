@@ -1,0 +1,84 @@
+"""Whole jobs whose goal counts something else than parameters."""
+
+import json
+
+import pytest
+import torch
+
+from agents.pipeline.job_run import run_job
+from agents.pipeline.price_lists import read_prices
+from shrinkml.compression.sites import current_plan
+from shrinkml.errors import PlanError, StoppedError
+from shrinkml.models.las.las import Las, LasConfig
+from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.speech.manifest import read_manifest
+from shrinkml.storage.checkpoint import load, save
+
+NO_TRAINING = {"epochs": 0}
+LARGE = LasConfig(n_mels=20, hidden=320, reductions=(2,), decoder=32, embedding=16, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def large_model_dir(tmp_path_factory, tiny_data):
+    """An untrained recogniser whose encoder is large enough to be faster at low rank."""
+    folder = tmp_path_factory.mktemp("large") / "las"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        texts = [utterance.text for utterance in read_manifest(tiny_data["train"])]
+        save(Las(LARGE, Tokenizer.from_texts(texts, "word")), folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def timed_on_one_utterance(monkeypatch):
+    """For tests, to be quick."""
+    monkeypatch.setattr("agents.pipeline.price_lists.N_TIMED", 1)
+
+
+def job(tiny_job, resource, ratio, **changes):
+    goal = {"compression_ratio": ratio, "resource": resource, "max_wer_increase": 1.0}
+    return tiny_job(goal=goal, stages=[ratio], finetune=NO_TRAINING, **changes)
+
+
+def test_a_job_for_fewer_macs_reaches_its_ratio_in_macs(tiny_job, tmp_path):
+    report = run_job(job(tiny_job, "macs", 3.0), tmp_path)
+    ratio = report["baseline"]["macs_per_s"] / report["result"]["macs_per_s"]
+    assert ratio >= 2.999  # prices are whole numbers
+    assert report["goal_met"]
+    assert report["stages"][0]["reached_ratio"] == pytest.approx(ratio, rel=1e-3)
+    assert report["stages"][0]["compression_ratio"] == report["compression_ratio"] != pytest.approx(ratio, rel=1e-2)
+    plan = current_plan(load(tmp_path / "checkpoints" / "final"))
+    assert plan.choice("embedding.weight").rank is None, "is looked up"
+
+
+def test_a_job_for_less_time_is_judged_by_the_speed_that_is_measured_and_goes_on_with_the_times_it_had(
+    tiny_job, large_model_dir, tmp_path, monkeypatch
+):
+    search = {"strategy": "uniform", "evaluations": 1, "baselines": ["greedy"]}
+    spec = job(tiny_job, "latency", 1.2, model=str(large_model_dir), search=search)
+    events = []
+
+    def stop_in_search():
+        return any(event.kind == "evaluated" for event in events)
+
+    with pytest.raises(StoppedError):
+        run_job(spec, tmp_path, on_event=events.append, should_stop=stop_in_search)
+    prices = read_prices(tmp_path / "stages" / "02-prices")
+    monkeypatch.setattr("agents.pipeline.price_lists.latency_prices", lambda *_, **__: pytest.fail("timed twice"))
+    report = run_job(spec, tmp_path)
+    assert prices.ratio(current_plan(load(tmp_path / "checkpoints" / "final"))) >= 1.2
+    assert report["missed_by"]["compression_ratio"] == max(0.0, 1.2 - report["speedup"]["batch1"])
+
+
+@pytest.mark.parametrize(("resource", "message"), [("macs", "cheaper"), ("latency", "faster")])
+def test_a_ratio_out_of_reach_is_refused_before_any_work(tiny_job, tmp_path, resource, message):
+    events = []
+    with pytest.raises(PlanError, match=rf"the goal of 900x is out of reach: .* the model is \d+\.\d\dx {message}"):
+        run_job(job(tiny_job, resource, 900.0), tmp_path, on_event=events.append)
+    assert [event.stage for event in events if event.kind == "stage_started"] == ["01-validate", "02-prices"]
+
+
+def test_jobs_without_a_resource_or_a_dtype_are_written_as_before_there_was_one(tiny_job):
+    assert "resource" not in tiny_job().model_dump_json()
+    assert "dtype" not in tiny_job().model_dump_json()
+    assert json.loads(job(tiny_job, "macs", 2.0).model_dump_json())["goal"]["resource"] == "macs"

@@ -1,0 +1,101 @@
+import pytest
+
+from agents.pipeline.progress_meter import AFTER, ATTEMPT, BEFORE, ProgressMeter
+from shrinkml.job import parse_job
+
+SPEC = parse_job(
+    {
+        "model": "reference/las",
+        "data": {"train": "r", "dev": "d", "test": "t"},
+        "goal": {"compression_ratio": 4.0},
+        "stages": [2.0, 4.0],
+        "search": {"evaluations": 10},
+    }
+)
+N_SEARCHES = 3
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def meter(clock):
+    return ProgressMeter(SPEC, n_searches=N_SEARCHES, clock=clock)
+
+
+def walk(meter, kinds, *, ratio=None, ahead=(), evaluations=20):
+    """Runs the stages `kinds`; the progress reports on the way."""
+    for kind in kinds:
+        meter.begin(kind, ratio=ratio, ahead=ahead)
+        yield meter.at(0, 2)
+        yield meter.at(1, 2)
+        yield meter.finish(1.0, evaluations=evaluations if kind == "search" else 0)
+
+
+def test_a_job_goes_from_nothing_to_everything_without_falling_back(meter):
+    reports = [
+        *walk(meter, BEFORE, ahead=(2.0, 4.0)),
+        *walk(meter, ATTEMPT, ratio=2.0, ahead=(4.0,)),
+        *walk(meter, ATTEMPT, ratio=4.0),
+        *walk(meter, AFTER),
+    ]
+    fractions = [report.fraction for report in reports]
+    assert fractions[0] == 0.0
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert reports[-1].seconds_left == 0.0
+
+
+def test_a_stage_that_has_to_be_repeated_takes_nothing_back(meter):
+    reports = [
+        *walk(meter, BEFORE, ahead=(4.0,)),
+        *walk(meter, ATTEMPT, ratio=4.0),
+        *walk(meter, ATTEMPT, ratio=3.0, ahead=(4.0,)),
+    ]
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] < 1.0
+
+
+def test_evaluations_count_what_was_judged_and_what_may_still_be(meter):
+    meter.begin("validate", ratio=None, ahead=(2.0, 4.0))
+    assert meter.at().evaluations_total == 2 * N_SEARCHES * 10
+    meter.begin("search", ratio=2.0, ahead=(4.0,))
+    assert (meter.at(7, 30).evaluations_done, meter.at(7, 30).evaluations_total) == (7, 60)
+    done = meter.finish(1.0, evaluations=20)
+    assert (done.evaluations_done, done.evaluations_total) == (20, 20 + 30)
+
+
+def test_the_time_left_follows_the_speed_so_far(meter, clock):
+    meter.begin("validate", ratio=None, ahead=(2.0, 4.0))
+    assert meter.at(0, 1).seconds_left is None
+    clock.now = 10.0
+    half = meter.at(1, 2)
+    assert half.seconds_left == pytest.approx(10.0 * (1 - half.fraction) / half.fraction)
+
+
+def test_time_spent_in_an_earlier_process_counts(meter, clock):
+    meter.begin("validate", ratio=None, ahead=(2.0, 4.0))
+    slow = meter.finish(100.0)
+    assert slow.seconds_left == pytest.approx(100.0 * (1 - slow.fraction) / slow.fraction)
+
+
+def test_a_longer_last_fine_tuning_weighs_on_its_own_stage_alone():
+    spec = SPEC.model_copy(update={"finetune": SPEC.finetune.model_copy(update={"epochs": 1, "final_epochs": 9})})
+    meter = ProgressMeter(spec, n_searches=N_SEARCHES)
+
+    def share(ratio, ahead):
+        meter.begin("finetune", ratio=ratio, ahead=ahead)
+        return meter.at(1, 1).fraction
+
+    assert share(2.0, (4.0,)) < share(4.0, ()) / 3

@@ -1,0 +1,114 @@
+import math
+
+import pytest
+import torch
+
+import shrinkml
+from agents.search.layer_losses import EVERY, N_HEARD, layer_divergences
+from agents.search.model_evaluator import shrunk
+from envs.menus import build_menus
+from shrinkml.compression.factorizers import decompose
+from shrinkml.compression.sites import find_layers
+from shrinkml.compression.surgery import factorize
+from shrinkml.models.own_model import OwnModel
+from shrinkml.models.protocol import IGNORE
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.speech.manifest import read_manifest
+from shrinkml.training.dataset import Dataset, load_dataset
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model_dir):
+    return shrinkml.load(tiny_model_dir)
+
+
+@pytest.fixture(scope="module")
+def speech(model, tiny_data):
+    return load_dataset(model, read_manifest(tiny_data["dev"]))
+
+
+@pytest.fixture(scope="module")
+def menus(model):
+    return build_menus(find_layers(model.module), current_ranks=CompressionPlan())
+
+
+@pytest.fixture(scope="module")
+def cut(model):
+    decompositions = decompose(model.module)
+    return lambda plan: shrunk(model, plan, decompositions)
+
+
+@pytest.fixture(scope="module")
+def told(model, cut, menus, speech):
+    return layer_divergences(model, cut, menus, speech)
+
+
+def posteriors(model, speech, i):
+    with torch.no_grad():
+        output = model.teacher_forced([speech.features[i]], [speech.texts[i]])
+    return output.logits[output.targets != IGNORE].double().log_softmax(-1)
+
+
+def test_it_is_the_divergence_of_the_posteriors_at_measured_ranks(model, cut, menus, speech, told):
+    assert len(speech) <= N_HEARD, "all are heard"
+    layer = "encoder.0.weight_ih_l0"
+    for rank in menus[layer][:-1][::EVERY]:
+        total = 0.0
+        for i in range(len(speech)):
+            before, after = (
+                posteriors(model, speech, i),
+                posteriors(cut(CompressionPlan.of_ranks({layer: rank})), speech, i),
+            )
+            total += float((before.exp() * (before - after)).sum())
+        assert told[layer][rank] == pytest.approx(total / len(speech), rel=1e-3)
+
+
+def test_every_layer_is_told_of_up_to_its_highest_rank_and_never_more_for_more(menus, told):
+    assert set(told) == set(menus)
+    for layer, row in told.items():
+        assert len(row) == max(rank for rank in menus[layer] if rank is not None) + 1
+        assert list(row) == sorted(row, reverse=True)
+        assert all(math.isfinite(value) and value >= 0 for value in row)
+
+
+def test_what_transcripts_are_not_read_from_costs_nothing(told):
+    assert {layer for layer, row in told.items() if row[0] == 0.0} == {"ctc.weight"}
+
+
+def test_a_module_without_scores_tells_nothing(speech):
+    own = OwnModel(torch.nn.Linear(2, 2), lambda m, f, t: m(torch.ones(1, 2)).sum(), lambda m, f: ["" for _ in f])
+    assert layer_divergences(own, lambda plan: own, {"weight": (1, None)}, speech) == {}
+
+
+def told_by(scores, cut_bias=None):
+    """What a linear module tells of itself by `scores`; cut, its bias is `cut_bias` where that is given."""
+    torch.manual_seed(0)
+    module = torch.nn.Linear(4, 6)
+    own = OwnModel(module, lambda m, f, t: m(f[0]).sum(), lambda m, f: ["" for _ in f], scores)
+    decompositions = decompose(module)
+
+    def cut(plan):
+        small = factorize(module, plan, decompositions)
+        if cut_bias is not None:
+            torch.nn.init.constant_(small.bias, cut_bias)
+        return own.with_module(small)
+
+    heard = Dataset([torch.randn(5, 4) for _ in range(3)], ["a"] * 3, [0.0] * 3, [None] * 3)
+    return layer_divergences(own, cut, {"weight": (1, 2, None)}, heard)["weight"]
+
+
+def logits(module, features, texts):
+    return torch.stack([module(one) for one in features])[..., 1:], torch.tensor([len(one) for one in features])
+
+
+def test_a_token_that_can_never_be_written_changes_nothing():
+    def masked(module, features, texts):
+        scores, counts = logits(module, features, texts)
+        return torch.nn.functional.pad(scores, (1, 0), value=-math.inf), counts
+
+    assert min(told_by(logits)) > 0
+    assert told_by(masked) == pytest.approx(told_by(logits))
+
+
+def test_scores_that_are_no_numbers_are_not_taken_for_harmless():
+    assert min(told_by(logits, cut_bias=math.nan)) > 1000

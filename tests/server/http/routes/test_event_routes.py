@@ -1,0 +1,83 @@
+import threading
+import time
+
+import pytest
+
+from server.http.routes import event_routes
+from server.jobs.job_state import JobState
+from shrinkml.events import Event
+from shrinkml.transport import parse_events
+
+SSE = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture
+def job_id(store, spec) -> str:
+    """A running job with events 1 (queued), 2 (running), 3 and 4."""
+    job, _ = store.submit(spec, enqueue=lambda db, job: None, max_queued=9)
+    store.start(job.id, 1)
+    for i in range(2):
+        store.log(job.id, Event("epoch", f"n{i}", "search", f"note {i}", {"i": i}))
+    return job.id
+
+
+def test_events_come_in_pages(http, job_id):
+    first = http.get(f"/v1/jobs/{job_id}/events?limit=3").json()
+    assert [item["sequence"] for item in first["items"]] == [1, 2, 3]
+    rest = http.get(f"/v1/jobs/{job_id}/events?after={first['next_after']}").json()
+    assert [(item["sequence"], item["message"], item["data"]) for item in rest["items"]] == [(4, "note 1", {"i": 1})]
+    assert (rest["next_after"], rest["state"]) == (4, "running")
+
+
+def test_a_page_after_the_last_event_is_empty(http, job_id):
+    assert http.get(f"/v1/jobs/{job_id}/events?after=4").json() == {"items": [], "next_after": 4, "state": "running"}
+
+
+def test_a_stream_brings_what_is_there_then_what_happens_and_ends_with_the_job(http, store, job_id):
+    def finish():
+        time.sleep(0.4)
+        store.log(job_id, Event("epoch", "n2", "search", "note 2"))
+        store.finish(job_id, JobState.SUCCEEDED)
+
+    thread = threading.Thread(target=finish)
+    with http.stream("GET", f"/v1/jobs/{job_id}/events", headers=SSE) as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        thread.start()
+        seen = list(parse_events(response.iter_lines()))
+    thread.join()
+    assert [entry.sequence for entry in seen] == [1, 2, 3, 4, 5, 6]
+    assert seen[-1].event.data["state"] == "succeeded"
+
+
+def test_a_broken_stream_goes_on_after_the_last_event_id(http, store, job_id):
+    store.finish(job_id, JobState.SUCCEEDED)
+    text = http.get(f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "3"}).text
+    assert [line for line in text.splitlines() if line.startswith(("id:", "event:"))] == [
+        "event: epoch",
+        "id: 4",
+        "event: state",
+        "id: 5",
+    ]
+
+
+def test_a_client_that_comes_back_after_the_end_is_told_to_stay_away(http, store, job_id):
+    store.finish(job_id, JobState.SUCCEEDED)
+    assert http.get(f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "5"}).status_code == 204
+
+
+def test_a_silent_stream_beats_so_that_proxies_keep_it(http, store, job_id, monkeypatch):
+    monkeypatch.setattr(event_routes, "HEARTBEAT_S", 0.3)
+    with http.stream("GET", f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "4"}) as response:
+        assert next(response.iter_lines()).startswith(":")
+    store.finish(job_id, JobState.SUCCEEDED)
+
+
+def test_a_stream_of_an_unknown_job_is_a_problem(http):
+    response = http.get("/v1/jobs/nobody/events", headers=SSE)
+    assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_last_event_id_that_is_no_number_is_a_problem(http, job_id):
+    response = http.get(f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "x"})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "last-event-id"

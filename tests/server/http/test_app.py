@@ -1,0 +1,103 @@
+"""Every error is a problem document that says what to do."""
+
+import pytest
+
+from server.http.app import HTTP_STATUS
+from server.worker.job_execution import code_of
+from shrinkml.errors import ShrinkError
+
+
+def problem(response, status: int, code: str) -> dict:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert body["type"] == f"urn:shrinkml:problem:{code}"
+    assert body["status"] == status
+    assert body["instance"] == response.request.url.path
+    assert body["title"]
+    return body
+
+
+def test_an_unknown_path_is_a_problem(http):
+    assert "GET /openapi.json" in problem(http.get("/v2/nothing"), 404, "unknown-path")["detail"]
+
+
+def test_a_wrong_method_is_a_problem_that_names_the_right_ones(http):
+    response = http.delete("/v1/jobs")
+    problem(response, 405, "wrong-method")
+    assert response.headers["Allow"]
+
+
+@pytest.mark.parametrize("part", ["", "/events", "/candidates", "/report", "/checkpoints", "/checkpoints/a.tar"])
+def test_an_unknown_job_is_a_problem(http, part):
+    detail = problem(http.get(f"/v1/jobs/nobody{part}"), 404, "unknown-job")["detail"]
+    assert detail == "no job 'nobody'; GET /v1/jobs (or `shrinkml status`) lists the jobs of this server"
+
+
+@pytest.mark.parametrize("action", ["cancel", "resume"])
+def test_acting_on_an_unknown_job_is_a_problem(http, action):
+    problem(http.post(f"/v1/jobs/nobody/{action}"), 404, "unknown-job")
+
+
+def test_wrong_fields_are_all_named(http, request_body):
+    body = {**request_body, "goal": {"compression_ratio": 0.5}, "sead": 1}
+    found = problem(http.post("/v1/jobs", json=body), 422, "invalid-request")
+    assert {e["field"] for e in found["errors"]} == {"goal.compression_ratio", "sead"}
+    assert "greater than 1" in found["detail"]
+
+
+def test_a_wrong_query_parameter_is_named(http):
+    assert problem(http.get("/v1/jobs?limit=0"), 422, "invalid-request")["errors"][0]["field"] == "limit"
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs?before=", "/v1/jobs/nobody/events?after="])
+def test_a_number_that_no_database_holds_is_a_problem(http, path):
+    problem(http.get(f"{path}{2**63}"), 422, "invalid-request")
+
+
+def test_a_body_that_is_no_json_is_a_problem(http):
+    headers = {"Content-Type": "application/json"}
+    assert (
+        "send a job like"
+        in problem(http.post("/v1/jobs", content=b"{", headers=headers), 400, "malformed-json")["detail"]
+    )
+
+
+def test_a_body_that_is_not_marked_as_json_is_told_the_header(http):
+    found = problem(http.post("/v1/jobs", content=b"{}"), 422, "invalid-request")
+    assert "send it with the header Content-Type: application/json" in found["detail"]
+
+
+def test_a_body_that_is_too_large_is_a_problem(http):
+    response = http.post("/v1/jobs", content=b" " * (2 << 20), headers={"Content-Type": "application/json"})
+    assert "at most 1048576 bytes" in problem(response, 413, "body-too-large")["detail"]
+
+
+def test_a_body_of_unknown_size_is_a_problem(http):
+    response = http.post("/v1/jobs", content=iter([b"{}"]), headers={"Content-Type": "application/json"})
+    assert "Content-Length" in problem(response, 411, "length-required")["detail"]
+
+
+def test_an_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(http, engine):
+    with engine.begin() as db:
+        db.exec_driver_sql("DROP TABLE job_events")
+        db.exec_driver_sql("DROP TABLE jobs")
+    detail = problem(http.get("/v1/jobs"), 500, "internal")["detail"]
+    assert "table" not in detail
+
+
+def test_every_error_with_a_status_is_one_of_ours():
+    assert all(issubclass(kind, ShrinkError) and 400 <= status < 600 for kind, status in HTTP_STATUS.items())
+
+
+def test_codes_of_problems_differ():
+    codes = [code_of(kind) for kind in HTTP_STATUS]
+    assert len(set(codes)) == len(codes)
+
+
+def test_the_description_knows_problems_for_every_path(http):
+    described = http.get("/openapi.json").json()
+    assert set(described["components"]["schemas"]["Problem"]["properties"]) >= {"type", "title", "status", "detail"}
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            assert "application/problem+json" in operation["responses"]["422"]["content"], path

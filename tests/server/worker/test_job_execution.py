@@ -1,0 +1,151 @@
+"""One attempt at a job, with pipelines of a few lines."""
+
+import json
+import logging
+import threading
+import time
+
+import pytest
+
+from server.artefacts.archive import packed
+from server.jobs.job_state import JobState
+from server.service_errors import TransitionError
+from server.worker import cancellation
+from server.worker.job_execution import MAX_STARTS, code_of, execute, failure_of
+from shrinkml import errors
+from shrinkml.errors import ManifestError, StoppedError
+from shrinkml.events import Event
+
+
+@pytest.fixture
+def job(store, spec):
+    return store.submit(spec, enqueue=lambda db, job: None, max_queued=9)[0]
+
+
+@pytest.fixture
+def ended():
+    """Set where the process would end."""
+    return threading.Event()
+
+
+@pytest.fixture
+def attempt(store, job, tmp_path, ended):
+    """Makes an attempt at the job with a given pipeline."""
+
+    def make(run_job, number: int = 1):
+        folder = tmp_path / "job"
+        execute(
+            store,
+            job.id,
+            number,
+            folder=folder,
+            artefacts=folder / "artefacts",
+            run_job=run_job,
+            run_stage=lambda name, stage: stage(),
+            end_process=ended.set,
+        )
+        return store.get(job.id)
+
+    return make
+
+
+def succeed(spec, folder, *, on_event, should_stop, run_stage):
+    on_event(Event("stage_started", "search", "search", "Searching."))
+    (folder / "checkpoints" / "final").mkdir(parents=True)
+    (folder / "checkpoints" / "final" / "config.json").write_text(json.dumps(run_stage("search", lambda: {"n": 1})))
+    return {"goal_met": True}
+
+
+def raising(error):
+    def run_job(spec, folder, *, on_event, should_stop, run_stage):
+        on_event(Event("stage_started", "search", "search", "Searching."))
+        raise error
+
+    return run_job
+
+
+def unreachable(*_, **__):
+    pytest.fail("the pipeline must not run")
+
+
+def test_a_job_that_comes_through_has_succeeded_and_its_checkpoints_are_packed(attempt, tmp_path):
+    assert attempt(succeed).state is JobState.SUCCEEDED
+    assert [artefact.name for artefact in packed(tmp_path / "job" / "artefacts")] == ["final.tar"]
+
+
+def test_an_error_of_ours_speaks_for_itself(attempt):
+    failure = attempt(raising(ManifestError("line 3 is broken"))).failure
+    assert (failure.code, failure.stage, failure.message) == ("manifest", "search", "line 3 is broken")
+    assert "resume the job" in failure.hint
+
+
+def test_of_any_other_error_only_the_kind_is_told_and_the_log_has_the_rest(attempt, caplog):
+    with caplog.at_level(logging.ERROR):
+        failure = attempt(raising(ZeroDivisionError("secret path"))).failure
+    assert (failure.code, failure.message) == ("internal", "an unforeseen ZeroDivisionError ended the job")
+    assert "secret path" in caplog.text
+
+
+def test_a_stopped_job_was_cancelled(attempt, store, job):
+    def run_job(spec, folder, *, on_event, should_stop, run_stage):
+        assert not should_stop()
+        store.cancel(job.id)
+        while not should_stop():
+            time.sleep(0.01)
+        raise StoppedError("stopped")
+
+    assert attempt(run_job).state is JobState.CANCELLED
+
+
+def test_a_job_that_ends_while_it_is_being_cancelled_keeps_its_end(attempt, store, job):
+    def run_job(spec, folder, *, on_event, should_stop, run_stage):
+        store.cancel(job.id)
+        return {"goal_met": True}
+
+    assert attempt(run_job).state is JobState.SUCCEEDED
+
+
+def test_a_job_whose_checkpoints_cannot_be_packed_has_failed(attempt, tmp_path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "artefacts").write_text("a file in the way")
+    assert attempt(succeed).failure.message == "an unforeseen FileExistsError ended the job"
+
+
+def test_an_attempt_that_is_over_does_not_run(attempt, store, job):
+    store.cancel(job.id)
+    assert attempt(unreachable).state is JobState.CANCELLED
+    store.resume(job.id, enqueue=lambda db, job: None, max_queued=9)
+    assert attempt(unreachable, number=1).state is JobState.QUEUED
+    assert attempt(succeed, number=2).state is JobState.SUCCEEDED
+
+
+def test_a_job_whose_workers_keep_dying_is_given_up(attempt, store, job):
+    for _ in range(MAX_STARTS):
+        store.start(job.id, 1)
+    failure = attempt(unreachable).failure
+    assert failure.code == "worker-lost"
+    assert "3 workers died" in failure.message
+
+
+def test_a_cancelled_job_that_does_not_stop_in_time_ends_with_its_process(attempt, store, job, monkeypatch, ended):
+    monkeypatch.setattr(cancellation, "GRACE_S", 0.1)
+
+    def run_job(spec, folder, *, on_event, should_stop, run_stage):
+        (folder / "checkpoints" / "stage-2x").mkdir(parents=True)
+        store.cancel(job.id)
+        assert ended.wait(10), "the process would be gone"
+        raise StoppedError("too late")
+
+    with pytest.raises(TransitionError, match="is cancelled and cannot become cancelled"):
+        attempt(run_job)
+    assert store.state(job.id) is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("kind", [k for k in vars(errors).values() if isinstance(k, type)])
+def test_every_error_has_a_code_in_words_and_a_hint(kind, store, job):
+    assert code_of(kind) == code_of(kind).lower()
+    assert failure_of(kind("what"), store.get(job.id)).hint
+
+
+def test_codes_are_the_names_of_the_errors_in_words():
+    assert [code_of(k) for k in (errors.UnknownNameError, errors.PlanError)] == ["unknown-name", "plan"]

@@ -1,0 +1,40 @@
+"""In a process of its own, because it ends all its descendants."""
+
+import os
+import subprocess
+import sys
+
+from server.worker.processes import descendants
+
+PROGRAM = '''
+import os, subprocess, sys, time
+from server.worker.processes import adopt_orphans, descendants, end_descendants
+
+adopt_orphans()
+deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+leave = f"""
+import subprocess, sys
+print(subprocess.Popen([sys.executable, '-c', {deaf!r}], start_new_session=True, stdout=subprocess.DEVNULL).pid)
+"""
+orphan = int(subprocess.run([sys.executable, "-c", leave], stdout=subprocess.PIPE, text=True).stdout)
+child = subprocess.Popen([sys.executable, "-c", deaf])
+assert {orphan, child.pid} == set(descendants(os.getpid())), "both are ours"
+end_descendants()
+assert not descendants(os.getpid())
+print("gone", orphan, child.pid)
+'''
+
+
+def test_children_and_the_orphans_that_they_left_are_ended():
+    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60)
+    assert run.stdout.startswith("gone"), run.stderr
+
+
+def test_descendants_are_children_and_their_children():
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as child:
+        while len(found := descendants(os.getpid())) < 2:
+            pass
+        assert found[0] == child.pid
+        child.communicate(b"\n")
+    assert child.pid not in descendants(os.getpid())

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.prices import LayerPrices, PriceList, mac_prices, parameter_prices
+
+COST = ModelCost(
+    (
+        LayerSpec("often", "linear", 60, 40, 12.5),
+        LayerSpec("seldom", "linear", 300, 100, 0.5),
+        LayerSpec("looked_up", "embedding", 100, 20),
+    ),
+    other_parameters=7,
+)
+ranks = st.fixed_dictionaries({layer.name: st.none() | st.integers(1, layer.max_rank) for layer in COST.layers})
+MEASURED = LayerPrices((2, 4, 8), (10, 30, 31), dense=25)
+
+
+def plan_of(ranks):
+    return CompressionPlan.of_ranks({name: rank for name, rank in ranks.items() if rank is not None})
+
+
+@given(ranks)
+def test_in_parameters_a_plan_costs_the_parameters_that_it_has(ranks):
+    plan = plan_of(ranks)
+    assert parameter_prices(COST).price(plan) == COST.parameters(plan)
+
+
+@given(ranks)
+def test_in_macs_a_plan_costs_the_macs_that_it_takes_to_within_one_per_layer(ranks):
+    plan = plan_of(ranks)
+    assert mac_prices(COST).price(plan) == pytest.approx(COST.macs_per_s(plan), abs=len(COST.layers))
+
+
+def test_factorizing_a_layer_without_calls_saves_no_macs():
+    assert mac_prices(COST).price(CompressionPlan.of_ranks({"looked_up": 1})) == mac_prices(COST).price(
+        CompressionPlan()
+    )
+
+
+def test_ratios_count_from_the_original_also_where_that_is_low_rank():
+    original = CompressionPlan.of_ranks({"often": 10})
+    for prices in (parameter_prices(COST, original), mac_prices(COST, original)):
+        assert prices.ratio(original) == 1.0
+        assert prices.ratio(CompressionPlan.of_ranks({"often": 5})) > 1.0 > prices.ratio(CompressionPlan())
+
+
+def test_the_limit_is_met_exactly_when_the_ratio_is_reached():
+    prices, plan = mac_prices(COST), CompressionPlan.of_ranks({"often": 3, "seldom": 5})
+    assert prices.price(plan) <= prices.limit(prices.ratio(plan) * 0.999)
+    assert prices.price(plan) > prices.limit(prices.ratio(plan) * 1.001)
+
+
+@pytest.mark.parametrize(("rank", "price"), [(1, 10), (2, 10), (3, 20), (4, 30), (6, 30), (8, 31), (9, 31), (None, 25)])
+def test_prices_are_interpolated_between_ranks_and_flat_beyond_them(rank, price):
+    assert MEASURED.at(rank) == price
+
+
+def test_a_list_survives_json():
+    prices = PriceList("latency", {"layer": MEASURED}, other=3, original=40)
+    assert PriceList.from_json(json.loads(json.dumps(prices.to_json()))) == prices
