@@ -15,7 +15,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-liteasr: data/commands/train.jsonl  ## LiteASR's plans against ours at the
 
 bench-racing: data/commands/train.jsonl  ## What it saves to give up plans that cannot win, and how often that is false.
 	$(BIN)/python benchmarks/racing.py
+
+bench-versions: data/commands/train.jsonl  ## Whether this version does what the one in BEFORE=path/to/checkout does.
+	$(BIN)/python benchmarks/versions.py --before $(BEFORE)
 
 bench-fidelity: data/commands/train.jsonl  ## How cheaply plans can be judged, and how well that ranks them.
 	$(BIN)/python benchmarks/fidelity.py
