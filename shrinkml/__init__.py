@@ -22,12 +22,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _compress() -> Any:
-    from shrinkml.errors import MissingPackageError
+    from shrinkml.extras import needs
 
     # The one door to a layer on the right: users look for it here, and it searches, which is what agents are for.
-    try:
+    with needs("shrinkml.compress"):
         return importlib.import_module("agents.pipeline.compress_module").compress
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"shrinkml.compress needs {error.name}, which is not installed; install shrinkml[service]"
-        ) from error

@@ -15,13 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import httpx
-
-from shrinkml.download import fetch
 from shrinkml.errors import ServiceError
 from shrinkml.events import LoggedEvent
-from shrinkml.job import JobSpec, read_job
-from shrinkml.transport import FIRST_WAIT_S, TRIES, parse_events, persistently, raise_for_problem
+from shrinkml.extras import needs
+
+with needs("the client"):
+    import httpx
+
+    from shrinkml.download import fetch
+    from shrinkml.job import JobSpec, read_job
+    from shrinkml.transport import FIRST_WAIT_S, TRIES, parse_events, persistently, raise_for_problem
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 PAGE = 1000  # events per request

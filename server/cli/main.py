@@ -17,6 +17,7 @@ from server.cli import (
 )
 from server.cli.output import note
 from shrinkml.errors import ServiceError, ShrinkError, StageError
+from shrinkml.extras import needs
 
 FAILURES = (ServiceError, StageError)  # what went wrong elsewhere; other errors can be corrected by the user
 EPILOG = "Start with: shrinkml prepare commands data/commands, then shrinkml compress configs/demo.yaml"
@@ -56,13 +57,19 @@ def main() -> None:
     # Threads that wait must not spin: with two busy processes they make each other many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        app()
+        with needs(f"shrinkml {_asked()}"):
+            app()
     except ShrinkError as error:
         note(f"error: {error}")
         sys.exit(1 if isinstance(error, FAILURES) else 2)
     except OSError as error:
         note(f"error: {error}")
         sys.exit(1)
+
+
+def _asked() -> str:
+    """The command on the command line."""
+    return next((word for word in sys.argv[1:] if word in COMMANDS), "")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shrinkml.events import ShouldStop
-from shrinkml.export.drawn import draw
-from shrinkml.export.graph import Storage
-from shrinkml.export.int8_sensitivity import MOST_DIVERGENCE, sensitive_layers
 from shrinkml.export.recipe import RECIPE
+from shrinkml.extras import needs
 from shrinkml.speech.utterance import Utterance
 from shrinkml.storage import checkpoint
 from shrinkml.storage.checkpoint import Recogniser
 from shrinkml.storage.replacing import replacing
+
+with needs("the export"):
+    from shrinkml.export.drawn import draw
+    from shrinkml.export.graph import Storage
+    from shrinkml.export.int8_sensitivity import MOST_DIVERGENCE, sensitive_layers
 
 
 class Exporter:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import onnxruntime
 
 from shrinkml.errors import AudioError
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, read_recipe
+from shrinkml.extras import needs
+
+with needs("an exported recogniser"):
+    import onnxruntime
 
 Arrays = dict[str, np.ndarray]
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shrinkml.report.page import render
+from shrinkml.extras import needs
 from shrinkml.report.wording import summary_table
 
 __all__ = ["summary_table", "write_report"]
@@ -20,7 +20,11 @@ def write_report(report: Mapping[str, Any], folder: Path) -> None:
 
     Raises:
         ValueError: a value that JSON cannot hold, such as NaN.
+        MissingPackageError: what draws the page is not installed.
     """
+    with needs("the page of a report"):
+        from shrinkml.report.page import render
+
     text = json.dumps(report, indent=2, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(text + "\n")

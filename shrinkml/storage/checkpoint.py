@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from shrinkml.compression.sites import current_plan
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import CheckpointError, ShrinkError
+from shrinkml.extras import needs
 from shrinkml.layers.int8_linear import in_int8, is_int8
 from shrinkml.models.families import FAMILIES
 from shrinkml.models.huggingface import opening
@@ -97,8 +98,10 @@ def load(name: str | Path, *, int8: bool = False) -> Recogniser:
     Raises:
         CheckpointError: no checkpoint, or a broken one: unreadable files, tensors that do not fit the config, NaN.
         PrecisionError: no layer of it would multiply in int8.
+        MissingPackageError: a model of transformers, which is not installed.
     """
-    model = _opened(name)
+    with needs(f"opening {name}"):
+        model = _opened(name)
     return in_int8(model) if int8 else model
 
 

@@ -7,6 +7,7 @@ library reads its own settings: HF_ENDPOINT, HF_HOME, HF_TOKEN.
 from pathlib import Path
 
 from shrinkml.errors import CheckpointError, ConfigError
+from shrinkml.extras import needs
 from shrinkml.storage.bundle import HUB, by_hand
 from shrinkml.storage.model_folder import DESCRIPTIONS, SHARDS, WEIGHTS
 
@@ -36,9 +37,11 @@ def fetch(name: str, revision: str | None = None) -> Path:
 
     Raises:
         CheckpointError: no such model, it cannot be fetched, or it has no safetensors.
+        MissingPackageError: what fetches is not installed.
     """
-    import httpx2  # with which huggingface_hub fetches
-    from huggingface_hub import snapshot_download
+    with needs(f"fetching {name}"):
+        import httpx2  # with which huggingface_hub fetches
+        from huggingface_hub import snapshot_download
 
     try:
         folder = Path(

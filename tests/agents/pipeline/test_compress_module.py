@@ -197,5 +197,5 @@ def test_the_package_offers_it():
 def test_without_what_searches_need_it_is_said_what_to_install():
     program = "import sys; sys.modules['gymnasium'] = None; import shrinkml; shrinkml.compress"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    message = "shrinkml.compress needs gymnasium, which is not installed; install shrinkml[service]"
+    message = "shrinkml.compress needs gymnasium, which is not installed; install shrinkml[search]"
     assert run.stderr.splitlines()[-1] == f"shrinkml.errors.MissingPackageError: {message}"
