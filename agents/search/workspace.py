@@ -1,7 +1,7 @@
-"""A search's folder: all that a worker process needs to judge plans, written once, opened by every task.
+"""A search's folder: all that a process needs to judge plans, written once, opened by every task.
 
 problem.json           the decision problem
-workspace.json         where model and cache lie, and the texts of the proxy set
+workspace.json         where model and evaluations lie, and the texts of the proxy set
 factors-*.safetensors  the decomposition of every layer, one each, in the order of the model
 proxy.safetensors      the features of every proxy utterance
 """
@@ -9,7 +9,7 @@ proxy.safetensors      the features of every proxy utterance
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import count
@@ -19,7 +19,9 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from agents.search.evaluation_cache import EvaluationCache
+from agents.search.evaluations.evaluation_store import EvaluationStore
+from agents.search.evaluations.judge_once import judged_once
+from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 from agents.search.model_evaluator import ModelEvaluator, parts_of, shrunk
 from agents.search.racing import RacingJudge
 from envs.problem import RacingEvaluator, RankProblem
@@ -91,14 +93,43 @@ def write_workspace(
 
 
 def open_workspace(folder: Path) -> Workspace:
-    """The workspace in `folder`, ready to judge plans."""
-    record = json.loads((folder / RECORD).read_text())
-    proxy = read_proxy(folder)
-    model = folder / record["model"]
-    judged = checkpoint.load(model).to(record["device"])
+    """The workspace in `folder`, ready to judge plans; what was judged lies in the database that it names."""
+    return open_with(SqliteEvaluations(database_of(folder)), folder, context_of(folder))
+
+
+def open_with(store: EvaluationStore, folder: Path, context: str) -> Workspace:
+    """The workspace in `folder`, ready to judge plans that nobody who shares `store` has judged.
+
+    Args:
+        store: remembers the judgements.
+        folder: is not looked into any more afterwards; what is mapped from it outlives its name.
+        context: see `context_of`.
+    """
+    record, proxy = _read_record(folder), read_proxy(folder)
+    judged = checkpoint.load(model_of(folder)).to(record["device"])
     evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
-    cache = EvaluationCache(folder / record["cache"], _context(folder, model, parts_of(proxy)))
-    return Workspace(read_problem(folder), RacingJudge(cache.cached(evaluator), evaluator.words))
+    return Workspace(read_problem(folder), RacingJudge(judged_once(evaluator, store, context), evaluator.words))
+
+
+def model_of(folder: Path) -> Path:
+    """The checkpoint that the plans of the workspace in `folder` are applied to."""
+    return folder / str(_read_record(folder)["model"])
+
+
+def database_of(folder: Path) -> Path:
+    """The file of the evaluations that were made in the workspace in `folder`."""
+    return (folder / str(_read_record(folder)["cache"])).resolve()
+
+
+def context_of(folder: Path) -> str:
+    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
+    digest = hashlib.sha256(f"greedy {checkpoint.inspect(model_of(folder)).digest}".encode())
+    for path in (*_factors(folder), folder / PROXY):
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    digest.update(json.dumps([_read_record(folder)["texts"], parts_of(read_proxy(folder))]).encode())
+    return digest.hexdigest()
 
 
 def read_problem(folder: Path) -> RankProblem:
@@ -146,7 +177,7 @@ class StoredDecompositions(Mapping[str, Decomposition]):
 
 def read_proxy(folder: Path) -> Dataset:
     """The utterances that plans are judged on."""
-    record = json.loads((folder / RECORD).read_text())
+    record = _read_record(folder)
     tensors = load_file(folder / PROXY)
     features = [tensors[str(i)] for i in range(len(tensors))]
     return Dataset(features, record["texts"], record["durations_s"], record["speakers"])
@@ -166,16 +197,10 @@ def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
     }
 
 
+def _read_record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / RECORD).read_text())
+    return record
+
+
 def _factors(folder: Path) -> list[Path]:
     return sorted(folder.glob(FACTORS))
-
-
-def _context(folder: Path, model: Path, parts: Sequence[Sequence[int]]) -> str:
-    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
-    digest = hashlib.sha256(f"greedy {checkpoint.inspect(model).digest}".encode())
-    for path in (*_factors(folder), folder / PROXY):
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    digest.update(json.dumps([json.loads((folder / RECORD).read_text())["texts"], parts]).encode())
-    return digest.hexdigest()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from agents.search.evaluation_cache import EvaluationCache
+from agents.search.evaluations.judge_once import judged_once
+from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 from agents.search.racing import FALSE_STOPS, RacingJudge, has_lost
 from envs.toys import TOYS
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -93,7 +94,7 @@ def test_what_others_put_into_the_cache_changes_no_search(name, tmp_path):
     toy = TOYS["coupled"]()
 
     def searched(file, strategy=name, seed=3):
-        evaluate = EvaluationCache(tmp_path / file, "toy").cached(Hearing(toy))
+        evaluate = judged_once(Hearing(toy), SqliteEvaluations(tmp_path / file), "toy")
         return search(strategy, toy, evaluate=RacingJudge(evaluate, WORDS), evaluations=14, seed=seed)
 
     cold = searched("own.sqlite")

@@ -3,12 +3,12 @@ import os
 import subprocess
 import sys
 
-from agents.search.process_identity import ProcessIdentity
+from agents.search.evaluations.process_identity import ProcessIdentity
 
 
 def start_child():
     code = (
-        "from agents.search.process_identity import ProcessIdentity as P; me = P.of_this_process();"
+        "from agents.search.evaluations.process_identity import ProcessIdentity as P; me = P.of_this_process();"
         "print(me.host, flush=True); print(me.pid, me.started, flush=True); input()"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -4,31 +4,29 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from contextlib import closing
 
 import pytest
 
-from agents.search.evaluation_cache import LEASE_S, EvaluationCache
-from agents.search.process_identity import ProcessIdentity
+from agents.search.evaluations.judge_once import judged_once
+from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 from agents.search.racing import RacingJudge
 from agents.strategies import STRATEGIES, search_plans
 from envs.toys import coupled
 from shrinkml.plan.compression_plan import CompressionPlan
+from tests.agents.search.evaluations.contract import ASKED, ERRORS, ME, PLAN, EvaluationStoreContract, hear, never
 from tests.agents.toy_search import WORDS, Hearing
 
-PLAN = CompressionPlan.of_ranks({"encoder": 8})
 N_PLANS = 10
 N_DATABASES = 100
-
-ERRORS = (0, 2, 1)  # in the utterances of a part
 
 # Evaluates both parts of every plan, in an order of its own; says on stdout when it starts one.
 WORKER = f"""
 import itertools, random, sys, time
 from pathlib import Path
-from agents.search.evaluation_cache import EvaluationCache
+from agents.search.evaluations.judge_once import judged_once
+from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 from shrinkml.plan.compression_plan import CompressionPlan
 
 def evaluate(plan, part):
@@ -36,7 +34,7 @@ def evaluate(plan, part):
     time.sleep(0.02)
     return plan.ranks["encoder"], part
 
-cached = EvaluationCache(Path(sys.argv[1]), "model").cached(evaluate)
+cached = judged_once(evaluate, SqliteEvaluations(Path(sys.argv[1])), "model")
 asked = list(itertools.product(range(1, {N_PLANS} + 1), range(2)))
 random.Random(sys.argv[2]).shuffle(asked)
 for rank, part in asked:
@@ -50,13 +48,13 @@ ALL_ONCE = {
 MAKER = f"""
 import sys, time
 from pathlib import Path
-from agents.search.evaluation_cache import EvaluationCache
+from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 print("ready", flush=True)
 start = float(sys.stdin.readline())
 for i in range({N_DATABASES}):
     while time.time() < start + 0.01 * i:
         pass
-    EvaluationCache(Path(sys.argv[1]) / f"{{i}}.sqlite", "model")
+    SqliteEvaluations(Path(sys.argv[1]) / f"{{i}}.sqlite")
 """
 
 
@@ -69,41 +67,42 @@ def start_worker(path, seed):
     return subprocess.Popen([sys.executable, "-c", WORKER, str(path), str(seed)], stdout=subprocess.PIPE)
 
 
-def leave_claim(path, owner, *, claimed_at_s):
-    """Leaves `owner`'s claim of PLAN, as a process that died in the middle of its evaluation does."""
-    cache = EvaluationCache(path, "model")
-    assert cache._claim(PLAN, 0)
-    with sqlite3.connect(path) as database:
-        database.execute(
-            "UPDATE part_claims SET host = ?, pid = ?, started = ?, claimed_at_s = ?",
-            (owner.host, owner.pid, owner.started, claimed_at_s),
-        )
-    database.close()
-    return cache
+class TestSqliteEvaluations(EvaluationStoreContract):
+    @pytest.fixture
+    def store(self, path):
+        return SqliteEvaluations(path)
 
+    def expire(self, store, seconds):
+        with closing(sqlite3.connect(store._path)) as database, database:
+            database.execute("UPDATE part_claims SET claimed_at_s = claimed_at_s - ?", (seconds,))
 
-def hear(plan, part):
-    return ERRORS
+    def test_results_outlive_whoever_stored_them(self, store):
+        assert judged_once(hear, store, "model")(PLAN, 0) == ERRORS
+        reopened = SqliteEvaluations(store._path)
+        assert judged_once(never, reopened, "model")(PLAN, 0) == ERRORS
+        assert reopened.get(dataclasses.replace(ASKED, part=1)) is None
+        assert reopened.evaluations_made("model") == {(PLAN.digest, 0): 1}
 
+    def test_a_claim_of_what_is_known_already_is_not_kept(self, store):
+        store.store(ASKED, ME, ERRORS)
+        assert not store.claim(ASKED, ME)
+        with closing(sqlite3.connect(store._path)) as database:
+            assert database.execute("SELECT * FROM part_claims").fetchall() == [], "no claim of it stays"
 
-def never(plan, part):
-    raise AssertionError(f"part {part} of {plan} was evaluated again")
-
-
-def test_a_part_of_a_plan_is_evaluated_once_and_then_remembered(path):
-    assert EvaluationCache(path, "model").cached(hear)(PLAN, 0) == ERRORS
-    reopened = EvaluationCache(path, "model")
-    assert reopened.cached(never)(PLAN, 0) == ERRORS
-    assert reopened.get(PLAN, 1) is None
-    assert reopened.evaluations_made() == {(PLAN.digest, 0): 1}
-
-
-def test_contexts_do_not_share_results(path):
-    EvaluationCache(path, "model a").cached(hear)(PLAN, 0)
-    other = EvaluationCache(path, "model b")
-    assert other.get(PLAN, 0) is None
-    assert other.evaluations_made() == {}
-    assert other.cached(lambda plan, part: (5,))(PLAN, 0) == (5,)
+    def test_rows_are_as_they_always_were(self, store):
+        """Literals: files of older versions hold exactly these."""
+        assert store.claim(ASKED, ME)
+        with closing(sqlite3.connect(store._path)) as database:
+            ((*key, host, pid, started, claimed_at_s),) = database.execute("SELECT * FROM part_claims").fetchall()
+        store.store(ASKED, ME, ERRORS)
+        with closing(sqlite3.connect(store._path)) as database:
+            results = database.execute("SELECT * FROM part_results").fetchall()
+            ((*logged, finished_at_s),) = database.execute("SELECT * FROM part_log").fetchall()
+        assert key == ["9372c470eeadd5ec", PLAN.digest, 0]
+        assert (host, pid, started) == (ME.host, ME.pid, ME.started)
+        assert results == [(*key, "[0, 2, 1]")]
+        assert logged == [1, *key, '{"encoder": 8}', ME.pid]
+        assert claimed_at_s <= finished_at_s <= time.time()
 
 
 def test_a_file_of_an_older_version_is_used_and_what_it_holds_is_left_alone(path):
@@ -112,61 +111,10 @@ def test_a_file_of_an_older_version_is_used_and_what_it_holds_is_left_alone(path
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("CREATE TABLE results (context TEXT, plan TEXT, wer REAL, PRIMARY KEY (context, plan))")
         database.execute("INSERT INTO results VALUES ('model', 'plan', 0.25)")
-    assert EvaluationCache(path, "model").cached(hear)(PLAN, 0) == ERRORS
-    assert EvaluationCache(path, "model").cached(never)(PLAN, 0) == ERRORS
+    assert judged_once(hear, SqliteEvaluations(path), "model")(PLAN, 0) == ERRORS
+    assert judged_once(never, SqliteEvaluations(path), "model")(PLAN, 0) == ERRORS
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT * FROM results").fetchall() == [("model", "plan", 0.25)]
-
-
-@pytest.mark.parametrize("error", [RuntimeError("no memory"), KeyboardInterrupt()])
-def test_an_evaluation_that_fails_leaves_the_plan_free(path, error):
-    def fail(plan, part):
-        raise error
-
-    cache = EvaluationCache(path, "model")
-    with pytest.raises(type(error)):
-        cache.cached(fail)(PLAN, 0)
-    assert cache.evaluations_made() == {}
-    assert cache.cached(hear)(PLAN, 0) == ERRORS
-
-
-def test_who_comes_second_waits_for_the_result_of_the_first(path):
-    cache = EvaluationCache(path, "model")
-    started, finish, answers = threading.Event(), threading.Event(), []
-
-    def slow(plan, part):
-        started.set()
-        finish.wait()
-        return ERRORS
-
-    first = threading.Thread(target=lambda: answers.append(cache.cached(slow)(PLAN, 0)))
-    second = threading.Thread(target=lambda: answers.append(cache.cached(never)(PLAN, 0)))
-    first.start()
-    started.wait()
-    second.start()
-    second.join(0.2)
-    assert second.is_alive()
-    finish.set()
-    first.join()
-    second.join()
-    assert answers == [ERRORS, ERRORS]
-
-
-def test_the_claim_of_a_dead_process_is_taken_over_at_once(path):
-    gone = dataclasses.replace(ProcessIdentity.of_this_process(), started=1)
-    cache = leave_claim(path, gone, claimed_at_s=time.time())
-    start = time.monotonic()
-    assert cache.cached(hear)(PLAN, 0) == ERRORS
-    assert time.monotonic() - start < 5.0
-
-
-def test_the_claim_of_another_machine_is_honoured_until_its_lease_runs_out(path):
-    elsewhere = dataclasses.replace(ProcessIdentity.of_this_process(), host="elsewhere")
-    cache = leave_claim(path, elsewhere, claimed_at_s=time.time())
-    assert not cache._claim(PLAN, 0)
-    cache._release(PLAN, 0)
-    leave_claim(path, elsewhere, claimed_at_s=time.time() - LEASE_S)
-    assert cache.cached(hear)(PLAN, 0) == ERRORS
 
 
 def test_processes_that_make_the_same_database_at_once_do_not_lock_each_other_out(tmp_path):
@@ -194,7 +142,7 @@ def test_workers_side_by_side_evaluate_every_plan_exactly_once(path):
     n_started = sum(worker.communicate(timeout=60)[0].count(b"evaluating") for worker in workers)
     assert [worker.returncode for worker in workers] == [0, 0, 0]
     assert n_started == len(ALL_ONCE)
-    assert EvaluationCache(path, "model").evaluations_made() == ALL_ONCE
+    assert SqliteEvaluations(path).evaluations_made("model") == ALL_ONCE
 
 
 def test_workers_killed_in_the_middle_of_an_evaluation_cost_no_second_one(path):
@@ -209,7 +157,7 @@ def test_workers_killed_in_the_middle_of_an_evaluation_cost_no_second_one(path):
     for survivor in survivors:
         survivor.communicate(timeout=60)
         assert survivor.returncode == 0
-    assert EvaluationCache(path, "model").evaluations_made() == ALL_ONCE
+    assert SqliteEvaluations(path).evaluations_made("model") == ALL_ONCE
 
 
 def test_a_killed_workers_plan_is_finished_by_a_worker_that_waits_for_it(path):
@@ -221,7 +169,7 @@ def test_a_killed_workers_plan_is_finished_by_a_worker_that_waits_for_it(path):
         victim.send_signal(signal.SIGKILL)
     waiting.communicate(timeout=60)
     assert waiting.returncode == 0
-    assert set(EvaluationCache(path, "model").evaluations_made().values()) == {1}
+    assert set(SqliteEvaluations(path).evaluations_made("model").values()) == {1}
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -241,9 +189,9 @@ def test_a_search_that_was_killed_is_replayed_from_the_cache_with_the_same_trial
             should_stop=lambda: len(trials) >= killed_after,
         )
 
-    cache = EvaluationCache(path, "toy")
-    search(cache.cached(Hearing(toy)), killed_after=evaluations // 2)
-    resumed = search(cache.cached(Hearing(toy)))
+    store = SqliteEvaluations(path)
+    search(judged_once(Hearing(toy), store, "toy"), killed_after=evaluations // 2)
+    resumed = search(judged_once(Hearing(toy), store, "toy"))
     assert resumed == search(Hearing(toy))
-    assert {plan for plan, _ in cache.evaluations_made()} == {trial.plan.digest for trial in resumed.trials}
-    assert set(cache.evaluations_made().values()) == {1}
+    assert {plan for plan, _ in store.evaluations_made("toy")} == {trial.plan.digest for trial in resumed.trials}
+    assert set(store.evaluations_made("toy").values()) == {1}

@@ -1,0 +1,1 @@
+"""Evaluations of parts of plans, each made once: who judges which, and what came of it."""
