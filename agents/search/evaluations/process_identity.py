@@ -1,4 +1,4 @@
-"""Which process did something, and whether it still lives."""
+"""Identities of processes, by which one that died is told from one that lives."""
 
 import os
 import socket
@@ -28,11 +28,11 @@ class ProcessIdentity:
 
     @property
     def is_local(self) -> bool:
-        """Whether it belongs to this machine."""
+        """True where it belongs to this machine."""
         return self.host == socket.gethostname()
 
     def is_alive(self) -> bool:
-        """Whether it still runs; only to be asked on its own machine. A zombie counts as dead."""
+        """Return True while it runs; only to be asked on its own machine. A zombie counts as dead."""
         if Path("/proc/self/stat").exists():
             return _start_of(self.pid) == self.started
         try:
