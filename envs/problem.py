@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList
 
 

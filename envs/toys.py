@@ -19,8 +19,9 @@ from envs.menus import MENU_STEPS, build_menus
 from envs.problem import RankProblem
 from envs.retained_energy import retained_energies
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerKind, LayerSpec
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import parameter_prices
 
 BASE_WER = 0.01
@@ -109,7 +110,8 @@ def _toy(
     coupling: float,
 ) -> Toy:
     rng = np.random.default_rng(seed)
-    cost = ModelCost(layers, other_parameters=sum(layer.out_features for layer in layers))
+    n_biases = sum(layer.out_features for layer in layers)
+    cost = ModelCost(layers, other=Cost(n_biases, 4 * n_biases))
     problem = RankProblem(
         cost=cost,
         menus=build_menus(layers, current_ranks=CompressionPlan(), steps=menu_steps),

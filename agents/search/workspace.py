@@ -26,8 +26,9 @@ from agents.search.model_evaluator import ModelEvaluator, parts_of, shrunk
 from agents.search.racing import RacingJudge
 from envs.problem import RacingEvaluator, RankProblem
 from shrinkml.compression.factorizers import Decomposition
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList
 from shrinkml.storage import checkpoint
 from shrinkml.training.dataset import Dataset
@@ -137,7 +138,7 @@ def read_problem(folder: Path) -> RankProblem:
     value = json.loads((folder / PROBLEM).read_text())
     layers = tuple(LayerSpec(**layer) for layer in value["layers"])
     return RankProblem(
-        cost=ModelCost(layers, value["other_parameters"]),
+        cost=ModelCost(layers, _other(value)),
         menus={name: tuple(menu) for name, menu in value["menus"].items()},
         prices=PriceList.from_json(value["prices"]),
         compression_ratio=value["compression_ratio"],
@@ -186,7 +187,7 @@ def read_proxy(folder: Path) -> Dataset:
 def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
     return {
         "layers": [asdict(layer) for layer in problem.cost.layers],
-        "other_parameters": problem.cost.other_parameters,
+        "other": asdict(problem.cost.other),
         "menus": dict(problem.menus),
         "prices": problem.prices.to_json(),
         "compression_ratio": problem.compression_ratio,
@@ -200,6 +201,13 @@ def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
 def _read_record(folder: Path) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((folder / RECORD).read_text())
     return record
+
+
+def _other(value: Mapping[str, Any]) -> Cost:
+    """The cost beside the layers; jobs begun before costs were records told its parameters, in single precision."""
+    if "other" in value:
+        return Cost(**value["other"])
+    return Cost(value["other_parameters"], 4 * value["other_parameters"])
 
 
 def _factors(folder: Path) -> list[Path]:

@@ -14,8 +14,9 @@ from shrinkml.layers.linear import LowRankEmbedding, LowRankLinear
 from shrinkml.layers.lstm import LowRankLSTM
 from shrinkml.layers.lstm_cell import LowRankLSTMCell
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.layer_spec import LayerKind, LayerSpec
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.weights.forms import Matrix, get_matrix, get_parameters, rank_of, shape_of
 
 Holdings = Iterator[tuple[str, LayerKind]]  # the matrices of one module: name in the module, and kind
@@ -52,7 +53,8 @@ class Slot:
 
     def spec(self, calls_per_s: float = 0.0) -> LayerSpec:
         """The layer's record, with its dense shape."""
-        return LayerSpec(self.layer, self.kind, *shape_of(self.matrix), calls_per_s)
+        bits = 8 * get_parameters(self.module, self.name)[0].element_size()
+        return LayerSpec(self.layer, self.kind, *shape_of(self.matrix), calls_per_s, bits)
 
 
 def find_slots(model: nn.Module) -> list[Slot]:
@@ -89,15 +91,17 @@ def current_plan(model: nn.Module) -> CompressionPlan:
 
 
 def model_cost(model: nn.Module, calls_per_s: Mapping[str, float] | None = None) -> ModelCost:
-    """The price list of `model`: its layers, and the number of parameters that are in none.
+    """The cost of `model` under any plan: its layers, and the cost of the parameters that are in none.
 
     Raises:
         PlanError: nothing can be factorized.
     """
     layers = find_layers(model, calls_per_s)
     plan = current_plan(model)
-    in_layers = sum(layer.weights_at(plan.choice(layer.name).rank) for layer in layers)
-    return ModelCost(layers, sum(parameter.numel() for parameter in model.parameters()) - in_layers)
+    in_layers = sum((layer.cost_at(plan.choice(layer.name)) for layer in layers), NOTHING)
+    held = [(parameter.numel(), parameter.nbytes) for parameter in model.parameters()]
+    everything = Cost(sum(n for n, _ in held), sum(n_bytes for _, n_bytes in held), in_layers.macs_per_s)
+    return ModelCost(layers, everything - in_layers)
 
 
 def _first_slots(model: nn.Module) -> dict[str, Slot]:

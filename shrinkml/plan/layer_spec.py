@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shrinkml.errors import RankError
+from shrinkml.plan.choice import Choice
+from shrinkml.plan.cost import Cost
 
 LayerKind = Literal["linear", "lstm_input", "lstm_recurrent", "embedding"]
 
@@ -18,6 +20,7 @@ class LayerSpec:
         out_features: rows.
         in_features: columns.
         calls_per_s: products with this matrix per second of audio; 0 where not measured.
+        bits: of each weight in the model's own checkpoint.
     """
 
     name: str
@@ -25,6 +28,7 @@ class LayerSpec:
     out_features: int
     in_features: int
     calls_per_s: float = 0.0
+    bits: int = 32
 
     @property
     def parameters(self) -> int:
@@ -57,3 +61,13 @@ class LayerSpec:
         if not 1 <= rank <= self.max_rank:
             raise RankError(f"rank {rank} for layer {self.name!r}; allowed: 1 to {self.max_rank}")
         return rank * self.parameters_per_rank
+
+    def cost_at(self, choice: Choice) -> Cost:
+        """The cost of this layer under `choice`, of its weights alone: scales and indices come on top of their bytes.
+
+        Raises:
+            RankError: a rank outside [1, max_rank].
+        """
+        weights = self.weights_at(choice.rank)
+        stored = weights - int(choice.sparsity * weights)
+        return Cost(stored, -(-stored * (choice.bits or self.bits) // 8), self.calls_per_s * stored)

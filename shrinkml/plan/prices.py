@@ -2,8 +2,8 @@
 
 The price of a plan is a sum over its layers, each looked up by its rank, and of everything else, which no plan changes.
 For time that sum is an estimate, as in NetAdapt's look-up tables (Yang et al. 2018, arXiv:1804.03230); see
-`shrinkml.measure.latency`. There is no list of bytes: a checkpoint stores all weights at one width, so that bytes are
-parameters times a constant and would order plans no differently.
+`shrinkml.measure.latency`. There is no list of bytes yet: plans of ranks alone are stored at the width of their
+checkpoint. Choices of bits or sparsity need one, since their bytes do not follow from their parameters.
 """
 
 from bisect import bisect_left
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.model_cost import ModelCost
 
 Resource = Literal["parameters", "macs", "latency"]
 
@@ -109,7 +109,7 @@ def parameter_prices(cost: ModelCost, original: CompressionPlan | None = None) -
         )
         for layer in cost.layers
     }
-    return PriceList("parameters", layers, cost.other_parameters, cost.parameters(original or CompressionPlan()))
+    return PriceList("parameters", layers, cost.other.parameters, cost.parameters(original or CompressionPlan()))
 
 
 def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:

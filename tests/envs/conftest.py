@@ -4,8 +4,9 @@ import pytest
 from envs.menus import build_menus
 from envs.problem import RankProblem
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import parameter_prices
 
 
@@ -16,7 +17,7 @@ def make_problem():
     def build(shapes, *, compression_ratio=2.0, menus=None, steps=5, spectra=None, seed=0, prices=parameter_prices):
         rng = np.random.default_rng(seed)
         layers = tuple(LayerSpec(f"layer{i}", "linear", out, inp) for i, (out, inp) in enumerate(shapes))
-        cost = ModelCost(layers, other_parameters=10)
+        cost = ModelCost(layers, other=Cost(10, 40))
         return RankProblem(
             cost=cost,
             prices=prices(cost),

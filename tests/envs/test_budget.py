@@ -9,7 +9,8 @@ from envs.projection import fit_to_budget
 from envs.retained_energy import retained_energies
 from shrinkml.errors import PlanError
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.cost import Cost
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import mac_prices
 
 SHAPES = [(16, 16), (32, 8), (24, 40)]
@@ -22,7 +23,7 @@ def with_calls(layer):
 
 
 def macs(cost):
-    return mac_prices(ModelCost(tuple(map(with_calls, cost.layers)), cost.other_parameters))
+    return mac_prices(ModelCost(tuple(map(with_calls, cost.layers)), cost.other))
 
 
 def test_entries_and_plan_are_two_names_of_the_same_choice(make_problem):
@@ -35,7 +36,7 @@ def test_spent_weights_and_other_parameters_are_the_cost_of_the_plan(make_proble
     problem = make_problem(SHAPES)
     budget = Budget.of(problem)
     entries = (0, 1, 2)
-    assert budget.spent(entries) + problem.cost.other_parameters == problem.cost.parameters(budget.plan(entries))
+    assert budget.spent(entries) + problem.cost.other.parameters == problem.cost.parameters(budget.plan(entries))
 
 
 @given(shapes, st.floats(1.01, 8.0), st.data())
@@ -80,7 +81,7 @@ def test_a_budget_of_macs_is_spent_by_calls(make_problem):
     budget = Budget.of(problem)
     plan = budget.plan(fit_to_budget(budget.cheapest, budget, retained_energies(problem, budget)))
     assert problem.prices.price(plan) == budget.spent(budget.entries(plan)) <= problem.limit
-    called = ModelCost(tuple(map(with_calls, problem.cost.layers)), other_parameters=0)
+    called = ModelCost(tuple(map(with_calls, problem.cost.layers)), other=Cost(0, 0))
     assert called.macs_per_s(CompressionPlan()) / called.macs_per_s(plan) >= 1.99  # prices are whole numbers
 
 

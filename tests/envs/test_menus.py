@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from envs.menus import MENU_STEPS, build_menus, sensible, worthwhile
 from shrinkml.errors import PlanError
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import LayerPrices, PriceList, parameter_prices
 
 DENSE = CompressionPlan()
@@ -62,7 +63,7 @@ def test_a_layer_of_one_row_has_nothing_to_save_and_stays_dense():
 def test_the_cheapest_plan_of_an_lstm_stack_is_more_than_24_times_smaller(units):
     layers = [LayerSpec(f"{kind}", kind, 4 * units, units) for kind in ("lstm_input", "lstm_recurrent")]
     menus = build_menus(layers, current_ranks=DENSE)
-    cost = ModelCost(tuple(layers), other_parameters=8 * units)
+    cost = ModelCost(tuple(layers), other=Cost(8 * units, 32 * units))
     assert cost.compression_ratio(CompressionPlan.of_ranks({name: menu[0] for name, menu in menus.items()})) > 24.0
 
 
@@ -80,7 +81,7 @@ def test_ranks_of_unknown_layers_are_refused():
 @settings(deadline=None)
 def test_counted_in_parameters_every_entry_is_worth_its_price(out, inp):
     layer, menu = menu_of(out, inp)
-    prices = parameter_prices(ModelCost((layer,), other_parameters=1))
+    prices = parameter_prices(ModelCost((layer,), other=Cost(1, 4)))
     assert worthwhile({"layer": menu}, prices) == {"layer": menu}
 
 

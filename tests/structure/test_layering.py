@@ -88,7 +88,7 @@ def test_ray_is_imported_in_one_folder_only():
     [
         "shrinkml",
         "shrinkml.client",
-        "shrinkml.plan.cost",
+        "shrinkml.plan.model_cost",
         "shrinkml.plan.compression_plan",
         "shrinkml.measure.evaluation",
         "shrinkml.export.recogniser",

@@ -7,6 +7,7 @@ from shrinkml.compression.sites import current_plan, find_layers, model_cost
 from shrinkml.compression.surgery import factorize
 from shrinkml.errors import PlanError
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 
 
@@ -48,7 +49,7 @@ def test_the_cost_counts_every_parameter_once(recogniser):
     cost = model_cost(recogniser)
     assert cost.dense_parameters == sum(parameter.numel() for parameter in recogniser.parameters())
     biases = 4 * 2 * 32 + 2 * 40 + 11
-    assert cost.other_parameters == 6 + biases
+    assert cost.other == Cost(6 + biases, 4 * (6 + biases))
 
 
 class Doubled(nn.Linear):
@@ -87,4 +88,4 @@ def test_a_model_without_layers_has_no_cost():
 def test_a_plain_tensor_parameter_is_counted_among_the_others():
     model = nn.Linear(3, 2)
     model.scale = nn.Parameter(torch.ones(7))
-    assert model_cost(model).other_parameters == 2 + 7
+    assert model_cost(model).other == Cost(9, 36)

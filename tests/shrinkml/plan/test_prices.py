@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import ModelCost
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import LayerPrices, PriceList, mac_prices, parameter_prices
 
 COST = ModelCost(
@@ -15,7 +16,7 @@ COST = ModelCost(
         LayerSpec("seldom", "linear", 300, 100, 0.5),
         LayerSpec("looked_up", "embedding", 100, 20),
     ),
-    other_parameters=7,
+    other=Cost(7, 28),
 )
 ranks = st.fixed_dictionaries({layer.name: st.none() | st.integers(1, layer.max_rank) for layer in COST.layers})
 MEASURED = LayerPrices((2, 4, 8), (10, 30, 31), dense=25)

@@ -1,0 +1,54 @@
+"""The cost of a model under any plan, from the shapes of its matrices."""
+
+from dataclasses import dataclass
+
+from shrinkml.errors import PlanError
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import Cost
+from shrinkml.plan.layer_spec import LayerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """The matrices of one model, and everything beside them.
+
+    Attributes:
+        layers: its factorizable matrices.
+        other: everything else (biases, norms, what is left alone), the same under every plan.
+    """
+
+    layers: tuple[LayerSpec, ...]
+    other: Cost
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise PlanError("no factorizable layer: a model needs at least one Linear, Conv1d, Embedding, LSTM or GRU")
+
+    @property
+    def dense_parameters(self) -> int:
+        """Parameters of the model with every layer dense."""
+        return self.parameters(CompressionPlan())
+
+    def cost(self, plan: CompressionPlan) -> Cost:
+        """The cost of the whole model under `plan`.
+
+        Raises:
+            PlanError: the plan names a layer that the model does not have.
+            RankError: a rank outside its layer's range.
+        """
+        unknown = set(plan.choices) - {layer.name for layer in self.layers}
+        if unknown:
+            raise PlanError(f"the plan names layers that the model lacks: {', '.join(sorted(unknown))}")
+        return sum((layer.cost_at(plan.choice(layer.name)) for layer in self.layers), self.other)
+
+    def parameters(self, plan: CompressionPlan) -> int:
+        """Parameters of the whole model under `plan`; refuses what `cost` refuses."""
+        return self.cost(plan).parameters
+
+    def macs_per_s(self, plan: CompressionPlan) -> float:
+        """Multiply-accumulates of the whole model per second of audio; 0 where calls were not measured."""
+        return self.cost(plan).macs_per_s
+
+    def compression_ratio(self, plan: CompressionPlan) -> float:
+        """Original over compressed parameters: 5.0 is five times smaller."""
+        return self.dense_parameters / self.parameters(plan)

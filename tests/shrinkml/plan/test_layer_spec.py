@@ -1,0 +1,42 @@
+import pytest
+
+from shrinkml.errors import RankError
+from shrinkml.plan.choice import DENSE, Choice
+from shrinkml.plan.cost import Cost
+from shrinkml.plan.layer_spec import LayerSpec
+
+LAYER = LayerSpec("a", "linear", out_features=30, in_features=20, calls_per_s=2.0)
+
+
+def test_break_even_rank_is_the_last_one_that_saves_parameters():
+    assert LAYER.break_even_rank * 50 <= 600 < (LAYER.break_even_rank + 1) * 50
+
+
+def test_both_factors_of_a_rank_are_counted():
+    assert LAYER.weights_at(3) == 3 * 30 + 3 * 20
+    assert LAYER.weights_at(None) == LAYER.parameters == 600
+
+
+@pytest.mark.parametrize("rank", [0, -1, 21])
+def test_a_rank_that_the_matrix_cannot_have_is_refused(rank):
+    with pytest.raises(RankError, match=f"rank {rank} for layer 'a'; allowed: 1 to 20"):
+        LAYER.weights_at(rank)
+
+
+def test_a_dense_layer_costs_its_weights_at_the_width_of_its_checkpoint():
+    assert LAYER.cost_at(DENSE) == Cost(600, 2400, 1200.0)
+    assert LayerSpec("a", "linear", 30, 20, bits=16).cost_at(DENSE) == Cost(600, 1200)
+
+
+def test_a_rank_costs_both_factors_in_bytes_and_products_too():
+    assert LAYER.cost_at(Choice(rank=3)) == Cost(150, 600, 300.0)
+
+
+def test_bits_save_bytes_and_nothing_else():
+    assert LAYER.cost_at(Choice(bits=4)) == Cost(600, 300, 1200.0)
+    assert LAYER.cost_at(Choice(rank=3, bits=3)) == Cost(150, 57, 300.0), "whole bytes"
+
+
+def test_zeros_that_are_left_out_cost_nothing():
+    assert LAYER.cost_at(Choice(sparsity=0.75)) == Cost(150, 600, 300.0)
+    assert LAYER.cost_at(Choice(rank=4, bits=8, sparsity=0.5)) == Cost(100, 100, 200.0)
