@@ -19,7 +19,7 @@ from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import save
 
-README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).resolve().parents[3] / "docs" / "devices.md").read_text(encoding="utf-8")
 DEVICE = ("numpy", "onnxruntime", "soundfile")  # and what these depend on:
 NEEDED = ("_soundfile", "cffi", "_cffi_backend", "typing_extensions", "flatbuffers", "google", "packaging")
 

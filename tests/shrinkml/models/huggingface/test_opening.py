@@ -388,7 +388,7 @@ class TestCtc:
 
 
 def test_the_example_in_the_readme_runs(stock_dir, waveforms, tmp_path, monkeypatch, capsys):
-    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[4] / "docs" / "huggingface.md").read_text(encoding="utf-8")
     (example,) = (
         block for block in re.findall(r"^```python\n(.*?)^```", readme, re.S | re.M) if "path/to/whisper" in block
     )

@@ -1,27 +1,22 @@
-"""What the README tells people to type works, and what it points to is there."""
+"""The documents point to what is there: make targets, commands, links, names, jobs."""
 
 import ast
 import importlib
 import json
 import re
-from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from server.cli.main import COMMANDS, app
 from shrinkml.job import parse_job
+from tests.docs.documents import DOCUMENTS, ROOT, blocks, shell_lines
 
-ROOT = Path(__file__).resolve().parents[1]
-README, MEASUREMENTS = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/measurements.md"))
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+TEXTS = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
 
 
-def shell_lines():
-    return [line.split("#")[0].split() for block in blocks("sh") for line in block.splitlines() if line.strip()]
+def lines():
+    return [line.split() for block in blocks("sh") for line in shell_lines(block.text)]
 
 
 def make_targets():
@@ -29,8 +24,8 @@ def make_targets():
 
 
 def test_every_make_target_named_exists():
-    named = {words[1] for words in shell_lines() if words[0] == "make"}
-    named |= set(re.findall(r"`make ([a-z-]+)", README + MEASUREMENTS))
+    named = {words[1] for words in lines() if words[0] == "make"}
+    named |= set(re.findall(r"`make ([a-z-]+)", "".join(TEXTS.values())))
     assert {"demo", "test", "results", "help"} <= named
     assert named <= set(make_targets())
 
@@ -41,7 +36,7 @@ def test_every_documented_make_target_is_phony():
 
 
 def command_lines():
-    return [words[1:] for words in shell_lines() if words[0] == "shrinkml"]
+    return [words[1:] for words in lines() if words[0] == "shrinkml"]
 
 
 @pytest.mark.parametrize("words", command_lines(), ids=" ".join)
@@ -51,7 +46,7 @@ def test_every_command_line_parses(words):
     command.make_context(name, arguments)  # raises on an unknown option, a missing or a wrong argument
 
 
-def test_every_command_is_in_the_readme():
+def test_every_command_is_documented():
     assert {words[0] for words in command_lines()} == set(COMMANDS)
 
 
@@ -59,12 +54,12 @@ def test_each_command_but_serve_speaks_json():
     commands = get_command(app).commands
     silent = {name for name in COMMANDS if "--json" not in {o for p in commands[name].params for o in p.opts}}
     assert silent == {"serve"}
-    assert "each but `serve` takes `--json`" in README
+    assert "each but `serve` takes `--json`" in (ROOT / "docs" / "command-line.md").read_text()
 
 
 def links():
     """Every (file, heading) inside the repository that a document links to."""
-    for document, text in ((ROOT / "README.md", README), (ROOT / "docs" / "measurements.md", MEASUREMENTS)):
+    for document, text in TEXTS.items():
         for file, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
             yield document.parent / file if file else document, heading
 
@@ -85,7 +80,7 @@ def test_every_link_inside_the_repository_leads_somewhere(file, heading):
 def imports():
     """Every (module, name) that the Python examples import."""
     for block in blocks("python"):
-        for node in ast.walk(ast.parse(block)):
+        for node in ast.walk(ast.parse(block.text)):
             if isinstance(node, ast.ImportFrom):
                 yield from ((node.module, alias.name) for alias in node.names)
 
@@ -96,14 +91,14 @@ def test_the_python_examples_import_what_exists(module, name):
 
 
 def test_the_job_sent_with_curl_is_valid():
-    body = re.search(r"-d '(\{.*?\})'", "".join(blocks("sh")), re.DOTALL)[1]
+    body = re.search(r"-d '(\{.*?\})'", "".join(block.text for block in blocks("sh")), re.DOTALL)[1]
     assert parse_job(json.loads(body)).goal.compression_ratio == 5.0
 
 
 def test_the_manifest_line_has_known_keys_only():
     from shrinkml.speech.utterance import OPTIONAL, REQUIRED
 
-    assert set(json.loads(blocks("json")[0])) == {*REQUIRED, *OPTIONAL}
+    assert set(json.loads(blocks("json")[0].text)) == {*REQUIRED, *OPTIONAL}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.name)
@@ -111,3 +106,12 @@ def test_every_job_under_configs_is_valid(path):
     from shrinkml.job import read_job
 
     assert read_job(path).goal.compression_ratio > 1
+
+
+def test_the_readme_can_be_read_in_minutes():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+def test_every_document_is_named_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert all(f"docs/{path.name}" in readme for path in DOCUMENTS if path.parent.name == "docs")
