@@ -1,4 +1,4 @@
-"""What the service refuses, beside the errors of the core."""
+"""Refusals and failures of the service, beside the errors of the core."""
 
 from shrinkml.errors import ShrinkError
 
@@ -13,6 +13,10 @@ class TransitionError(ShrinkError, RuntimeError):
 
 class QueueFullError(ShrinkError, RuntimeError):
     """More jobs wait than the server accepts."""
+
+
+class StoreBusyError(ShrinkError, RuntimeError):
+    """A store that could not make a change because others kept changing the same."""
 
 
 class KeyReusedError(ShrinkError, ValueError):

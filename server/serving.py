@@ -13,8 +13,8 @@ from server.home import database_url, sole_user, worker_log
 from server.http.app import create_app
 from server.http.dependencies import Services
 from server.settings import Settings
-from server.stores.job_store import JobStore
 from server.stores.schema import connect
+from server.stores.sql_store import SqlJobStore
 from server.worker.job_queue import JobQueue
 from server.worker.supervisor import Supervisor
 
@@ -42,7 +42,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         engine = connect(database_url(settings.home))
         queue = JobQueue(engine)
         supervisor = Supervisor(command, worker_log(settings.home))
-        services = Services(settings, JobStore(engine), queue.put, supervisor, stopping=lambda: server.should_exit)
+        services = Services(settings, SqlJobStore(engine, queue.put), supervisor, stopping=lambda: server.should_exit)
         config = uvicorn.Config(
             create_app(services), log_level=logging.WARNING, timeout_graceful_shutdown=GRACE_S, lifespan="off"
         )

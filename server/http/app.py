@@ -19,6 +19,7 @@ from server.service_errors import (
     MissingArtefactError,
     QueueFullError,
     RangeError,
+    StoreBusyError,
     TransitionError,
     UnknownJobError,
 )
@@ -26,7 +27,7 @@ from server.worker.job_execution import code_of
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, ShrinkError, UnknownNameError
 
 MOST_BODY_BYTES = 1 << 20
-RETRY_AFTER_S = 30  # for a full queue: jobs take minutes
+RETRY_AFTER_S = 30  # jobs take minutes
 
 HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     ForbiddenPathError: 403,
@@ -41,6 +42,7 @@ HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     PlanError: 422,
     UnknownNameError: 422,
     QueueFullError: 503,
+    StoreBusyError: 503,
 }
 
 # Errors of HTTP itself: what the problem is called, and what to do.
@@ -82,7 +84,7 @@ def _refused(request: Request, error: Exception) -> Response:
 def _headers(error: Exception) -> Mapping[str, str]:
     """What the answer to `error` tells programs beside the problem document."""
     match error:
-        case QueueFullError():
+        case QueueFullError() | StoreBusyError():
             return {"Retry-After": str(RETRY_AFTER_S)}
         case RangeError(size=size):
             return {"Content-Range": f"bytes */{size}"}

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from server.settings import Settings
-from server.stores.job_store import Enqueue, JobStore
+from server.stores.job_store import JobStore
 
 
 class WorkerHealth(Protocol):
@@ -32,14 +32,12 @@ class Services:
     Attributes:
         settings: the operator's choices.
         store: the jobs.
-        enqueue: hands a job to the worker.
         worker: whether it lives.
         stopping: whether the server is about to stop: open event streams end then.
     """
 
     settings: Settings
     store: JobStore
-    enqueue: Enqueue
     worker: WorkerHealth
     stopping: Callable[[], bool]
 

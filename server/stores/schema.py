@@ -25,6 +25,7 @@ JOBS = sa.Table(
     sa.Column("failure", sa.JSON),
     sa.Column("idempotency_key", sa.String(255), unique=True),
     sa.Column("request_digest", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, server_default="0"),  # changes of this row and of the job's log
 )
 
 EVENTS = sa.Table(
@@ -39,19 +40,37 @@ EVENTS = sa.Table(
     sa.UniqueConstraint("job_id", "key"),
 )
 
+# One row; its version counts how often a job was queued.
+QUEUE = sa.Table(
+    "job_queue",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
 
 def connect(url: str) -> sa.Engine:
-    """An engine for the database at `url`, its tables made if they are missing.
+    """Return an engine for the database at `url`, with the tables and columns made that it lacks.
 
-    On SQLite the write-ahead log lets readers read while one process writes, and a connection with the execution option
-    `immediate` takes the write lock when its transaction begins, so that what it reads stays true until it commits.
+    On SQLite the write-ahead log lets readers read while one process writes. A transaction that begins with a write
+    waits for the write of another one; one that reads first would fail instead.
     """
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    METADATA.create_all(engine.execution_options(immediate=True))
+    _prepare_tables(engine)
     return engine
+
+
+def _prepare_tables(engine: sa.Engine) -> None:
+    """Make what is missing: all of it in a new database, what came later in one of an earlier version."""
+    with engine.execution_options(preparing=True).begin() as db:
+        METADATA.create_all(db)
+        if "version" not in {column["name"] for column in sa.inspect(db).get_columns(JOBS.name)}:
+            db.exec_driver_sql("ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 0")
+        if db.execute(sa.select(QUEUE)).first() is None:
+            db.execute(sa.insert(QUEUE).values(id=1, version=0))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -61,5 +80,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    # Of two processes that open a new database at once, the second waits for the tables of the first.
+    preparing = connection.get_execution_options().get("preparing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if preparing else "BEGIN")

@@ -27,6 +27,7 @@ from shrinkml.report.wording import goal_in_words
 MAX_STARTS = 3  # workers that a job may cost without telling anything new, before it is given up
 log = logging.getLogger(__name__)
 
+Record = Callable[[Callable[[], object]], object]
 RunStage = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
 
 _CORRECT_AND_SUBMIT = "Correct the job and submit it again."
@@ -67,6 +68,7 @@ def execute(
     artefacts: Path,
     run_job: RunJob,
     run_stage: RunStage,
+    record: Record,
     end_process: Callable[[], None],
 ) -> None:
     """Runs the job to its end, whatever that is, and leaves its checkpoints in `artefacts`.
@@ -81,19 +83,24 @@ def execute(
         artefacts: where its checkpoints are packed.
         run_job: the pipeline.
         run_stage: makes a stage durable.
+        record: calls what it is given, which records how the job ended, unless the worker is about to leave.
         end_process: called when a cancelled job does not end in time, once it is recorded as cancelled.
     """
     job = store.start(job_id, attempt)
     if job is None:
         return
+
+    def finish(state: JobState, failure: Failure | None = None) -> None:
+        record(lambda: store.finish(job_id, state, failure=failure))
+
     if job.starts > MAX_STARTS:
-        store.finish(job_id, JobState.FAILED, failure=_lost_worker(job))
+        finish(JobState.FAILED, _lost_worker(job))
         return
 
     def give_up() -> None:
         log.warning("job %s does not stop; ending its process", job_id)
         pack(folder / "checkpoints", artefacts)
-        store.finish(job_id, JobState.CANCELLED)
+        finish(JobState.CANCELLED)
         end_process()
 
     try:
@@ -109,13 +116,13 @@ def execute(
         finally:
             pack(folder / "checkpoints", artefacts)
     except StoppedError:
-        store.finish(job_id, JobState.CANCELLED)
+        finish(JobState.CANCELLED)
     except Exception as error:
         log.exception("job %s failed", job_id)
-        store.finish(job_id, JobState.FAILED, failure=failure_of(error, store.get(job_id)))
+        finish(JobState.FAILED, failure_of(error, store.get(job_id)))
     else:
         missed = None if report["goal_met"] else Failure("goal-missed", "", goal_in_words(report), GENTLER)
-        store.finish(job_id, JobState.FAILED if missed else JobState.SUCCEEDED, failure=missed)
+        finish(JobState.FAILED if missed else JobState.SUCCEEDED, missed)
 
 
 def failure_of(error: Exception, job: Job) -> Failure:

@@ -19,6 +19,8 @@ from dbos import DBOS, DBOSConfig
 from server.home import artefact_folder, database_url, job_folder, sole_user
 from server.stores.job_store import JobStore
 from server.stores.schema import connect
+from server.stores.sql_store import SqlJobStore
+from server.worker.departure import Departure
 from server.worker.job_execution import RunJob, execute
 from server.worker.job_queue import APPLICATION, EXECUTOR, QUEUE, VERSION, WORKFLOW
 from server.worker.processes import adopt_orphans, end_descendants
@@ -36,15 +38,17 @@ def work(home: Path, run_job: RunJob) -> None:
     """
     adopt_orphans()
     with sole_user(home, "worker", wait_s=LOCK_WAIT_S):
-        store = JobStore(connect(database_url(home)))
-        _listen(home, store, run_job)
+        departure = Departure()
+        _listen(home, SqlJobStore(connect(database_url(home))), run_job, departure)
+        log.info("worker %d is ready", os.getpid())
         sys.stdin.read()
-        with store.frozen():  # or the job would be recorded as failed when its processes are gone
-            end_descendants()
-            os._exit(0)  # at once: exit handlers would wait for the job, which goes on at the next start
+        log.info("worker %d ends: its server has stopped or died", os.getpid())
+        departure.begin()  # or the job would be recorded as failed when its processes are gone
+        end_descendants()
+        os._exit(0)  # at once: exit handlers would wait for the job, which goes on at the next start
 
 
-def _listen(home: Path, store: JobStore, run_job: RunJob) -> None:
+def _listen(home: Path, store: JobStore, run_job: RunJob, departure: Departure) -> None:
     DBOS(
         config=DBOSConfig(
             name=APPLICATION,
@@ -66,19 +70,26 @@ def _listen(home: Path, store: JobStore, run_job: RunJob) -> None:
                 folder=job_folder(home, job_id),
                 artefacts=artefact_folder(home, job_id),
                 run_job=run_job,
-                run_stage=_run_as_step,
+                run_stage=partial(_run_as_step, departure),
+                record=departure.record,
                 end_process=_end_process,
             )
         except Exception:  # the store itself fails: DBOS would take the job for finished
             log.exception("job %s has to be taken up again by the next worker", job_id)
-            _end_process()
+            departure.record(_end_process)
 
     DBOS.launch()
     DBOS.register_queue(QUEUE, global_concurrency=1, polling_interval_sec=QUEUE_POLL_S)
 
 
-def _run_as_step(name: str, stage: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    return DBOS.run_step({"name": name}, stage)
+def _run_as_step(departure: Departure, name: str, stage: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def step() -> dict[str, Any]:
+        try:
+            return stage()
+        finally:
+            departure.record(lambda: None)  # DBOS records what comes next, also an error
+
+    return DBOS.run_step({"name": name}, step)
 
 
 def _end_process() -> None:

@@ -21,8 +21,8 @@ from server.home import database_url
 from server.http.app import create_app
 from server.http.dependencies import Services
 from server.settings import Settings
-from server.stores.job_store import JobStore
 from server.stores.schema import connect
+from server.stores.sql_store import SqlJobStore
 from server.worker.job_queue import JobQueue
 from shrinkml.job import JobSpec, parse_job
 from shrinkml.speech.manifest import Utterance, write_manifest
@@ -38,8 +38,8 @@ def engine(tmp_path: Path) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def store(engine: sa.Engine) -> JobStore:
-    return JobStore(engine)
+def store(engine: sa.Engine) -> SqlJobStore:
+    return SqlJobStore(engine)
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def settings(tmp_path: Path, data_folder: Path) -> Settings:
 
 
 @pytest.fixture
-def services(engine: sa.Engine, store: JobStore, settings: Settings) -> Iterator[Services]:
+def services(engine: sa.Engine, settings: Settings) -> Iterator[Services]:
     queue = JobQueue(engine)
-    yield Services(settings, store, queue.put, AbsentWorker(), stopping=lambda: False)
+    yield Services(settings, SqlJobStore(engine, queue.put), AbsentWorker(), stopping=lambda: False)
     queue.close()
 
 

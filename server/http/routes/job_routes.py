@@ -40,7 +40,6 @@ def submit(
     if job is None:
         job, _ = store.submit(
             admit(spec, settings.data_roots, allow_hub=settings.allow_hub),
-            enqueue=services.enqueue,
             max_queued=settings.max_queued,
             idempotency_key=idempotency_key,
         )
@@ -79,7 +78,7 @@ def cancel(job_id: str, services: ServicesDep) -> JobView:
 @router.post("/{job_id}/resume", status_code=202, responses=documented(404, 409, 503))
 def resume(job_id: str, services: ServicesDep) -> JobView:
     """Queue a failed or cancelled job again: it goes on from its last finished stage."""
-    job = services.store.resume(job_id, enqueue=services.enqueue, max_queued=services.settings.max_queued)
+    job = services.store.resume(job_id, max_queued=services.settings.max_queued)
     return JobView.of(job)
 
 

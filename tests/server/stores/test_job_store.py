@@ -1,8 +1,9 @@
+"""The contract of `JobStore`, over every implementation (see conftest.py)."""
+
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import sqlalchemy as sa
 
 from server.jobs.job_state import Failure, Job, JobState
 from server.service_errors import KeyReusedError, QueueFullError, TransitionError, UnknownJobError
@@ -13,24 +14,27 @@ from shrinkml.job import JobSpec
 FAILURE = Failure("stage", "search", "it broke", "mend it")
 
 
-class Queue(list):
-    """Remembers what was handed to the workers."""
-
-    def put(self, db: sa.Connection, job: Job) -> None:
-        self.append((job.id, job.attempt))
+def submit(store: JobStore, spec: JobSpec, **options) -> Job:
+    return store.submit(spec, **{"max_queued": 10, **options})[0]
 
 
-@pytest.fixture
-def queue() -> Queue:
-    return Queue()
+def running(store: JobStore, spec: JobSpec) -> Job:
+    return store.start(submit(store, spec).id, 1)
 
 
-def submit(store: JobStore, spec: JobSpec, queue: Queue, **options) -> Job:
-    return store.submit(spec, enqueue=queue.put, **{"max_queued": 10, **options})[0]
+def at_once(*calls) -> list:
+    """What the calls return or raise, begun together, a thread each."""
+    barrier = threading.Barrier(len(calls))
 
+    def begin(call):
+        barrier.wait()
+        try:
+            return call()
+        except Exception as error:
+            return error
 
-def running(store: JobStore, spec: JobSpec, queue: Queue) -> Job:
-    return store.start(submit(store, spec, queue).id, 1)
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(begin, calls))
 
 
 def evaluated(i: int, **more) -> Event:
@@ -38,36 +42,40 @@ def evaluated(i: int, **more) -> Event:
 
 
 def test_a_submitted_job_waits_and_is_handed_to_the_workers(store, spec, queue):
-    job = submit(store, spec, queue)
+    job = submit(store, spec)
     assert store.get(job.id) == job
     assert (job.state, job.attempt, job.spec, job.number) == (JobState.QUEUED, 1, spec, 1)
     assert queue == [(job.id, 1)]
 
 
-def test_a_job_that_cannot_be_handed_over_is_not_kept(store, spec):
-    def refuse(db, job):
-        raise RuntimeError("no queue")
-
+def test_a_job_that_cannot_be_handed_over_is_not_kept(store, spec, queue):
+    cancelled = submit(store, spec)
+    store.cancel(cancelled.id)
+    queue.broken = True
     with pytest.raises(RuntimeError, match="no queue"):
-        store.submit(spec, enqueue=refuse, max_queued=10)
-    assert store.page(limit=10) == []
+        store.submit(spec, max_queued=10, idempotency_key="k")
+    with pytest.raises(RuntimeError, match="no queue"):
+        store.resume(cancelled.id, max_queued=10)
+    assert [job.state for job in store.page(limit=10)] == [JobState.CANCELLED]
+    assert store.submitted(spec, idempotency_key="k") is None
+    assert len(store.events(cancelled.id)) == 2
 
 
 def test_the_same_key_with_the_same_job_gives_the_same_job(store, spec, queue):
-    first = submit(store, spec, queue, idempotency_key="k")
-    again, created = store.submit(spec, enqueue=queue.put, max_queued=10, idempotency_key="k")
+    first = submit(store, spec, idempotency_key="k")
+    again, created = store.submit(spec, max_queued=10, idempotency_key="k")
     assert (again, created) == (first, False)
     assert len(queue) == 1
 
 
 def test_the_same_key_with_another_job_is_refused(store, spec, queue):
-    submit(store, spec, queue, idempotency_key="k")
+    submit(store, spec, idempotency_key="k")
     with pytest.raises(KeyReusedError, match=r"'k' belongs to job tiny-.*another one; send a new key"):
-        submit(store, spec.model_copy(update={"seed": 1}), queue, idempotency_key="k")
+        submit(store, spec.model_copy(update={"seed": 1}), idempotency_key="k")
 
 
 def test_jobs_without_a_key_are_all_different(store, spec, queue):
-    assert submit(store, spec, queue).id != submit(store, spec, queue).id
+    assert submit(store, spec).id != submit(store, spec).id
 
 
 def test_threads_that_submit_one_key_at_once_get_one_job(store, spec, queue):
@@ -75,7 +83,7 @@ def test_threads_that_submit_one_key_at_once_get_one_job(store, spec, queue):
 
     def race(_):
         barrier.wait()
-        return submit(store, spec, queue, idempotency_key="k").id
+        return submit(store, spec, idempotency_key="k").id
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(race, range(4)))) == 1
@@ -83,30 +91,30 @@ def test_threads_that_submit_one_key_at_once_get_one_job(store, spec, queue):
 
 
 def test_a_full_queue_refuses_new_and_resumed_jobs_but_not_a_repeated_key(store, spec, queue):
-    cancelled = submit(store, spec, queue)
+    cancelled = submit(store, spec)
     store.cancel(cancelled.id)
-    known = submit(store, spec, queue, max_queued=1, idempotency_key="k")
+    known = submit(store, spec, max_queued=1, idempotency_key="k")
     with pytest.raises(QueueFullError, match="1 jobs wait already and the server accepts 1"):
-        submit(store, spec, queue, max_queued=1)
+        submit(store, spec, max_queued=1)
     with pytest.raises(QueueFullError, match="try again when one has started"):
-        store.resume(cancelled.id, enqueue=queue.put, max_queued=1)
-    assert submit(store, spec, queue, max_queued=1, idempotency_key="k") == known
+        store.resume(cancelled.id, max_queued=1)
+    assert submit(store, spec, max_queued=1, idempotency_key="k") == known
 
 
 def test_a_job_that_has_started_no_longer_counts_as_waiting(store, spec, queue):
-    store.start(submit(store, spec, queue, max_queued=1).id, 1)
-    assert submit(store, spec, queue, max_queued=1).state is JobState.QUEUED
+    store.start(submit(store, spec, max_queued=1).id, 1)
+    assert submit(store, spec, max_queued=1).state is JobState.QUEUED
 
 
 def test_pages_go_from_the_newest_to_the_oldest(store, spec, queue):
-    ids = [submit(store, spec, queue).id for _ in range(3)]
+    ids = [submit(store, spec).id for _ in range(3)]
     first = store.page(limit=2)
     rest = store.page(limit=2, before=first[-1].number)
     assert [job.id for job in (*first, *rest)] == ids[::-1]
 
 
 def test_a_page_can_hold_one_state_only(store, spec, queue):
-    waiting, cancelled = submit(store, spec, queue), submit(store, spec, queue)
+    waiting, cancelled = submit(store, spec), submit(store, spec)
     store.cancel(cancelled.id)
     assert [job.id for job in store.page(limit=9, state=JobState.CANCELLED)] == [cancelled.id]
     assert [job.id for job in store.page(limit=9, state=JobState.QUEUED)] == [waiting.id]
@@ -118,9 +126,10 @@ def test_a_page_can_hold_one_state_only(store, spec, queue):
         lambda store: store.get("nobody"),
         lambda store: store.state("nobody"),
         lambda store: store.cancel("nobody"),
-        lambda store: store.resume("nobody", enqueue=Queue().put, max_queued=1),
+        lambda store: store.resume("nobody", max_queued=1),
         lambda store: store.start("nobody", 1),
         lambda store: store.finish("nobody", JobState.SUCCEEDED),
+        lambda store: store.log("nobody", evaluated(1)),
     ],
 )
 def test_an_unknown_job_is_refused(store, ask):
@@ -129,13 +138,13 @@ def test_an_unknown_job_is_refused(store, ask):
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_never_starts(store, spec, queue):
-    job = submit(store, spec, queue)
+    job = submit(store, spec)
     assert store.cancel(job.id).state is JobState.CANCELLED
     assert store.start(job.id, 1) is None
 
 
 def test_a_running_job_is_cancelled_by_its_worker(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     assert store.cancel(job.id).state is JobState.CANCELLING
     assert store.cancel(job.id).state is JobState.CANCELLING
     assert store.state(job.id) is JobState.CANCELLING
@@ -144,18 +153,18 @@ def test_a_running_job_is_cancelled_by_its_worker(store, spec, queue):
 
 
 def test_a_job_that_has_ended_cannot_be_cancelled(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     store.finish(job.id, JobState.SUCCEEDED)
     with pytest.raises(TransitionError, match=r"has ended \(succeeded\): there is nothing left to cancel"):
         store.cancel(job.id)
 
 
 def test_a_failed_job_goes_on_as_a_new_attempt(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     assert store.finish(job.id, JobState.FAILED, failure=FAILURE).failure == FAILURE
-    resumed = store.resume(job.id, enqueue=queue.put, max_queued=10)
+    resumed = store.resume(job.id, max_queued=10)
     assert (resumed.state, resumed.attempt, resumed.failure) == (JobState.QUEUED, 2, None)
-    assert store.resume(job.id, enqueue=queue.put, max_queued=10) == resumed
+    assert store.resume(job.id, max_queued=10) == resumed
     assert queue == [(job.id, 1), (job.id, 2)]
     assert store.start(job.id, 1) is None
     assert store.start(job.id, 2).state is JobState.RUNNING
@@ -163,15 +172,15 @@ def test_a_failed_job_goes_on_as_a_new_attempt(store, spec, queue):
 
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED])
 def test_only_a_failed_or_cancelled_job_can_be_resumed(store, spec, queue, state):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     if state is JobState.SUCCEEDED:
         store.finish(job.id, state)
     with pytest.raises(TransitionError, match=f"is {state}; only a failed or cancelled job can be resumed"):
-        store.resume(job.id, enqueue=queue.put, max_queued=10)
+        store.resume(job.id, max_queued=10)
 
 
 def test_starts_are_counted_until_the_job_tells_something_new(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     store.log(job.id, evaluated(1))
     assert [store.start(job.id, 1).starts, store.start(job.id, 1).starts] == [1, 2]
     store.log(job.id, evaluated(1))
@@ -181,7 +190,7 @@ def test_starts_are_counted_until_the_job_tells_something_new(store, spec, queue
 
 
 def test_events_are_numbered_without_a_gap_and_repeats_are_dropped(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     for i in (1, 2, 1, 3, 2, 3):
         store.log(job.id, evaluated(i))
     entries = store.events(job.id)
@@ -192,13 +201,13 @@ def test_events_are_numbered_without_a_gap_and_repeats_are_dropped(store, spec, 
 
 def test_events_of_two_jobs_have_their_own_numbers_and_keys(store, spec, queue):
     for _ in range(2):
-        job = running(store, spec, queue)
+        job = running(store, spec)
         store.log(job.id, evaluated(1))
         assert [entry.sequence for entry in store.events(job.id)] == [1, 2, 3]
 
 
 def test_events_are_read_in_pages_and_by_kind(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     for i in range(5):
         store.log(job.id, evaluated(i))
     assert [entry.sequence for entry in store.events(job.id, after=3, limit=2)] == [4, 5]
@@ -207,14 +216,14 @@ def test_events_are_read_in_pages_and_by_kind(store, spec, queue):
 
 
 def test_threads_that_log_at_once_leave_no_gap(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda i: store.log(job.id, evaluated(i)), range(40)))
     assert [entry.sequence for entry in store.events(job.id)] == list(range(1, 43))
 
 
 def test_every_state_is_an_event(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     store.finish(job.id, JobState.FAILED, failure=FAILURE)
     entries = store.events(job.id, kind="state")
     assert [entry.event.data["state"] for entry in entries] == ["queued", "running", "failed"]
@@ -222,7 +231,7 @@ def test_every_state_is_an_event(store, spec, queue):
 
 
 def test_a_job_shows_its_latest_stage_and_progress(store, spec, queue):
-    job = running(store, spec, queue)
+    job = running(store, spec)
     store.log(job.id, Event("stage_started", "search", "search-1", "Searching."))
     store.log(job.id, evaluated(1, progress=Progress(0.25, 1, 4, 9.0)))
     store.log(job.id, evaluated(2))
@@ -231,23 +240,74 @@ def test_a_job_shows_its_latest_stage_and_progress(store, spec, queue):
     assert seen.progress == Progress(0.25, 1, 4, 9.0)
 
 
-def test_nothing_changes_while_the_store_is_frozen(store, spec, queue):
-    job = running(store, spec, queue)
-    done = threading.Event()
-
-    def finish():
-        store.finish(job.id, JobState.SUCCEEDED)
-        done.set()
-
-    with store.frozen():
-        thread = threading.Thread(target=finish)
-        thread.start()
-        assert not done.wait(0.3)
-        assert store.state(job.id) is JobState.RUNNING
-    thread.join()
-    assert store.state(job.id) is JobState.SUCCEEDED
+def test_a_job_that_told_of_a_stage_fails_in_it(store, spec):
+    job = running(store, spec)
+    store.log(job.id, Event("stage_started", "search", "search-1", "Searching."))
+    store.finish(job.id, JobState.FAILED, failure=FAILURE)
+    assert store.events(job.id)[-1].event.stage == "search-1"
 
 
-def test_a_second_store_on_the_same_database_sees_the_same_jobs(store, engine, spec, queue):
-    job = submit(store, spec, queue)
-    assert JobStore(engine).get(job.id) == job
+def test_of_those_that_end_a_job_at_once_one_is_believed(store, spec):
+    job = running(store, spec)
+    ends = (JobState.SUCCEEDED, JobState.FAILED) * 4
+    found = at_once(*(lambda end=end: store.finish(job.id, end) for end in ends))
+    (believed,) = [one for one in found if isinstance(one, Job)]
+    assert all(isinstance(one, TransitionError) for one in found if one is not believed)
+    assert store.get(job.id) == believed
+    assert [entry.event.data["state"] for entry in store.events(job.id)] == ["queued", "running", believed.state]
+
+
+def test_a_job_that_several_resume_at_once_is_queued_once(store, spec, queue):
+    job = submit(store, spec)
+    store.cancel(job.id)
+    found = at_once(*[lambda: store.resume(job.id, max_queued=10)] * 6)
+    assert {(one.state, one.attempt) for one in found} == {(JobState.QUEUED, 2)}
+    assert queue == [(job.id, 1), (job.id, 2)]
+
+
+def test_a_job_cancelled_at_the_moment_it_starts_is_told_to_its_worker_or_never_starts(store, spec):
+    for _ in range(10):
+        job = submit(store, spec)
+        started, cancelled = at_once(lambda id=job.id: store.start(id, 1), lambda id=job.id: store.cancel(id))
+        if started is None:
+            assert cancelled.state is store.state(job.id) is JobState.CANCELLED
+        else:
+            assert store.state(job.id) is JobState.CANCELLING
+        entries = store.events(job.id)
+        assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+        assert [entry.event.data["state"] for entry in entries] == [m.state for m in store.get(job.id).history]
+
+
+def test_starts_at_once_are_all_counted(store, spec):
+    job = submit(store, spec)
+    at_once(*[lambda: store.start(job.id, 1)] * 6)
+    assert store.get(job.id).starts == 6
+    assert [entry.event.data["state"] for entry in store.events(job.id)] == ["queued", "running"]
+
+
+def test_the_queue_is_never_longer_than_allowed_however_many_come_at_once(store, spec, queue):
+    cancelled = submit(store, spec)
+    store.cancel(cancelled.id)
+    found = at_once(*[lambda: submit(store, spec, max_queued=3)] * 9, lambda: store.resume(cancelled.id, max_queued=3))
+    assert sum(isinstance(one, Job) for one in found) == 3
+    assert sum(isinstance(one, QueueFullError) for one in found) == 7
+    assert len(store.page(limit=99, state=JobState.QUEUED)) == 3
+    assert len(queue) == 1 + 3
+
+
+def test_jobs_submitted_at_once_have_different_numbers(store, spec):
+    found = at_once(*[lambda: submit(store, spec)] * 8)
+    assert len({job.number for job in found}) == len({job.id for job in found}) == 8
+    assert {job.number for job in store.page(limit=9)} == {job.number for job in found}
+
+
+def test_moves_and_events_at_once_share_one_log_without_a_gap(store, spec):
+    job = running(store, spec)
+    logs = [lambda i=i: [store.log(job.id, evaluated(k)) for k in range(i, 40, 2)] for i in (0, 1, 0)]
+    assert not any(isinstance(one, Exception) for one in at_once(*logs, lambda: store.cancel(job.id)))
+    entries = store.events(job.id)
+    assert [entry.sequence for entry in entries] == list(range(1, 44))
+    assert {entry.event.key for entry in entries} == {f"state/{n}" for n in (1, 2, 3)} | {
+        f"search/{k}" for k in range(40)
+    }
+    assert store.state(job.id) is JobState.CANCELLING

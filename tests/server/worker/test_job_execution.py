@@ -19,7 +19,7 @@ from shrinkml.events import Event
 
 @pytest.fixture
 def job(store, spec):
-    return store.submit(spec, enqueue=lambda db, job: None, max_queued=9)[0]
+    return store.submit(spec, max_queued=9)[0]
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def attempt(store, job, tmp_path, ended):
             artefacts=folder / "artefacts",
             run_job=run_job,
             run_stage=lambda name, stage: stage(),
+            record=lambda write: write(),
             end_process=ended.set,
         )
         return store.get(job.id)
@@ -114,7 +115,7 @@ def test_a_job_whose_checkpoints_cannot_be_packed_has_failed(attempt, tmp_path):
 def test_an_attempt_that_is_over_does_not_run(attempt, store, job):
     store.cancel(job.id)
     assert attempt(unreachable).state is JobState.CANCELLED
-    store.resume(job.id, enqueue=lambda db, job: None, max_queued=9)
+    store.resume(job.id, max_queued=9)
     assert attempt(unreachable, number=1).state is JobState.QUEUED
     assert attempt(succeed, number=2).state is JobState.SUCCEEDED
 

@@ -9,7 +9,7 @@ from server.home import artefact_folder
 @pytest.fixture
 def job_id(store, spec, settings, tmp_path) -> str:
     """A job with one packed checkpoint, "final"."""
-    job, _ = store.submit(spec, enqueue=lambda db, job: None, max_queued=9)
+    job, _ = store.submit(spec, max_queued=9)
     made = tmp_path / "made"
     (made / "final").mkdir(parents=True)
     (made / "final" / "config.json").write_text("{}")
@@ -32,7 +32,7 @@ def test_checkpoints_are_listed_with_their_checksums(http, listed):
 
 
 def test_a_job_without_checkpoints_lists_none(http, store, spec):
-    job, _ = store.submit(spec, enqueue=lambda db, job: None, max_queued=9)
+    job, _ = store.submit(spec, max_queued=9)
     assert http.get(f"/v1/jobs/{job.id}/checkpoints").json() == {"items": []}
     response = http.get(f"/v1/jobs/{job.id}/checkpoints/final.tar")
     assert response.status_code == 404

@@ -14,7 +14,7 @@ SSE = {"Accept": "text/event-stream"}
 @pytest.fixture
 def job_id(store, spec) -> str:
     """A running job with events 1 (queued), 2 (running), 3 and 4."""
-    job, _ = store.submit(spec, enqueue=lambda db, job: None, max_queued=9)
+    job, _ = store.submit(spec, max_queued=9)
     store.start(job.id, 1)
     for i in range(2):
         store.log(job.id, Event("epoch", f"n{i}", "search", f"note {i}", {"i": i}))

@@ -1,0 +1,136 @@
+"""A job store in memory: for tests, and for a server whose jobs need not outlive it."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+
+from server.jobs.job_moves import (
+    after_event,
+    cancelled,
+    new_job,
+    require_room,
+    require_same,
+    resumed,
+    started,
+    state_event,
+    unknown,
+)
+from server.jobs.job_state import Failure, Job, JobState, now
+from shrinkml.events import Event, LoggedEvent
+from shrinkml.job import JobSpec
+
+log = logging.getLogger(__name__)
+
+
+class MemoryJobStore:
+    """Jobs and their events in this process; see `server.stores.job_store.JobStore`. One lock serves all."""
+
+    def __init__(self, enqueue: Callable[[Job], None] = lambda job: None) -> None:
+        """Keep no job yet.
+
+        Args:
+            enqueue: hands a queued job to the workers; a job that it raises for is not queued.
+        """
+        self._enqueue = enqueue
+        self._lock = threading.RLock()
+        self._jobs: dict[str, Job] = {}
+        self._logs: dict[str, list[LoggedEvent]] = {}
+        self._keys: dict[str, str] = {}
+
+    def submit(self, spec: JobSpec, *, max_queued: int, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        """Queue a job."""
+        with self._lock:
+            earlier = None if idempotency_key is None else self.submitted(spec, idempotency_key=idempotency_key)
+            if earlier is not None:
+                return earlier, False
+            self._require_room(max_queued)
+            job = replace(new_job(spec), number=len(self._jobs) + 1)
+            self._enqueue(job)
+            self._logs[job.id] = []
+            self._move(job)
+            if idempotency_key is not None:
+                self._keys[idempotency_key] = job.id
+            return job, True
+
+    def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
+        """Return the job that came before with the same key, if there is one."""
+        with self._lock:
+            job_id = self._keys.get(idempotency_key)
+            return None if job_id is None else require_same(self._jobs[job_id], spec, idempotency_key)
+
+    def get(self, job_id: str) -> Job:
+        """Return the job called `job_id`."""
+        with self._lock:
+            if job_id not in self._jobs:
+                raise unknown(job_id)
+            return self._jobs[job_id]
+
+    def state(self, job_id: str) -> JobState:
+        """Return the job's state."""
+        return self.get(job_id).state
+
+    def page(self, *, limit: int, before: int | None = None, state: JobState | None = None) -> list[Job]:
+        """Return at most `limit` jobs, the newest first."""
+        with self._lock:
+            jobs = list(reversed(self._jobs.values()))
+        fitting = (job for job in jobs if (before is None or job.number < before) and state in (None, job.state))
+        return list(islice(fitting, limit))
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job that waits, or ask the worker of a running one to end it."""
+        with self._lock:
+            return self._move(cancelled(self.get(job_id)))
+
+    def resume(self, job_id: str, *, max_queued: int) -> Job:
+        """Queue a failed or cancelled job again."""
+        with self._lock:
+            before = self.get(job_id)
+            job = resumed(before)
+            if job is not before:
+                self._require_room(max_queued)
+                self._enqueue(job)
+            return self._move(job)
+
+    def start(self, job_id: str, attempt: int) -> Job | None:
+        """Take a job up; None where `attempt` is over."""
+        with self._lock:
+            job = started(self.get(job_id), attempt)
+            return None if job is None else self._move(job)
+
+    def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
+        """End a job."""
+        with self._lock:
+            return self._move(self.get(job_id).moved_to(state, failure=failure))
+
+    def log(self, job_id: str, event: Event) -> None:
+        """Append `event` to the job's log unless its key is there already."""
+        with self._lock:
+            job = self.get(job_id)
+            if all(entry.event.key != event.key for entry in self._logs[job_id]):
+                self._jobs[job_id] = after_event(job, event, self._append(job_id, event).at)
+
+    def events(
+        self, job_id: str, *, after: int = 0, limit: int | None = None, kind: str | None = None
+    ) -> list[LoggedEvent]:
+        """Return the job's events of `kind` (or all) numbered above `after`."""
+        with self._lock:
+            entries = self._logs.get(job_id, [])[after:]
+        return [entry for entry in entries if kind in (None, entry.event.kind)][:limit]
+
+    def _require_room(self, max_queued: int) -> None:
+        require_room(sum(job.state is JobState.QUEUED for job in self._jobs.values()), max_queued)
+
+    def _move(self, job: Job) -> Job:
+        before = self._jobs.get(job.id)
+        self._jobs[job.id] = job
+        if before is None or before.history != job.history:
+            self._append(job.id, state_event(job))
+            log.info("job %s is %s (attempt %d)", job.id, job.state, job.attempt)
+        return job
+
+    def _append(self, job_id: str, event: Event) -> LoggedEvent:
+        entry = LoggedEvent(len(self._logs[job_id]) + 1, now(), event)
+        self._logs[job_id].append(entry)
+        return entry

@@ -1,0 +1,244 @@
+"""A job store in a database, by SQLAlchemy. It relies on no lock of the database.
+
+What is read is read first. A transaction then opens with a compare-and-set, an UPDATE that fits only the version that
+was read, and rolls back if that changed no row. A job's row has such a version, which every move and every event
+raises, so that a log has one writer at a time; the queue has one, which every job that is queued raises, so that the
+number of jobs that wait is true when one is added. Unique columns do the same for idempotency keys.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from server.jobs.job_moves import (
+    after_event,
+    cancelled,
+    new_job,
+    require_room,
+    require_same,
+    resumed,
+    started,
+    state_event,
+    unknown,
+)
+from server.jobs.job_state import Failure, Job, JobState, now
+from server.stores.racing_writers import LostRaceError, until_won
+from server.stores.rows import job_of, values_of
+from server.stores.schema import EVENTS, JOBS, QUEUE
+from shrinkml.events import Event, LoggedEvent
+from shrinkml.job import JobSpec
+
+Enqueue = Callable[[sa.Connection, Job], None]  # hands a job to the workers, in the transaction that queues it
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A job as it was read.
+
+    Attributes:
+        job: the job.
+        version: of its row, then.
+        n_events: in its log, then.
+    """
+
+    job: Job
+    version: int
+    n_events: int
+
+
+class SqlJobStore:
+    """Jobs and their events in a database; see `server.stores.job_store.JobStore`."""
+
+    def __init__(self, engine: sa.Engine, enqueue: Enqueue = lambda db, job: None) -> None:
+        """Use the database of `engine`, whose tables are there (see `server.stores.schema.connect`)."""
+        self._engine = engine
+        self._enqueue = enqueue
+
+    def submit(self, spec: JobSpec, *, max_queued: int, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        """Queue a job."""
+
+        def change() -> tuple[Job, bool]:
+            earlier = None if idempotency_key is None else self.submitted(spec, idempotency_key=idempotency_key)
+            if earlier is not None:
+                return earlier, False
+            return self._insert(new_job(spec), self._ticket(max_queued), idempotency_key), True
+
+        return until_won(change)
+
+    def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
+        """Return the job that came before with the same key, if there is one."""
+        with self._engine.connect() as db:
+            row = db.execute(sa.select(JOBS).where(JOBS.c.idempotency_key == idempotency_key)).one_or_none()
+        return None if row is None else require_same(job_of(row), spec, idempotency_key)
+
+    def get(self, job_id: str) -> Job:
+        """Return the job called `job_id`."""
+        with self._engine.connect() as db:
+            return job_of(_row(db, job_id))
+
+    def state(self, job_id: str) -> JobState:
+        """Return the job's state."""
+        with self._engine.connect() as db:
+            state = db.execute(sa.select(JOBS.c.state).where(JOBS.c.id == job_id)).scalar_one_or_none()
+        if state is None:
+            raise unknown(job_id)
+        return JobState(state)
+
+    def page(self, *, limit: int, before: int | None = None, state: JobState | None = None) -> list[Job]:
+        """Return at most `limit` jobs, the newest first."""
+        query = sa.select(JOBS).order_by(JOBS.c.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(JOBS.c.number < before)
+        if state is not None:
+            query = query.where(JOBS.c.state == state)
+        with self._engine.connect() as db:
+            return [job_of(row) for row in db.execute(query)]
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job that waits, or ask the worker of a running one to end it."""
+
+        def change() -> Job:
+            seen = self._see(job_id)
+            return self._move(seen, cancelled(seen.job))
+
+        return until_won(change)
+
+    def resume(self, job_id: str, *, max_queued: int) -> Job:
+        """Queue a failed or cancelled job again."""
+
+        def change() -> Job:
+            seen = self._see(job_id)
+            job = resumed(seen.job)
+            return job if job is seen.job else self._move(seen, job, ticket=self._ticket(max_queued))
+
+        return until_won(change)
+
+    def start(self, job_id: str, attempt: int) -> Job | None:
+        """Take a job up; None where `attempt` is over."""
+
+        def change() -> Job | None:
+            seen = self._see(job_id)
+            job = started(seen.job, attempt)
+            return None if job is None else self._move(seen, job)
+
+        return until_won(change)
+
+    def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
+        """End a job."""
+
+        def change() -> Job:
+            seen = self._see(job_id)
+            return self._move(seen, seen.job.moved_to(state, failure=failure))
+
+        return until_won(change)
+
+    def log(self, job_id: str, event: Event) -> None:
+        """Append `event` to the job's log unless its key is there already."""
+
+        def change() -> None:
+            seen = self._see(job_id)
+            if not self._knows(job_id, event.key):
+                at = now()
+                self._write(seen, after_event(seen.job, event, at), event, at)
+
+        until_won(change)
+
+    def events(
+        self, job_id: str, *, after: int = 0, limit: int | None = None, kind: str | None = None
+    ) -> list[LoggedEvent]:
+        """Return the job's events of `kind` (or all) numbered above `after`."""
+        query = sa.select(EVENTS).where(EVENTS.c.job_id == job_id, EVENTS.c.sequence > after)
+        if kind is not None:
+            query = query.where(EVENTS.c.kind == kind)
+        with self._engine.connect() as db:
+            rows = db.execute(query.order_by(EVENTS.c.sequence).limit(limit)).all()
+        return [LoggedEvent(row.sequence, datetime.fromisoformat(row.at), Event.from_json(row.event)) for row in rows]
+
+    def _see(self, job_id: str) -> Seen:
+        with self._engine.connect() as db:
+            row = _row(db, job_id)  # before its events: what is appended later has another version
+            last = sa.select(sa.func.max(EVENTS.c.sequence)).where(EVENTS.c.job_id == job_id)
+            return Seen(job_of(row), row.version, db.execute(last).scalar_one() or 0)
+
+    def _knows(self, job_id: str, key: str) -> bool:
+        with self._engine.connect() as db:
+            query = sa.select(EVENTS.c.sequence).where(EVENTS.c.job_id == job_id, EVENTS.c.key == key)
+            return db.execute(query).first() is not None
+
+    def _ticket(self, max_queued: int) -> int:
+        """Return the version of a queue that has room for another job."""
+        with self._engine.connect() as db:
+            version: int = db.execute(sa.select(QUEUE.c.version)).scalar_one()  # before the jobs are counted
+            n_queued = sa.select(sa.func.count()).where(JOBS.c.state == JobState.QUEUED)
+            require_room(db.execute(n_queued).scalar_one(), max_queued)
+        return version
+
+    def _insert(self, job: Job, ticket: int, idempotency_key: str | None) -> Job:
+        row = {**values_of(job), "version": 0, "idempotency_key": idempotency_key, "request_digest": _digest(job.spec)}
+        with self._engine.begin() as db:
+            _take(db, ticket)
+            number = db.execute(sa.insert(JOBS).values(row).returning(JOBS.c.number)).scalar_one()
+            numbered = replace(job, number=number)
+            _append(db, job.id, 1, state_event(job), now())
+            self._enqueue(db, numbered)
+        _tell(numbered)
+        return numbered
+
+    def _move(self, seen: Seen, job: Job, *, ticket: int | None = None) -> Job:
+        """Return the job, moved; with a `ticket` it is handed to the workers."""
+        moved = job.history != seen.job.history
+        if job != seen.job:
+            self._write(seen, job, state_event(job) if moved else None, now(), ticket=ticket)
+        if moved:
+            _tell(job)
+        return job
+
+    def _write(self, seen: Seen, job: Job, event: Event | None, at: datetime, *, ticket: int | None = None) -> None:
+        with self._engine.begin() as db:
+            _swap(db, seen, job)
+            if event is not None:
+                _append(db, job.id, seen.n_events + 1, event, at)
+            if ticket is not None:
+                _take(db, ticket)
+                self._enqueue(db, job)
+
+
+def _row(db: sa.Connection, job_id: str) -> sa.Row[tuple[object, ...]]:
+    row = db.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).one_or_none()
+    if row is None:
+        raise unknown(job_id)
+    return row
+
+
+def _swap(db: sa.Connection, seen: Seen, job: Job) -> None:
+    unchanged = sa.and_(JOBS.c.id == job.id, JOBS.c.version == seen.version)
+    _require_one(db, sa.update(JOBS).where(unchanged).values({**values_of(job), "version": seen.version + 1}))
+
+
+def _take(db: sa.Connection, ticket: int) -> None:
+    _require_one(db, sa.update(QUEUE).where(QUEUE.c.version == ticket).values(version=ticket + 1))
+
+
+def _require_one(db: sa.Connection, update: sa.Update) -> None:
+    if db.execute(update).rowcount != 1:
+        raise LostRaceError
+
+
+def _append(db: sa.Connection, job_id: str, sequence: int, event: Event, at: datetime) -> None:
+    row = {"sequence": sequence, "key": event.key, "kind": event.kind, "at": at.isoformat(), "event": event.to_json()}
+    db.execute(sa.insert(EVENTS).values(job_id=job_id, **row))
+
+
+def _tell(job: Job) -> None:
+    log.info("job %s is %s (attempt %d)", job.id, job.state, job.attempt)
+
+
+def _digest(spec: JobSpec) -> str:
+    """Return a checksum of the job that was asked for; databases of earlier versions demand one."""
+    return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

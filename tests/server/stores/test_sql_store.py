@@ -1,0 +1,168 @@
+"""The store in a database: what its transactions hold, and that no lock of the database is what makes it right."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from server.jobs.job_state import Job, JobState
+from server.service_errors import QueueFullError, TransitionError
+from server.stores.schema import JOBS
+from server.stores.sql_store import Seen, SqlJobStore
+from shrinkml.events import Event
+
+
+@pytest.fixture
+def store(engine) -> SqlJobStore:
+    return SqlJobStore(engine)
+
+
+def note(i: int) -> Event:
+    return Event("epoch", f"n{i}", "search", f"note {i}")
+
+
+class Meeting(SqlJobStore):
+    """A store in which everybody who changes something waits, once, until all have read and nobody has written."""
+
+    def __init__(self, engine: sa.Engine, n: int) -> None:
+        super().__init__(engine)
+        self._barrier = threading.Barrier(n)
+        self._met = threading.local()
+
+    def _meet(self) -> None:
+        if not getattr(self._met, "done", False):
+            self._met.done = True
+            self._barrier.wait(20)
+
+    def _ticket(self, max_queued: int) -> int:
+        ticket = super()._ticket(max_queued)
+        self._meet()
+        return ticket
+
+    def _see(self, job_id: str) -> Seen:
+        seen = super()._see(job_id)
+        self._meet()
+        return seen
+
+
+def all_at_once(*calls: Callable[[], object]) -> list[object]:
+    def outcome(call):
+        try:
+            return call()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(outcome, calls))
+
+
+def test_of_writers_that_have_read_the_same_state_only_one_changes_it(engine, store, spec):
+    job = store.submit(spec, max_queued=9)[0]
+    store.start(job.id, 1)
+    meeting = Meeting(engine, 4)
+    found = all_at_once(*[lambda: meeting.finish(job.id, JobState.SUCCEEDED)] * 4)
+    assert sum(isinstance(one, Job) for one in found) == 1
+    assert sum(isinstance(one, TransitionError) for one in found) == 3
+
+
+def test_writers_that_have_read_the_same_log_append_one_after_the_other(engine, store, spec):
+    job = store.submit(spec, max_queued=9)[0]
+    meeting = Meeting(engine, 4)
+    assert all_at_once(*(lambda i=i: meeting.log(job.id, note(i)) for i in range(4))) == [None] * 4
+    assert [entry.sequence for entry in store.events(job.id)] == [1, 2, 3, 4, 5]
+
+
+def test_submissions_that_have_seen_the_same_room_do_not_share_it(engine, store, spec):
+    meeting = Meeting(engine, 4)
+    found = all_at_once(*[lambda: meeting.submit(spec, max_queued=2)] * 4)
+    assert sum(isinstance(one, QueueFullError) for one in found) == 2
+    assert len(store.page(limit=9)) == 2
+
+
+def test_submissions_that_have_both_found_no_earlier_one_with_their_key_give_one_job(engine, store, spec):
+    meeting = Meeting(engine, 4)
+    found = all_at_once(*[lambda: meeting.submit(spec, max_queued=9, idempotency_key="k")] * 4)
+    assert len({job.id for job, _ in found}) == 1
+    assert sorted(created for _, created in found) == [False, False, False, True]
+    assert len(store.page(limit=9)) == 1
+
+
+def test_no_transaction_asks_for_the_write_lock_before_it_writes(engine, store, spec):
+    said = []
+    sa.event.listen(engine, "before_cursor_execute", lambda _, __, statement, *___: said.append(statement))
+    job = store.submit(spec, max_queued=9)[0]
+    store.start(job.id, 1)
+    store.log(job.id, note(1))
+    store.finish(job.id, JobState.SUCCEEDED)
+    assert "BEGIN" in said
+    assert not [statement for statement in said if "IMMEDIATE" in statement]
+
+
+def test_the_job_is_handed_over_in_the_transaction_that_queues_it(engine, spec):
+    seen = []
+
+    def enqueue(db: sa.Connection, job: Job) -> None:
+        inside = db.execute(sa.select(JOBS.c.state).where(JOBS.c.id == job.id)).scalar_one()
+        with engine.connect() as other:
+            seen.append((inside, other.execute(sa.select(JOBS.c.attempt).where(JOBS.c.id == job.id)).all()))
+
+    store = SqlJobStore(engine, enqueue)
+    job = store.submit(spec, max_queued=9)[0]
+    store.cancel(job.id)
+    store.resume(job.id, max_queued=9)
+    assert seen == [("queued", []), ("queued", [(1,)])]
+
+
+def test_a_second_store_on_the_same_database_sees_the_same_jobs(store, engine, spec):
+    job = store.submit(spec, max_queued=9)[0]
+    assert SqlJobStore(engine).get(job.id) == job
+
+
+PROGRAM = """
+import sys
+from server.jobs.job_state import JobState
+from server.service_errors import QueueFullError, TransitionError
+from server.stores.schema import connect
+from server.stores.sql_store import SqlJobStore
+from shrinkml.events import Event
+from shrinkml.job import JobSpec
+
+url, job_id, spec = sys.argv[1:]
+store, spec = SqlJobStore(connect(url)), JobSpec.model_validate_json(spec)
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(25):
+    store.log(job_id, Event("epoch", f"n{i}", "search", f"note {i}"))
+try:
+    while True:
+        store.submit(spec, max_queued=5)
+except QueueFullError:
+    pass
+try:
+    store.finish(job_id, JobState.SUCCEEDED)
+    print("ended", flush=True)
+except TransitionError:
+    print("late", flush=True)
+"""
+
+
+def test_processes_at_once_do_no_harm_to_each_other(store, engine, spec):
+    job = store.submit(spec, max_queued=9)[0]
+    store.start(job.id, 1)
+    command = [sys.executable, "-c", PROGRAM, str(engine.url), job.id, spec.model_dump_json()]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    assert sorted(said) == ["ended\n", "late\n", "late\n"]
+    entries = store.events(job.id)
+    assert [entry.sequence for entry in entries] == list(range(1, 29))
+    assert {entry.event.key for entry in entries} == {f"state/{n}" for n in (1, 2, 3)} | {f"n{i}" for i in range(25)}
+    assert len(store.page(limit=99, state=JobState.QUEUED)) == 5
