@@ -150,7 +150,6 @@ ASKING: set[str] = {
     "server/http/views.py",
     "server/jobs/admission.py",
     "server/jobs/job_state.py",
-    "server/service_errors.py",
     "server/settings.py",
     "server/stores/__init__.py",
     "server/worker/cancellation.py",
