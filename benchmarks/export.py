@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 import shrinkml
+from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.export import exported_transcripts
@@ -32,7 +33,6 @@ from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.int8_graph import write_int8
 from shrinkml.export.lstm_graph import bidirectional_lstm
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.layers.int8_linear import gains_by_int8
 from shrinkml.measure import evaluation
 from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH

@@ -32,7 +32,6 @@ from agents.search.make_problem import pose
 from agents.search.model_evaluator import shrunk
 from agents.strategies import search_plans
 from envs.problem import RankProblem
-from shrinkml.compression.factorizers import Decomposition
 from shrinkml.compression.sites import model_cost
 from shrinkml.measure.evaluation import transcripts, word_error_rate
 from shrinkml.models.protocol import AsrModel
@@ -44,6 +43,7 @@ from shrinkml.speech.scoring import word_errors
 from shrinkml.storage import checkpoint
 from shrinkml.training.dataset import load_dataset
 from shrinkml.training.distillation import divergence, soft_targets
+from shrinkml.weights.decomposition import Decomposition
 
 MODEL = "reference/las"
 SIZES = (25, 50, 100, 200, 400)

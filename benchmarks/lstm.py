@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import merge, reshape
-from shrinkml.layers.lstm import as_low_rank
+from shrinkml.layers.lstm import FormLSTM
 from shrinkml.plan.compression_plan import CompressionPlan
 
 LAYERS = ((160, 320), (1280, 320), (1024, 512), (2048, 1024))  # (input size, units)
@@ -98,7 +98,7 @@ def compare(name: str, model: nn.Module, x: Tensor, *, ratio: float, runs: int, 
 
     candidates = {"onednn": partial(call, dense), "aten": call_without_onednn, "low_rank": partial(call, shrunk)}
     if isinstance(dense, nn.LSTM):
-        candidates["dense_kernel"] = partial(call, as_low_rank(dense))
+        candidates["dense_kernel"] = partial(call, FormLSTM.of(dense))
     times = timings(candidates, runs)
     dense_times = min((times["onednn"], times["aten"]), key=statistics.median)
     ratios = sorted(before / after for before, after in zip(dense_times, times["low_rank"], strict=True))

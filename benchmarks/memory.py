@@ -25,9 +25,9 @@ from torch import nn
 
 from agents.search.decompose_layers import ACTIVATION_BYTES, FLOAT32_BYTES, decomposed
 from agents.search.workspace import StoredDecompositions, write_factors
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import BLOCK, TALL
 from shrinkml.compression.sites import find_layers, model_cost
-from shrinkml.compression.surgery import factorize
 from shrinkml.models.huggingface.fresh import fresh
 from shrinkml.models.huggingface.opening import write_merged
 from shrinkml.plan.compression_plan import CompressionPlan

@@ -24,16 +24,16 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 import shrinkml
-from shrinkml.compression.sites import find_slots
+from shrinkml.compression.sites import find_sites
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.layers.linear import LowRankLinear
+from shrinkml.layers.linear import FormLinear
 from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
 from shrinkml.storage.checkpoint import Recogniser
-from shrinkml.weights.forms import Factors
+from shrinkml.weights.form import Form
 
 DATA = Path("data/commands")
 N_CALIBRATED, N_HEARD, N_TIMED, ROUNDS = 60, 200, 40, 5
@@ -91,19 +91,20 @@ def torchao_int8(model: HuggingFaceCtc) -> Recogniser:
 
 def split_(model: HuggingFaceCtc) -> None:
     """Makes two linear layers of every low-rank one: what quantizers look for."""
-    for slot in find_slots(model):
-        if isinstance(slot.module, LowRankLinear) and isinstance(slot.matrix, Factors):
-            parent, _, name = slot.path.rpartition(".")
-            setattr(model.get_submodule(parent), name, _in_two(slot.matrix, slot.module.bias))
+    for site in find_sites(model):
+        if isinstance(site.module, FormLinear):
+            parent, _, name = site.path.rpartition(".")
+            setattr(model.get_submodule(parent), name, _in_turn(site.form, site.module.bias))
 
 
-def _in_two(matrix: Factors, bias: nn.Parameter | None) -> nn.Sequential:
-    (rank, n_in), n_out = matrix.down.shape, len(matrix.up)
-    down, up = nn.Linear(n_in, rank, bias=False), nn.Linear(rank, n_out, bias=bias is not None)
-    down.weight, up.weight = nn.Parameter(matrix.down.detach()), nn.Parameter(matrix.up.detach())
-    if bias is not None:
-        up.bias = bias
-    return nn.Sequential(down, up)
+def _in_turn(form: Form, bias: nn.Parameter | None) -> nn.Sequential:
+    layers = []
+    for factor in form.factors:
+        n_out, n_in = factor.shape
+        layers.append(nn.Linear(n_in, n_out, bias=False))
+        layers[-1].weight = nn.Parameter(factor.detach())
+    layers[-1].bias = bias
+    return nn.Sequential(*layers)
 
 
 def ways(name: str, folder: Path, calibration: list[Waveform]) -> dict[str, Hear]:

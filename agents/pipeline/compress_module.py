@@ -21,8 +21,8 @@ from agents.strategies import search_plans
 from agents.strategies.model_based.kept_policy import read_policy
 from envs.menus import build_menus
 from envs.problem import PlanEvaluator, RankProblem
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.sites import current_plan, model_cost
-from shrinkml.compression.surgery import factorize
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, SearchSpec

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.pipeline.materials import Materials
+from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.errors import ExportError
 from shrinkml.export.exporter import Exporter
-from shrinkml.layers.int8_linear import gains_by_int8
 from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
 from shrinkml.speech.proxy import choose_proxy

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from agents.search.model_evaluator import BATCH_SIZE
 from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
-from shrinkml.compression.factorizers import CALIBRATED, Decomposition, decompose_each
+from shrinkml.compression.factorizers import FACTORIZERS, decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
 from shrinkml.models.protocol import AsrModel
+from shrinkml.tables import look_up
 from shrinkml.training.dataset import Dataset
+from shrinkml.weights.decomposition import Decomposition
 
 FLOAT32_BYTES = 4
 ACTIVATION_BYTES = 64 * 2**20  # of one layer's inputs and outputs; several are alive at a time
@@ -47,7 +49,7 @@ def decomposed(
     """
     with large_tensors_apart():
         uses, stats = use_of_the_longest(model, speech), {}
-        if factorizer in CALIBRATED:
+        if look_up(FACTORIZERS, factorizer, kind="factorizer").calibrated:
             batch_size = fitting_batch_size(uses)
             stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch)
         yield from decompose_each(model.module, factorizer, stats)

@@ -10,11 +10,11 @@ from envs.budget import Budget
 from envs.expectation import expected_harms
 from envs.menus import Menu, build_menus, sensible, worthwhile
 from envs.problem import RankProblem
-from shrinkml.compression.factorizers import Decomposition
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import WORDS, PriceList
+from shrinkml.weights.decomposition import Decomposition
 
 HARMLESS = 0.05  # nats per utterance; what so little does to the words is noise
 

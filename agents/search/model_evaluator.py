@@ -5,13 +5,13 @@ from itertools import chain
 from typing import TypeVar, cast
 
 from agents.search.racing import Errors
-from shrinkml.compression.factorizers import Decomposition
-from shrinkml.compression.surgery import factorize
+from shrinkml.compression.factorize import factorize
 from shrinkml.measure.evaluation import transcripts
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.scoring import word_errors
 from shrinkml.training.dataset import Dataset
+from shrinkml.weights.decomposition import Decomposition
 
 Model = TypeVar("Model", bound=AsrModel)
 

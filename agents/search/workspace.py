@@ -25,13 +25,13 @@ from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 from agents.search.model_evaluator import ModelEvaluator, parts_of, shrunk
 from agents.search.racing import RacingJudge
 from envs.problem import RacingEvaluator, RankProblem
-from shrinkml.compression.factorizers import Decomposition
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList
 from shrinkml.storage import checkpoint
 from shrinkml.training.dataset import Dataset
+from shrinkml.weights.decomposition import Decomposition
 
 PROBLEM = "problem.json"
 RECORD = "workspace.json"

@@ -1,1 +1,1 @@
-"""What makes a model smaller: plans, their cost, factorization and surgery."""
+"""Compression of a model: its sites, statistics of their inputs, decompositions, and surgery."""

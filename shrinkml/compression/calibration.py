@@ -1,10 +1,10 @@
-"""What flows into each factorizable matrix when a model works: the statistics that whitening and MAC counts need.
+"""Statistics of the inputs of each matrix while a model works, for whitening and for counts of MACs.
 
 Gram matrices are kept in the precision of the model. Those of a large one take more memory than the model itself, so
 large ones lie on the disk, each in memory only while it is added to.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from shrinkml.compression.disk_room import DiskRoom
 from shrinkml.compression.finite import all_finite
-from shrinkml.compression.sites import find_slots
+from shrinkml.compression.sites import find_sites, sites_by_module
 from shrinkml.errors import CalibrationError
-from shrinkml.layers.convolution import LowRankConv1d, windows
-from shrinkml.layers.gru import LowRankGRU
-from shrinkml.layers.gru import as_low_rank as as_low_rank_gru
-from shrinkml.layers.gru_cell import LowRankGRUCell
-from shrinkml.layers.kernel.packed import previous_states
-from shrinkml.layers.linear import LowRankEmbedding
-from shrinkml.layers.lstm import LowRankLSTM, State, as_low_rank
-from shrinkml.layers.lstm_cell import LowRankLSTMCell
+from shrinkml.layers.adapters import ADAPTERS
 
-Inputs = Iterator[tuple[str, Tensor]]  # for matrices of one module: name, and inputs [frames, in], maybe in parts
-Hear = Callable[[str, Tensor], None]  # is told a layer's name and inputs [frames, in]
+Observe = Callable[[str, Tensor], None]  # is told a layer's name and inputs [frames, in]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,7 @@ class LayerStats:
 
 @dataclass(frozen=True, slots=True)
 class LayerUse:
-    """How much one matrix works in a run.
+    """The work of one matrix in a run.
 
     Attributes:
         n_frames: products with the matrix.
@@ -79,7 +70,7 @@ def calibrate(model: nn.Module, run: Callable[[], object], scratch: Path | None 
     """
     room = DiskRoom(scratch)
     sums = _Sums(room)
-    with _listening(model, sums.add):
+    with _observed(model, sums.add):
         run()
     _check_reached(sums.of)
     for layer, stats in sums.of.items():
@@ -90,22 +81,22 @@ def calibrate(model: nn.Module, run: Callable[[], object], scratch: Path | None 
 
 @torch.no_grad()
 def measure_use(model: nn.Module, run: Callable[[], object]) -> dict[str, LayerUse]:
-    """How much every matrix that `calibrate` would describe works in one call of `run`: layer name -> use.
+    """Count the work of every matrix that `calibrate` would describe in one call of `run`: layer name -> use.
 
     Raises:
         CalibrationError: `run` reached no layer, or an input was not finite.
     """
     uses: dict[str, LayerUse] = {}
     totals: dict[str, Tensor] = {}
-    n_outs = {slot.layer: slot.spec().out_features for slot in find_slots(model)}
+    n_outs = {site.layer: site.form.shape[0] for site in find_sites(model)}
 
-    def hear(layer: str, x: Tensor) -> None:
+    def observe(layer: str, x: Tensor) -> None:
         before = uses.get(layer, LayerUse(0, 0))
         largest = len(x) * (x.shape[1] + n_outs[layer])
         uses[layer] = LayerUse(before.n_frames + len(x), max(before.largest, largest))
         totals[layer] = totals[layer] + x.sum() if layer in totals else x.sum()
 
-    with _listening(model, hear):
+    with _observed(model, observe):
         run()
     _check_reached(uses)
     for layer, total in totals.items():
@@ -120,7 +111,7 @@ def calls_per_s(uses: Mapping[str, LayerUse], audio_s: float) -> dict[str, float
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """What became of some statistics by the inputs `x`, which is kept alive to be known again."""
+    """Some statistics before and after the inputs `x`, which is kept alive to be known again."""
 
     x: Tensor
     version: int
@@ -128,7 +119,7 @@ class _Sum:
     after: LayerStats
 
     def is_of(self, x: Tensor, before: LayerStats | None) -> bool:
-        """Whether `before`, given `x`, becomes the same."""
+        """True where `before`, given `x`, becomes the same."""
         mine = self.x
         same_place = mine.data_ptr() == x.data_ptr() and mine.shape == x.shape and mine.stride() == x.stride()
         return before is self.before and same_place and not x.is_inference() and x._version == self.version
@@ -168,58 +159,20 @@ def _check_finite(layer: str, found: Tensor) -> None:
 
 
 @contextmanager
-def _listening(model: nn.Module, hear: Hear) -> Iterator[None]:
-    """Tells `hear` what the matrices of `model` are given."""
-    listened: dict[nn.Module, dict[str, str]] = {}
-    for slot in find_slots(model):
-        listened.setdefault(slot.module, {})[slot.name] = slot.layer
+def _observed(model: nn.Module, observe: Observe) -> Iterator[None]:
+    """Tells `observe` of the inputs of every matrix of `model`."""
     with ExitStack() as hooks:
-        for module, names in listened.items():
-            hooks.enter_context(module.register_forward_pre_hook(_hook(names, hear), with_kwargs=True))
+        for module, sites in sites_by_module(model).items():
+            hook = _hook({site.name: site.layer for site in sites}, observe)
+            hooks.enter_context(module.register_forward_pre_hook(hook, with_kwargs=True))
         yield
 
 
-def _hook(layers: Mapping[str, str], hear: Hear) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-    """A forward pre-hook that tells `hear` of the matrices `layers` (name in the module -> layer)."""
+def _hook(layers: Mapping[str, str], observe: Observe) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    """A forward pre-hook that tells `observe` of the matrices `layers` (name in the module -> layer)."""
 
     def listen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for name, x in _inputs(module, *args, **kwargs):
-            hear(layers[name], x)
+        for name, x in ADAPTERS[type(module)].inputs(module, *args, **kwargs):
+            observe(layers[name], x)
 
     return listen
-
-
-def _inputs(module: nn.Module, input: Any, hx: Any = None) -> Inputs:
-    """The inputs of the matrices of `module` when it is called with `input` and, if recurrent, the state `hx`."""
-    if isinstance(module, nn.LSTM | LowRankLSTM):
-        yield from _lstm_inputs(as_low_rank(module), input, hx)
-    elif isinstance(module, nn.GRU | LowRankGRU):
-        yield from _gru_inputs(as_low_rank_gru(module), input, hx)
-    elif isinstance(module, nn.LSTMCell | LowRankLSTMCell | nn.GRUCell | LowRankGRUCell):
-        state = hx[0] if isinstance(hx, tuple) else hx
-        h = input.new_zeros(*input.shape[:-1], module.hidden_size) if state is None else state
-        yield "weight_ih", input.reshape(-1, module.input_size)
-        yield "weight_hh", h.reshape(-1, module.hidden_size)
-    elif isinstance(module, nn.Conv1d | LowRankConv1d):
-        yield from (("weight", part) for part in windows(module, input))
-    elif not isinstance(module, nn.Embedding | LowRankEmbedding):
-        yield "weight", input.reshape(-1, input.shape[-1])
-
-
-def _lstm_inputs(lstm: LowRankLSTM, input: Tensor | PackedSequence, hx: State | None) -> Inputs:
-    for layer, run in enumerate(lstm.run_layers(input, hx)):
-        yield from _layer_inputs(lstm.suffixes(layer), run.input, run.output, run.initial[0], run.batch_sizes)
-
-
-def _gru_inputs(gru: LowRankGRU, input: Tensor | PackedSequence, hx: Tensor | None) -> Inputs:
-    for layer, run in enumerate(gru.run_layers(input, hx)):
-        yield from _layer_inputs(gru.suffixes(layer), run.input, run.output, run.initial, run.batch_sizes)
-
-
-def _layer_inputs(suffixes: Sequence[str], x: Tensor, output: Tensor, initial: Tensor, batch_sizes: Tensor) -> Inputs:
-    """What the matrices of one recurrent layer multiply, in each direction: the frames, and the state before each."""
-    outputs = output.chunk(len(suffixes), dim=1)
-    for direction, suffix in enumerate(suffixes):
-        h = previous_states(outputs[direction], initial[direction], batch_sizes, reverse=direction == 1)
-        yield f"weight_ih_{suffix}", x
-        yield f"weight_hh_{suffix}", h

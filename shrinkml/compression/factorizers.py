@@ -25,10 +25,11 @@ from torch import Tensor, nn
 
 from shrinkml.compression.calibration import LayerStats
 from shrinkml.compression.finite import all_finite
-from shrinkml.compression.sites import find_slots
-from shrinkml.errors import CalibrationError, PlanError, RankError
+from shrinkml.compression.sites import find_sites
+from shrinkml.errors import CalibrationError, PlanError
 from shrinkml.tables import look_up
-from shrinkml.weights.forms import Factors, Matrix
+from shrinkml.weights.decomposition import Decomposition
+from shrinkml.weights.form import Form, up_and_down
 
 DAMPING = 1e-3  # ridge on a gram matrix, as a fraction of its mean diagonal
 ROUNDING = 32  # of a gram matrix, in machine epsilons, by the squared norm of a mean that is taken from it
@@ -37,73 +38,42 @@ NOTHING = 1e-12  # a singular value of a tall matrix, as a part of the largest, 
 BLOCK = 4096  # rows of a tall matrix that are held in double precision
 
 
-@dataclass(frozen=True, slots=True)
-class Decomposition:
-    """A matrix [out, in] written as `up` [out, k] @ `down` [k, in], most important direction first.
-
-    Each factor carries the square root of the singular values, which keeps both at the same scale for training.
-
-    Attributes:
-        up: [out, k].
-        down: [k, in].
-        singular_values: [k], descending: of the matrix, or of its product with the whitening matrix. Dropping direction
-            i adds `singular_values[i]` squared to the squared error that the factorizer minimises.
-        means: [k], what each direction multiplies its column of `up` with on average, where the factorizer leaves that
-            to the bias; zeros elsewhere.
-    """
-
-    up: Tensor
-    down: Tensor
-    singular_values: Tensor
-    means: Tensor
-
-    @property
-    def max_rank(self) -> int:
-        """The largest rank that it can be sliced to."""
-        return self.singular_values.shape[0]
-
-    def at_rank(self, rank: int) -> Factors:
-        """The best factors of that rank; they share no memory with the decomposition.
-
-        Raises:
-            RankError: rank outside [1, max_rank].
-        """
-        if not 1 <= rank <= self.max_rank:
-            raise RankError(
-                f"rank {rank} of a matrix decomposed to rank {self.max_rank}; allowed: 1 to {self.max_rank}"
-            )
-        row_major = torch.contiguous_format
-        return Factors(
-            self.up[:, :rank].clone(memory_format=row_major), self.down[:rank].clone(memory_format=row_major)
-        )
-
-    def shift(self, rank: int) -> Tensor:
-        """What the bias [out] has to gain at that rank."""
-        return self.up[:, rank:] @ self.means[rank:]
-
-
-class Factorizer(Protocol):
+class Decompose(Protocol):
     """Decomposes one matrix. Pure: the decomposition is new, and of the matrix's dtype and device."""
 
-    def __call__(self, matrix: Matrix, stats: LayerStats | None) -> Decomposition:
+    def __call__(self, matrix: Form, stats: LayerStats | None) -> Decomposition:
         """The decomposition of `matrix`; `stats` describe the layer's inputs where they were measured."""
         ...
 
 
-def svd(matrix: Matrix, stats: LayerStats | None = None) -> Decomposition:
+@dataclass(frozen=True, slots=True)
+class Factorizer:
+    """One way to decompose matrices.
+
+    Attributes:
+        decompose: does it.
+        calibrated: whether it looks at statistics of the layer's inputs.
+    """
+
+    decompose: Decompose
+    calibrated: bool
+
+
+def svd(matrix: Form, stats: LayerStats | None = None) -> Decomposition:
     """Singular value decomposition: at every rank the least squared error of the weights.
 
     Args:
-        matrix: [out, in], dense or factors.
+        matrix: [out, in], in any form.
         stats: not needed.
     """
-    u, s, vh = _svd(matrix)
+    last, thin = up_and_down(matrix)
+    u, s, vh = _dense_svd(last) if thin is None else _thin_svd(last, thin)
     root = s.sqrt()
     up, down = u.mul_(root.to(u.dtype)), root[:, None] * vh
     return Decomposition(up, down.to(u.dtype), s.to(u.dtype), torch.zeros_like(s, dtype=u.dtype))
 
 
-def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
+def whitened_svd(matrix: Form, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
     """At every rank the least squared error of the layer's outputs over its calibration frames.
 
     With the Cholesky factor L of the gram matrix, that error is the squared norm of (W - W') L: the SVD of W L is
@@ -111,7 +81,7 @@ def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = D
     it gets the plain SVD.
 
     Args:
-        matrix: [out, in], dense or factors.
+        matrix: [out, in], in any form.
         stats: `gram` [in, in] of the layer's inputs; None falls back to `svd`.
         damping: ridge on the gram matrix, as a fraction of its mean diagonal.
 
@@ -127,7 +97,7 @@ def whitened_svd(matrix: Matrix, stats: LayerStats | None, *, damping: float = D
     return _keeping_outputs(matrix, whitening, torch.zeros_like(stats.total))
 
 
-def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
+def pca(matrix: Form, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
     """At every rank the least squared error of the layer's outputs over its calibration frames, if the bias may change.
 
     The principal components of the outputs about their mean: `whitened_svd` with the covariance of the inputs for the
@@ -135,7 +105,7 @@ def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -
     their mean are taken to vary by what rounding may hide.
 
     Args:
-        matrix: [out, in], dense or factors.
+        matrix: [out, in], in any form.
         stats: `gram` [in, in] and `total` [in] of the layer's inputs; None falls back to `svd`.
         damping: ridge on the covariance, as a fraction of its mean diagonal.
 
@@ -153,15 +123,16 @@ def pca(matrix: Matrix, stats: LayerStats | None, *, damping: float = DAMPING) -
     return _keeping_outputs(matrix, _cholesky(scatter, stats.n_frames, damping), mean)
 
 
-def _keeping_outputs(matrix: Matrix, whitening: Tensor, mean: Tensor) -> Decomposition:
+def _keeping_outputs(matrix: Form, whitening: Tensor, mean: Tensor) -> Decomposition:
     """The decomposition of least output error on inputs of that `mean`, which are white once divided by `whitening`."""
-    dtype = matrix.up.dtype if isinstance(matrix, Factors) else matrix.dtype
-    if isinstance(matrix, Factors):
-        u, s, vh = _svd(Factors(matrix.up.double(), matrix.down.double() @ whitening))
-    elif _is_tall(matrix):
-        u, s, vh = _tall_svd(matrix, whitening)
+    up, down = up_and_down(matrix)
+    dtype = up.dtype
+    if down is not None:
+        u, s, vh = _thin_svd(up.double(), down.double() @ whitening)
+    elif _is_tall(up):
+        u, s, vh = _tall_svd(up, whitening)
     else:
-        u, s, vh = _svd(matrix.double() @ whitening)
+        u, s, vh = _dense_svd(up.double() @ whitening)
     root = s.sqrt()
     # down L = sqrt(s) vh, solved for down from the right.
     down = torch.linalg.solve_triangular(whitening, root[:, None] * vh, upper=False, left=False)
@@ -172,8 +143,11 @@ def _keeping_outputs(matrix: Matrix, whitening: Tensor, mean: Tensor) -> Decompo
     return Decomposition(up.to(dtype), down.to(dtype), s.to(dtype), (down @ mean.double()).to(dtype))
 
 
-FACTORIZERS: dict[str, Factorizer] = {"svd": svd, "whitened": whitened_svd, "pca": pca}
-CALIBRATED = frozenset({"whitened", "pca"})  # the factorizers that look at statistics
+FACTORIZERS: dict[str, Factorizer] = {
+    "svd": Factorizer(svd, calibrated=False),
+    "whitened": Factorizer(whitened_svd, calibrated=True),
+    "pca": Factorizer(pca, calibrated=True),
+}
 
 
 def decompose(
@@ -209,16 +183,15 @@ def decompose_each(
         As `decompose`.
     """
     chosen = look_up(FACTORIZERS, factorizer, kind="factorizer")
-    slots = find_slots(model)
-    without_bias = {slot.layer for slot in slots if slot.bias is None}
-    for layer, matrix in {slot.layer: slot.matrix for slot in slots}.items():
-        parts = matrix if isinstance(matrix, Factors) else (matrix,)
-        if not all(map(all_finite, parts)):
+    sites = find_sites(model)
+    without_bias = {site.layer for site in sites if site.bias is None}
+    for layer, form in {site.layer: site.form for site in sites}.items():
+        if not all(map(all_finite, form.parts)):
             raise PlanError(
                 f"layer {layer!r} has NaN or infinite weights; nothing can be factorized before it is mended"
             )
         # Whatever is not named here is let go of before the next layer's turn.
-        yield layer, chosen(matrix, _seen(stats.pop(layer, None), has_bias=layer not in without_bias))
+        yield layer, chosen.decompose(form, _seen(stats.pop(layer, None), has_bias=layer not in without_bias))
 
 
 def _seen(stats: LayerStats | None, *, has_bias: bool) -> LayerStats | None:
@@ -226,15 +199,18 @@ def _seen(stats: LayerStats | None, *, has_bias: bool) -> LayerStats | None:
     return stats if has_bias or stats is None else replace(stats, total=torch.zeros_like(stats.total))
 
 
-def _svd(matrix: Matrix) -> tuple[Tensor, Tensor, Tensor]:
-    """The thin SVD; of factors through the small core between their orthogonal parts."""
-    if not isinstance(matrix, Factors):
-        if _is_tall(matrix):
-            return _tall_svd(matrix)
-        u, s, vh = torch.linalg.svd(matrix.detach(), full_matrices=False)
-        return u, s, vh
-    left, left_core = torch.linalg.qr(matrix.up.detach())
-    right, right_core = torch.linalg.qr(matrix.down.detach().T)
+def _dense_svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD of `matrix` [out, in]."""
+    if _is_tall(matrix):
+        return _tall_svd(matrix)
+    u, s, vh = torch.linalg.svd(matrix.detach(), full_matrices=False)
+    return u, s, vh
+
+
+def _thin_svd(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD of `up` [out, k] @ `down` [k, in], through the small core between their orthogonal parts."""
+    left, left_core = torch.linalg.qr(up.detach())
+    right, right_core = torch.linalg.qr(down.detach().T)
     u, s, vh = torch.linalg.svd(left_core @ right_core.T, full_matrices=False)
     return left @ u, s, vh @ right.T
 

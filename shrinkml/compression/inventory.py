@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
-from torch.nn.utils.parametrize import ParametrizationList
 
-from shrinkml.compression.sites import HOLDINGS, find_slots
-from shrinkml.weights.forms import get_parameters
+from shrinkml.compression.sites import find_sites
+from shrinkml.layers.adapters import ADAPTERS, nearest_adapter
 
 Verdict = Literal["factorizable", "left", "tied"]
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterNote:
-    """What can be done with one parameter.
+    """The verdict on one parameter.
 
     Attributes:
         name: dotted path in the model's state.
@@ -31,7 +30,7 @@ class ParameterNote:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether it is left although it holds a matrix, which some other form could make smaller."""
+        """True where it is left although it holds a matrix, which some other form could make smaller."""
         return self.verdict == "left" and sum(size > 1 for size in self.shape) > 1
 
 
@@ -41,7 +40,7 @@ def list_parameters(model: nn.Module) -> tuple[ParameterNote, ...]:
 
 
 def _notes(model: nn.Module) -> Iterator[ParameterNote]:
-    layers = {id(part): slot.layer for slot in find_slots(model) for part in get_parameters(slot.module, slot.name)}
+    layers = {id(part): site.layer for site in find_sites(model) for part in site.parameters}
     first: dict[int, str] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
@@ -61,14 +60,11 @@ def _why_left(module: nn.Module, parameter: nn.Parameter) -> str:
     kind = type(module).__name__
     if parameter.dim() < 2:
         return "a vector"
-    if isinstance(module, ParametrizationList):
-        return "another weight is computed from it"
-    if isinstance(module, nn.Conv1d) and module.groups > 1:
-        return f"a convolution of {module.groups} groups is no single matrix"
-    if isinstance(module, nn.MultiheadAttention):
-        return "three projections in one weight: `split_attention` gives each its own, if it is torch's plain attention"
-    if type(module) in HOLDINGS:
+    adapter = nearest_adapter(module)
+    if adapter is None:
+        return f"no factorizer for {kind}"
+    if reason := adapter.why_left(module):
+        return reason
+    if type(module) in ADAPTERS:
         return f"{kind} with these options, or tied to another kind of layer: no factors can replace it"
-    if isinstance(module, tuple(HOLDINGS)):
-        return f"{kind} is a kind of layer of its own, which may read its weight in its own way"
-    return f"no factorizer for {kind}"
+    return f"{kind} is a kind of layer of its own, which may read its weight in its own way"

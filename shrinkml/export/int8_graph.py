@@ -10,6 +10,8 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from shrinkml.weights.forms import LABELS
+
 KINDS = ["MatMul", "LSTM", "Gather"]  # not the front end's convolution: quiet sounds lie far below its loudest
 
 
@@ -22,6 +24,6 @@ def write_int8(model: onnx.ModelProto, path: Path, kept: frozenset[str]) -> None
         op_types_to_quantize=KINDS,
         per_channel=True,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[f"{layer}{part}" for layer in kept for part in ("", ".down", ".up")],
+        nodes_to_exclude=[f"{layer}{part}" for layer in kept for part in LABELS],
         extra_options={"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
     )

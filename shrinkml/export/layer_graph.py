@@ -1,10 +1,11 @@
-"""Layers as ONNX operators: a dense matrix is one MatMul, a factorized one two plain ones."""
+"""Layers as ONNX operators: a matrix is one plain MatMul for each of the factors of its form."""
 
 import numpy as np
 from torch import Tensor, nn
 
 from shrinkml.export.graph import Graph
-from shrinkml.weights.forms import Factors, Matrix, get_matrix
+from shrinkml.weights.form import Form
+from shrinkml.weights.forms import get_form
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -13,25 +14,25 @@ def array(tensor: Tensor) -> np.ndarray:
     return numbers
 
 
-def apply(graph: Graph, x: str, matrix: Matrix, name: str) -> str:
-    """Returns x W^T, through the factors where there are any."""
-    parts = {".down": matrix.down, ".up": matrix.up} if isinstance(matrix, Factors) else {"": matrix}
-    for suffix, part in parts.items():
-        x = graph.op("MatMul", x, graph.weight(array(part).T, name), name=name + suffix)
+def multiply(graph: Graph, x: str, form: Form, name: str) -> str:
+    """Returns x W^T, factor by factor."""
+    for label, factor in zip(form.labels, form.factors, strict=True):
+        x = graph.op("MatMul", x, graph.weight(array(factor).T, name), name=name + label)
     return x
 
 
 def linear(graph: Graph, x: str, module: nn.Module, name: str) -> str:
-    """[..., in] to [..., out]; `module` is an `nn.Linear` or its low-rank twin."""
-    y = apply(graph, x, get_matrix(module, "weight"), f"{name}.weight")
+    """[..., in] to [..., out]; `module` is a linear layer, torch's or ours."""
+    y = multiply(graph, x, get_form(module, "weight"), f"{name}.weight")
     bias = module._parameters.get("bias")
     return y if bias is None else graph.op("Add", y, graph.weight(array(bias)))
 
 
 def embedding(graph: Graph, indices: str, module: nn.Module, name: str) -> str:
-    """Vectors of `indices`; `module` is an `nn.Embedding` or its low-rank twin."""
-    matrix, name = get_matrix(module, "weight"), f"{name}.weight"
-    if isinstance(matrix, Factors):
-        rows = graph.op("Gather", graph.weight(array(matrix.up), name), indices, name=f"{name}.up")
-        return graph.op("MatMul", rows, graph.weight(array(matrix.down), name), name=f"{name}.down")
-    return graph.op("Gather", graph.weight(array(matrix), name), indices, name=name)
+    """Vectors of `indices`; `module` is an embedding, torch's or ours."""
+    form, name = get_form(module, "weight"), f"{name}.weight"
+    *thin, (last, table) = zip(form.labels, form.factors, strict=True)
+    x = graph.op("Gather", graph.weight(array(table), name), indices, name=name + last)
+    for label, factor in reversed(thin):  # a row of W is a row of the last factor, through the others
+        x = graph.op("MatMul", x, graph.weight(array(factor), name), name=name + label)
+    return x

@@ -1,4 +1,4 @@
-"""LSTM layers as ONNX operators, each matrix dense or a product of two thin ones.
+"""LSTM layers as ONNX operators, each matrix in any form.
 
 A low-rank recurrence runs in one of three ways, whichever was measured to be the fastest (`benchmarks/export.py`): as a
 Scan over the thin products in large layers; in small ones as ONNX's LSTM operator over the product of the factors; in
@@ -14,8 +14,9 @@ from onnx import TensorProto
 from torch import Tensor, nn
 
 from shrinkml.export.graph import Graph
-from shrinkml.export.layer_graph import apply, array
-from shrinkml.weights.forms import Factors, Matrix, get_matrix
+from shrinkml.export.layer_graph import array, multiply
+from shrinkml.weights.form import Form
+from shrinkml.weights.forms import get_form
 
 SCAN_UNITS = 200  # a low-rank recurrence of so many units or more is a Scan
 INT8_SCAN_UNITS = 600  # the same in int8
@@ -26,8 +27,8 @@ ONNX_GATES = [0, 3, 1, 2]  # input, output, forget, cell, out of torch's input, 
 class _Direction(NamedTuple):
     """One direction of a layer: its matrices, both biases [2, 4 * units], and what the matrices are called."""
 
-    w_in: Matrix
-    w_hidden: Matrix
+    w_in: Form
+    w_hidden: Form
     biases: np.ndarray
     name_in: str
     name_hidden: str
@@ -39,9 +40,9 @@ class _Direction(NamedTuple):
 
 
 def lstm_cell(graph: Graph, x: str, state: tuple[str, str], module: nn.Module, name: str) -> tuple[str, str]:
-    """The state h and c behind `x` [batch, in]; `module` is an `nn.LSTMCell` or its low-rank twin."""
+    """The state h and c behind `x` [batch, in]; `module` is an LSTM cell, torch's or ours."""
     cell, (h, c) = _direction(module, name, ""), state
-    gates = graph.op("Add", _input_gates(graph, x, cell), apply(graph, h, cell.w_hidden, cell.name_hidden))
+    gates = graph.op("Add", _input_gates(graph, x, cell), multiply(graph, h, cell.w_hidden, cell.name_hidden))
     return _next_state(graph, gates, c, cell.units)
 
 
@@ -51,38 +52,39 @@ def bidirectional_lstm(graph: Graph, x: str, counts: str, module: nn.Module, nam
     Outputs beyond an utterance's end are zero, to float32 rounding.
     """
     directions = _direction(module, name, "_l0"), _direction(module, name, "_l0_reverse", reverse=1)
-    outputs = [_form(graph, direction)(graph, x, counts, direction) for direction in directions]
+    outputs = [_way(graph, direction)(graph, x, counts, direction) for direction in directions]
     return graph.op("Concat", *outputs, axis=-1)
 
 
-def _form(graph: Graph, direction: _Direction) -> Callable[[Graph, str, str, _Direction], str]:
+def _way(graph: Graph, direction: _Direction) -> Callable[[Graph, str, str, _Direction], str]:
     """The fastest way to run `direction`."""
-    if not isinstance(direction.w_hidden, Factors):
+    if not _is_thin(direction.w_hidden):
         return _operator
     names = {direction.name_in, direction.name_hidden}
-    if isinstance(direction.w_in, Factors) and graph.storage.int8 and not names & graph.storage.kept:
+    if _is_thin(direction.w_in) and graph.storage.int8 and not names & graph.storage.kept:
         return _int8_operator if direction.units < INT8_SCAN_UNITS else _scan
     return _operator if direction.units < SCAN_UNITS else _scan
 
 
 def _direction(module: nn.Module, name: str, suffix: str, *, reverse: int = 0) -> _Direction:
-    w_in, w_hidden = (get_matrix(module, f"weight_{kind}{suffix}") for kind in ("ih", "hh"))
+    w_in, w_hidden = (get_form(module, f"weight_{kind}{suffix}") for kind in ("ih", "hh"))
     found = [module._parameters.get(f"bias_{kind}{suffix}") for kind in ("ih", "hh")]
-    rows = (w_in.up if isinstance(w_in, Factors) else w_in).shape[0]
+    rows = w_in.shape[0]
     biases = np.stack([np.zeros(rows, np.float32) if bias is None else array(bias) for bias in found])
     return _Direction(w_in, w_hidden, biases, f"{name}.weight_ih{suffix}", f"{name}.weight_hh{suffix}", reverse)
 
 
 def _operator(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
-    """ONNX's LSTM operator: [time, batch, units]. Of a factorized input matrix, the thin half comes before it."""
-    w_in, w_hidden, biases, name_in, name, reverse = direction
-    if isinstance(w_in, Factors):
-        x = apply(graph, x, w_in.down, f"{name_in}.down")
-        w_in = w_in.up
-    if isinstance(w_hidden, Factors):
-        weights = [_first(graph, _plain(graph, w_in, name_in)), _first(graph, _product(graph, w_hidden, name))]
+    """ONNX's LSTM operator: [time, batch, units]. Of the input matrix, the thin factors come before it."""
+    _, w_hidden, biases, name_in, name, reverse = direction
+    x, last = _before_last(graph, x, direction)
+    if _is_thin(w_hidden):
+        weights = [
+            _first(graph, _plain(graph, last, name_in)),
+            _first(graph, _product(graph, w_hidden, name)),
+        ]
     else:  # as constants, which the quantizer looks for
-        weights = [graph.weight(_reordered(array(w))[None], name) for w in (w_in, w_hidden)]
+        weights = [graph.weight(_reordered(array(w))[None], name) for w in (last, w_hidden.dense())]
     bias = graph.weight(np.concatenate([_reordered(row) for row in biases])[None])
     options = {"hidden_size": direction.units, "direction": ("forward", "reverse")[reverse]}
     y = graph.op("LSTM", x, *weights, bias, graph.op("Cast", counts, to=TensorProto.INT32), name=name, **options)
@@ -91,11 +93,9 @@ def _operator(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
 
 def _int8_operator(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
     """ONNX Runtime's int8 LSTM over both products of factors: [time, batch, units]."""
-    w_in, w_hidden, biases, name_in, name, reverse = direction
-    assert isinstance(w_in, Factors)
-    assert isinstance(w_hidden, Factors)
-    x = apply(graph, x, w_in.down, f"{name_in}.down")
-    products = _plain(graph, w_in.up, name_in), _product(graph, w_hidden, name)
+    _, w_hidden, biases, name_in, name, reverse = direction
+    x, last = _before_last(graph, x, direction)
+    products = _plain(graph, last, name_in), _product(graph, w_hidden, name)
     weights, scales = zip(*(_quantized(graph, product) for product in products), strict=True)
     bias = graph.weight(np.concatenate([_reordered(row) for row in biases])[None])
     zeros = graph.constant(np.zeros((1, 4 * direction.units)), "int8")
@@ -120,7 +120,7 @@ def _scan(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
     gates = _shut(graph, _input_gates(graph, x, direction), counts)
     body = Graph(graph.storage, f"{name}/")
     h, c, now = (body.input(f"{name}/{part}", None) for part in ("h", "c", "gates"))
-    after = _next_state(body, body.op("Add", apply(body, h, direction.w_hidden, name), now), c, units)
+    after = _next_state(body, body.op("Add", multiply(body, h, direction.w_hidden, name), now), c, units)
     for value, part in zip((*after, after[0]), ("next_h", "next_c", "output"), strict=True):
         body.output(value, f"{name}/{part}", None)
     zeros = graph.op("ConstantOfShape", graph.op("Concat", graph.size(gates, 1), graph.ints(units), axis=0))
@@ -130,7 +130,7 @@ def _scan(graph: Graph, x: str, counts: str, direction: _Direction) -> str:
 
 def _input_gates(graph: Graph, x: str, direction: _Direction) -> str:
     """[..., 4 * units]: what the gates get from `x` and from the biases."""
-    products = apply(graph, x, direction.w_in, direction.name_in)
+    products = multiply(graph, x, direction.w_in, direction.name_in)
     return graph.op("Add", products, graph.weight(direction.biases.sum(0)))
 
 
@@ -150,10 +150,28 @@ def _next_state(graph: Graph, gates: str, c: str, units: int) -> tuple[str, str]
     return graph.op("Mul", graph.op("Sigmoid", o), graph.op("Tanh", c)), c
 
 
-def _product(graph: Graph, factors: Factors, name: str) -> str:
+def _is_thin(form: Form) -> bool:
+    return len(form.factors) > 1
+
+
+def _before_last(graph: Graph, x: str, direction: _Direction) -> tuple[str, Tensor]:
+    """The input behind all factors of the input matrix but the last, and the last [4 * units, k]."""
+    form = direction.w_in
+    *thin, (_, last) = zip(form.labels, form.factors, strict=True)
+    for label, factor in thin:
+        name = f"{direction.name_in}{label}"
+        x = graph.op("MatMul", x, graph.weight(array(factor).T, name), name=name)
+    return x, last
+
+
+def _product(graph: Graph, form: Form, name: str) -> str:
     """[4 * units, in] in ONNX's order: the factors multiplied out when the runtime loads them."""
-    down = graph.weight(array(factors.down), name, quantizable=False)
-    return graph.op("MatMul", _plain(graph, factors.up, name), down)
+    *thin, last = form.factors
+    product = ""
+    for factor in thin:
+        ready = graph.weight(array(factor), name, quantizable=False)
+        product = graph.op("MatMul", ready, product) if product else ready
+    return graph.op("MatMul", _plain(graph, last, name), product)
 
 
 def _plain(graph: Graph, matrix: Tensor, name: str) -> str:

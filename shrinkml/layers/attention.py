@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shrinkml.layers.adapter import Adapter
 from shrinkml.layers.fast_paths import leave_fast_paths_
 
 M = TypeVar("M", bound=nn.Module)
@@ -91,7 +92,7 @@ class SplitAttention(nn.Module):
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """What [batch, heads, time, dims] the heads hear, and how they look [batch, heads, time, keys] if asked."""
+        """Outputs of the heads [batch, heads, time, dims], and their weights [batch, heads, time, keys] if needed."""
         dropout = self.dropout if self.training else 0.0
         if not need_weights:
             return F.scaled_dot_product_attention(q, k, v, mask, dropout), None
@@ -100,10 +101,10 @@ class SplitAttention(nn.Module):
         return weights @ v, weights
 
     def _mask(self, attn_mask: Tensor | None, padding: Tensor | None, query: Tensor) -> Tensor | None:
-        """What is added to the scores [batch, heads, time, keys], in a shape that spreads over them.
+        """Sum of the masks for the scores [batch, heads, time, keys], in a shape that spreads over them.
 
         Args:
-            attn_mask: [time, keys] or [batch * heads, time, keys], added, or true where there is nothing to hear.
+            attn_mask: [time, keys] or [batch * heads, time, keys], added, or true at keys that are hidden.
             padding: [batch, keys] or [keys], likewise.
             query: whose dtype the scores have.
         """
@@ -136,3 +137,10 @@ def _added(mask: Tensor, like: Tensor) -> Tensor:
     if mask.dtype != torch.bool:
         return mask
     return torch.zeros_like(mask, dtype=like.dtype).masked_fill_(mask, -math.inf)
+
+
+def _why_left(_: nn.MultiheadAttention) -> str:
+    return "three projections in one weight: `split_attention` gives each its own, if it is torch's plain attention"
+
+
+ATTENTION = Adapter(nn.MultiheadAttention, why_left=_why_left)  # the projections of SplitAttention are linear layers

@@ -1,27 +1,19 @@
-"""Products in int8 in torch: weights rounded once, row by row, activations at each call, frame by frame.
+"""A linear layer that multiplies in int8 in torch: weights rounded once, row by row, activations at each call.
 
-What is stored stays as it is; a model is opened so, to run. Torch's own way to this (`torch.ao.quantization`) is about
-to be removed, and scales all frames of a call together; that of torchao, uncompiled, is slower on CPUs than float.
+Torch's own way to this (`torch.ao.quantization`) is about to be removed, and scales all frames of a call together; that
+of torchao, uncompiled, is slower on CPUs than float.
 
 References:
     Bie et al. 2019, A Simplified Fully Quantized Transformer for End-to-end Speech Recognition, arXiv:1911.03604: why
         activations, too. Dettmers et al. 2022, LLM.int8(), arXiv:2208.07339, section 2: scales by row and by frame.
 """
 
-import copy
-from collections.abc import Collection
-from functools import cached_property
-from typing import Any, TypeVar, cast
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor, nn
 
-from shrinkml.compression.large_tensors import large_tensors_apart
-from shrinkml.compression.sites import Slot, find_slots
-from shrinkml.errors import PlanError, PrecisionError
-from shrinkml.layers.fast_paths import leave_fast_paths_
-from shrinkml.layers.linear import LowRankLinear
-from shrinkml.weights.forms import Factors, Matrix, shape_of
+from shrinkml.weights.form import Form
 
 LEAST_WEIGHTS, LEAST_SIDE = 2**15, 96  # of a matrix: in smaller ones, rounding the frames takes what int8 saves
 LARGEST = 127  # of a frame's int8; -128 is not used, so that all is symmetric
@@ -29,65 +21,20 @@ LARGEST_WEIGHT = 63  # processors without VNNI add two products in 16 bits, whic
 BLOCK = 512  # frames rounded at a time, so that they stay in the processor's cache
 SMALLEST_SCALE = 1e-30  # of a row or frame of zeros
 
-M = TypeVar("M", bound=nn.Module)
-
-
-def in_int8(model: M, kept: Collection[str] = ()) -> M:
-    """A copy of `model` whose linear layers, dense and low rank, multiply in int8. It can only run.
-
-    Recurrent layers, convolutions and embeddings stay as they are, and so do small and thin matrices.
-
-    Args:
-        model: any module.
-        kept: names of layers that stay as they are.
-
-    Raises:
-        PlanError: `kept` names a layer that the model lacks.
-        PrecisionError: no layer would multiply in int8.
-    """
-    slots = find_slots(model)
-    unknown = {*kept} - {slot.layer for slot in slots}
-    if unknown:
-        raise PlanError(f"no layer {', '.join(sorted(unknown))} in the model, to be kept; see `list_parameters`")
-    gaining = {slot.module: slot for slot in slots if slot.layer not in kept and _gains(slot)}
-    if not gaining:
-        raise PrecisionError(
-            f"nothing in the model would gain by int8 in torch: that takes linear layers of {LEAST_WEIGHTS} weights "
-            f"and {LEAST_SIDE} rows and columns or more; run it in float"
-        )
-    with large_tensors_apart():
-        memo: dict[int, Any] = {
-            id(module): Int8Linear(slot.matrix, cast(nn.Linear, module).bias) for module, slot in gaining.items()
-        }
-    small = copy.deepcopy(model, memo).requires_grad_(False)
-    leave_fast_paths_(small, Int8Linear)
-    return small
-
-
-def gains_by_int8(model: nn.Module) -> bool:
-    """Whether `in_int8` would find a layer in `model` that is large enough."""
-    return any(map(_gains, find_slots(model)))
-
-
-def is_int8(model: nn.Module) -> bool:
-    """Whether `in_int8` made it."""
-    return any(isinstance(module, Int8Linear) for module in model.modules())
-
 
 class Int8Linear(nn.Module):
-    """A linear layer, dense or low rank, whose large enough matrices are int8."""
+    """A linear layer whose large enough factors are int8. It can only run."""
 
-    def __init__(self, matrix: Matrix, bias: Tensor | None) -> None:
+    def __init__(self, form: Form, bias: Tensor | None) -> None:
         super().__init__()
-        self.out_features, self.in_features = shape_of(matrix)
-        self.products = nn.ModuleList(_product(part.detach()) for part in _parts(matrix))
+        self.out_features, self.in_features = form.shape
+        self.products = nn.ModuleList(_product(factor.detach()) for factor in form.factors)
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False)
 
     @cached_property
     def weight(self) -> Tensor:
         """The dense weight [out, in] in float, rounded as it is, for code that reads a linear layer's weight."""
-        parts = [_dense(product) for product in self.products]
-        return parts[0] if len(parts) == 1 else parts[1] @ parts[0]
+        return reduce(lambda inner, outer: outer @ inner, map(_dense, self.products))
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
@@ -96,7 +43,7 @@ class Int8Linear(nn.Module):
         return input if self.bias is None else input + self.bias
 
     def extra_repr(self) -> str:
-        """What `print` shows of the layer."""
+        """The shape, for `print`."""
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
 
 
@@ -130,13 +77,9 @@ def rounded(rows: Tensor, largest: int) -> tuple[Tensor, Tensor]:
     return (rows / scale).round_().to(torch.int8), scale
 
 
-def _parts(matrix: Matrix) -> tuple[Tensor, ...]:
-    """What a layer multiplies with, in turn."""
-    return (matrix.down, matrix.up) if isinstance(matrix, Factors) else (matrix,)
-
-
-def _gains(slot: Slot) -> bool:
-    return isinstance(slot.module, nn.Linear | LowRankLinear) and any(map(_is_large, _parts(slot.matrix)))
+def gains(form: Form) -> bool:
+    """True where a factor of the matrix is large enough to be faster in int8."""
+    return any(map(_is_large, form.factors))
 
 
 def _is_large(matrix: Tensor) -> bool:

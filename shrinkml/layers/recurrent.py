@@ -1,28 +1,71 @@
-"""What low-rank recurrent layers have in common: their matrices and biases, named and ordered as torch's."""
+"""The common part of recurrent layers and cells: matrices, biases, packing, stacked layers and directions."""
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 
-from shrinkml.weights.forms import add_matrix
+from shrinkml.layers.adapter import Arguments, Inputs, Matrices
+from shrinkml.layers.form_layer import FormLayer
+from shrinkml.layers.kernel.packed import previous_states
+from shrinkml.plan.choice import Choice
+from shrinkml.weights.form import Form
+from shrinkml.weights.forms import get_form
+
+OPTIONS = ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
+
+States = tuple[Tensor, ...]  # the hidden state, and what else a kind of layer keeps from step to step
 
 
-class LowRankRecurrent(nn.Module):
-    """The parameters of a recurrent layer, all zeros.
+class LayerRun(NamedTuple):
+    """The work of one layer of a stack.
+
+    Attributes:
+        input: [frames, in], the frames of each time step together, longest sequence first.
+        batch_sizes: [time], sequences at each step.
+        initial: states before the first step, each [directions, batch, units].
+        output: [frames, directions * units].
+        final: states after each sequence's last step.
+    """
+
+    input: Tensor
+    batch_sizes: Tensor
+    initial: States
+    output: Tensor
+    final: States
+
+
+class FormRecurrent(FormLayer):
+    """A recurrent layer, its parameters named and ordered as torch's.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: units per direction.
+        choices: of the matrices ("weight_ih_l0", "weight_hh_l0_reverse"); what is not named stays dense.
+        num_layers: layers stacked on each other.
+        bias: whether gates have torch's two biases.
+        batch_first: whether tensors are [batch, time, features] and not [time, batch, features].
+        dropout: probability between stacked layers, in training.
+        bidirectional: whether a second direction reads each sequence from its end.
 
     Attributes:
         n_gates: blocks of `hidden_size` rows in each matrix.
+        n_states: tensors that it keeps from step to step.
     """
 
-    n_gates: int
+    n_gates: ClassVar[int]
+    n_states: ClassVar[int]
     proj_size = 0
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
-        ranks: Mapping[str, int],
+        choices: Mapping[str, Choice],
         *,
         num_layers: int = 1,
         bias: bool = True,
@@ -42,12 +85,200 @@ class LowRankRecurrent(nn.Module):
         for layer in range(num_layers):
             n_in = input_size if layer == 0 else hidden_size * len(self.suffixes(0))
             for suffix in self.suffixes(layer):
-                for name, columns in ((f"weight_ih_{suffix}", n_in), (f"weight_hh_{suffix}", hidden_size)):
-                    add_matrix(self, name, (rows, columns), ranks.get(name))
+                self.hold(f"weight_ih_{suffix}", (rows, n_in), choices)
+                self.hold(f"weight_hh_{suffix}", (rows, hidden_size), choices)
                 if bias:
                     for name in (f"bias_ih_{suffix}", f"bias_hh_{suffix}"):
                         self.register_parameter(name, nn.Parameter(torch.zeros(rows)))
 
+    @classmethod
+    def of(cls, layer: nn.RNNBase | Self) -> Self:
+        """The recurrent layer `layer` as one of this type; one made from torch's own shares its parameters."""
+        if isinstance(layer, cls):
+            return layer
+        options: dict[str, Any] = {name: getattr(layer, name) for name in OPTIONS}
+        with torch.device("meta"):
+            same = cls(layer.input_size, layer.hidden_size, {}, **options)
+        for name, parameter in layer.named_parameters():
+            setattr(same, name, parameter)
+        return same.train(layer.training)
+
     def suffixes(self, layer: int) -> tuple[str, ...]:
-        """What the parameter names of each direction of `layer` end in."""
-        return (f"l{layer}", f"l{layer}_reverse") if self.bidirectional else (f"l{layer}",)
+        """The ends of the parameter names of each direction of `layer`."""
+        return suffixes(self, layer)
+
+    def run(self, input: Tensor | PackedSequence, states: States | None) -> tuple[Tensor | PackedSequence, States]:
+        """The last layer's outputs, and the final states of every layer and direction."""
+        runs = list(self.run_layers(input, states))
+        final = tuple(torch.cat(parts) for parts in zip(*(run.final for run in runs), strict=True))
+        output = runs[-1].output
+        if isinstance(input, PackedSequence):
+            final = _reordered(final, input.unsorted_indices)
+            return PackedSequence(output, input.batch_sizes, input.sorted_indices, input.unsorted_indices), final
+        if input.dim() == 2:
+            return output, tuple(state.squeeze(1) for state in final)
+        output = output.view(-1, final[0].shape[1], output.shape[-1])
+        return output.transpose(0, 1) if self.batch_first else output, final
+
+    def run_layers(self, input: Tensor | PackedSequence, states: States | None = None) -> Iterator[LayerRun]:
+        """Each layer in turn, as it works in `run`."""
+        x, batch_sizes, states = self._packed(input, states)
+        n_directions = len(self.suffixes(0))
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = F.dropout(x, self.dropout, self.training)
+            here = slice(layer * n_directions, (layer + 1) * n_directions)
+            initial = tuple(state[here] for state in states)
+            output, final = self._run_layer(layer, x, batch_sizes, initial)
+            yield LayerRun(x, batch_sizes, initial, output, final)
+            x = output
+
+    def _packed(self, input: Tensor | PackedSequence, states: States | None) -> tuple[Tensor, Tensor, States]:
+        """Frames [frames, in] ordered by time, sequences at each step [time], and initial states in that order."""
+        if isinstance(input, PackedSequence):
+            x, batch_sizes = input.data, input.batch_sizes
+            states = None if states is None else _reordered(states, input.sorted_indices)
+        else:
+            if input.dim() == 2:
+                input = input.unsqueeze(1)
+                states = None if states is None else tuple(state.unsqueeze(1) for state in states)
+            elif self.batch_first:
+                input = input.transpose(0, 1)
+            x, batch_sizes = input.flatten(0, 1), torch.full((input.shape[0],), input.shape[1])
+        if states is None:
+            zeros = x.new_zeros(self.num_layers * len(self.suffixes(0)), int(batch_sizes[0]), self.hidden_size)
+            states = (zeros,) * self.n_states
+        return x, batch_sizes, states
+
+    def _run_layer(self, layer: int, x: Tensor, batch_sizes: Tensor, initial: States) -> tuple[Tensor, States]:
+        """One layer, all directions: outputs [frames, directions * units] and the final states."""
+        results = []
+        for direction, suffix in enumerate(self.suffixes(layer)):
+            weights = get_form(self, f"weight_ih_{suffix}"), get_form(self, f"weight_hh_{suffix}")
+            biases = [self.get_parameter(f"bias_{kind}_{suffix}") for kind in ("ih", "hh") if self.bias]
+            states = tuple(state[direction] for state in initial)
+            results.append(self.run_direction(x, batch_sizes, *weights, biases, states, reverse=direction == 1))
+        outputs, *final = zip(*results, strict=True)
+        return torch.cat(outputs, 1), tuple(torch.stack(state) for state in final)
+
+    @abstractmethod
+    def run_direction(
+        self,
+        x: Tensor,
+        batch_sizes: Tensor,
+        weight_in: Form,
+        weight_hidden: Form,
+        biases: Sequence[Tensor],
+        states: States,
+        *,
+        reverse: bool,
+    ) -> States:
+        """Run one direction of a layer over packed sequences.
+
+        Args:
+            x: [frames, in].
+            batch_sizes: [time], sequences still running at each step.
+            weight_in: [gates * units, in].
+            weight_hidden: [gates * units, units].
+            biases: torch's two [gates * units], or none.
+            states: the initial ones, each [batch, units].
+            reverse: whether time runs backwards.
+
+        Returns:
+            Outputs [frames, units], and each state after each sequence's last step, [batch, units].
+        """
+
+    def extra_repr(self) -> str:
+        """The shape and the choices, for `print`."""
+        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, {self.shown_choices()}"
+
+
+class FormCell(FormLayer):
+    """The matrices and biases of a recurrent cell, one step of a decoder.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: units.
+        choices: of the matrices "weight_ih" and "weight_hh"; what is not named stays dense.
+        bias: whether gates have torch's two biases.
+
+    Attributes:
+        n_gates: blocks of `hidden_size` rows in each matrix.
+    """
+
+    n_gates: ClassVar[int]
+
+    def __init__(self, input_size: int, hidden_size: int, choices: Mapping[str, Choice], *, bias: bool = True) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        rows = self.n_gates * hidden_size
+        self.hold("weight_ih", (rows, input_size), choices)
+        self.hold("weight_hh", (rows, hidden_size), choices)
+        self.bias_ih = nn.Parameter(torch.zeros(rows)) if bias else None
+        self.bias_hh = nn.Parameter(torch.zeros(rows)) if bias else None
+
+    def gates(self, input: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The share [..., gates * units] of the input and that of the state `h` [..., units] in the gates."""
+        given = get_form(self, "weight_ih").multiply(input, self.bias_ih)
+        return given, get_form(self, "weight_hh").multiply(h, self.bias_hh)
+
+    def extra_repr(self) -> str:
+        """The shape and the choices, for `print`."""
+        return f"{self.input_size}, {self.hidden_size}, {self.shown_choices()}"
+
+
+def suffixes(module: nn.RNNBase | FormRecurrent, layer: int) -> tuple[str, ...]:
+    """The ends of the parameter names of each direction of `layer`."""
+    return (f"l{layer}", f"l{layer}_reverse") if module.bidirectional else (f"l{layer}",)
+
+
+def arguments(module: nn.RNNBase | FormRecurrent) -> Arguments:
+    """The arguments of a recurrent layer, for its adapter."""
+    return (module.input_size, module.hidden_size), {name: getattr(module, name) for name in OPTIONS}
+
+
+def matrices(module: nn.RNNBase | FormRecurrent) -> Matrices:
+    """The matrices of a recurrent layer, for its adapter: none where it projects its state."""
+    if module.proj_size:
+        return
+    for layer in range(module.num_layers):
+        for suffix in suffixes(module, layer):
+            yield f"weight_ih_{suffix}", "lstm_input"
+            yield f"weight_hh_{suffix}", "lstm_recurrent"
+
+
+def inputs(module: FormRecurrent, input: Tensor | PackedSequence, states: States | None) -> Inputs:
+    """The inputs of each matrix of each layer and direction: the frames, and the state before each."""
+    for layer, run in enumerate(module.run_layers(input, states)):
+        outputs = run.output.chunk(len(module.suffixes(layer)), dim=1)
+        for direction, suffix in enumerate(module.suffixes(layer)):
+            before = run.initial[0][direction]
+            yield f"weight_ih_{suffix}", run.input
+            h = previous_states(outputs[direction], before, run.batch_sizes, reverse=direction == 1)
+            yield f"weight_hh_{suffix}", h
+
+
+def cell_arguments(module: nn.RNNCellBase | FormCell) -> Arguments:
+    """The arguments of a cell, for its adapter."""
+    return (module.input_size, module.hidden_size), {"bias": module.bias}
+
+
+def cell_matrices(_: nn.Module) -> Matrices:
+    """The matrices of a cell, for its adapter."""
+    yield "weight_ih", "lstm_input"
+    yield "weight_hh", "lstm_recurrent"
+
+
+def cell_inputs(module: nn.RNNCellBase | FormCell, input: Tensor, hx: Any = None) -> Inputs:
+    """The inputs of the matrices of a cell: its input, and the state before it."""
+    state = hx[0] if isinstance(hx, tuple) else hx
+    h = input.new_zeros(*input.shape[:-1], module.hidden_size) if state is None else state
+    yield "weight_ih", input.reshape(-1, module.input_size)
+    yield "weight_hh", h.reshape(-1, module.hidden_size)
+
+
+def _reordered(states: States, order: Tensor | None) -> States:
+    """`states` with their batch (second) dimension in `order`."""
+    return states if order is None else tuple(state.index_select(1, order) for state in states)

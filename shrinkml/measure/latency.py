@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shrinkml.compression.sites import find_slots
+from shrinkml.compression.sites import sites_by_module
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
@@ -118,11 +118,9 @@ def latency_prices(
 
 
 def _places(module: nn.Module, menus: Mapping[str, Menu]) -> list[Place]:
-    layers: dict[nn.Module, dict[str, str]] = {}
-    for slot in find_slots(module):
-        layers.setdefault(slot.module, {})[slot.name] = slot.layer
     return [
-        Place(holder, held, {matrix: menus[layer] for matrix, layer in held.items()}) for holder, held in layers.items()
+        Place(holder, {site.name: site.layer for site in sites}, {site.name: menus[site.layer] for site in sites})
+        for holder, sites in sites_by_module(module).items()
     ]
 
 

@@ -16,11 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from shrinkml.compression.int8 import in_int8, is_int8
 from shrinkml.compression.sites import current_plan
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import CheckpointError, ShrinkError
 from shrinkml.extras import needs
-from shrinkml.layers.int8_linear import in_int8, is_int8
 from shrinkml.models.families import FAMILIES
 from shrinkml.models.huggingface import opening
 from shrinkml.models.huggingface.opening import HuggingFaceAsr
@@ -93,7 +93,7 @@ def load(name: str | Path, *, int8: bool = False) -> Recogniser:
 
     Args:
         name: of a bundled checkpoint, or its folder.
-        int8: whether its linear layers are to multiply in int8 (`shrinkml.layers.int8_linear`), to run faster.
+        int8: whether its linear layers are to multiply in int8 (`shrinkml.compression.int8`), to run faster.
 
     Raises:
         CheckpointError: no checkpoint, or a broken one: unreadable files, tensors that do not fit the config, NaN.

@@ -1,90 +1,91 @@
-"""A matrix W [out, in] as a product `up` [out, rank] @ `down` [rank, in], and how modules hold either form.
+"""The forms that a weight may take, and how a module holds matrices in them."""
 
-A module holds the dense matrix `weight` as the parameter of that name, its factors as `weight_up` and `weight_down`.
-The weight of a convolution [out, channels, width] stands for the matrix [out, channels * width] that multiplies its
-window.
-"""
+from collections.abc import Mapping
+from typing import NamedTuple, cast
 
-from typing import NamedTuple
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from shrinkml.errors import PlanError
+from shrinkml.plan.choice import DENSE, Choice
+from shrinkml.weights.dense import Dense
+from shrinkml.weights.form import Form
+from shrinkml.weights.low_rank import LowRank
+
+FORMS: dict[str, type[Form]] = {"dense": Dense, "low_rank": LowRank}
 
 
-class Factors(NamedTuple):
-    """Two matrices that stand for their product.
+LABELS = tuple(dict.fromkeys(label for form in FORMS.values() for label in form.labels))  # of all forms' factors
+
+
+class Holding(NamedTuple):
+    """The way in which a module holds one matrix.
 
     Attributes:
-        up: [out, rank].
-        down: [rank, in].
+        form: row of FORMS.
+        choice: that the matrix is stored under.
+        names: of the parameters in which it is stored.
     """
 
-    up: Tensor
-    down: Tensor
-
-    @property
-    def rank(self) -> int:
-        """Columns of `up`, rows of `down`."""
-        return self.up.shape[1]
+    form: type[Form]
+    choice: Choice
+    names: tuple[str, ...]
 
 
-Matrix = Tensor | Factors
+def form_of(choice: Choice) -> type[Form]:
+    """The form that a matrix takes under `choice`.
+
+    Raises:
+        PlanError: none of FORMS holds such a choice.
+    """
+    for form in FORMS.values():
+        if form.holds(choice):
+            return form
+    raise PlanError(f"no form of a weight holds the choice {choice.to_json()}; known forms: {', '.join(FORMS)}")
 
 
-def product(matrix: Matrix) -> Tensor:
-    """The dense matrix [out, in]."""
-    return matrix.up @ matrix.down if isinstance(matrix, Factors) else matrix
+def as_dense(form: Form) -> Form:
+    """The matrix of `form`, dense."""
+    return Dense(form.dense())
 
 
-def shape_of(matrix: Matrix) -> tuple[int, int]:
-    """Rows and columns of the dense matrix."""
-    if isinstance(matrix, Factors):
-        return matrix.up.shape[0], matrix.down.shape[1]
-    return matrix.shape[0], matrix.shape[1]
+def matrix_of(parameter: str) -> str:
+    """The name of the matrix that is stored, in whatever form, under the name `parameter`."""
+    suffixes = (suffix for form in FORMS.values() for suffix in form.suffixes if suffix)
+    return parameter.removesuffix(next((suffix for suffix in suffixes if parameter.endswith(suffix)), ""))
 
 
-def rank_of(matrix: Matrix) -> int | None:
-    """The rank that the matrix is stored at; None where it is dense."""
-    return matrix.rank if isinstance(matrix, Factors) else None
+def holding(module: nn.Module, name: str) -> Holding:
+    """The way in which `module` holds the matrix `name`: dense where `module` is torch's own."""
+    held: Mapping[str, Holding] = getattr(module, "held", {})
+    return held[name] if name in held else Holding(Dense, DENSE, (name,))
 
 
-def apply(matrix: Matrix, x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Returns x W^T + bias: [..., in] to [..., out], through the factors where there are any."""
-    if isinstance(matrix, Factors):
-        return F.linear(F.linear(x, matrix.down), matrix.up, bias)
-    return F.linear(x, matrix, bias)
+def hold(module: nn.Module, name: str, shape: tuple[int, int], choice: Choice) -> Holding:
+    """Registers zeros for the matrix `name` [out, in] of `module` under `choice`.
 
-
-def parameter_names(name: str, *, low_rank: bool) -> tuple[str, ...]:
-    """The parameters that hold the matrix `name` in its module."""
-    return (f"{name}_up", f"{name}_down") if low_rank else (name,)
+    Raises:
+        PlanError: no form holds such a choice.
+        RankError: a rank outside the matrix's range.
+    """
+    form = form_of(choice)
+    found = Holding(form, choice, tuple(f"{name}{suffix}" for suffix in form.suffixes))
+    for part_name, part in zip(found.names, form.zeros(choice, shape).parts, strict=True):
+        # Not by `register_parameter`: a layer may show the dense matrix under the name.
+        module._parameters[part_name] = nn.Parameter(part, requires_grad=part.is_floating_point())
+    return found
 
 
 def get_parameters(module: nn.Module, name: str) -> tuple[nn.Parameter, ...]:
-    """The parameters in which `module` holds the matrix `name`: one where it is dense, two where it is low rank."""
-    names = parameter_names(name, low_rank=f"{name}_up" in module._parameters)
-    return tuple(module.get_parameter(part) for part in names)
+    """The parameters in which `module` holds the matrix `name`."""
+    return _parameters(module, holding(module, name))
 
 
-def get_matrix(module: nn.Module, name: str) -> Matrix:
+def get_form(module: nn.Module, name: str) -> Form:
     """The matrix `name` of `module`, in the form in which the module holds it."""
-    parameters = get_parameters(module, name)
-    return Factors(*parameters) if len(parameters) == 2 else parameters[0].flatten(1)
+    held = holding(module, name)
+    return held.form.stored(held.choice, _parameters(module, held))
 
 
-def ranks_of(module: nn.Module) -> dict[str, int]:
-    """The rank of each matrix that `module` holds as factors."""
-    return {
-        name.removesuffix("_down"): len(p)
-        for name, p in module._parameters.items()
-        if p is not None and name.endswith("_down")
-    }
-
-
-def add_matrix(module: nn.Module, name: str, shape: tuple[int, int], rank: int | None) -> None:
-    """Registers zeros for the matrix `name` of `module`: dense where `rank` is None, factors otherwise."""
-    n_out, n_in = shape
-    shapes = (shape,) if rank is None else ((n_out, rank), (rank, n_in))
-    for part, part_shape in zip(parameter_names(name, low_rank=rank is not None), shapes, strict=True):
-        module.register_parameter(part, nn.Parameter(torch.zeros(part_shape)))
+def _parameters(module: nn.Module, held: Holding) -> tuple[nn.Parameter, ...]:
+    found = module._parameters  # a layer may show the dense matrix under the name; and it is quicker to look here
+    return tuple([cast(nn.Parameter, found[name]) for name in held.names])

@@ -15,9 +15,9 @@ import soundfile
 import yaml
 
 import shrinkml
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.corpora import commands
 from shrinkml.speech.corpora.prepared import RECORD

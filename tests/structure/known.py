@@ -62,16 +62,12 @@ UNTESTED: set[str] = {
     "server/worker/job_queue.py",
     "server/worker/supervisor.py",
     "server/worker/work.py",
-    "shrinkml/compression/finite.py",
     "shrinkml/errors.py",
     "shrinkml/events.py",
     "shrinkml/export/components.py",
     "shrinkml/export/exported_transcripts.py",
     "shrinkml/export/graph.py",
-    "shrinkml/export/layer_graph.py",
     "shrinkml/export/recogniser.py",
-    "shrinkml/layers/kernel/padded_lstm.py",
-    "shrinkml/layers/recurrent.py",
     "shrinkml/measure/timed_process.py",
     "shrinkml/models/ctc_loss.py",
     "shrinkml/models/families.py",
@@ -84,11 +80,9 @@ UNTESTED: set[str] = {
     "shrinkml/models/huggingface/seq2seq_model.py",
     "shrinkml/models/huggingface/speech_input.py",
     "shrinkml/models/las/las_graph.py",
-    "shrinkml/plan/layer_spec.py",
     "shrinkml/report/record.py",
     "shrinkml/training/dataset.py",
     "shrinkml/transport.py",
-    "shrinkml/weights/forms.py",
     "shrinkml/yaml_file.py",
 }
 
@@ -156,13 +150,6 @@ ASKING: set[str] = {
     "server/worker/job_execution.py",
     "server/worker/memory.py",
     "shrinkml/client.py",
-    "shrinkml/compression/__init__.py",
-    "shrinkml/compression/calibration.py",
-    "shrinkml/compression/factorizers.py",
-    "shrinkml/compression/finite.py",
-    "shrinkml/compression/inventory.py",
-    "shrinkml/compression/sites.py",
-    "shrinkml/compression/surgery.py",
     "shrinkml/devices.py",
     "shrinkml/events.py",
     "shrinkml/export/components.py",
@@ -175,17 +162,6 @@ ASKING: set[str] = {
     "shrinkml/export/recogniser.py",
     "shrinkml/export/stress.py",
     "shrinkml/job.py",
-    "shrinkml/layers/attention.py",
-    "shrinkml/layers/convolution.py",
-    "shrinkml/layers/gru.py",
-    "shrinkml/layers/gru_cell.py",
-    "shrinkml/layers/int8_linear.py",
-    "shrinkml/layers/kernel/lstm_kernel.py",
-    "shrinkml/layers/kernel/packed.py",
-    "shrinkml/layers/linear.py",
-    "shrinkml/layers/lstm.py",
-    "shrinkml/layers/lstm_cell.py",
-    "shrinkml/layers/recurrent.py",
     "shrinkml/measure/evaluation.py",
     "shrinkml/measure/latency.py",
     "shrinkml/measure/runtimes.py",
@@ -242,22 +218,7 @@ NAMING_FAMILIES: set[str] = {
 }
 
 # Sources that name a form of a weight outside its place.
-NAMING_FORMS: set[str] = {
-    "shrinkml/compression/factorizers.py",
-    "shrinkml/compression/surgery.py",
-    "shrinkml/export/layer_graph.py",
-    "shrinkml/export/lstm_graph.py",
-    "shrinkml/layers/gru.py",
-    "shrinkml/layers/int8_linear.py",
-    "shrinkml/layers/kernel/lstm_gradient.py",
-    "shrinkml/layers/kernel/lstm_kernel.py",
-    "shrinkml/layers/kernel/padded_lstm.py",
-}
+NAMING_FORMS: set[str] = set()
 
 # Sources that name a type of layer outside its place.
-NAMING_LAYERS: set[str] = {
-    "shrinkml/compression/calibration.py",
-    "shrinkml/compression/inventory.py",
-    "shrinkml/compression/sites.py",
-    "shrinkml/compression/surgery.py",
-}
+NAMING_LAYERS: set[str] = set()

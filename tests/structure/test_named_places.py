@@ -3,6 +3,7 @@
 import ast
 
 from shrinkml.models.families import FAMILIES
+from shrinkml.weights.forms import FORMS
 from tests.structure.known import NAMING_FAMILIES, NAMING_FORMS, NAMING_LAYERS
 from tests.structure.sources import ROOT, imported_modules, names, sources, strings, tree_of
 
@@ -10,7 +11,7 @@ FAMILY_FOLDERS = tuple(
     f"shrinkml/models/{path.name}" for path in sorted((ROOT / "shrinkml" / "models").iterdir()) if path.is_dir()
 )
 FAMILY_TABLE = "shrinkml/models/families.py"
-FORMS = {"Factors"}
+FORM_TYPES = {form.__name__ for form in FORMS.values()}
 LAYER_TYPES = {
     "Conv1d",
     "Conv2d",
@@ -63,7 +64,7 @@ def test_a_family_is_named_in_its_folder_and_in_the_table_of_families_only():
 
 
 def test_a_form_of_a_weight_is_named_among_the_weights_only():
-    assert {path for path in outside("shrinkml/weights/") if names(tree_of(path)) & FORMS} == NAMING_FORMS
+    assert {path for path in outside("shrinkml/weights/") if names(tree_of(path)) & FORM_TYPES} == NAMING_FORMS
 
 
 def test_a_type_of_layer_is_named_among_the_layers_and_where_models_are_built_only():

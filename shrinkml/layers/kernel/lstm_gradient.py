@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from shrinkml.layers.kernel import lstm_kernel
-from shrinkml.weights.forms import Factors, Matrix, apply
+from shrinkml.weights.form import Form, up_and_down
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -19,16 +19,16 @@ Gradients = tuple[Tensor | None, ...]
 def lstm_direction(
     x: Tensor,
     batch_sizes: Tensor,
-    weight_in: Matrix,
-    weight_hidden: Matrix,
+    weight_in: Form,
+    weight_hidden: Form,
     biases: Sequence[Tensor],
     state: tuple[Tensor, Tensor],
     *,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Runs one direction of a layer over packed sequences; arguments and result as `lstm_training.lstm_direction`."""
-    gates = apply(weight_in, x, torch.add(*biases) if biases else None)
-    up, down = weight_hidden if isinstance(weight_hidden, Factors) else (weight_hidden, None)
+    """Runs one direction of a layer over packed sequences; arguments and result as `FormRecurrent.run_direction`."""
+    gates = weight_in.multiply(x, torch.add(*biases) if biases else None)
+    up, down = up_and_down(weight_hidden)
     output, h, c = _Recurrence.apply(gates, batch_sizes, up, down, *state, reverse)  # type: ignore[no-untyped-call]
     return output, h, c
 

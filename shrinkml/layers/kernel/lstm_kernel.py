@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from shrinkml.weights.forms import Factors, Matrix
+from shrinkml.weights.form import Form, before_last, up_and_down
 
 LOGGER = logging.getLogger(__name__)
 LIBRARY = "shrinkml.layers.kernel._lstm_kernel"
@@ -47,7 +46,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def usable(x: Tensor) -> bool:
-    """Whether the kernel can compute with `x`: a CPU's in float32, and not traced for an export."""
+    """True where the kernel can compute with `x`: a CPU's in float32, and not traced for an export."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -59,14 +58,14 @@ def usable(x: Tensor) -> bool:
 def lstm_direction(
     x: Tensor,
     batch_sizes: Tensor,
-    weight_in: Matrix,
-    weight_hidden: Matrix,
+    weight_in: Form,
+    weight_hidden: Form,
     biases: Sequence[Tensor],
     state: tuple[Tensor, Tensor],
     *,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Runs one direction of a layer over packed sequences; as `lstm_training.lstm_direction`, without gradients.
+    """Runs one direction of a layer over packed sequences; as `FormRecurrent.run_direction`, without gradients.
 
     Args:
         x: [frames, in].
@@ -83,11 +82,10 @@ def lstm_direction(
     Raises:
         ValueError: shapes that do not fit together, or weights that are not in float32.
     """
-    if isinstance(weight_in, Factors):
-        x, weight_in = F.linear(x, weight_in.down), weight_in.up
-    up, down = weight_hidden if isinstance(weight_hidden, Factors) else (weight_hidden, None)
+    x, last = before_last(weight_in, x)
+    up, down = up_and_down(weight_hidden)
     # The names keep the copies that `contiguous` may make alive until the kernel is done.
-    x, weight_in, up = x.contiguous(), weight_in.contiguous(), up.contiguous()
+    x, last, up = x.contiguous(), last.contiguous(), up.contiguous()
     down = None if down is None else down.contiguous()
     bias = torch.add(*biases) if biases else None
     h, c = (part.clone(memory_format=torch.contiguous_format) for part in state)
@@ -101,7 +99,7 @@ def lstm_direction(
         units,
         n_in,
         _address(x, frames, n_in),
-        _address(weight_in, 4 * units, n_in),
+        _address(last, 4 * units, n_in),
         _address(bias, 4 * units),
         rank,
         _address(down, rank, units),
@@ -116,7 +114,7 @@ def lstm_direction(
 
 
 class Forward(NamedTuple):
-    """What `forward` computed and what `backward` needs of it.
+    """The results of `forward`, and what `backward` needs of them.
 
     Attributes:
         output: [frames, units].
@@ -279,7 +277,7 @@ def _check_memory(failed: int) -> None:
 
 
 def _address(tensor: Tensor | None, *shape: int) -> int | None:
-    """Where the kernel finds `tensor`, which it takes at its word."""
+    """The address of `tensor`, which the kernel takes at its word."""
     if tensor is None:
         return None
     if tensor.shape != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu":

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Frames(NamedTuple):
-    """Where each packed frame belongs.
+    """The place of each packed frame.
 
     Attributes:
         step: [frames], its time step.

@@ -1,6 +1,6 @@
-"""One direction of a low-rank LSTM with gradients, through torch's fused LSTM: for what the compiled kernel can't do.
+"""One direction of an LSTM with gradients, through torch's fused LSTM: for what the compiled kernel can't do.
 
-torch's LSTM wants dense matrices, but nothing keeps its input from being the short vector behind the `down` factor; the
+torch's LSTM wants dense matrices, but nothing keeps its input from being the short vector behind the thin factors; the
 recurrent matrix alone is multiplied out, once per call. It is also two to three times as fast on padded sequences as on
 packed ones, so packed ones are padded.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shrinkml.layers.kernel.packed import padded_rows, sequence_lengths
-from shrinkml.weights.forms import Factors, Matrix, product
+from shrinkml.weights.form import Form, before_last
 
 HOLD = 1e4  # added to a gate: sigmoid(-HOLD) is 0 and sigmoid(HOLD) is 1, whatever else the gate is given
 
@@ -20,8 +20,8 @@ HOLD = 1e4  # added to a gate: sigmoid(-HOLD) is 0 and sigmoid(HOLD) is 1, whate
 def lstm_direction(
     x: Tensor,
     batch_sizes: Tensor,
-    weight_in: Matrix,
-    weight_hidden: Matrix,
+    weight_in: Form,
+    weight_hidden: Form,
     biases: Sequence[Tensor],
     state: tuple[Tensor, Tensor],
     *,
@@ -41,15 +41,14 @@ def lstm_direction(
     Returns:
         Outputs [frames, units], and h and c after each sequence's last step, each [batch, units].
     """
-    if isinstance(weight_in, Factors):
-        x, weight_in = F.linear(x, weight_in.down), weight_in.up
+    x, last = before_last(weight_in, x)
     steps, batch = len(batch_sizes), int(batch_sizes[0])
     rows = padded_rows(batch_sizes, reverse=reverse).to(x.device)
     if steps * batch > len(x):
-        x, weight_in = _padded(x, weight_in, rows, steps * batch)
+        x, last = _padded(x, last, rows, steps * batch)
     else:
         x = x[rows]
-    weights = [weight_in, product(weight_hidden), *biases]
+    weights = [last, weight_hidden.dense(), *biases]
     hx = state[0].unsqueeze(0), state[1].unsqueeze(0)
     output, _, c = torch.lstm(x.view(steps, batch, -1), hx, weights, bool(biases), 1, 0.0, True, False, False)
     h = output[sequence_lengths(batch_sizes) - 1, torch.arange(batch)]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from shrinkml.errors import ConfigError
-from shrinkml.layers.lstm import as_low_rank
+from shrinkml.layers.lstm import FormLSTM
 from shrinkml.models.ctc_loss import ctc_loss
 from shrinkml.models.las.tokenizer import BLANK, END, Tokenizer
 from shrinkml.models.protocol import IGNORE, TeacherForced
@@ -112,7 +112,7 @@ class Las(nn.Module):
         for reduction in config.reductions:
             lstm = nn.LSTM(width * reduction, config.hidden, batch_first=True, bidirectional=True)
             # The same layer; on sequences of unequal length it is up to four times as fast.
-            self.encoder.append(as_low_rank(lstm))
+            self.encoder.append(FormLSTM.of(lstm))
             width = 2 * config.hidden
         self.embedding = nn.Embedding(len(tokenizer), config.embedding)
         self.cell = nn.LSTMCell(config.embedding + width, config.decoder)

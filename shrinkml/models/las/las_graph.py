@@ -12,13 +12,13 @@ from onnx import TensorProto
 
 from shrinkml.compression.sites import find_layers
 from shrinkml.export.graph import Graph, Storage
-from shrinkml.export.layer_graph import apply, embedding, linear
+from shrinkml.export.layer_graph import embedding, linear, multiply
 from shrinkml.export.lstm_graph import bidirectional_lstm, lstm_cell
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.models.las.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
 from shrinkml.models.las.log_mel_graph import frame_counts, frame_samples, log_mel, normalised, pad_end
 from shrinkml.models.las.tokenizer import BLANK, END
-from shrinkml.weights.forms import get_matrix
+from shrinkml.weights.forms import get_form
 
 STATE = ("hidden", "cell", "context")
 SCORES = "output.weight"  # the layer that makes them
@@ -93,7 +93,7 @@ def decoder(model: Las, storage: Storage) -> Graph:
     context = graph.input("context", ("batch", width))
     heard = graph.op("Concat", embedding(graph, token, model.embedding, "embedding"), context, axis=1)
     hidden, cell = lstm_cell(graph, heard, (hidden, cell), model.cell, "cell")
-    query = apply(graph, hidden, get_matrix(model.query, "weight"), "query.weight")
+    query = multiply(graph, hidden, get_form(model.query, "weight"), "query.weight")
     context = _attend(graph, query, keys, states, counts)
     read = linear(graph, graph.op("Concat", hidden, context, axis=1), model.readout, "readout")
     logits = linear(graph, graph.op("Tanh", read), model.output, "output")

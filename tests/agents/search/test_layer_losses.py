@@ -7,9 +7,9 @@ import shrinkml
 from agents.search.layer_losses import EVERY, N_HEARD, layer_divergences
 from agents.search.model_evaluator import shrunk
 from envs.menus import build_menus
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize
 from shrinkml.models.own_model import OwnModel
 from shrinkml.models.protocol import IGNORE
 from shrinkml.plan.compression_plan import CompressionPlan

@@ -7,9 +7,9 @@ from torch.nn.utils.rnn import pack_sequence
 
 from shrinkml.compression import disk_room
 from shrinkml.compression.calibration import calibrate, calls_per_s, measure_use
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize
 from shrinkml.errors import CalibrationError
 from shrinkml.plan.compression_plan import CompressionPlan
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan, find_layers, model_cost
-from shrinkml.compression.surgery import factorize
 from shrinkml.errors import PlanError
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost

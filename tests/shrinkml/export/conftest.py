@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 import shrinkml
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest

@@ -11,7 +11,7 @@ from shrinkml.compression.surgery import merge, reshape
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.int8_graph import write_int8
 from shrinkml.export.lstm_graph import SCAN_UNITS, bidirectional_lstm
-from shrinkml.layers.lstm import as_low_rank
+from shrinkml.layers.lstm import FormLSTM
 from shrinkml.plan.compression_plan import CompressionPlan
 
 N_IN = 24
@@ -30,7 +30,7 @@ def layer(request, form):
     torch.manual_seed(0)
     lstm = nn.LSTM(N_IN, request.param, bidirectional=True, bias=form[1])
     ranked = [spec.name for spec in find_layers(lstm) if form[0] and spec.name.startswith(form[0])]
-    layer = as_low_rank(reshape(lstm, CompressionPlan.of_ranks(dict.fromkeys(ranked, 5))))
+    layer = FormLSTM.of(reshape(lstm, CompressionPlan.of_ranks(dict.fromkeys(ranked, 5))))
     for parameter in layer.parameters():
         nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
     return layer

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.inventory import list_parameters
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize, reshape
+from shrinkml.compression.surgery import reshape
 from shrinkml.layers.attention import SplitAttention, split_attention
-from shrinkml.layers.linear import LowRankLinear
+from shrinkml.layers.linear import FormLinear
 from shrinkml.plan.compression_plan import CompressionPlan
 
 DIMS, HEADS, TIME, KEYS, BATCH = 12, 3, 5, 4, 2
@@ -128,7 +129,7 @@ def test_projections_are_called_once_they_are_factorized(monkeypatch):
     split = split_attention(nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2).eval())
     plan = CompressionPlan.of_ranks({layer.name: layer.max_rank for layer in find_layers(split)})
     small = factorize(split, plan, decompose(split))
-    monkeypatch.setattr(LowRankLinear, "weight", property(lambda self: pytest.fail("the factors were multiplied out")))
+    monkeypatch.setattr(FormLinear, "weight", property(lambda self: pytest.fail("the factors were multiplied out")))
     x = torch.randn(2, 5, 16)
     with torch.no_grad():
         torch.testing.assert_close(small(x), split(x), **CLOSE)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.surgery import factorize, merge
-from shrinkml.layers.linear import LowRankLinear
+from shrinkml.compression.surgery import merge
+from shrinkml.layers.linear import FormLinear
 from shrinkml.plan.compression_plan import CompressionPlan
 
 
@@ -20,7 +21,7 @@ def test_torch_calls_low_rank_layers_where_it_would_read_their_weights(layer, mo
     dense = copy.deepcopy(model)
     dense.load_state_dict(merge(small).state_dict())
     x, padded = torch.randn(2, 5, 16), torch.arange(5) >= torch.tensor([[5], [3]])
-    monkeypatch.setattr(LowRankLinear, "weight", property(lambda self: pytest.fail("the factors were multiplied out")))
+    monkeypatch.setattr(FormLinear, "weight", property(lambda self: pytest.fail("the factors were multiplied out")))
     with torch.no_grad():
         found = small(x), small(x, src_key_padding_mask=padded)[~padded]
         expected = dense(x), dense(x, src_key_padding_mask=padded)[~padded]

@@ -8,11 +8,13 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan, find_layers, model_cost
-from shrinkml.compression.surgery import factorize, merge, reshape
-from shrinkml.layers.gru import STEPPED_UNITS, LowRankGRU, as_low_rank
+from shrinkml.compression.surgery import merge, reshape
+from shrinkml.layers.gru import STEPPED_UNITS, FormGRU
 from shrinkml.plan.compression_plan import CompressionPlan
+from tests.shrinkml.layers.at_ranks import at_ranks
 
 drawn = settings(deadline=None, max_examples=15)
 TOLERANCE = 1e-5  # float32 rounding; gates and states are of order one
@@ -140,7 +142,7 @@ def test_matrices_are_described_by_the_frames_and_by_the_state_before_each(bidir
 
 
 def test_dropout_acts_between_layers_in_training_only():
-    gru = as_low_rank(nn.GRU(4, 5, num_layers=2, dropout=0.5))
+    gru = FormGRU.of(nn.GRU(4, 5, num_layers=2, dropout=0.5))
     x = torch.randn(6, 2, 4)
     assert not torch.equal(gru(x)[0], gru(x)[0])
     assert torch.equal(gru.eval()(x)[0], gru(x)[0])
@@ -148,11 +150,11 @@ def test_dropout_acts_between_layers_in_training_only():
 
 def test_torchs_layer_can_be_seen_as_a_low_rank_one_that_shares_its_parameters():
     gru = nn.GRU(4, 5, bidirectional=True).eval()
-    same = as_low_rank(gru)
+    same = FormGRU.of(gru)
     assert same.get_parameter("weight_hh_l0_reverse") is gru.weight_hh_l0_reverse
     assert not same.training
-    assert as_low_rank(same) is same
+    assert FormGRU.of(same) is same
 
 
 def test_repr_shows_the_ranks():
-    assert "ranks={'weight_hh_l0': 2}" in repr(LowRankGRU(4, 5, {"weight_hh_l0": 2}))
+    assert "choices={'weight_hh_l0': 2}" in repr(FormGRU(4, 5, at_ranks(weight_hh_l0=2)))

@@ -5,11 +5,13 @@ import torch
 from torch import nn
 
 from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize, merge
-from shrinkml.layers.gru_cell import LowRankGRUCell
+from shrinkml.compression.surgery import merge
+from shrinkml.layers.gru_cell import FormGRUCell
 from shrinkml.plan.compression_plan import CompressionPlan
+from tests.shrinkml.layers.at_ranks import at_ranks
 
 
 def cell(ranks, bias=True):
@@ -45,4 +47,4 @@ def test_cells_are_described_by_their_input_and_state():
 
 
 def test_repr_shows_the_ranks():
-    assert "ranks={'weight_hh': 2}" in repr(LowRankGRUCell(4, 5, {"weight_hh": 2}))
+    assert "choices={'weight_hh': 2}" in repr(FormGRUCell(4, 5, at_ranks(weight_hh=2)))

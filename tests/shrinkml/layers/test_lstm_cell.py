@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from shrinkml.compression.surgery import merge
-from shrinkml.layers.lstm_cell import LowRankLSTMCell
+from shrinkml.layers.lstm_cell import FormLSTMCell
+from tests.shrinkml.layers.at_ranks import at_ranks
 
 
 def randomised(cell):
@@ -19,15 +20,15 @@ def randomised(cell):
 @pytest.mark.parametrize("gradients", [False, True], ids=["compiled", "differentiable"])
 @settings(deadline=None, max_examples=15)
 @given(
-    units=st.integers(1, 70),
-    n_in=st.integers(1, 70),
+    units=st.integers(4, 70),  # the largest rank below
+    n_in=st.integers(3, 70),
     batch=st.one_of(st.none(), st.integers(1, 9)),
     ranks=st.sampled_from([{"weight_ih": 3}, {"weight_hh": 2}, {"weight_ih": 1, "weight_hh": 4}]),
     bias=st.booleans(),
     with_state=st.booleans(),
 )
 def test_a_step_equals_that_of_the_dense_cell(gradients, units, n_in, batch, ranks, bias, with_state):
-    cell = randomised(LowRankLSTMCell(n_in, units, ranks, bias=bias))
+    cell = randomised(FormLSTMCell(n_in, units, at_ranks(**ranks), bias=bias))
     leading = () if batch is None else (batch,)
     hx = (torch.randn(*leading, units), torch.randn(*leading, units)) if with_state else None
     x = torch.randn(*leading, n_in)
@@ -38,7 +39,7 @@ def test_a_step_equals_that_of_the_dense_cell(gradients, units, n_in, batch, ran
 
 @pytest.mark.parametrize("gradients", [False, True], ids=["compiled", "differentiable"])
 def test_states_passed_in_are_left_alone(gradients):
-    cell = randomised(LowRankLSTMCell(4, 5, {"weight_hh": 2}))
+    cell = randomised(FormLSTMCell(4, 5, at_ranks(weight_hh=2)))
     h, c = torch.ones(2, 5), torch.ones(2, 5)
     with torch.set_grad_enabled(gradients):
         cell(torch.randn(2, 4), (h, c))
@@ -47,4 +48,4 @@ def test_states_passed_in_are_left_alone(gradients):
 
 
 def test_repr_shows_the_ranks():
-    assert "ranks={'weight_hh': 2}" in repr(LowRankLSTMCell(4, 5, {"weight_hh": 2}))
+    assert "choices={'weight_hh': 2}" in repr(FormLSTMCell(4, 5, at_ranks(weight_hh=2)))

@@ -8,7 +8,7 @@ from envs.menus import build_menus, worthwhile
 from shrinkml.compression.sites import current_plan, find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import StoppedError
-from shrinkml.layers.lstm import as_low_rank
+from shrinkml.layers.lstm import FormLSTM
 from shrinkml.measure.latency import latency_prices
 from shrinkml.plan.compression_plan import CompressionPlan
 
@@ -22,7 +22,7 @@ class Recogniser(nn.Module):
 
     def __init__(self, units=24):
         super().__init__()
-        self.encoder = as_low_rank(nn.LSTM(40, units, batch_first=True, bidirectional=True))
+        self.encoder = FormLSTM.of(nn.LSTM(40, units, batch_first=True, bidirectional=True))
         self.decoder = nn.Linear(2 * units, 2 * units)
         self.unused = nn.Linear(2 * units, 30)
         self.tick = lambda seconds: None

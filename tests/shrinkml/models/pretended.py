@@ -119,9 +119,9 @@ def moved(model: Any) -> Any:
 def check(model: Any) -> None:
     """Does with `model`, there, what a job does, and compares scores and transcripts with the CPU's."""
     from shrinkml.compression.calibration import calibrate
+    from shrinkml.compression.factorize import factorize
     from shrinkml.compression.factorizers import decompose
     from shrinkml.compression.sites import find_layers
-    from shrinkml.compression.surgery import factorize
     from shrinkml.plan.compression_plan import CompressionPlan
     from shrinkml.training.dataset import Dataset
     from shrinkml.training.distillation import divergence, soft_targets

@@ -9,14 +9,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import shrinkml
-from shrinkml.compression.factorizers import FACTORIZERS
+from shrinkml.compression.factorize import factorize
+from shrinkml.compression.factorizers import svd
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize
 from shrinkml.errors import CheckpointError, UnknownNameError
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.tokenizer import Tokenizer
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import inspect, load, locate, save, stored_parameters
+from shrinkml.weights.dense import Dense
 
 TEXTS = ["red lamp on", "off"]
 
@@ -36,7 +37,7 @@ def speech() -> list[torch.Tensor]:
 
 def compressed(model: Las) -> Las:
     plan = CompressionPlan.of_ranks({layer.name: 3 for layer in find_layers(model)[:6]})
-    return factorize(model, plan, {name: FACTORIZERS["svd"](weight_of(model, name)) for name, _ in plan})
+    return factorize(model, plan, {name: svd(Dense(weight_of(model, name))) for name, _ in plan})
 
 
 def weight_of(model: Las, name: str) -> torch.Tensor:

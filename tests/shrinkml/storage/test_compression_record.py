@@ -4,8 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.surgery import factorize
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import inspect, load, save
 from shrinkml.storage.compression_record import SCHEMA, installed, write_record

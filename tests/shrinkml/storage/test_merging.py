@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import shrinkml
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize
 from shrinkml.errors import CheckpointError, ExportError
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save, stored_parameters

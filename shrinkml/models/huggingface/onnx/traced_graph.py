@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, half_of, int8_of
 from shrinkml.export.layer_graph import array
+from shrinkml.weights.forms import matrix_of
 
 FEW = 256  # weights; fewer are not worth a scale where no product is made with them
 
@@ -194,7 +195,7 @@ def _note_layers_(graph: onnx.GraphProto, module: nn.Module) -> None:
     known: dict[str, str] = {}
     for name, parameter in module.named_parameters():
         if parameter.ndim > 1:
-            layer = name.removesuffix("_up").removesuffix("_down")  # as factors are called: their layer is one
+            layer = matrix_of(name)
             for value in (array(parameter), array(parameter.T if parameter.ndim == 2 else parameter)):
                 known.setdefault(_digest(value), layer)
     for tensor in _floats(graph):

@@ -8,14 +8,15 @@ from torch.nn.utils.rnn import pack_sequence
 from shrinkml.compression.surgery import merge
 from shrinkml.layers import lstm
 from shrinkml.layers.kernel import lstm_gradient, padded_lstm
-from shrinkml.layers.lstm import LowRankLSTM
+from shrinkml.layers.lstm import FormLSTM
+from tests.shrinkml.layers.at_ranks import at_ranks
 
 TOLERANCE = 1e-4  # float32 sums over all frames
 
 
 @pytest.fixture(params=[lstm_gradient, padded_lstm], ids=["kernel", "torch"], autouse=True)
 def implementation(request, monkeypatch):
-    """What trains every `LowRankLSTM` of the test."""
+    """What trains every `FormLSTM` of the test."""
     monkeypatch.setattr(lstm, "_implementation", lambda x: request.param.lstm_direction)
 
 
@@ -23,7 +24,7 @@ def implementation(request, monkeypatch):
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 def test_gradients_are_those_of_torchs_layer_with_the_product_as_weight(lengths, bias):
     ranks = {"weight_ih_l0": 3, "weight_hh_l0": 2, "weight_hh_l0_reverse": 3}
-    lstm = LowRankLSTM(12, 7, ranks, bidirectional=True, bias=bias)
+    lstm = FormLSTM(12, 7, at_ranks(**ranks), bidirectional=True, bias=bias)
     for parameter in lstm.parameters():
         nn.init.normal_(parameter, std=0.3)
     dense = merge(lstm)
@@ -41,7 +42,7 @@ def test_gradients_are_those_of_torchs_layer_with_the_product_as_weight(lengths,
 
 
 def test_padding_leaves_the_state_as_it_is_even_when_gates_are_large():
-    lstm = LowRankLSTM(4, 5, {"weight_hh_l0": 2})
+    lstm = FormLSTM(4, 5, at_ranks(weight_hh_l0=2))
     for parameter in lstm.parameters():
         nn.init.normal_(parameter, std=10.0)
     long, short = torch.randn(30, 4), torch.randn(3, 4)
@@ -52,7 +53,7 @@ def test_padding_leaves_the_state_as_it_is_even_when_gates_are_large():
 
 
 def test_gradients_reach_the_input_and_the_initial_state():
-    lstm = LowRankLSTM(4, 5, {"weight_hh_l0": 2})
+    lstm = FormLSTM(4, 5, at_ranks(weight_hh_l0=2))
     for parameter in lstm.parameters():
         nn.init.normal_(parameter)
     sequences = [torch.randn(3, 4, requires_grad=True), torch.randn(6, 4, requires_grad=True)]
@@ -63,7 +64,7 @@ def test_gradients_reach_the_input_and_the_initial_state():
 
 def test_a_gradient_at_a_state_in_the_middle_of_the_data_is_the_numeric_one():
     torch.manual_seed(0)
-    lstm = LowRankLSTM(3, 4, {"weight_ih_l0": 2, "weight_hh_l0_reverse": 2}, bidirectional=True)
+    lstm = FormLSTM(3, 4, at_ranks(weight_ih_l0=2, weight_hh_l0_reverse=2), bidirectional=True)
     for parameter in lstm.parameters():
         nn.init.normal_(parameter, std=0.5)
     x = pack_sequence([torch.randn(length, 3) for length in (4, 2)])
@@ -88,7 +89,7 @@ def test_a_gradient_at_a_state_in_the_middle_of_the_data_is_the_numeric_one():
 
 
 def test_a_second_backward_pass_gives_the_same_gradient():
-    lstm = LowRankLSTM(4, 5, {"weight_hh_l0": 2})
+    lstm = FormLSTM(4, 5, at_ranks(weight_hh_l0=2))
     for parameter in lstm.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(6, 2, 4, requires_grad=True)

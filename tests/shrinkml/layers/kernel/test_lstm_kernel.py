@@ -6,13 +6,15 @@ import torch
 from torch import nn
 
 from shrinkml.layers.kernel import lstm_kernel
-from shrinkml.layers.lstm import LowRankLSTM
+from shrinkml.layers.lstm import FormLSTM
+from shrinkml.weights.dense import Dense
+from tests.shrinkml.layers.at_ranks import at_ranks
 
 
 @pytest.fixture
 def lstm():
     torch.manual_seed(0)
-    lstm = LowRankLSTM(4, 5, {"weight_hh_l0": 2})
+    lstm = FormLSTM(4, 5, at_ranks(weight_hh_l0=2))
     for parameter in lstm.parameters():
         nn.init.normal_(parameter)
     return lstm
@@ -73,7 +75,7 @@ def test_not_a_number_stays_in_its_sequence_and_does_not_vanish(lstm):
 @torch.no_grad()
 def test_a_sequences_result_is_the_same_to_the_bit_in_every_batch():
     # The input matrix is dense here: a `down` factor is applied by torch, whose sums depend on the batch.
-    lstm = LowRankLSTM(20, 33, {"weight_hh_l0": 9})
+    lstm = FormLSTM(20, 33, at_ranks(weight_hh_l0=9))
     for parameter in lstm.parameters():
         nn.init.normal_(parameter, std=0.2)
     x = torch.randn(40, 7, 20)
@@ -110,7 +112,7 @@ def test_weights_that_are_not_in_float32_are_refused(lstm):
 @torch.no_grad()
 def test_frames_that_do_not_match_the_batch_sizes_are_refused():
     state = torch.zeros(4, 5), torch.zeros(4, 5)
-    weights = torch.zeros(20, 4), torch.zeros(20, 5)
+    weights = Dense(torch.zeros(20, 4)), Dense(torch.zeros(20, 5))
     with pytest.raises(ValueError, match=r"6 frames of 4 sequences do not fit batch_sizes \[4, 3\]"):
         lstm_kernel.lstm_direction(torch.zeros(6, 4), torch.tensor([4, 3]), *weights, [], state, reverse=False)
 

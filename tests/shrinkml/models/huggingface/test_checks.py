@@ -287,7 +287,7 @@ def test_a_config_alone(folder):
 
 
 def test_a_model_without_a_layer_that_can_be_factorized(folder, stock_dir, monkeypatch):
-    monkeypatch.setattr("shrinkml.compression.sites.HOLDINGS", {})
+    monkeypatch.setattr("shrinkml.compression.sites.ADAPTERS", {})
     refuse(folder, r"holds no layer that can be factorized \(W\w+For\w+\)")
 
 

@@ -15,10 +15,11 @@ import torch
 
 import shrinkml
 from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.inventory import list_parameters
 from shrinkml.compression.sites import current_plan, find_layers, model_cost
-from shrinkml.compression.surgery import factorize, merge
+from shrinkml.compression.surgery import merge
 from shrinkml.errors import AudioError, ConfigError
 from shrinkml.models.huggingface import seq2seq_model
 from shrinkml.models.protocol import IGNORE, AsrModel

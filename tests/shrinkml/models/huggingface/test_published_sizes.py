@@ -5,9 +5,9 @@ import torch
 
 import shrinkml
 from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import factorize
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save, stored_parameters
 

@@ -1,0 +1,40 @@
+"""A layer whose matrices are each held in a form of its own."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from shrinkml.plan.choice import DENSE, Choice
+from shrinkml.weights.forms import Holding, hold
+
+
+class FormLayer(nn.Module):
+    """The base of the layers that surgery makes: torch's own, over matrices in any form.
+
+    Parameters start as zeros: surgery or a state dict fills them.
+
+    Attributes:
+        held: name of a matrix -> how it is held.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[str, Holding] = {}
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """The choice of every matrix that is not dense, by its name."""
+        return {name: held.choice for name, held in self.held.items() if held.choice != DENSE}
+
+    def hold(self, name: str, shape: tuple[int, int], choices: Mapping[str, Choice]) -> None:
+        """Registers zeros for the matrix `name` [out, in] under its choice, dense where `choices` has none.
+
+        Raises:
+            PlanError: no form holds such a choice.
+            RankError: a rank outside the matrix's range.
+        """
+        self.held[name] = hold(self, name, shape, choices.get(name, DENSE))
+
+    def shown_choices(self) -> str:
+        """The choices as `print` shows them."""
+        return f"choices={ {name: choice.to_json() for name, choice in self.choices.items()} }"

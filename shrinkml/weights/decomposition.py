@@ -1,0 +1,52 @@
+"""A matrix as a product of two, most important direction first: decomposed once, sliced for every rank."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shrinkml.errors import RankError
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """A matrix [out, in] written as `up` [out, k] @ `down` [k, in], most important direction first.
+
+    Each factor carries the square root of the singular values, which keeps both at the same scale for training.
+
+    Attributes:
+        up: [out, k].
+        down: [k, in].
+        singular_values: [k], descending: of the matrix, or of its product with the whitening matrix. Dropping direction
+            i adds `singular_values[i]` squared to the squared error that the factorizer minimises.
+        means: [k], what each direction multiplies its column of `up` with on average, where the factorizer leaves that
+            to the bias; zeros elsewhere.
+    """
+
+    up: Tensor
+    down: Tensor
+    singular_values: Tensor
+    means: Tensor
+
+    @property
+    def max_rank(self) -> int:
+        """The largest rank that it can be sliced to."""
+        return self.singular_values.shape[0]
+
+    def at_rank(self, rank: int) -> tuple[Tensor, Tensor]:
+        """The best `up` and `down` of that rank; they share no memory with the decomposition.
+
+        Raises:
+            RankError: rank outside [1, max_rank].
+        """
+        if not 1 <= rank <= self.max_rank:
+            raise RankError(
+                f"rank {rank} of a matrix decomposed to rank {self.max_rank}; allowed: 1 to {self.max_rank}"
+            )
+        row_major = torch.contiguous_format
+        up, down = self.up[:, :rank], self.down[:rank]
+        return up.clone(memory_format=row_major), down.clone(memory_format=row_major)
+
+    def shift(self, rank: int) -> Tensor:
+        """The vector [out] that the bias has to gain at that rank."""
+        return self.up[:, rank:] @ self.means[rank:]
