@@ -1,1 +1,1 @@
-"""Where searches run: in this process, or under Ray."""
+"""Places that searches run in: this process, or Ray."""

@@ -1,4 +1,4 @@
-"""Where searches run: the border between the pipeline and Ray."""
+"""The border between the pipeline and the places that searches run in."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from shrinkml.events import ShouldStop
 
 @dataclass(frozen=True, slots=True)
 class SearchTask:
-    """One search to run: picklable, and all that a worker process needs.
+    """One search to run; picklable.
 
     Attributes:
         strategy: name in `agents.strategies.STRATEGIES`.
         seed: of its randomness.
         evaluations: plans that it may judge.
         reward: name in `envs.rewards.REWARDS`.
-        workspace: folder that `agents.search.workspace` writes and opens: problem, model, factors, proxy set, cache.
+        workspace: folder that `agents.search.workspace` writes: problem, model, factors, proxy set, evaluations.
         policy: that an earlier search of the same strategy learned, to go on from.
     """
 

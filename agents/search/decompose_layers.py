@@ -21,7 +21,7 @@ ACTIVATION_BYTES = 64 * 2**20  # of one layer's inputs and outputs; several are 
 
 
 def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
-    """How much the layers of `model` work while it is fed the transcripts of `speech`.
+    """The use of the layers of `model` while it is fed the transcripts of `speech`.
 
     Raises:
         CalibrationError: they do not work, or on what is not finite.
@@ -56,7 +56,7 @@ def decomposed(
 
 
 def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
-    """How much the layers of `model` work on the longest utterance of `speech`.
+    """The use of the layers of `model` on the longest utterance of `speech`.
 
     Raises:
         CalibrationError: they do not work, or on what is not finite.
@@ -65,7 +65,7 @@ def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
 
 
 def fitting_batch_size(uses: dict[str, LayerUse]) -> int:
-    """How many utterances as long as the one that `uses` tell of may be fed at a time."""
+    """The number of utterances as long as the one that `uses` tell of that may be fed at a time."""
     largest = FLOAT32_BYTES * max(use.largest for use in uses.values())
     return max(1, min(BATCH_SIZE, ACTIVATION_BYTES // largest))
 

@@ -78,7 +78,7 @@ class RacingJudge:
 
 
 def has_lost(differences: Sequence[int], *, of: int, allowed: float) -> bool:
-    """Whether a candidate can be given up.
+    """Return True where a candidate can be given up.
 
     Args:
         differences: [heard] its errors less its rival's, of the utterances heard; two at least.

@@ -8,13 +8,18 @@ import torch
 
 from agents.execution.executor import SearchTask
 from agents.search.search_result import OnTrial, SearchResult, Trial
-from agents.search.workspace import open_workspace, read_problem
+from agents.search.workspace import Workspace, open_workspace, read_problem
 from agents.strategies import search_plans
 from shrinkml.events import ShouldStop
 
 
 def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) -> SearchResult:
-    """What the task's strategy finds in the task's workspace.
+    """Search the workspace in the folder that `task` names; see `search_in`."""
+    return search_in(open_workspace(Path(task.workspace)), task, on_trial=on_trial, should_stop=should_stop)
+
+
+def search_in(workspace: Workspace, task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) -> SearchResult:
+    """Search `workspace` by the task's strategy, and return what that finds.
 
     Runs on one thread, wherever it runs, so that the same task gives the same result, and several of them on one
     machine do not hinder each other.
@@ -24,7 +29,6 @@ def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) 
         PlanError: the budget is out of reach.
         StoppedError: stopped before the first plan was judged.
     """
-    workspace = open_workspace(Path(task.workspace))
     with one_thread():
         return search_plans(
             task.strategy,
@@ -40,7 +44,7 @@ def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) 
 
 
 def interrupted_result(task: SearchTask, trials: Sequence[Trial]) -> SearchResult | None:
-    """What a search that was ended from outside had found: its best trial within the budget, if there was one."""
+    """The result of a search that was ended from outside: its best trial within the budget, if there was one."""
     problem = read_problem(Path(task.workspace))
     inside = [trial for trial in trials if problem.admits(trial.plan)]
     if not inside:

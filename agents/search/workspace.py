@@ -52,6 +52,27 @@ class Workspace:
     evaluate: RacingEvaluator
 
 
+@dataclass(frozen=True, slots=True)
+class WorkspaceRecord:
+    """The content of workspace.json.
+
+    Attributes:
+        model: checkpoint that the plans are applied to, a path from the folder.
+        cache: database of evaluations, a path from the folder.
+        device: where the plans are judged; a torch device.
+        texts: of the utterances that plans are judged on.
+        durations_s: of the same.
+        speakers: of the same, where they are known.
+    """
+
+    model: str
+    cache: str
+    device: str
+    texts: list[str]
+    durations_s: list[float]
+    speakers: list[str | None]
+
+
 def write_factors(folder: Path, decompositions: Iterable[tuple[str, Decomposition]]) -> None:
     """Writes `decompositions`, layer and decomposition, to the workspace in `folder`, each as soon as it is made."""
     numbers = count()  # `enumerate` would hold what it gave last
@@ -81,15 +102,15 @@ def write_workspace(
         device: where the plans are judged; a torch device.
     """
     save_file({str(i): features.contiguous() for i, features in enumerate(proxy.features)}, folder / PROXY)
-    record = {
-        "model": os.path.relpath(model.resolve(), folder.resolve()),
-        "cache": os.path.relpath(cache.resolve(), folder.resolve()),
-        "device": device,
-        "texts": proxy.texts,
-        "durations_s": proxy.durations_s,
-        "speakers": proxy.speakers,
-    }
-    (folder / RECORD).write_text(json.dumps(record))
+    record = WorkspaceRecord(
+        model=os.path.relpath(model.resolve(), folder.resolve()),
+        cache=os.path.relpath(cache.resolve(), folder.resolve()),
+        device=device,
+        texts=proxy.texts,
+        durations_s=proxy.durations_s,
+        speakers=proxy.speakers,
+    )
+    (folder / RECORD).write_text(json.dumps(asdict(record)))
     (folder / PROBLEM).write_text(json.dumps(_problem_to_json(problem)))
 
 
@@ -106,31 +127,37 @@ def open_with(store: EvaluationStore, folder: Path, context: str) -> Workspace:
         folder: is not looked into any more afterwards; what is mapped from it outlives its name.
         context: see `context_of`.
     """
-    record, proxy = _read_record(folder), read_proxy(folder)
-    judged = checkpoint.load(model_of(folder)).to(record["device"])
+    record, proxy = read_record(folder), read_proxy(folder)
+    judged = checkpoint.load(folder / record.model).to(record.device)
     evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
     return Workspace(read_problem(folder), RacingJudge(judged_once(evaluator, store, context), evaluator.words))
 
 
-def model_of(folder: Path) -> Path:
-    """The checkpoint that the plans of the workspace in `folder` are applied to."""
-    return folder / str(_read_record(folder)["model"])
-
-
 def database_of(folder: Path) -> Path:
     """The file of the evaluations that were made in the workspace in `folder`."""
-    return (folder / str(_read_record(folder)["cache"])).resolve()
+    return (folder / read_record(folder).cache).resolve()
 
 
 def context_of(folder: Path) -> str:
     """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
-    digest = hashlib.sha256(f"greedy {checkpoint.inspect(model_of(folder)).digest}".encode())
+    record = read_record(folder)
+    digest = hashlib.sha256(f"greedy {checkpoint.inspect(folder / record.model).digest}".encode())
     for path in (*_factors(folder), folder / PROXY):
         with path.open("rb") as file:
             while block := file.read(2**20):
                 digest.update(block)
-    digest.update(json.dumps([_read_record(folder)["texts"], parts_of(read_proxy(folder))]).encode())
+    digest.update(json.dumps([record.texts, parts_of(read_proxy(folder))]).encode())
     return digest.hexdigest()
+
+
+def own_files(folder: Path) -> list[Path]:
+    """The files of the workspace in `folder`, all but workspace.json."""
+    return [folder / PROBLEM, *_factors(folder), folder / PROXY]
+
+
+def read_record(folder: Path) -> WorkspaceRecord:
+    """The content of workspace.json in `folder`."""
+    return WorkspaceRecord(**json.loads((folder / RECORD).read_text()))
 
 
 def read_problem(folder: Path) -> RankProblem:
@@ -178,10 +205,10 @@ class StoredDecompositions(Mapping[str, Decomposition]):
 
 def read_proxy(folder: Path) -> Dataset:
     """The utterances that plans are judged on."""
-    record = _read_record(folder)
+    record = read_record(folder)
     tensors = load_file(folder / PROXY)
     features = [tensors[str(i)] for i in range(len(tensors))]
-    return Dataset(features, record["texts"], record["durations_s"], record["speakers"])
+    return Dataset(features, record.texts, record.durations_s, record.speakers)
 
 
 def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
@@ -196,11 +223,6 @@ def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
         "divergences": dict(problem.divergences),
         "cut": dict(problem.cut),
     }
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / RECORD).read_text())
-    return record
 
 
 def _other(value: Mapping[str, Any]) -> Cost:

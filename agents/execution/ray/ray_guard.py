@@ -57,7 +57,7 @@ def remove_stale(parent: Path, *, older_than_s: float) -> None:
 
 
 def _holds(files: Path, folder: Path) -> bool:
-    """Whether one of the open `files` (/proc/<pid>/fd) of a process lies in `folder`."""
+    """Return True where one of the open `files` (/proc/<pid>/fd) of a process lies in `folder`."""
     with suppress(OSError):  # ended since it was listed, or another user's
         for file in files.iterdir():
             with suppress(OSError):

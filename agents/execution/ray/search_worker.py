@@ -1,0 +1,58 @@
+"""The worker's side of a search under Ray: it needs nothing but what it is handed, no folder of the driver."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import ray
+from ray import ObjectRef, tune
+
+from agents.execution.executor import SearchTask
+from agents.execution.ray.ray_evaluations import RayEvaluations
+from agents.search.packed_workspace import PackedWorkspace, open_packed
+from agents.search.search_result import Trial
+from agents.search.search_task import search_in
+from agents.search.workspace import Workspace
+
+MOST_WAIT_FOR_BLOCK_S = 300.0  # some megabytes, which may have to come over a slow network from a disk
+
+
+@dataclass(frozen=True, slots=True)
+class HandedWorkspace:
+    """The twin of a workspace's folder that a worker gets.
+
+    Attributes:
+        packed: its files, by reference to Ray's object store.
+        evaluations: the judgements that all workers share.
+    """
+
+    packed: PackedWorkspace[ObjectRef[bytes]]
+    evaluations: RayEvaluations
+
+
+def search(config: dict[str, Any], tasks: Sequence[SearchTask], workspaces: Mapping[str, HandedWorkspace]) -> None:
+    """The trial of task `config["index"]`, in a worker process: reports every judged plan, at last the result."""
+    task = tasks[config["index"]]
+
+    def report(trial: Trial, n_done: int) -> None:
+        tune.report({"trial": json.dumps(trial.to_json()), "n_done": n_done})
+
+    try:
+        workspace = _opened(workspaces[task.workspace])
+        result = search_in(workspace, task, on_trial=report, should_stop=lambda: False)
+    except Exception as error:
+        tune.report({"error": str(error) or type(error).__name__})
+    else:
+        tune.report({"result": json.dumps(result.to_json())})
+
+
+@lru_cache(maxsize=1)
+def _opened(handed: HandedWorkspace) -> Workspace:
+    """The workspace, unpacked once by each process: its searches come one after another."""
+    return open_packed(handed.packed, _fetch, handed.evaluations)
+
+
+def _fetch(block: ObjectRef[bytes]) -> bytes:
+    return ray.get(block, timeout=MOST_WAIT_FOR_BLOCK_S)

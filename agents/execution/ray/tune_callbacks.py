@@ -1,0 +1,71 @@
+"""The driver's ear in a run of Tune: reports go to the journal, and a run ends when it must."""
+
+import logging
+import time
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+
+from agents.execution.ray.trial_journal import TrialJournal
+from shrinkml.errors import StageError
+from shrinkml.events import ShouldStop
+
+log = logging.getLogger(__name__)
+
+MOST_WAIT_FOR_WORKER_S = 120.0  # a cluster without a free CPU would let us wait forever
+
+
+class _NotSaved:
+    """Tune writes its callbacks and stoppers to disk, for a way of resuming that is not used here."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Listener(_NotSaved, tune.Callback):
+    """Hands reports to the journal and bounds the wait for a first worker."""
+
+    def __init__(self, journal: TrialJournal) -> None:
+        """A listener that has waited for no time yet."""
+        self._journal = journal
+        self._idle_since = time.monotonic()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Note a report."""
+        self._journal.note(trial.config["index"], result)
+
+    def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """Log that a worker died and another one goes on."""
+        log.warning("the worker of %s died; another one goes on", self._journal.name(trial.config["index"]))
+
+    def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """See whether anything runs.
+
+        Raises:
+            StageError: nothing has for too long.
+        """
+        if any(trial.status == TuneTrial.RUNNING for trial in trials):
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > MOST_WAIT_FOR_WORKER_S:
+            raise StageError(
+                f"Ray had no free CPU or GPU for {MOST_WAIT_FOR_WORKER_S:.0f} s; add workers or end other jobs"
+            )
+
+
+class StopOnDemand(_NotSaved, tune.Stopper):
+    """Ends all trials as soon as `should_stop` says so."""
+
+    def __init__(self, should_stop: ShouldStop) -> None:
+        """A stopper that asks `should_stop`."""
+        self._should_stop = should_stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: no trial is stopped alone."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return True to end all of them."""
+        return self._should_stop()
