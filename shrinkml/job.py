@@ -17,7 +17,7 @@ from pydantic import (
 
 from shrinkml.errors import ConfigError
 from shrinkml.plan.prices import Resource
-from shrinkml.storage.bundle import BUNDLED, HUB
+from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
 from shrinkml.yaml_file import read_yaml
 
 MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy
@@ -74,9 +74,7 @@ class SearchSpec(Part):
 
     strategy: str = Field(
         "surrogate",
-        description="Name of a search strategy. Agents: surrogate and dyna (model-based), ppo, recurrent_ppo, a2c, "
-        "dqn, sac, td3, ddpg. Others: uniform, energy, greedy, divergence, sensitivity, by_type, knapsack, random, "
-        "evolution, tpe, nsga2.",
+        description="Name of a search strategy: an agent, which learns from plans that were judged, or a baseline.",
     )
     evaluations: int = Field(
         100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."
@@ -84,8 +82,7 @@ class SearchSpec(Part):
     seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per stage; the best plan wins.")
     reward: str = Field(
         "budget_wall",
-        description="Name of a reward, for agents that learn by judged plans alone: budget_wall, error_log_size, "
-        "punish, harmonic, relative or log_damage.",
+        description="Name of a reward, for agents that learn by judged plans alone.",
     )
     baselines: tuple[str, ...] = Field(
         ("uniform", "greedy", "divergence", "knapsack", "random", "evolution"),
@@ -151,9 +148,8 @@ class JobSpec(Part):
 
     name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
     model: FilePath = Field(
-        description="reference/las, reference/ctc or reference/whisper (bundled), the folder of a checkpoint or "
-        "transformers model, or, if the operator allows it, hf: and the id of a model on the Hugging Face hub "
-        "(hf:openai/whisper-tiny)."
+        description=f"{', '.join(bundled_names())} (bundled), the folder of a checkpoint or transformers model, or, if "
+        "the operator allows it, hf: and the id of a model on the Hugging Face hub (hf:openai/whisper-tiny)."
     )
     data: DataSpec
     goal: Goal
@@ -164,7 +160,7 @@ class JobSpec(Part):
         "at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
-    factorizer: str = Field("pca", description="Name of a factorizer: svd, whitened or pca.")
+    factorizer: str = Field("pca", description="Name of a factorizer.")
     strict: bool = Field(
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",

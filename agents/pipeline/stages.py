@@ -23,7 +23,7 @@ from envs.expectation import expected_divergence
 from envs.menus import build_menus
 from envs.problem import RankProblem
 from envs.rewards import REWARDS
-from shrinkml.compression.factorizers import FACTORIZERS
+from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError, PrecisionError

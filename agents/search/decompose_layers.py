@@ -9,7 +9,8 @@ from pathlib import Path
 
 from agents.search.model_evaluator import BATCH_SIZE
 from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
-from shrinkml.compression.factorizers import FACTORIZERS, decompose_each
+from shrinkml.compression.factorizer_table import FACTORIZERS
+from shrinkml.compression.factorizers import decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
 from shrinkml.models.protocol import AsrModel
 from shrinkml.tables import look_up

@@ -13,12 +13,12 @@ from server.cli.options import AllowHub
 from server.cli.output import INTERRUPTED, Json, ProgressView, note, print_json, print_table
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
+from shrinkml.storage.bundle import bundled_names
 
 Model = Annotated[
     str,
     typer.Argument(
-        help="reference/las, reference/ctc or reference/whisper (bundled), or the folder of a checkpoint or of a "
-        "transformers model."
+        help=f"{', '.join(bundled_names())} (bundled), or the folder of a checkpoint or of a transformers model."
     ),
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Multiply in int8, in layers that are large enough to gain by it.")]

@@ -15,6 +15,7 @@ from server.cli import (
     serve_command,
     train_command,
 )
+from server.cli.job_command import JobCommand
 from server.cli.output import note
 from shrinkml.errors import ServiceError, ShrinkError, StageError
 from shrinkml.extras import needs
@@ -48,8 +49,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "resume": remote_commands.resume,
     "download": remote_commands.download,
 }
+TAKING_JOBS = ("compress", "submit")
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=JobCommand if name in TAKING_JOBS else None)(command)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from server.http.body_limit import BodyLimit
 from server.http.dependencies import Services
 from server.http.problems import FieldProblem, Problem, documented, problem_response
 from server.http.routes import checkpoint_routes, event_routes, job_routes, service_routes
+from server.jobs.job_names import describe_names
 from server.service_errors import (
     ForbiddenPathError,
     KeyReusedError,
@@ -128,6 +129,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        describe_names(schema["components"]["schemas"])
         schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
         app.openapi_schema = schema
     return app.openapi_schema

@@ -1,23 +1,17 @@
 """What is checked of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agents.strategies import STRATEGIES
 from agents.strategies.model_based.kept_policy import read_policy
-from envs.rewards import REWARDS
 from server.artefacts.model_view import check_model
+from server.jobs.job_names import check_names
 from server.service_errors import ForbiddenPathError
-from shrinkml.errors import UnknownNameError
 from shrinkml.job import JobSpec, resolved
 from shrinkml.speech.manifest import check_splits
 from shrinkml.storage.bundle import BUNDLED, HUB
 from shrinkml.storage.hub import check_allowed
-from shrinkml.tables import look_up
-
-# The names in shrinkml.compression.factorizers.FACTORIZERS, whose module loads torch; a test keeps them equal.
-FACTORIZERS = dict.fromkeys(("svd", "whitened", "pca"))
 
 
 def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False) -> JobSpec:
@@ -35,7 +29,7 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
         CheckpointError: the model is none.
         ManifestError: a manifest is missing or has errors; the message lists them all.
     """
-    _check_names(spec)
+    check_names(spec)
     job = resolved(spec, data_roots[0])
     check_allowed(job.model, allow_hub=allow_hub)
     if not job.model.startswith((BUNDLED, HUB)):
@@ -51,23 +45,6 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
         _require_inside(path, data_roots, f"data.{split}")
     check_splits(splits, admit=lambda split, audio: _require_inside(audio, data_roots, f"data.{split}"))
     return job
-
-
-def _check_names(spec: JobSpec) -> None:
-    asked: list[tuple[str, str, Mapping[str, object], str]] = [
-        ("search.strategy", "strategy", STRATEGIES, spec.search.strategy),
-        *((f"search.baselines.{i}", "strategy", STRATEGIES, name) for i, name in enumerate(spec.search.baselines)),
-        ("search.reward", "reward", REWARDS, spec.search.reward),
-        ("factorizer", "factorizer", FACTORIZERS, spec.factorizer),
-    ]
-    problems = []
-    for field, kind, table, name in asked:
-        try:
-            look_up(table, name, kind=kind)
-        except UnknownNameError as error:
-            problems.append(f"{field}: {error}")
-    if problems:
-        raise UnknownNameError("\n".join(problems))
 
 
 def _content(folder: str) -> Iterator[Path]:

@@ -17,13 +17,14 @@ References:
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from shrinkml.compression.calibration import LayerStats
+from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.finite import all_finite
 from shrinkml.compression.sites import find_sites
 from shrinkml.errors import CalibrationError, PlanError
@@ -44,19 +45,6 @@ class Decompose(Protocol):
     def __call__(self, matrix: Form, stats: LayerStats | None) -> Decomposition:
         """The decomposition of `matrix`; `stats` describe the layer's inputs where they were measured."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Factorizer:
-    """One way to decompose matrices.
-
-    Attributes:
-        decompose: does it.
-        calibrated: whether it looks at statistics of the layer's inputs.
-    """
-
-    decompose: Decompose
-    calibrated: bool
 
 
 def svd(matrix: Form, stats: LayerStats | None = None) -> Decomposition:
@@ -141,13 +129,6 @@ def _keeping_outputs(matrix: Form, whitening: Tensor, mean: Tensor) -> Decomposi
     balance = torch.where(balance > 0, balance, 1.0)
     up, down = u.mul_((root * balance).to(u.dtype)), down / balance[:, None]
     return Decomposition(up.to(dtype), down.to(dtype), s.to(dtype), (down @ mean.double()).to(dtype))
-
-
-FACTORIZERS: dict[str, Factorizer] = {
-    "svd": Factorizer(svd, calibrated=False),
-    "whitened": Factorizer(whitened_svd, calibrated=True),
-    "pca": Factorizer(pca, calibrated=True),
-}
 
 
 def decompose(

@@ -9,7 +9,8 @@ from agents.search.workspace import StoredDecompositions, write_factors
 from shrinkml.compression import disk_room
 from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.disk_room import DiskRoom
-from shrinkml.compression.factorizers import FACTORIZERS, decompose
+from shrinkml.compression.factorizer_table import FACTORIZERS
+from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
 from shrinkml.errors import CalibrationError
 from shrinkml.speech.manifest import read_manifest

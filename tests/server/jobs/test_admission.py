@@ -5,18 +5,11 @@ import numpy as np
 import pytest
 
 from agents.strategies.model_based.kept_policy import SHAPES, write_policy
-from server.jobs import admission
 from server.jobs.admission import admit
 from server.service_errors import ForbiddenPathError
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, UnknownNameError
 from shrinkml.job import parse_job
 from shrinkml.speech.manifest import Utterance, write_manifest
-
-
-def test_the_names_of_factorizers_are_those_of_the_table():
-    from shrinkml.compression.factorizers import FACTORIZERS
-
-    assert set(admission.FACTORIZERS) == set(FACTORIZERS)
 
 
 def test_a_sound_job_is_admitted_with_absolute_paths(request_body, data_folder):

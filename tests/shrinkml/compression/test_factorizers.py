@@ -10,9 +10,9 @@ from torch import nn
 
 from shrinkml.compression.calibration import LayerStats, calibrate
 from shrinkml.compression.factorize import factorize
+from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.factorizers import (
     DAMPING,
-    FACTORIZERS,
     TALL,
     decompose,
     decompose_each,

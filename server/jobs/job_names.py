@@ -1,0 +1,73 @@
+"""The fields of a job that name an entry of a table, checked and described by the tables themselves. Loads no torch."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agents.strategies import STRATEGIES
+from envs.rewards import REWARDS
+from shrinkml.compression.factorizer_table import FACTORIZERS
+from shrinkml.errors import UnknownNameError
+from shrinkml.job import JobSpec
+from shrinkml.tables import look_up
+
+
+@dataclass(frozen=True, slots=True)
+class NamedField:
+    """A field of a job that takes names from a table.
+
+    Attributes:
+        path: of the field, with dots ("search.strategy").
+        kind: of the entries, for messages.
+        table: name -> entry.
+    """
+
+    path: str
+    kind: str
+    table: Mapping[str, object]
+
+    def given(self, spec: JobSpec) -> Iterator[tuple[str, str]]:
+        """Every name that `spec` has there, behind its own path: a field may hold several."""
+        value: Any = spec
+        for part in self.path.split("."):
+            value = getattr(value, part)
+        if isinstance(value, str):
+            yield self.path, value
+        else:
+            yield from ((f"{self.path}.{index}", name) for index, name in enumerate(value))
+
+
+NAMED_FIELDS = (
+    NamedField("search.strategy", "strategy", STRATEGIES),
+    NamedField("search.baselines", "strategy", STRATEGIES),
+    NamedField("search.reward", "reward", REWARDS),
+    NamedField("factorizer", "factorizer", FACTORIZERS),
+)
+
+
+def check_names(spec: JobSpec) -> None:
+    """That the tables hold every name in `spec`.
+
+    Raises:
+        UnknownNameError: some they do not; the message lists them all.
+    """
+    problems = []
+    for field in NAMED_FIELDS:
+        for path, name in field.given(spec):
+            try:
+                look_up(field.table, name, kind=field.kind)
+            except UnknownNameError as error:
+                problems.append(f"{path}: {error}")
+    if problems:
+        raise UnknownNameError("\n".join(problems))
+
+
+def describe_names(components: Mapping[str, Any]) -> None:
+    """Add the names that each field takes to its description in `components`, the schemas of an OpenAPI document."""
+    for field in NAMED_FIELDS:
+        *parents, name = field.path.split(".")
+        schema = components[JobSpec.__name__]
+        for parent in parents:
+            schema = components[schema["properties"][parent]["$ref"].rpartition("/")[2]]
+        described = schema["properties"][name]
+        described["description"] += f" Known: {', '.join(field.table)}."

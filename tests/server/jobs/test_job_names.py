@@ -1,0 +1,58 @@
+import pytest
+
+from agents.strategies import STRATEGIES
+from envs.rewards import REWARDS
+from server.jobs.job_names import NAMED_FIELDS, check_names, describe_names
+from shrinkml.compression.factorizer_table import FACTORIZERS
+from shrinkml.errors import UnknownNameError
+from shrinkml.job import JobSpec, parse_job
+
+TABLES = {
+    "search.strategy": STRATEGIES,
+    "search.baselines": STRATEGIES,
+    "search.reward": REWARDS,
+    "factorizer": FACTORIZERS,
+}
+
+
+def property_of(http, path):
+    """The JSON schema of a job's field, in the description that the service gives of itself."""
+    components = http.get("/openapi.json").json()["components"]["schemas"]
+    section, _, name = path.rpartition(".")
+    return components["SearchSpec" if section else "JobSpec"]["properties"][name]
+
+
+def test_every_field_that_takes_names_is_known_with_its_table():
+    assert {field.path: field.table for field in NAMED_FIELDS} == TABLES
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_the_service_lists_the_names_of_the_table(http, path):
+    assert property_of(http, path)["description"].endswith(f"Known: {', '.join(TABLES[path])}.")
+
+
+def test_a_row_that_is_added_is_listed(monkeypatch):
+    monkeypatch.setitem(REWARDS, "toy", REWARDS["budget_wall"])
+    schema = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
+    components = {**schema["$defs"], "JobSpec": schema}
+    describe_names(components)
+    assert components["SearchSpec"]["properties"]["reward"]["description"].endswith(", log_damage, toy.")
+
+
+def test_names_of_the_tables_pass(request_body):
+    check_names(parse_job(request_body))
+
+
+def test_every_unknown_name_is_reported_with_its_field(request_body):
+    search = {"strategy": "surogate", "baselines": ["uniform", "magic"], "reward": "more"}
+    spec = parse_job({**request_body, "search": search, "factorizer": "qr"})
+    with pytest.raises(UnknownNameError) as caught:
+        check_names(spec)
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [
+        "search.strategy",
+        "search.baselines.1",
+        "search.reward",
+        "factorizer",
+    ]
+    with pytest.raises(UnknownNameError, match=r"no strategy named 'surogate'; known: .* Did you mean 'surrogate'\?"):
+        check_names(spec)
