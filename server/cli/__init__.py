@@ -1,1 +1,1 @@
-"""What `shrinkml` does, a file per group of commands."""
+"""The commands of `shrinkml`, a file per group."""

@@ -144,7 +144,7 @@ def report(
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[ShouldStop]:
-    """Whether Ctrl-C was pressed; pressed again, it interrupts at once."""
+    """Yield a function that is True once Ctrl-C was pressed; pressed again, it interrupts at once."""
     pressed = False
 
     def press(number: int, frame: Any) -> None:

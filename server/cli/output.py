@@ -1,4 +1,4 @@
-"""How commands speak: tables and bars for people, JSON for programs, errors on one line."""
+"""The speech of commands: tables and bars for people, JSON for programs, errors on one line."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What is checked of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
+"""The checks of a job before it is queued: names, paths, the model's files, the manifests. Loads no torch."""
 
 import os
 from collections.abc import Iterator, Sequence

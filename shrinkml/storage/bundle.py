@@ -1,4 +1,4 @@
-"""Where models lie: in a folder of the user's, among those that ship with the package, or on the Hugging Face hub."""
+"""The places of models: in a folder of the user's, among those that ship with the package, or on the Hugging Face hub."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ def model_folder(name: str) -> Path:
 
 
 def by_hand(name: str) -> str:
-    """What to do where the model `name` of the hub is not fetched."""
+    """The advice where the model `name` of the hub is not fetched."""
     hub_id = name.removeprefix(HUB)
     folder = hub_id.rpartition("/")[2]
     command = f"hf download {hub_id} --exclude '*.bin' --local-dir {folder}"

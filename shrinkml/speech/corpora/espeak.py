@@ -31,7 +31,7 @@ SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), c
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """Who speaks, and how.
+    """A voice, and the way in which it speaks.
 
     Attributes:
         name: eSpeak's accent and variant ("en-us+m3").
