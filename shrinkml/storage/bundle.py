@@ -1,4 +1,4 @@
-"""The places of models: in a folder of the user's, among those that ship with the package, or on the Hugging Face hub."""
+"""The places of models: a folder of the user's, one that ships with the package, or the Hugging Face hub."""
 
 import os
 from pathlib import Path
