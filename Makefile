@@ -114,7 +114,7 @@ results: $(READY)  ## Print the README's table from the reports under runs/.
 	$(BIN)/python benchmarks/results.py
 
 clean:  ## Remove the environment, caches and build leftovers; keeps data/ and runs/.
-	rm -rf $(VENV) build dist *.egg-info shrinkml/compression/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info shrinkml/layers/kernel/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.txt pyproject.toml setup.py shrinkml/layers/kernel/lstm_kernel.c
