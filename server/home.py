@@ -1,4 +1,4 @@
-"""The server's home folder: where the database, the log and each job's files lie, and who may work there."""
+"""The server's home folder: places of the database, the logs and the jobs' files, and the lock on it."""
 
 import fcntl
 import time
@@ -12,28 +12,38 @@ POLL_S = 0.1
 
 
 def database_url(home: Path) -> str:
-    """The database of jobs, events and workflows."""
+    """Return the address of the database of jobs, events and workflows."""
     return f"sqlite:///{home.resolve() / 'jobs.sqlite'}"
 
 
+def jobs_folder(home: Path) -> Path:
+    """Return the folder that holds a folder per job."""
+    return home / "jobs"
+
+
 def job_folder(home: Path, job_id: str) -> Path:
-    """Where the pipeline keeps the job's stages, checkpoints and report."""
-    return home / "jobs" / job_id
+    """Return the folder in which the pipeline keeps the job's stages, checkpoints and report."""
+    return jobs_folder(home) / job_id
 
 
-def artefact_folder(home: Path, job_id: str) -> Path:
-    """Where the job's packed checkpoints lie."""
-    return job_folder(home, job_id) / "artefacts"
+def artefacts_folder(home: Path) -> Path:
+    """Return the folder of all files that jobs leave for download."""
+    return home / "artefacts"
+
+
+def server_log(home: Path) -> Path:
+    """Return the log of the server."""
+    return home / "server.log"
 
 
 def worker_log(home: Path) -> Path:
-    """What the worker prints."""
+    """Return the log of the worker: all that it prints."""
     return home / "worker.log"
 
 
 @contextmanager
 def sole_user(home: Path, role: str, *, wait_s: float = 0.0) -> Iterator[None]:
-    """Holds the home folder's lock for `role`; the system gives it back when the process ends, however that happens.
+    """Hold the home folder's lock for `role`; the system gives it back when the process ends, however that happens.
 
     Raises:
         HomeInUseError: another process holds it, and still did after `wait_s`.

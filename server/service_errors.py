@@ -31,6 +31,10 @@ class MissingArtefactError(ShrinkError, LookupError):
     """A report or checkpoint that a job does not have, or not yet."""
 
 
+class InvalidNameError(ShrinkError, ValueError):
+    """A name that cannot be a file's."""
+
+
 class RangeError(ShrinkError, ValueError):
     """A byte range outside the file, whose `size` in bytes the answer tells."""
 

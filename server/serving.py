@@ -9,13 +9,16 @@ from contextlib import suppress
 
 import uvicorn
 
-from server.home import database_url, sole_user, worker_log
+from server.artefacts.folder_artefacts import FolderArtefacts
+from server.home import artefacts_folder, database_url, jobs_folder, server_log, sole_user, worker_log
 from server.http.app import create_app
-from server.http.dependencies import Services
+from server.http.dependencies import Services, SubmissionRules
+from server.service_log import logging_to
 from server.settings import Settings
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.worker.job_queue import JobQueue
+from server.worker.publishing import adopt_earlier_runs
 from server.worker.supervisor import Supervisor
 
 GRACE_S = 3  # for requests under way when the server stops
@@ -23,11 +26,11 @@ WORKER_MODULE = "server.worker.work"
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequence[str] | None = None) -> None:
-    """Serves until SIGINT or SIGTERM; a job under way goes on at the next start.
+    """Serve until SIGINT or SIGTERM; a job under way goes on at the next start.
 
     Args:
         settings: the operator's choices.
-        on_ready: hears the URL once requests are answered.
+        on_ready: called with the URL once requests are answered.
         worker: the command of the worker process; Python's own worker module unless given.
 
     Raises:
@@ -38,11 +41,23 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = ["--allow-hub"] if settings.allow_hub else []
     command = worker or (sys.executable, "-m", WORKER_MODULE, str(settings.home), *options)
-    with sole_user(settings.home, "server"), _listening(settings) as listener:
+    with (
+        sole_user(settings.home, "server"),
+        logging_to(server_log(settings.home)),
+        _listening(settings) as listener,
+    ):
+        artefacts = FolderArtefacts(artefacts_folder(settings.home))
+        adopt_earlier_runs(jobs_folder(settings.home), artefacts)
         engine = connect(database_url(settings.home))
         queue = JobQueue(engine)
         supervisor = Supervisor(command, worker_log(settings.home))
-        services = Services(settings, SqlJobStore(engine, queue.put), supervisor, stopping=lambda: server.should_exit)
+        services = Services(
+            store=SqlJobStore(engine, queue.put),
+            artefacts=artefacts,
+            rules=SubmissionRules(settings.data_roots, settings.max_queued, settings.allow_hub),
+            worker=supervisor,
+            stopping=lambda: server.should_exit,
+        )
         config = uvicorn.Config(
             create_app(services), log_level=logging.WARNING, timeout_graceful_shutdown=GRACE_S, lifespan="off"
         )
@@ -58,5 +73,5 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
 
 
 def _listening(settings: Settings) -> socket.socket:
-    """A socket bound before anything else starts: a port in use is found out at once."""
+    """Return a socket bound before anything else starts: a port in use is found out at once."""
     return socket.create_server((settings.host, settings.port))

@@ -1,4 +1,4 @@
-"""What an operator chooses, read once from the command line and the environment."""
+"""The operator's choices, read once from the command line and the environment."""
 
 from pathlib import Path
 
@@ -24,4 +24,4 @@ class Settings(BaseModel):
         min_length=1,
         description="Folders that jobs may read; relative paths in a job start at the first one.",
     )
-    allow_hub: bool = Field(False, description="Whether jobs may name models of the Hugging Face hub, to be fetched.")
+    allow_hub: bool = Field(False, description="True: jobs may name models of the Hugging Face hub, to be fetched.")

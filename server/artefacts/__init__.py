@@ -1,1 +1,1 @@
-"""Files that a job leaves for download."""
+"""Files that a job leaves for download, and their stores."""

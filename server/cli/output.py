@@ -18,12 +18,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def print_json(value: Any, *, one_line: bool = False) -> None:
-    """Prints `value` as JSON; on one line where one follows another."""
+    """Print `value` as JSON; on one line where one follows another."""
     print(json.dumps(value, indent=None if one_line else 2), flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints a table whose lines never wrap: what it shows can be copied."""
+    """Print a table whose lines never wrap: what it shows can be copied."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
@@ -31,7 +31,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def note(message: str) -> None:
-    """Says something to people: on standard error, so that the output stays clean."""
+    """Say something to people: on standard error, so that the output stays clean."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -64,7 +64,7 @@ class ProgressView:
             self._bar.stop()
 
     def on_event(self, event: Event) -> None:
-        """Shows what happened."""
+        """Show what happened."""
         if event.kind == "stage_started":
             self._best = None
         # What costs more than the stage allows only measured a layer; workers of an older version do not tell.

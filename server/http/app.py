@@ -1,6 +1,7 @@
 """The HTTP application: routes, and every error as a problem document."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
@@ -13,6 +14,7 @@ from server.http.body_limit import BodyLimit
 from server.http.dependencies import Services
 from server.http.problems import FieldProblem, Problem, documented, problem_response
 from server.http.routes import checkpoint_routes, event_routes, job_routes, service_routes
+from server.jobs.failures import code_of
 from server.jobs.job_names import describe_names
 from server.service_errors import (
     ForbiddenPathError,
@@ -24,11 +26,12 @@ from server.service_errors import (
     TransitionError,
     UnknownJobError,
 )
-from server.worker.job_execution import code_of
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, ShrinkError, UnknownNameError
 
 MOST_BODY_BYTES = 1 << 20
 RETRY_AFTER_S = 30  # jobs take minutes
+
+log = logging.getLogger(__name__)
 
 HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     ForbiddenPathError: 403,
@@ -54,7 +57,7 @@ HTTP_PROBLEMS: Mapping[int, tuple[str, str]] = {
 
 
 def create_app(services: Services) -> FastAPI:
-    """The application that answers with `services`."""
+    """Return the application that answers with `services`."""
     app = FastAPI(
         title="ShrinkML",
         version=shrinkml.__version__,
@@ -77,13 +80,25 @@ def _refused(request: Request, error: Exception) -> Response:
     kind = cast(ShrinkError, error).__class__
     if kind not in HTTP_STATUS:
         return _unforeseen(request, error)
-    return problem_response(
-        HTTP_STATUS[kind], code_of(kind), str(error), instance=request.url.path, headers=_headers(error)
-    )
+    return _refuse(request, HTTP_STATUS[kind], code_of(kind), str(error), headers=_headers(error))
+
+
+def _refuse(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the problem as a response, and log its kind."""
+    log.info("refused %s %r: %s (%d)", request.method, request.url.path, code, status)
+    return problem_response(status, code, detail, instance=request.url.path, errors=errors, headers=headers)
 
 
 def _headers(error: Exception) -> Mapping[str, str]:
-    """What the answer to `error` tells programs beside the problem document."""
+    """Return the headers that tell programs of `error` beside the problem document."""
     match error:
         case QueueFullError() | StoreBusyError():
             return {"Retry-After": str(RETRY_AFTER_S)}
@@ -97,17 +112,17 @@ def _invalid(request: Request, error: Exception) -> Response:
     found = cast(RequestValidationError, error).errors()
     if any(e["type"] == "json_invalid" for e in found):
         detail = 'the body is no JSON; send a job like {"model": ..., "data": ..., "goal": ...}'
-        return problem_response(400, "malformed-json", detail, instance=request.url.path)
+        return _refuse(request, 400, "malformed-json", detail)
     if any(isinstance(e["input"], bytes) for e in found):
         detail = "the body is not marked as JSON; send it with the header Content-Type: application/json"
-        return problem_response(422, "invalid-request", detail, instance=request.url.path)
+        return _refuse(request, 422, "invalid-request", detail)
     errors = [FieldProblem(field=_dotted(e["loc"]), message=f"{e['msg']} (got {e['input']!r:.80})") for e in found]
     detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
-    return problem_response(422, "invalid-request", detail, instance=request.url.path, errors=errors)
+    return _refuse(request, 422, "invalid-request", detail, errors=errors)
 
 
 def _dotted(location: tuple[str | int, ...]) -> str:
-    """The path of a field as the sender wrote it: "goal.compression_ratio" in a body, "limit" in a query."""
+    """Return the path of a field as the sender wrote it: "goal.compression_ratio" in a body, "limit" in a query."""
     return ".".join(map(str, location[1:])) or str(location[0])
 
 
@@ -116,16 +131,17 @@ def _http_problem(request: Request, error: Exception) -> Response:
     path = request.url.path
     code, template = HTTP_PROBLEMS.get(failure.status_code, ("http", "{reason}"))
     detail = template.format(path=path, method=request.method, reason=failure.detail)
-    return problem_response(failure.status_code, code, detail, instance=path, headers=failure.headers)
+    return _refuse(request, failure.status_code, code, detail, headers=failure.headers)
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("unforeseen error in %s %r", request.method, request.url.path, exc_info=error)
     detail = "the server met an error that it did not foresee; its log holds the details, and trying again may help"
     return problem_response(500, "internal", detail, instance=request.url.path)
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with problem documents in place of FastAPI's own errors."""
+    """Return the OpenAPI description, with problem documents in place of FastAPI's own errors."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -1,4 +1,4 @@
-"""What the routes work with, handed to them by the application."""
+"""Services that the routes work with, handed to them by the application."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from server.settings import Settings
+from server.artefacts.artefact_store import ArtefactStore
 from server.stores.job_store import JobStore
 
 
 class WorkerHealth(Protocol):
-    """What the server knows of its worker."""
+    """The server's knowledge of its worker."""
 
     @property
     def pid(self) -> int | None:
@@ -21,8 +21,23 @@ class WorkerHealth(Protocol):
 
     @property
     def restarts(self) -> int:
-        """How often it was started again."""
+        """The number of times that it was started again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionRules:
+    """The operator's rules for jobs.
+
+    Attributes:
+        data_roots: folders that jobs may read; relative paths in a job start at the first one.
+        max_queued: number of jobs that may wait.
+        allow_hub: True where jobs may name models of the Hugging Face hub.
+    """
+
+    data_roots: tuple[Path, ...]
+    max_queued: int
+    allow_hub: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +45,22 @@ class Services:
     """Everything that a request may need.
 
     Attributes:
-        settings: the operator's choices.
         store: the jobs.
-        worker: whether it lives.
-        stopping: whether the server is about to stop: open event streams end then.
+        artefacts: the files that they leave.
+        rules: for new jobs.
+        worker: its health.
+        stopping: tells that the server is about to stop: open event streams end then.
     """
 
-    settings: Settings
     store: JobStore
+    artefacts: ArtefactStore
+    rules: SubmissionRules
     worker: WorkerHealth
     stopping: Callable[[], bool]
 
-    @property
-    def home(self) -> Path:
-        """The home folder."""
-        return self.settings.home
-
 
 def services(request: Request) -> Services:
-    """The services of the application that answers `request`."""
+    """Return the services of the application that answers `request`."""
     found: Services = request.app.state.services
     return found
 

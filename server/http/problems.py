@@ -1,6 +1,6 @@
 """Errors over HTTP: RFC 9457 problem documents, every one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -37,7 +37,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong, and what to do about it (RFC 9457)."""
+    """A problem, and what to do about it (RFC 9457)."""
 
     type: str = Field(description="Stable name of the kind of problem.", examples=["urn:shrinkml:problem:queue-full"])
     title: str = Field(description="The kind of problem, for people.")
@@ -48,12 +48,12 @@ class Problem(BaseModel):
 
 
 def type_uri(code: str) -> str:
-    """The stable `type` of the problems called `code`."""
+    """Return the stable `type` of the problems called `code`."""
     return f"urn:shrinkml:problem:{code}"
 
 
 def title_of(code: str) -> str:
-    """The kind of problem in words: "queue-full" is "Queue full"."""
+    """Return the kind of problem in words: "queue-full" is "Queue full"."""
     return TITLES.get(code, code.replace("-", " ").capitalize())
 
 
@@ -63,12 +63,17 @@ def problem_response(
     detail: str,
     *,
     instance: str,
-    errors: list[FieldProblem] | None = None,
+    errors: Sequence[FieldProblem] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The problem called `code` as a response."""
+    """Return the problem called `code` as a response."""
     problem = Problem(
-        type=type_uri(code), title=title_of(code), status=status, detail=detail, instance=instance, errors=errors
+        type=type_uri(code),
+        title=title_of(code),
+        status=status,
+        detail=detail,
+        instance=instance,
+        errors=errors and list(errors),
     )
     return JSONResponse(
         problem.model_dump(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers
@@ -76,7 +81,7 @@ def problem_response(
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These problems as FastAPI's `responses`, for the OpenAPI description."""
+    """Return these problems as FastAPI's `responses`, for the OpenAPI description."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

@@ -1,17 +1,19 @@
 """HTTP range and conditional requests (RFC 9110, sections 13 and 14) on files with a strong ETag."""
 
+import logging
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 from server.service_errors import RangeError
 
 CHUNK_BYTES = 1 << 18
+log = logging.getLogger(__name__)
 _SINGLE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))")
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """First and last byte that `header` asks for; None for anything but one range, which a server may ignore.
+    """Return the first and last byte that `header` asks for; None for all but one range, which a server may ignore.
 
     Raises:
         RangeError: the range begins behind the end of the file.
@@ -32,16 +34,23 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 def matches(header: str, etag: str) -> bool:
-    """Whether an If-None-Match `header` names `etag` (weak comparison, as section 13.1.2 asks for)."""
+    """Return True where an If-None-Match `header` names `etag` (weak comparison, as section 13.1.2 asks for)."""
     named = [tag.strip().removeprefix("W/") for tag in header.split(",")]
     return etag in named or "*" in named
 
 
-def read_bytes(path: Path, start: int, end: int) -> Iterator[bytes]:
-    """The file's bytes from `start` to `end`, both included, in pieces."""
-    with path.open("rb") as file:
-        file.seek(start)
-        left = end - start + 1
-        while left and (piece := file.read(min(CHUNK_BYTES, left))):
-            left -= len(piece)
-            yield piece
+def read_bytes(stream: BinaryIO, start: int, end: int, *, name: str) -> Iterator[bytes]:
+    """Yield the bytes of `stream` from `start` to `end`, both included, in pieces, and close it.
+
+    A download that breaks off is logged under `name`.
+    """
+    left = end - start + 1
+    with stream:
+        try:
+            stream.seek(start)
+            while left and (piece := stream.read(min(CHUNK_BYTES, left))):
+                left -= len(piece)
+                yield piece
+        finally:
+            if left:
+                log.warning("download of %s broke off %d bytes before the end", name, left)

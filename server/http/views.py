@@ -1,13 +1,16 @@
-"""What the service answers: the records as JSON, with links."""
+"""The service's answers: the records as JSON, with links."""
 
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from server.artefacts.archive import Artefact
+from server.artefacts.artefact_store import Artefact
+from server.artefacts.checkpoint_tar import checkpoint_of
 from server.http.problems import title_of, type_uri
+from server.jobs.candidates import Candidate, ParetoSet
 from server.jobs.job_state import Failure, Job, JobState
+from server.jobs.model_facts import ModelFacts
 from shrinkml.events import LoggedEvent, Progress
 from shrinkml.job import JobSpec
 
@@ -20,7 +23,7 @@ class StageView(BaseModel):
 
 
 class ProgressView(BaseModel):
-    """How far a job is."""
+    """The progress of a job."""
 
     fraction: float = Field(description="Of the whole job, in [0, 1].")
     evaluations_done: int = Field(description="Plans judged so far.")
@@ -29,7 +32,7 @@ class ProgressView(BaseModel):
 
     @classmethod
     def of(cls, progress: Progress) -> "ProgressView":
-        """The view of `progress`."""
+        """Return the view of `progress`."""
         return cls.model_validate(progress, from_attributes=True)
 
 
@@ -41,7 +44,7 @@ class TransitionView(BaseModel):
 
 
 class FailureView(BaseModel):
-    """Why a job failed: a problem document (RFC 9457) with code, stage and hint."""
+    """The reason that a job failed: a problem document (RFC 9457) with code, stage and hint."""
 
     type: str = Field(description="Stable name of the kind of problem.")
     title: str
@@ -52,7 +55,7 @@ class FailureView(BaseModel):
 
     @classmethod
     def of(cls, failure: Failure) -> "FailureView":
-        """The view of `failure`."""
+        """Return the view of `failure`."""
         return cls(
             type=type_uri(failure.code),
             title=title_of(failure.code),
@@ -78,7 +81,7 @@ class JobView(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> "JobView":
-        """The view of `job`."""
+        """Return the view of `job`."""
         return cls(
             id=job.id,
             state=job.state,
@@ -113,7 +116,7 @@ class EventView(BaseModel):
 
     @classmethod
     def of(cls, entry: LoggedEvent) -> "EventView":
-        """The view of `entry`."""
+        """Return the view of `entry`."""
         return cls.model_validate(entry.to_json())
 
 
@@ -136,10 +139,10 @@ class CheckpointView(BaseModel):
 
     @classmethod
     def of(cls, job_id: str, artefact: Artefact) -> "CheckpointView":
-        """The view of `artefact`."""
+        """Return the view of `artefact`."""
         return cls(
             name=artefact.name,
-            checkpoint=artefact.checkpoint,
+            checkpoint=checkpoint_of(artefact),
             bytes=artefact.bytes,
             sha256=artefact.sha256,
             url=f"{links_of(job_id)['checkpoints']}/{artefact.name}",
@@ -152,7 +155,7 @@ class Checkpoints(BaseModel):
     items: list[CheckpointView]
 
 
-class Candidate(BaseModel):
+class CandidateView(BaseModel):
     """A plan that no other judged plan beats in both WER and size."""
 
     stage: str = Field(description="The pipeline stage that judged it.")
@@ -160,12 +163,22 @@ class Candidate(BaseModel):
     wer: float = Field(description="On the proxy set, before fine-tuning, as a fraction.")
     data: dict[str, Any] = Field(description="What else the search said of it: the plan, strategy, seed.")
 
+    @classmethod
+    def of(cls, candidate: Candidate) -> "CandidateView":
+        """Return the view of `candidate`."""
+        return cls.model_validate(candidate, from_attributes=True)
+
 
 class Candidates(BaseModel):
     """The Pareto set of a job's plans, the smallest model first."""
 
-    items: list[Candidate]
+    items: list[CandidateView]
     n_judged: int = Field(description="Plans judged so far.")
+
+    @classmethod
+    def of(cls, found: ParetoSet) -> "Candidates":
+        """Return the view of `found`."""
+        return cls(items=[CandidateView.of(candidate) for candidate in found.items], n_judged=found.n_judged)
 
 
 class ModelView(BaseModel):
@@ -176,6 +189,11 @@ class ModelView(BaseModel):
     parameters: int
     bytes: int = Field(description="Size of the weights' file.")
 
+    @classmethod
+    def of(cls, facts: ModelFacts) -> "ModelView":
+        """Return the view of `facts`."""
+        return cls.model_validate(facts, from_attributes=True)
+
 
 class Models(BaseModel):
     """The models that come with the server."""
@@ -184,7 +202,7 @@ class Models(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the server can work."""
+    """The health of the server."""
 
     status: str = Field(description="ok, or degraded while the worker is being started again.")
     worker_pid: int | None
@@ -192,14 +210,14 @@ class Health(BaseModel):
 
 
 class Version(BaseModel):
-    """What is running."""
+    """The versions that run."""
 
     shrinkml: str
     api: str
 
 
 def links_of(job_id: str) -> dict[str, str]:
-    """Name -> path of everything that can be asked of a job."""
+    """Return name -> path of everything that can be asked of a job."""
     base = f"/v1/jobs/{job_id}"
     parts = ("events", "cancel", "resume", "candidates", "report", "policy", "checkpoints")
     return {"self": base, **{part: f"{base}/{part}" for part in parts}}

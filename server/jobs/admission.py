@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agents.strategies.model_based.kept_policy import read_policy
-from server.artefacts.model_view import check_model
 from server.jobs.job_names import check_names
+from server.jobs.model_facts import check_model
 from server.service_errors import ForbiddenPathError
 from shrinkml.job import JobSpec, resolved
 from shrinkml.speech.manifest import check_splits
@@ -15,7 +15,7 @@ from shrinkml.storage.hub import check_allowed
 
 
 def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False) -> JobSpec:
-    """The job with absolute paths, once everything has been checked that can be checked without loading the model.
+    """Return the job with absolute paths, once all has been checked that can be without loading the model.
 
     Args:
         spec: relative paths in it start at the first of `data_roots`.
@@ -48,7 +48,7 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
 
 
 def _content(folder: str) -> Iterator[Path]:
-    """All that lies in `folder`, to any depth: nothing where it cannot be read, and nothing behind links to folders."""
+    """Yield all that lies in `folder`, to any depth: nothing that cannot be read, nothing behind links to folders."""
     for parent, folders, files in os.walk(folder):
         yield from (Path(parent, name) for name in (*folders, *files))
 

@@ -11,7 +11,7 @@ from shrinkml.job import JobSpec
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -22,7 +22,7 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing happens any more unless somebody resumes the job."""
+        """True where nothing happens any more unless somebody resumes the job."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
@@ -55,7 +55,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job failed.
+    """The reason that a job failed.
 
     Attributes:
         code: stable name of the kind of error.
@@ -99,7 +99,7 @@ class Job:
     failure: Failure | None = None
 
     def moved_to(self, state: JobState, *, failure: Failure | None = None) -> "Job":
-        """The job after its move to `state`, now.
+        """Return the job after its move to `state`, now.
 
         Raises:
             TransitionError: the job cannot go there from where it stands.
@@ -118,6 +118,6 @@ class Job:
 
 
 def now() -> datetime:
-    """The time in UTC, to the millisecond."""
+    """Return the time in UTC, to the millisecond."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

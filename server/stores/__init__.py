@@ -1,1 +1,1 @@
-"""Where jobs and their events are kept."""
+"""Jobs and their events, kept."""

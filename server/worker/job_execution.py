@@ -1,52 +1,34 @@
 """One attempt at a job, as the worker makes it: the pipeline's run, told to the store."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from server.artefacts.archive import pack
+from server.artefacts.artefact_store import ArtefactStore
+from server.jobs.failures import failure_of, lost_worker, missed_goal
 from server.jobs.job_state import Failure, Job, JobState
 from server.stores.job_store import JobStore
-from server.worker.cancellation import heard_cancellation
-from shrinkml.errors import (
-    AudioError,
-    CheckpointError,
-    ConfigError,
-    ManifestError,
-    PlanError,
-    ScoringError,
-    ShrinkError,
-    StoppedError,
-    UnknownNameError,
-)
-from shrinkml.events import OnEvent, ShouldStop
+from server.worker.cancellation import cancellation_of
+from server.worker.publishing import publish_policy, publish_run
+from shrinkml.errors import StoppedError
+from shrinkml.events import Event, OnEvent, ShouldStop
 from shrinkml.job import JobSpec
-from shrinkml.report.wording import goal_in_words
 
 MAX_STARTS = 3  # workers that a job may cost without telling anything new, before it is given up
 log = logging.getLogger(__name__)
 
+StageResult = dict[str, Any]  # JSON, as the stage's folder and the database keep it
 Record = Callable[[Callable[[], object]], object]
-RunStage = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
 
-_CORRECT_AND_SUBMIT = "Correct the job and submit it again."
-_CORRECT_AND_RESUME = "Correct the files, then resume the job: it goes on from its last finished stage."
-HINTS: dict[type[Exception], str] = {
-    AudioError: _CORRECT_AND_RESUME,
-    ManifestError: _CORRECT_AND_RESUME,
-    ScoringError: _CORRECT_AND_RESUME,
-    CheckpointError: _CORRECT_AND_RESUME,
-    ConfigError: _CORRECT_AND_SUBMIT,
-    PlanError: _CORRECT_AND_SUBMIT,
-    UnknownNameError: _CORRECT_AND_SUBMIT,
-}
-RESUME = "Resume the job: it goes on from its last finished stage."
-GENTLER = (
-    "The best model found can be downloaded. For more, submit the job with more stages or evaluations, more epochs of "
-    "fine-tuning, or a gentler goal."
-)
-SEE_LOG = "The server's worker.log holds the details. Resume the job to go on from its last finished stage."
+
+class RunStage(Protocol):
+    """Makes a stage durable."""
+
+    def __call__(self, name: str, stage: Callable[[], StageResult], /) -> StageResult:
+        """Return what `stage` returns, or what it returned when the stage `name` was finished before."""
+        ...
 
 
 class RunJob(Protocol):
@@ -54,93 +36,92 @@ class RunJob(Protocol):
 
     def __call__(
         self, spec: JobSpec, folder: Path, *, on_event: OnEvent, should_stop: ShouldStop, run_stage: RunStage
-    ) -> dict[str, Any]:
-        """The report."""
+    ) -> Mapping[str, Any]:
+        """Return the report, as report.json has it."""
         ...
 
 
-def execute(
-    store: JobStore,
-    job_id: str,
-    attempt: int,
-    *,
-    folder: Path,
-    artefacts: Path,
-    run_job: RunJob,
-    run_stage: RunStage,
-    record: Record,
-    end_process: Callable[[], None],
-) -> None:
-    """Runs the job to its end, whatever that is, and leaves its checkpoints in `artefacts`.
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Everything that a worker runs jobs with.
 
-    Does nothing where the attempt is over already. What the job raises becomes its failure.
-
-    Args:
-        store: where the job is.
-        job_id: the job.
-        attempt: which attempt at it.
-        folder: the pipeline's.
-        artefacts: where its checkpoints are packed.
+    Attributes:
+        store: the jobs.
+        artefacts: receives the files that a job makes for download.
+        folder_of: gives the pipeline's folder of a job, by its id.
         run_job: the pipeline.
         run_stage: makes a stage durable.
-        record: calls what it is given, which records how the job ended, unless the worker is about to leave.
+        record: calls what it is given, which records how a job ended, unless the worker is about to leave.
         end_process: called when a cancelled job does not end in time, once it is recorded as cancelled.
     """
-    job = store.start(job_id, attempt)
+
+    store: JobStore
+    artefacts: ArtefactStore
+    folder_of: Callable[[str], Path]
+    run_job: RunJob
+    run_stage: RunStage
+    record: Record
+    end_process: Callable[[], None]
+
+
+def execute(place: Workplace, job_id: str, attempt: int) -> None:
+    """Run the job to its end, however it ends, and publish what it made.
+
+    Does nothing where the attempt is over already. An error that the pipeline raises becomes the job's failure.
+    """
+    job = place.store.start(job_id, attempt)
     if job is None:
-        return
+        log.info("job %s: attempt %d is over, nothing to run", job_id, attempt)
+    elif job.starts > MAX_STARTS:
+        log.error("job %s cost %d workers at the same point and is given up", job_id, MAX_STARTS)
+        _finish(place, job_id, JobState.FAILED, lost_worker(job, MAX_STARTS))
+    else:
+        if job.starts > 1:
+            log.warning("job %s lost its worker and goes on (start %d of %d)", job_id, job.starts, MAX_STARTS)
+        _run(place, job)
 
-    def finish(state: JobState, failure: Failure | None = None) -> None:
-        record(lambda: store.finish(job_id, state, failure=failure))
 
-    if job.starts > MAX_STARTS:
-        finish(JobState.FAILED, _lost_worker(job))
-        return
+def _run(place: Workplace, job: Job) -> None:
+    try:
+        report = _report_of(place, job)
+    except StoppedError:
+        _finish(place, job.id, JobState.CANCELLED)
+    except Exception as error:
+        log.exception("job %s failed", job.id)
+        _finish(place, job.id, JobState.FAILED, failure_of(error, place.store.get(job.id)))
+    else:
+        missed = missed_goal(report)
+        _finish(place, job.id, JobState.FAILED if missed else JobState.SUCCEEDED, missed)
+
+
+def _report_of(place: Workplace, job: Job) -> Mapping[str, Any]:
+    """Return the report of the job, run now; whatever it raises, what it made is published."""
+    folder = place.folder_of(job.id)
+
+    def publish() -> None:
+        publish_run(folder, place.artefacts, job.id)
 
     def give_up() -> None:
-        log.warning("job %s does not stop; ending its process", job_id)
-        pack(folder / "checkpoints", artefacts)
-        finish(JobState.CANCELLED)
-        end_process()
+        log.warning("job %s does not stop; ending its process", job.id)
+        publish()
+        _finish(place, job.id, JobState.CANCELLED)
+        place.end_process()
+
+    def on_event(event: Event) -> None:
+        if event.kind == "stage_finished":
+            publish_policy(folder, place.artefacts, job.id)
+        if event.kind in ("stage_started", "stage_finished"):
+            log.info("job %s: %s", job.id, event.message)
+        place.store.log(job.id, event)
 
     try:
-        try:
-            with heard_cancellation(store, job_id, overdue=give_up) as should_stop:
-                report = run_job(
-                    job.spec,
-                    folder,
-                    on_event=lambda event: store.log(job_id, event),
-                    should_stop=should_stop,
-                    run_stage=run_stage,
-                )
-        finally:
-            pack(folder / "checkpoints", artefacts)
-    except StoppedError:
-        finish(JobState.CANCELLED)
-    except Exception as error:
-        log.exception("job %s failed", job_id)
-        finish(JobState.FAILED, failure_of(error, store.get(job_id)))
-    else:
-        missed = None if report["goal_met"] else Failure("goal-missed", "", goal_in_words(report), GENTLER)
-        finish(JobState.FAILED if missed else JobState.SUCCEEDED, missed)
+        with cancellation_of(place.store, job.id, overdue=give_up) as should_stop:
+            return place.run_job(
+                job.spec, folder, on_event=on_event, should_stop=should_stop, run_stage=place.run_stage
+            )
+    finally:
+        publish()
 
 
-def failure_of(error: Exception, job: Job) -> Failure:
-    """What the audience is told of `error`: a ShrinkError speaks for itself, of anything else only the kind is told."""
-    stage = job.stage.name if job.stage else ""
-    if isinstance(error, ShrinkError):
-        hint = next((hint for kind, hint in HINTS.items() if isinstance(error, kind)), RESUME)
-        return Failure(code_of(type(error)), stage, str(error), hint)
-    return Failure("internal", stage, f"an unforeseen {type(error).__name__} ended the job", SEE_LOG)
-
-
-def code_of(kind: type[Exception]) -> str:
-    """The stable name of a kind of error: QueueFullError is "queue-full"."""
-    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__)
-    return words.removeprefix("-").removesuffix("-error")
-
-
-def _lost_worker(job: Job) -> Failure:
-    stage = job.stage.name if job.stage else ""
-    message = f"{MAX_STARTS} workers died at the same point of the job, perhaps for want of memory"
-    return Failure("worker-lost", stage, message, SEE_LOG)
+def _finish(place: Workplace, job_id: str, state: JobState, failure: Failure | None = None) -> None:
+    place.record(lambda: place.store.finish(job_id, state, failure=failure))

@@ -1,4 +1,4 @@
-"""How much memory this process and everything below it take (Linux; elsewhere unknown)."""
+"""The memory that this process and everything below it take (Linux; elsewhere unknown)."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Keeps a worker process running for as long as the server runs."""
+"""Keep a worker process running for as long as the server runs."""
 
 import logging
 import os
@@ -38,15 +38,16 @@ class Supervisor:
         return process.pid if process is not None and process.poll() is None else None
 
     def start(self) -> None:
-        """Starts the worker; orphans of this process's children are its own from now on."""
+        """Start the worker; orphans of this process's children are its own from now on."""
         adopt_orphans()
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the worker and everything that it started."""
+        """End the worker and everything that it started."""
         self._stopping.set()
         self._thread.join()
         end_descendants()
+        log.info("stopped the worker")
 
     def _watch(self) -> None:
         delay_s = FIRST_DELAY_S
@@ -65,13 +66,14 @@ class Supervisor:
             delay_s = min(2 * delay_s, LONGEST_DELAY_S)
 
     def _run_once(self) -> int:
-        """The exit code of one worker, once it has ended and its children with it."""
+        """Return the exit code of one worker, once it has ended and its children with it."""
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
         with self._log_file.open("ab") as output:
             process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, process_group=0
             )
         self._process = process
+        log.info("started the worker, process %d", process.pid)
         while process.poll() is None and not self._stopping.wait(0.1):
             pass
         assert process.stdin is not None

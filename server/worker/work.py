@@ -12,16 +12,15 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dbos import DBOS, DBOSConfig
 
-from server.home import artefact_folder, database_url, job_folder, sole_user
-from server.stores.job_store import JobStore
+from server.artefacts.folder_artefacts import FolderArtefacts
+from server.home import artefacts_folder, database_url, job_folder, sole_user
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.worker.departure import Departure
-from server.worker.job_execution import RunJob, execute
+from server.worker.job_execution import RunJob, StageResult, Workplace, execute
 from server.worker.job_queue import APPLICATION, EXECUTOR, QUEUE, VERSION, WORKFLOW
 from server.worker.processes import adopt_orphans, end_descendants
 
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def work(home: Path, run_job: RunJob) -> None:
-    """Runs the jobs of the server in `home` until standard input closes; never returns.
+    """Run the jobs of the server in `home` until standard input closes; never returns.
 
     Raises:
         HomeInUseError: another worker is at work there and does not end.
@@ -39,7 +38,16 @@ def work(home: Path, run_job: RunJob) -> None:
     adopt_orphans()
     with sole_user(home, "worker", wait_s=LOCK_WAIT_S):
         departure = Departure()
-        _listen(home, SqlJobStore(connect(database_url(home))), run_job, departure)
+        place = Workplace(
+            store=SqlJobStore(connect(database_url(home))),
+            artefacts=FolderArtefacts(artefacts_folder(home)),
+            folder_of=partial(job_folder, home),
+            run_job=run_job,
+            run_stage=partial(_run_as_step, departure),
+            record=departure.record,
+            end_process=_end_process,
+        )
+        _listen(database_url(home), place)
         log.info("worker %d is ready", os.getpid())
         sys.stdin.read()
         log.info("worker %d ends: its server has stopped or died", os.getpid())
@@ -48,11 +56,11 @@ def work(home: Path, run_job: RunJob) -> None:
         os._exit(0)  # at once: exit handlers would wait for the job, which goes on at the next start
 
 
-def _listen(home: Path, store: JobStore, run_job: RunJob, departure: Departure) -> None:
+def _listen(url: str, place: Workplace) -> None:
     DBOS(
         config=DBOSConfig(
             name=APPLICATION,
-            system_database_url=database_url(home),
+            system_database_url=url,
             executor_id=EXECUTOR,
             application_version=VERSION,
             log_level="WARNING",
@@ -63,27 +71,17 @@ def _listen(home: Path, store: JobStore, run_job: RunJob, departure: Departure) 
     @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
     def compress(job_id: str, attempt: int) -> None:
         try:
-            execute(
-                store,
-                job_id,
-                attempt,
-                folder=job_folder(home, job_id),
-                artefacts=artefact_folder(home, job_id),
-                run_job=run_job,
-                run_stage=partial(_run_as_step, departure),
-                record=departure.record,
-                end_process=_end_process,
-            )
+            execute(place, job_id, attempt)
         except Exception:  # the store itself fails: DBOS would take the job for finished
             log.exception("job %s has to be taken up again by the next worker", job_id)
-            departure.record(_end_process)
+            place.record(_end_process)
 
     DBOS.launch()
     DBOS.register_queue(QUEUE, global_concurrency=1, polling_interval_sec=QUEUE_POLL_S)
 
 
-def _run_as_step(departure: Departure, name: str, stage: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    def step() -> dict[str, Any]:
+def _run_as_step(departure: Departure, name: str, stage: Callable[[], StageResult]) -> StageResult:
+    def step() -> StageResult:
         try:
             return stage()
         finally:

@@ -16,11 +16,11 @@ import uvicorn
 from fastapi import FastAPI
 from safetensors.numpy import save_file
 
+from server.artefacts.folder_artefacts import FolderArtefacts
 from server.cli.main import main
-from server.home import database_url
+from server.home import artefacts_folder, database_url
 from server.http.app import create_app
-from server.http.dependencies import Services
-from server.settings import Settings
+from server.http.dependencies import Services, SubmissionRules
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.worker.job_queue import JobQueue
@@ -86,14 +86,20 @@ class AbsentWorker:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, data_folder: Path) -> Settings:
-    return Settings(home=tmp_path, data_roots=(data_folder,), max_queued=2)
+def artefacts(tmp_path: Path) -> FolderArtefacts:
+    return FolderArtefacts(artefacts_folder(tmp_path))
 
 
 @pytest.fixture
-def services(engine: sa.Engine, settings: Settings) -> Iterator[Services]:
+def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path) -> Iterator[Services]:
     queue = JobQueue(engine)
-    yield Services(settings, SqlJobStore(engine, queue.put), AbsentWorker(), stopping=lambda: False)
+    yield Services(
+        store=SqlJobStore(engine, queue.put),
+        artefacts=artefacts,
+        rules=SubmissionRules((data_folder,), max_queued=2),
+        worker=AbsentWorker(),
+        stopping=lambda: False,
+    )
     queue.close()
 
 

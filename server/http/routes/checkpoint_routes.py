@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from server.artefacts import archive
-from server.home import artefact_folder
+from server.artefacts.artefact_store import ArtefactKind
+from server.artefacts.checkpoint_tar import find_checkpoint
 from server.http.dependencies import ServicesDep
 from server.http.problems import documented
 from server.http.ranges import matches, parse_range, read_bytes
@@ -21,7 +21,7 @@ TAR = "application/x-tar"
 def list_checkpoints(job_id: str, services: ServicesDep) -> Checkpoints:
     """The checkpoints of a job that has ended, however it ended."""
     job = services.store.get(job_id)
-    found = archive.packed(artefact_folder(services.home, job.id))
+    found = services.artefacts.entries(job.id, ArtefactKind.CHECKPOINT)
     return Checkpoints(items=[CheckpointView.of(job.id, artefact) for artefact in found])
 
 
@@ -46,8 +46,8 @@ def download(
     if_none_match: Annotated[str | None, Header(description="ETags that the client has.")] = None,
 ) -> Response:
     """One checkpoint as a tar file. The ETag is the sha256 of the whole file."""
-    folder = artefact_folder(services.home, services.store.get(job_id).id)
-    artefact = archive.find(folder, name)
+    job = services.store.get(job_id)
+    artefact = find_checkpoint(services.artefacts, job.id, name)
     etag = f'"{artefact.sha256}"'
     headers = {
         "ETag": etag,
@@ -61,5 +61,9 @@ def download(
     headers["Content-Length"] = str(end - start + 1)
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end}/{artefact.bytes}"
-    body = iter(()) if request.method == "HEAD" else read_bytes(folder / artefact.name, start, end)
-    return StreamingResponse(body, 200 if part is None else 206, headers=headers, media_type=TAR)
+    status = 200 if part is None else 206
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=TAR)
+    stream = services.artefacts.open(job.id, artefact)  # before the answer begins: it may have been replaced just now
+    body = read_bytes(stream, start, end, name=f"{artefact.name} of job {job.id}")
+    return StreamingResponse(body, status, headers=headers, media_type=TAR)

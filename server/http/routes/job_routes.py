@@ -1,11 +1,11 @@
-"""Jobs: submit, look, cancel, resume, and what they found."""
+"""Jobs: submit, look, cancel, resume, and their findings."""
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from agents.pipeline.run_folder import POLICY
-from server.home import job_folder
+from server.artefacts.artefact_store import POLICY_FILE, REPORT_FILES
 from server.http.dependencies import ServicesDep
 from server.http.problems import documented
 from server.http.views import Candidates, JobPage, JobView
@@ -16,10 +16,11 @@ from server.service_errors import MissingArtefactError
 from server.stores.schema import MOST_INTEGER
 from shrinkml.job import JobSpec, resolved
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_PER_PAGE = 200
-REPORTS = {"json": ("report.json", "application/json"), "html": ("report.html", "text/html")}
+MEDIA_TYPES = {"json": "application/json", "html": "text/html"}
 
 
 @router.post("", status_code=202, responses=documented(400, 403, 409, 411, 413, 503))
@@ -33,16 +34,17 @@ def submit(
     ] = None,
 ) -> JobView:
     """Queue a compression job and return at once."""
-    settings, store = services.settings, services.store
+    rules, store = services.rules, services.store
     job = None
     if idempotency_key is not None:  # asked before the data are checked: that takes its time
-        job = store.submitted(resolved(spec, settings.data_roots[0]), idempotency_key=idempotency_key)
+        job = store.submitted(resolved(spec, rules.data_roots[0]), idempotency_key=idempotency_key)
     if job is None:
         job, _ = store.submit(
-            admit(spec, settings.data_roots, allow_hub=settings.allow_hub),
-            max_queued=settings.max_queued,
+            admit(spec, rules.data_roots, allow_hub=rules.allow_hub),
+            max_queued=rules.max_queued,
             idempotency_key=idempotency_key,
         )
+        log.info("job %s submitted: %s, %g times smaller", job.id, job.spec.model, job.spec.goal.compression_ratio)
     view = JobView.of(job)
     response.headers["Location"] = view.links["self"]
     return view
@@ -78,7 +80,7 @@ def cancel(job_id: str, services: ServicesDep) -> JobView:
 @router.post("/{job_id}/resume", status_code=202, responses=documented(404, 409, 503))
 def resume(job_id: str, services: ServicesDep) -> JobView:
     """Queue a failed or cancelled job again: it goes on from its last finished stage."""
-    job = services.store.resume(job_id, max_queued=services.settings.max_queued)
+    job = services.store.resume(job_id, max_queued=services.rules.max_queued)
     return JobView.of(job)
 
 
@@ -86,7 +88,7 @@ def resume(job_id: str, services: ServicesDep) -> JobView:
 def candidates(job_id: str, services: ServicesDep) -> Candidates:
     """The judged plans that no other one beats in both WER and size; grows while the job runs."""
     services.store.get(job_id)
-    return pareto_set(services.store.events(job_id, kind="evaluated"))
+    return Candidates.of(pareto_set(services.store.events(job_id, kind="evaluated")))
 
 
 @router.get(
@@ -99,11 +101,12 @@ def report(
     services: ServicesDep,
     format: Annotated[str, Query(pattern="^(json|html)$", description="json or html")] = "json",
 ) -> Response:
-    """What the job found out: figures as JSON, or a page with pictures that needs no network."""
-    name, media_type = REPORTS[format]
+    """The findings of the job: figures as JSON, or a page with pictures that needs no network."""
     job = services.store.get(job_id)
     remedy = "resume it to go on" if job.state.ended else "wait until it has ended"
-    return _file_of(job, name, services, media_type=media_type, missing=f"has no report; {remedy}")
+    return _file_of(
+        job, REPORT_FILES[format], services, media_type=MEDIA_TYPES[format], missing=f"has no report; {remedy}"
+    )
 
 
 @router.get(
@@ -112,14 +115,16 @@ def report(
     responses={200: {"content": {"application/json": {}}}, **documented(404)},
 )
 def policy(job_id: str, services: ServicesDep) -> Response:
-    """What the searches of a job with the strategy dyna have learned, for another job's `search.policy`."""
+    """The policy that the searches of a job with the strategy dyna have learned, for another job's `search.policy`."""
     job = services.store.get(job_id)
     missing = "has no policy; only the strategy dyna leaves one, when a search has ended"
-    return _file_of(job, POLICY, services, media_type="application/json", missing=missing)
+    return _file_of(job, POLICY_FILE, services, media_type="application/json", missing=missing)
 
 
 def _file_of(job: Job, name: str, services: ServicesDep, *, media_type: str, missing: str) -> Response:
-    path = job_folder(services.home, job.id) / name
-    if not path.is_file():
-        raise MissingArtefactError(f"job {job.id} is {job.state} and {missing}")
-    return Response(path.read_bytes(), media_type=media_type)
+    try:
+        artefact = services.artefacts.find(job.id, name)
+    except MissingArtefactError:
+        raise MissingArtefactError(f"job {job.id} is {job.state} and {missing}") from None
+    with services.artefacts.open(job.id, artefact) as stream:
+        return Response(stream.read(), media_type=media_type)

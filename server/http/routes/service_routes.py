@@ -1,11 +1,11 @@
-"""The service itself: what it offers, and whether it is well."""
+"""The service itself: its models, its health, its version."""
 
 from fastapi import APIRouter
 
 import shrinkml
-from server.artefacts.model_view import bundled_models
 from server.http.dependencies import ServicesDep
-from server.http.views import Health, Models, Version
+from server.http.views import Health, Models, ModelView, Version
+from server.jobs.model_facts import bundled_models
 
 router = APIRouter(tags=["service"])
 
@@ -13,12 +13,12 @@ router = APIRouter(tags=["service"])
 @router.get("/v1/models")
 def models() -> Models:
     """The models that come with the server; a job may also name the folder of any checkpoint."""
-    return Models(items=bundled_models())
+    return Models(items=[ModelView.of(facts) for facts in bundled_models()])
 
 
 @router.get("/healthz")
 def health(services: ServicesDep) -> Health:
-    """Whether the server answers, its database too, and its worker lives."""
+    """The health of the server: it answers, its database too, and its worker lives."""
     services.store.page(limit=1)
     pid = services.worker.pid
     return Health(
@@ -28,5 +28,5 @@ def health(services: ServicesDep) -> Health:
 
 @router.get("/v1/version")
 def version() -> Version:
-    """What is running."""
+    """The versions that run."""
     return Version(shrinkml=shrinkml.__version__, api="v1")

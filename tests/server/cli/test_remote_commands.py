@@ -8,9 +8,8 @@ import sys
 import pytest
 import yaml
 
-from server.artefacts.archive import pack
-from server.home import artefact_folder
 from server.jobs.job_state import Failure, JobState
+from server.worker.publishing import publish_run
 from shrinkml.events import Event, Progress
 
 
@@ -113,12 +112,12 @@ def test_cancel_and_resume_say_where_the_job_is_now(shrinkml, job_id):
     assert json.loads(shrinkml("cancel", job_id, "--json").out)["state"] == "cancelled"
 
 
-def test_download_fetches_the_checkpoints_asked_for(shrinkml, job_id, settings, tmp_path):
+def test_download_fetches_the_checkpoints_asked_for(shrinkml, job_id, artefacts, tmp_path):
     for name in ("final", "stage-2x"):
-        folder = tmp_path / "made" / name
+        folder = tmp_path / "made" / "checkpoints" / name
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
-    pack(tmp_path / "made", artefact_folder(settings.home, job_id))
+    publish_run(tmp_path / "made", artefacts, job_id)
     out = shrinkml("download", job_id, tmp_path / "small", "--only", "final").out
     assert out == f"{tmp_path / 'small' / 'final'}\n"
     assert len(json.loads(shrinkml("download", job_id, tmp_path / "all", "--json").out)) == 2

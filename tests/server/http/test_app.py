@@ -3,7 +3,7 @@
 import pytest
 
 from server.http.app import HTTP_STATUS
-from server.worker.job_execution import code_of
+from server.jobs.failures import code_of
 from shrinkml.errors import ShrinkError
 
 

@@ -1,6 +1,8 @@
+import io
+
 import pytest
 
-from server.http.ranges import matches, parse_range, read_bytes
+from server.http.ranges import CHUNK_BYTES, matches, parse_range, read_bytes
 from server.service_errors import RangeError
 
 
@@ -40,4 +42,24 @@ def test_an_etag_is_found_among_those_that_a_client_has(header):
 def test_bytes_are_read_from_first_to_last(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(bytes(range(256)) * 4096)
-    assert b"".join(read_bytes(path, 3, 999_999)) == path.read_bytes()[3:1_000_000]
+    assert b"".join(read_bytes(path.open("rb"), 3, 999_999, name="file")) == path.read_bytes()[3:1_000_000]
+
+
+def test_the_stream_is_closed_when_all_is_read():
+    stream = io.BytesIO(b"0123456789")
+    assert b"".join(read_bytes(stream, 0, 9, name="file")) == b"0123456789"
+    assert stream.closed
+
+
+def test_a_download_that_breaks_off_is_logged_and_closes_the_stream(caplog):
+    stream = io.BytesIO(bytes(2 * CHUNK_BYTES))
+    pieces = read_bytes(stream, 0, 2 * CHUNK_BYTES - 1, name="final.tar of job tiny-1")
+    next(pieces)
+    pieces.close()
+    assert stream.closed
+    assert caplog.messages == [f"download of final.tar of job tiny-1 broke off {CHUNK_BYTES} bytes before the end"]
+
+
+def test_a_file_shorter_than_it_was_said_to_be_is_logged(caplog):
+    assert b"".join(read_bytes(io.BytesIO(b"0123"), 0, 9, name="final.tar")) == b"0123"
+    assert caplog.messages == ["download of final.tar broke off 6 bytes before the end"]

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from server.artefacts.archive import packed
+from agents.pipeline.run_folder import POLICY
+from server.artefacts.artefact_store import ArtefactKind
+from server.artefacts.folder_artefacts import FolderArtefacts
 from server.jobs.job_state import JobState
 from server.service_errors import TransitionError
 from server.worker import cancellation
-from server.worker.job_execution import MAX_STARTS, code_of, execute, failure_of
-from shrinkml import errors
+from server.worker.job_execution import MAX_STARTS, Workplace, execute
 from shrinkml.errors import ManifestError, StoppedError
 from shrinkml.events import Event
 
@@ -29,22 +30,25 @@ def ended():
 
 
 @pytest.fixture
-def attempt(store, job, tmp_path, ended):
+def artefacts(tmp_path):
+    return FolderArtefacts(tmp_path / "artefacts")
+
+
+@pytest.fixture
+def attempt(store, job, artefacts, tmp_path, ended):
     """Makes an attempt at the job with a given pipeline."""
 
     def make(run_job, number: int = 1):
-        folder = tmp_path / "job"
-        execute(
-            store,
-            job.id,
-            number,
-            folder=folder,
-            artefacts=folder / "artefacts",
+        place = Workplace(
+            store=store,
+            artefacts=artefacts,
+            folder_of=lambda job_id: tmp_path / "job",
             run_job=run_job,
             run_stage=lambda name, stage: stage(),
             record=lambda write: write(),
             end_process=ended.set,
         )
+        execute(place, job.id, number)
         return store.get(job.id)
 
     return make
@@ -69,9 +73,9 @@ def unreachable(*_, **__):
     pytest.fail("the pipeline must not run")
 
 
-def test_a_job_that_comes_through_has_succeeded_and_its_checkpoints_are_packed(attempt, tmp_path):
+def test_a_job_that_comes_through_has_succeeded_and_its_checkpoints_are_packed(attempt, job, artefacts):
     assert attempt(succeed).state is JobState.SUCCEEDED
-    assert [artefact.name for artefact in packed(tmp_path / "job" / "artefacts")] == ["final.tar"]
+    assert [artefact.name for artefact in artefacts.entries(job.id)] == ["final.tar"]
 
 
 def test_an_error_of_ours_speaks_for_itself(attempt):
@@ -106,9 +110,9 @@ def test_a_job_that_ends_while_it_is_being_cancelled_keeps_its_end(attempt, stor
     assert attempt(run_job).state is JobState.SUCCEEDED
 
 
-def test_a_job_whose_checkpoints_cannot_be_packed_has_failed(attempt, tmp_path):
-    (tmp_path / "job").mkdir()
-    (tmp_path / "job" / "artefacts").write_text("a file in the way")
+def test_a_job_whose_checkpoints_cannot_be_packed_has_failed(attempt, job, tmp_path):
+    (tmp_path / "artefacts" / job.id).mkdir(parents=True)
+    (tmp_path / "artefacts" / job.id / "entries").write_text("a file in the way")
     assert attempt(succeed).failure.message == "an unforeseen FileExistsError ended the job"
 
 
@@ -142,11 +146,29 @@ def test_a_cancelled_job_that_does_not_stop_in_time_ends_with_its_process(attemp
     assert store.state(job.id) is JobState.CANCELLED
 
 
-@pytest.mark.parametrize("kind", [k for k in vars(errors).values() if isinstance(k, type)])
-def test_every_error_has_a_code_in_words_and_a_hint(kind, store, job):
-    assert code_of(kind) == code_of(kind).lower()
-    assert failure_of(kind("what"), store.get(job.id)).hint
+def test_a_policy_can_be_fetched_while_the_job_runs(attempt, job, artefacts):
+    def run_job(spec, folder, *, on_event, should_stop, run_stage):
+        folder.mkdir()
+        (folder / POLICY).write_text("{}")
+        on_event(Event("stage_finished", "search/finished", "search", "Searched."))
+        assert [artefact.kind for artefact in artefacts.entries(job.id)] == [ArtefactKind.POLICY]
+        return {"goal_met": True}
+
+    assert attempt(run_job).state is JobState.SUCCEEDED
 
 
-def test_codes_are_the_names_of_the_errors_in_words():
-    assert [code_of(k) for k in (errors.UnknownNameError, errors.PlanError)] == ["unknown-name", "plan"]
+def test_the_log_tells_of_stages_files_and_states_with_the_id_of_the_job(attempt, job, caplog):
+    caplog.set_level(logging.INFO)
+    attempt(succeed)
+    assert [message.partition(", ")[0] for message in caplog.messages] == [
+        f"job {job.id} is running (attempt 1)",
+        f"job {job.id}: Searching.",
+        f"job {job.id}: published final.tar",
+        f"job {job.id} is succeeded (attempt 1)",
+    ]
+
+
+def test_the_log_tells_of_lost_workers(attempt, store, job, caplog):
+    store.start(job.id, 1)
+    attempt(succeed)
+    assert f"job {job.id} lost its worker and goes on (start 2 of 3)" in caplog.messages

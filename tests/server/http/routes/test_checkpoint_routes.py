@@ -2,19 +2,19 @@ import hashlib
 
 import pytest
 
-from server.artefacts.archive import pack
-from server.home import artefact_folder
+from server.worker.publishing import publish_run
 
 
 @pytest.fixture
-def job_id(store, spec, settings, tmp_path) -> str:
+def job_id(store, spec, artefacts, tmp_path) -> str:
     """A job with one packed checkpoint, "final"."""
     job, _ = store.submit(spec, max_queued=9)
-    made = tmp_path / "made"
-    (made / "final").mkdir(parents=True)
-    (made / "final" / "config.json").write_text("{}")
-    (made / "final" / "model.safetensors").write_bytes(bytes(range(256)) * 2000)
-    pack(made, artefact_folder(settings.home, job.id))
+    made = tmp_path / "made" / "checkpoints" / "final"
+    made.mkdir(parents=True)
+    (made / "config.json").write_text("{}")
+    (made / "model.safetensors").write_bytes(bytes(range(256)) * 2000)
+    (tmp_path / "made" / "report.json").write_text("{}")
+    publish_run(tmp_path / "made", artefacts, job.id)
     return job.id
 
 
@@ -80,7 +80,7 @@ def test_head_tells_size_and_checksum_without_the_content(http, listed):
     assert response.headers["ETag"] == f'"{listed["sha256"]}"'
 
 
-@pytest.mark.parametrize("name", ["other.tar", "index.json", "..%2Freport.json", "%2e%2e"])
+@pytest.mark.parametrize("name", ["other.tar", "index.json", "report.json", "..%2Freport.json", "%2e%2e"])
 def test_only_listed_files_can_be_downloaded(http, job_id, name):
     response = http.get(f"/v1/jobs/{job_id}/checkpoints/{name}")
     assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+json")

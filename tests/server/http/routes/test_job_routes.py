@@ -4,8 +4,7 @@ import re
 import httpx
 import pytest
 
-from agents.pipeline.run_folder import POLICY
-from server.home import job_folder
+from server.artefacts.artefact_store import POLICY_FILE, ArtefactKind
 from server.jobs.job_state import Failure, JobState
 from shrinkml.events import Event, Progress
 
@@ -189,26 +188,23 @@ def test_candidates_are_the_pareto_set_of_what_was_judged(http, store, request_b
     assert found["n_judged"] == 4
 
 
-def test_what_a_search_has_learned_can_be_fetched_once_it_is_there(http, settings, request_body):
+def test_what_a_search_has_learned_can_be_fetched_once_it_is_there(http, artefacts, request_body):
     job_id = submit(http, request_body)["id"]
     response = http.get(f"/v1/jobs/{job_id}/policy")
     assert response.status_code == 404
     assert "is queued and has no policy; only the strategy dyna leaves one" in response.json()["detail"]
-    folder = job_folder(settings.home, job_id)
-    folder.mkdir(parents=True)
-    (folder / POLICY).write_text(json.dumps({"moves.bias": [0.5]}))
+    policy = json.dumps({"moves.bias": [0.5]}).encode()
+    artefacts.put(job_id, POLICY_FILE, ArtefactKind.POLICY, lambda stream: stream.write(policy))
     assert http.get(f"/v1/jobs/{job_id}/policy").json() == {"moves.bias": [0.5]}
 
 
-def test_the_report_comes_as_json_and_as_a_page(http, settings, request_body):
+def test_the_report_comes_as_json_and_as_a_page(http, artefacts, request_body):
     job_id = submit(http, request_body)["id"]
     response = http.get(f"/v1/jobs/{job_id}/report")
     assert response.status_code == 404
     assert "is queued and has no report; wait until it has ended" in response.json()["detail"]
-    folder = job_folder(settings.home, job_id)
-    folder.mkdir(parents=True)
-    (folder / "report.json").write_text(json.dumps({"seconds": 1.5}))
-    (folder / "report.html").write_text("<h1>Report</h1>")
+    for name, content in {"report.json": b'{"seconds": 1.5}', "report.html": b"<h1>Report</h1>"}.items():
+        artefacts.put(job_id, name, ArtefactKind.REPORT, lambda stream, content=content: stream.write(content))
     assert http.get(f"/v1/jobs/{job_id}/report").json() == {"seconds": 1.5}
     page = http.get(f"/v1/jobs/{job_id}/report?format=html")
     assert page.headers["Content-Type"].startswith("text/html")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from server.artefacts.model_view import bundled_models, check_model
+from server.jobs.model_facts import bundled_models, check_model
 from shrinkml.errors import CheckpointError
 
 
