@@ -34,6 +34,7 @@ from agents.strategies import search_plans
 from envs.problem import RankProblem
 from shrinkml.compression.sites import model_cost
 from shrinkml.measure.evaluation import transcripts, word_error_rate
+from shrinkml.models.heads import ATTENTION
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import parameter_prices
@@ -77,7 +78,7 @@ class Judge:
         self._factorizer = factorizer
         self.decompositions = self.decompose()
         self._soft = soft_targets(self.model, self.dev)
-        self.entropies = np.array([float(-(p.values.exp() * p.values).sum()) for p in self._soft.decoder])  # nats
+        self.entropies = np.array([float(-(p.values.exp() * p.values).sum()) for p in self._soft[ATTENTION]])  # nats
 
     def decompose(self) -> dict[str, Decomposition]:
         """All layers of the model, afresh."""
@@ -108,8 +109,8 @@ class Judge:
         dataset = self.dev.subset(part)
         found = []
         for batch in dataset.batches(BATCH_SIZE):
-            output = model.teacher_forced([dataset.features[i] for i in batch], [dataset.texts[i] for i in batch])
-            spoken = replace(output, ctc_logits=None)  # nothing is decoded from the CTC head
+            heads = model.teacher_forced([dataset.features[i] for i in batch], [dataset.texts[i] for i in batch])
+            spoken = {ATTENTION: heads[ATTENTION]}  # nothing is decoded from the CTC head
             found.append((float(divergence(spoken, self._soft, [part[i] for i in batch])), len(batch)))
         values, weights = zip(*found, strict=True)
         return float(np.average(values, weights=weights))

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
-from shrinkml.models.protocol import AsrModel, TeacherForced
+from shrinkml.models.heads import Heads
+from shrinkml.models.protocol import AsrModel
 
 
 class Interruptible:
@@ -32,14 +33,14 @@ class Interruptible:
         self._check()
         return self._model.features(waveform)
 
-    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The model's scores for the reference `texts`."""
         self._check()
         return self._model.teacher_forced(features, texts)
 
-    def loss(self, output: TeacherForced) -> Tensor:
+    def loss(self, heads: Heads) -> Tensor:
         """The model's training loss."""
-        return self._model.loss(output)
+        return self._model.loss(heads)
 
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
         """The model's transcripts."""

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from agents.search.decompose_layers import fitting_batch_size, use_of_the_longest
 from envs.menus import Menu
-from shrinkml.models.protocol import IGNORE, AsrModel, TeacherForced
+from shrinkml.models.heads import transcript_head
+from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
 
@@ -66,20 +67,12 @@ def _heard(model: AsrModel, speech: Dataset, batches: Sequence[Sequence[int]]) -
     """Of each batch the logarithms [steps, vocabulary] of all posteriors that transcripts are read from."""
     found = []
     for batch in batches:
-        scores = _scores(model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch]))
-        if scores is None:
+        heads = model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])
+        rows = transcript_head(heads).rows()
+        if not rows:
             return None
-        found.append(scores.log_softmax(-1).nan_to_num(nan=IMPOSSIBLE, neginf=IMPOSSIBLE))
+        found.append(torch.cat(rows).log_softmax(-1).nan_to_num(nan=IMPOSSIBLE, neginf=IMPOSSIBLE))
     return found
-
-
-def _scores(output: TeacherForced) -> Tensor | None:
-    """[steps, vocabulary], the decoder's where there is one."""
-    if output.logits.shape[1]:
-        return output.logits[output.targets != IGNORE]
-    if output.ctc_logits is None or output.frame_counts is None:
-        return None
-    return torch.cat([row[: int(n)] for row, n in zip(output.ctc_logits, output.frame_counts, strict=True)])
 
 
 def _between(ranks: Sequence[int], values: Sequence[float]) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from shrinkml.events import ShouldStop
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import Storage
 from shrinkml.export.parity import fed
+from shrinkml.models.heads import transcript_head
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.utterance import Utterance
 from shrinkml.storage.checkpoint import Recogniser
@@ -47,7 +48,7 @@ def sensitive_layers(
     waveforms = [read_audio(utterance.audio, model.sample_rate_hz) for utterance in speech]
     with torch.no_grad():
         features = [model.features(waveform) for waveform in waveforms]
-        tokens = fed(model.teacher_forced(features, [utterance.text for utterance in speech]))
+        tokens = fed(transcript_head(model.teacher_forced(features, [utterance.text for utterance in speech])))
     n_tokens, every = sum(len(row) + 1 for row in tokens), frozenset(drawn.layers)
 
     def scores(storage: Storage) -> np.ndarray:

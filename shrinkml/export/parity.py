@@ -1,4 +1,4 @@
-"""How far an exported recogniser is from the one that it came of."""
+"""Differences between an exported recogniser and the one that it came of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.models.protocol import IGNORE, AsrModel, TeacherForced
+from shrinkml.models.heads import Head, transcript_head
+from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.utterance import Utterance
 
@@ -16,7 +17,7 @@ BATCH_SIZE = 16
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What both make of the same speech.
+    """Agreement of both on the same speech.
 
     Attributes:
         n_utterances: that both heard.
@@ -47,18 +48,14 @@ def compare(model: AsrModel, exported: OnnxRecogniser, utterances: Sequence[Utte
     return Parity(len(utterances), same, largest)
 
 
-def fed(forced: TeacherForced) -> list[list[int]]:
+def fed(head: Head) -> list[list[int]]:
     """The tokens that a decoder was fed behind its start: the targets but the end, which the last is followed by."""
-    return [row[row != IGNORE][:-1].tolist() for row in forced.targets.numpy()]
+    return [row[:-1] for row in head.tokens()]
 
 
 def _largest_difference(
     model: AsrModel, exported: OnnxRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
 ) -> float:
-    forced = model.teacher_forced([model.features(waveform) for waveform in waveforms], texts)
-    if exported.recipe.state:
-        inside = (forced.targets != IGNORE).numpy()
-        return float(np.abs(exported.logits(waveforms, fed(forced)) - forced.logits.numpy())[inside].max())
-    assert forced.ctc_logits is not None, "scores come from a decoder or from a CTC head"
-    frames = zip(exported.frames(waveforms), forced.ctc_logits.numpy(), strict=True)
-    return max(float(np.abs(ours - theirs[: len(ours)]).max()) for ours, theirs in frames)
+    head = transcript_head(model.teacher_forced([model.features(waveform) for waveform in waveforms], texts))
+    pairs = zip(exported.rows(waveforms, fed(head)), head.rows(), strict=True)
+    return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)

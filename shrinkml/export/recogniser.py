@@ -58,10 +58,14 @@ class OnnxRecogniser:
 
     def scores(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> np.ndarray:
         """[steps, vocabulary]: all scores of one utterance after another; a decoder is fed `tokens`, one row each."""
+        return np.concatenate(self.rows(waveforms, tokens))
+
+    def rows(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """[steps, vocabulary] of each utterance, as `Head.rows` of the recogniser gives them."""
         if not self.recipe.state:
-            return np.concatenate(self.frames(waveforms))
+            return self.frames(waveforms)
         rows = self.logits(waveforms, tokens)
-        return np.concatenate([row[: len(fed) + 1] for row, fed in zip(rows, tokens, strict=True)])
+        return [row[: len(fed) + 1] for row, fed in zip(rows, tokens, strict=True)]
 
     def logits(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> np.ndarray:
         """[batch, steps, vocabulary]: scores of each next token when the decoder is fed `tokens`, one row each.

@@ -1,4 +1,4 @@
-"""A module of the user's own as a recogniser: what cannot be known of it is given as functions."""
+"""A module of the user's own as a recogniser: its loss, its scores and its transcripts are given as functions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,22 +8,69 @@ import torch
 from torch import Tensor, nn
 
 from shrinkml.errors import ConfigError
-from shrinkml.models.protocol import TeacherForced
+from shrinkml.models.heads import Heads
+from shrinkml.models.posteriors import Posteriors, kl_per_step, likeliest
 
 Loss = Callable[[nn.Module, Sequence[Tensor], Sequence[str]], Tensor]
 Scores = Callable[[nn.Module, Sequence[Tensor], Sequence[str]], tuple[Tensor, Tensor]]
 Transcribe = Callable[[nn.Module, Sequence[Tensor]], list[str]]
 
+OWN = "own"  # name of the head
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost(TeacherForced):
-    """The loss on a batch, and its scores as those of a CTC head, if the module tells them: one row per step.
+
+@dataclass(frozen=True, slots=True)
+class OwnHead:
+    """The loss on a batch, and the scores if the module tells them; implements `Head`.
 
     Attributes:
         value: the training loss, a scalar.
+        logits: [batch, steps, vocabulary]; None where no scores are told.
+        counts: [batch], valid steps of `logits`.
     """
 
     value: Tensor
+    logits: Tensor | None = None
+    counts: Tensor | None = None
+
+    def loss(self) -> Tensor:
+        """The loss that was given."""
+        return self.value
+
+    def rows(self) -> list[Tensor]:
+        """Logits of the valid steps of each utterance; empty where no scores are told."""
+        if self.logits is None or self.counts is None:
+            return []
+        return [logits[:n] for logits, n in zip(self.logits, map(int, self.counts), strict=True)]
+
+    def tokens(self) -> list[list[int]]:
+        """Empty: how a module of one's own writes texts is not known."""
+        return []
+
+    @property
+    def n_tokens(self) -> int:
+        """Valid steps: tokens are not known."""
+        return sum(len(row) for row in self.rows())
+
+    def teacher_targets(self) -> list[Posteriors]:
+        """Posteriors of every valid step.
+
+        Raises:
+            ConfigError: no scores are told.
+        """
+        return [likeliest(row) for row in self._told()]
+
+    def distillation_loss(self, targets: Sequence[Posteriors]) -> Tensor:
+        """Mean divergence per step.
+
+        Raises:
+            ConfigError: no scores are told.
+        """
+        return kl_per_step(targets, self._told())
+
+    def _told(self) -> list[Tensor]:
+        if self.logits is None:
+            raise ConfigError("a module without `scores` can neither teach nor learn posteriors: give them")
+        return self.rows()
 
 
 class OwnModel:
@@ -69,22 +116,19 @@ class OwnModel:
         """The same ways with another module."""
         return OwnModel(module, self._loss, self._transcribe, self._scores)
 
-    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Lost:
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The loss on a batch, and its scores if they are told."""
         value = self._loss(self._module, features, texts)
-        logits, counts = (None, None) if self._scores is None else self._scores(self._module, features, texts)
-        none = value.new_zeros(len(texts), 0, 1)
-        targets = none[..., 0].long()
-        return Lost(logits=none, targets=targets, ctc_logits=logits, frame_counts=counts, value=value)
+        told = () if self._scores is None else self._scores(self._module, features, texts)
+        return {OWN: OwnHead(value, *told)}
 
-    def loss(self, output: TeacherForced) -> Tensor:
+    def loss(self, heads: Heads) -> Tensor:
         """The loss that `teacher_forced` found."""
-        assert isinstance(output, Lost), "not the output of a module of one's own"
-        return output.value
+        return heads[OWN].loss()
 
     @torch.inference_mode()
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
-        """What the module hears.
+        """The transcripts that the given function makes.
 
         Raises:
             ConfigError: a beam; how to decode is for the given function to say.

@@ -1,31 +1,12 @@
-"""What every recogniser offers to the rest of ShrinkML."""
+"""The interface of a recogniser: all that the rest of ShrinkML asks of one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
 
-IGNORE = -100  # torch's own `ignore_index`: targets that no loss counts
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherForced:
-    """What a model says when it is fed the reference transcript.
-
-    Attributes:
-        logits: [batch, steps, vocabulary], the decoder's scores of each next token; no steps without a decoder.
-        targets: [batch, steps], the tokens that it should have said; IGNORE beyond the end. Without a decoder, the
-            tokens of the transcript.
-        ctc_logits: [batch, frames, vocabulary], the encoder's own scores; None without a CTC head.
-        frame_counts: [batch], valid frames of `ctc_logits`.
-    """
-
-    logits: Tensor
-    targets: Tensor
-    ctc_logits: Tensor | None = None
-    frame_counts: Tensor | None = None
+from shrinkml.models.heads import Heads
 
 
 @runtime_checkable
@@ -51,12 +32,12 @@ class AsrModel(Protocol):
         """[frames, dims] float32 input for a mono float32 `waveform` [samples] in [-1, 1]."""
         ...
 
-    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
-        """The model's scores for the reference `texts` (differentiable)."""
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
+        """The scores of each head for the reference `texts` (differentiable), first those transcripts are read from."""
         ...
 
-    def loss(self, output: TeacherForced) -> Tensor:
-        """The training loss of `output`, a scalar: nats per token."""
+    def loss(self, heads: Heads) -> Tensor:
+        """The training loss of what `teacher_forced` gave, a scalar: nats per token."""
         ...
 
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:

@@ -117,11 +117,11 @@ def train(
 
 
 def _loss(model: AsrModel, dataset: Dataset, batch: Sequence[int], warp: float, soft: SoftTargets | None) -> Tensor:
-    """What is to be lowered on the utterances `batch`."""
+    """The loss to lower on the utterances `batch`."""
     features = [masked(warped(dataset.features[i], warp)) for i in batch]
-    output = model.teacher_forced(features, [dataset.texts[i] for i in batch])
-    loss = model.loss(output)
-    return loss if soft is None else (1 - DISTILL_WEIGHT) * loss + DISTILL_WEIGHT * divergence(output, soft, batch)
+    heads = model.teacher_forced(features, [dataset.texts[i] for i in batch])
+    loss = model.loss(heads)
+    return loss if soft is None else (1 - DISTILL_WEIGHT) * loss + DISTILL_WEIGHT * divergence(heads, soft, batch)
 
 
 def _step_(module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -12,10 +12,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from shrinkml.errors import ConfigError
-from shrinkml.models.ctc_loss import ctc_loss
+from shrinkml.models.heads import CTC, IGNORE, CtcHead, Heads
 from shrinkml.models.huggingface.base_model import HuggingFaceModel
 from shrinkml.models.huggingface.speech_input import Inputs, same_length
-from shrinkml.models.protocol import IGNORE, TeacherForced
 
 # Model types whose frames do not depend on the padding behind them, and their method that counts output frames.
 # Utterances of unequal length are run by themselves in all others.
@@ -28,30 +27,28 @@ PADDABLE = {
 
 
 class HuggingFaceCtc(HuggingFaceModel):
-    """What `AutoModelForCTC` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
+    """A network that `AutoModelForCTC` opens, with feature extractor and tokenizer; implements `AsrModel`."""
 
-    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The same as `teacher_forced`."""
         return self.teacher_forced(features, texts)
 
-    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
-        """Scores of every frame, `ctc_logits` [B, T, V], and the tokens of `texts`; there is no decoder to feed."""
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
+        """Scores of every frame [B, T, V], and the tokens of `texts`; there is no decoder to feed."""
         frames = self._frames(features)
         tokens = [torch.tensor(self.text.encode(text), dtype=torch.long) for text in texts]
         padded = pad_sequence(frames, batch_first=True)
-        return TeacherForced(
-            logits=padded[:, :0],
-            targets=pad_sequence(tokens, batch_first=True, padding_value=IGNORE).to(padded.device),
-            ctc_logits=padded,
+        head = CtcHead(
+            logits=padded,
             frame_counts=torch.tensor([len(one) for one in frames]),
+            targets=pad_sequence(tokens, batch_first=True, padding_value=IGNORE).to(padded.device),
+            blank=self.blank,
         )
+        return {CTC: head}
 
-    def loss(self, output: TeacherForced) -> Tensor:
+    def loss(self, heads: Heads) -> Tensor:
         """The CTC loss, per token."""
-        assert output.ctc_logits is not None, "not the output of a CTC model"
-        assert output.frame_counts is not None, "not the output of a CTC model"
-        lengths = (output.targets != IGNORE).sum(1)
-        return ctc_loss(output.ctc_logits, output.frame_counts, output.targets, lengths, blank=self.blank)
+        return heads[CTC].loss()
 
     @torch.inference_mode()
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
@@ -87,7 +84,7 @@ class HuggingFaceCtc(HuggingFaceModel):
 
     @property
     def pads(self) -> bool:
-        """Whether utterances of unequal length can be run together without changing each other."""
+        """True where utterances of unequal length can be run together without changing each other."""
         config = self.network.config
         # Group norm takes its statistics over time: the padding would be part of them.
         return config.model_type in PADDABLE and getattr(config, "feat_extract_norm", "layer") == "layer"

@@ -1,4 +1,4 @@
-"""What a Whisper that is taught from nothing needs for as long as it learns: a CTC head on its encoder.
+"""Joint training of a Whisper that is taught from nothing: a CTC head on its encoder for as long as it learns.
 
 A decoder alone learns the grammar of its transcripts first, and is then in no need to listen.
 
@@ -8,17 +8,15 @@ References:
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from shrinkml.models.ctc_loss import ctc_loss
+from shrinkml.models.heads import ATTENTION, CTC, IGNORE, CtcHead, Heads
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
 from shrinkml.models.huggingface.short_window import frames_per_position
-from shrinkml.models.protocol import IGNORE, TeacherForced
 
 CTC_WEIGHT = 0.3  # share of the CTC loss: Kim et al. found 0.2 to 0.5 to serve
 
@@ -45,7 +43,7 @@ class JointCtc(nn.Module):
         """Those of the learner."""
         return self.learner.features(waveform)
 
-    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The learner's scores, and those of the head [B, positions, V] on all that the encoder hears."""
         heard: list[Tensor] = []
         encoder = self.learner.network.get_encoder()
@@ -53,27 +51,24 @@ class JointCtc(nn.Module):
         counts = torch.tensor([-(-len(one) // per_position) for one in features])
         hook = encoder.register_forward_hook(lambda module, inputs, output: heard.append(output[0]))
         try:
-            output = self.learner.teacher_forced(features, texts)
+            heads = self.learner.teacher_forced(features, texts)
         finally:
             hook.remove()
         (states,) = heard
-        return replace(output, ctc_logits=self.ctc(states), frame_counts=counts)
+        words = self._words(heads[ATTENTION].tokens())
+        blank = self.learner.end  # no word's token
+        return {**heads, CTC: CtcHead(self.ctc(states).float(), counts, words.to(states.device), blank)}
 
-    def loss(self, output: TeacherForced) -> Tensor:
+    def loss(self, heads: Heads) -> Tensor:
         """The learner's loss, mixed with the CTC loss of the words, per token."""
-        assert output.ctc_logits is not None, "not the output of this model"
-        assert output.frame_counts is not None, "not the output of this model"
-        no_words = torch.tensor([IGNORE, *self.learner.text.special_ids], device=output.targets.device)
-        words = [row[~torch.isin(row, no_words)] for row in output.targets]
-        ctc = ctc_loss(
-            output.ctc_logits.float(),
-            output.frame_counts,
-            pad_sequence(words, batch_first=True),
-            torch.tensor([len(one) for one in words]),
-            blank=self.learner.end,  # no word's token
-        )
-        return (1 - CTC_WEIGHT) * self.learner.loss(output) + CTC_WEIGHT * ctc
+        return (1 - CTC_WEIGHT) * self.learner.loss(heads) + CTC_WEIGHT * heads[CTC].loss()
 
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
-        """What the learner writes."""
+        """The learner's transcripts."""
         return self.learner.transcribe(features, beam=beam)
+
+    def _words(self, targets: Sequence[Sequence[int]]) -> Tensor:
+        """[batch, words]: `targets` without the tokens that stand for no text; IGNORE beyond the end."""
+        special = self.learner.text.special_ids
+        rows = [torch.tensor([token for token in row if token not in special], dtype=torch.long) for row in targets]
+        return pad_sequence(rows, batch_first=True, padding_value=IGNORE)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from shrinkml.errors import CheckpointError, ConfigError
+from shrinkml.models.heads import ATTENTION, IGNORE, AttentionHead, Heads
 from shrinkml.models.huggingface.base_model import HuggingFaceModel
 from shrinkml.models.huggingface.prompt import read_prompt
 from shrinkml.models.huggingface.quiet import quietly
 from shrinkml.models.huggingface.short_window import learning_window
 from shrinkml.models.huggingface.speech_input import Speech, same_length
 from shrinkml.models.huggingface.text_tokens import Text
-from shrinkml.models.protocol import IGNORE, TeacherForced
 
 # A transcript never needs more, even in characters; a network that was cut too hard would babble on to its limit.
 TOKENS_PER_S = 25.0
@@ -27,7 +27,7 @@ PROMPT_LEFT_OUT = {"whisper"}  # model types whose generation gives back what it
 
 
 class HuggingFaceSeq2Seq(HuggingFaceModel):
-    """What `AutoModelForSpeechSeq2Seq` opens, with its feature extractor and tokenizer; implements `AsrModel`."""
+    """A network that `AutoModelForSpeechSeq2Seq` opens, with feature extractor and tokenizer; implements `AsrModel`."""
 
     def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
         """A recogniser whose decoder is given the tokens of `prompt` first, and writes `end` last."""
@@ -36,11 +36,11 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         self.end = _token(network, "eos_token_id")
         self._padding = _token(network, "pad_token_id", "eos_token_id")  # behind the end, where no score is looked at
 
-    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The same as `teacher_forced`."""
         return self.teacher_forced(features, texts)
 
-    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """Decoder logits [B, tokens + 1, V] for the reference `texts`, prompt and end included.
 
         Raises:
@@ -55,11 +55,11 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
             with self._window(max(len(features[i]) for i in group)):
                 output = self.network(**inputs, decoder_input_ids=previous[group], use_cache=False)
             logits.update(zip(group, output.logits, strict=True))
-        return TeacherForced(torch.stack([logits[i] for i in range(len(features))]), targets)
+        return {ATTENTION: AttentionHead(torch.stack([logits[i] for i in range(len(features))]), targets)}
 
-    def loss(self, output: TeacherForced) -> Tensor:
+    def loss(self, heads: Heads) -> Tensor:
         """Cross-entropy per token."""
-        return F.cross_entropy(output.logits.flatten(0, 1), output.targets.flatten(), ignore_index=IGNORE)
+        return heads[ATTENTION].loss()
 
     @torch.inference_mode()
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:

@@ -18,9 +18,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from shrinkml.errors import ConfigError
 from shrinkml.layers.lstm import FormLSTM
-from shrinkml.models.ctc_loss import ctc_loss
+from shrinkml.models.heads import ATTENTION, CTC, IGNORE, AttentionHead, CtcHead, Heads
 from shrinkml.models.las.tokenizer import BLANK, END, Tokenizer
-from shrinkml.models.protocol import IGNORE, TeacherForced
 from shrinkml.speech.features import log_mel
 
 QUIETEST = 0.0  # log-mel energy; rounding to 16 bits leaves about as much, digital silence would lie 16 below
@@ -146,12 +145,12 @@ class Las(nn.Module):
             mel = F.pad(mel, (0, 0, 0, MIN_FRAMES - len(mel)))
         return (mel - mel.mean(0)) / (mel.std(0) + SPREAD_EPSILON)
 
-    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
+    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The same as `teacher_forced`."""
         return self.teacher_forced(features, texts)
 
-    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> TeacherForced:
-        """Scores for the reference `texts`: decoder logits [B, tokens + 1, V] and CTC logits [B, T, V]."""
+    def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
+        """Scores for the reference `texts`: of the decoder [B, tokens + 1, V] and of the encoder's CTC [B, T, V]."""
         states, counts = self._encode(features)
         memory = self._remember(states, counts)
         tokens = [torch.tensor([*self.tokenizer.encode(text), END], device=states.device) for text in texts]
@@ -162,21 +161,16 @@ class Las(nn.Module):
         for embedded in self.dropout(self.embedding(previous)).unbind(1):
             state = self._step(embedded, state, memory)
             heard.append(torch.cat((state.hidden, state.context), -1))
-        return TeacherForced(self._read(torch.stack(heard, 1)), targets, self.ctc(states), counts)
+        is_end = F.pad(targets, (-1, 1), value=IGNORE) == IGNORE  # and all behind it
+        return {
+            ATTENTION: AttentionHead(self._read(torch.stack(heard, 1)), targets, self.config.label_smoothing),
+            CTC: CtcHead(self.ctc(states), counts, targets.masked_fill(is_end, IGNORE), BLANK),
+        }
 
-    def loss(self, output: TeacherForced) -> Tensor:
+    def loss(self, heads: Heads) -> Tensor:
         """Label-smoothed cross-entropy of the decoder, mixed with the encoder's CTC loss, per token."""
-        attention = F.cross_entropy(
-            output.logits.flatten(0, 1),
-            output.targets.flatten(),
-            ignore_index=IGNORE,
-            label_smoothing=self.config.label_smoothing,
-        )
-        if self.config.ctc_weight == 0.0 or output.ctc_logits is None or output.frame_counts is None:
-            return attention
-        lengths = (output.targets != IGNORE).sum(1) - 1  # without END
-        ctc = ctc_loss(output.ctc_logits, output.frame_counts, output.targets, lengths, blank=BLANK)
-        return (1 - self.config.ctc_weight) * attention + self.config.ctc_weight * ctc
+        attention, share = heads[ATTENTION].loss(), self.config.ctc_weight
+        return attention if share == 0.0 else (1 - share) * attention + share * heads[CTC].loss()
 
     @torch.inference_mode()
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:

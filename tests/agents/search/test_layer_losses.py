@@ -10,8 +10,8 @@ from envs.menus import build_menus
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
+from shrinkml.models.heads import transcript_head
 from shrinkml.models.own_model import OwnModel
-from shrinkml.models.protocol import IGNORE
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.training.dataset import Dataset, load_dataset
@@ -45,8 +45,8 @@ def told(model, cut, menus, speech):
 
 def posteriors(model, speech, i):
     with torch.no_grad():
-        output = model.teacher_forced([speech.features[i]], [speech.texts[i]])
-    return output.logits[output.targets != IGNORE].double().log_softmax(-1)
+        (row,) = transcript_head(model.teacher_forced([speech.features[i]], [speech.texts[i]])).rows()
+    return row.double().log_softmax(-1)
 
 
 def test_it_is_the_divergence_of_the_posteriors_at_measured_ranks(model, cut, menus, speech, told):

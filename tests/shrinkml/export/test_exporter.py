@@ -9,7 +9,7 @@ import shrinkml
 from shrinkml.errors import AudioError, CheckpointError, ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.models.protocol import IGNORE
+from shrinkml.models.heads import ATTENTION, IGNORE
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_logits_and_transcripts_are_torchs_on_a_hundred_utterances(checkpoint, e
     for waveforms, texts in batches(spoken):
         features = [model.features(waveform) for waveform in waveforms]
         with torch.no_grad():
-            forced = model.teacher_forced(features, texts)
+            forced = model.teacher_forced(features, texts)[ATTENTION]
         logits = recogniser.logits(waveforms, [model.tokenizer.encode(text) for text in texts])
         inside = (forced.targets != IGNORE).numpy()
         assert np.abs(logits - forced.logits.numpy())[inside].max() < 1e-3
@@ -51,7 +51,7 @@ def test_clicks_and_silence_are_heard_as_torch_hears_them(tiny_model_dir, tmp_pa
     model, recogniser = shrinkml.load(tiny_model_dir), OnnxRecogniser(tmp_path / "onnx")
     click = np.random.default_rng(0).normal(0.01, loudness, n_samples).astype(np.float32)
     with torch.no_grad():
-        forced = model.teacher_forced([model.features(click)], ["open door"])
+        forced = model.teacher_forced([model.features(click)], ["open door"])[ATTENTION]
     logits = recogniser.logits([click], [model.tokenizer.encode("open door")])
     np.testing.assert_allclose(logits, forced.logits.numpy(), atol=1e-3)
 

@@ -3,6 +3,7 @@ import torch
 
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.measure.evaluation import word_error_rate
+from shrinkml.models.heads import ATTENTION
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.tokenizer import Tokenizer
 from shrinkml.training.dataset import Dataset
@@ -58,8 +59,8 @@ def test_a_student_comes_closer_to_its_teacher_than_without(dataset):
 
 @torch.no_grad()
 def divergence(teacher: Las, student: Las, dataset: Dataset) -> float:
-    ours = student.teacher_forced(dataset.features, dataset.texts).logits.log_softmax(-1)
-    theirs = teacher.teacher_forced(dataset.features, dataset.texts).logits.log_softmax(-1)
+    ours = student.teacher_forced(dataset.features, dataset.texts)[ATTENTION].logits.log_softmax(-1)
+    theirs = teacher.teacher_forced(dataset.features, dataset.texts)[ATTENTION].logits.log_softmax(-1)
     return torch.nn.functional.kl_div(ours, theirs, reduction="batchmean", log_target=True).item()
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from shrinkml.models.heads import ATTENTION, CTC
 from shrinkml.models.huggingface.fresh import fresh
 from shrinkml.models.huggingface.joint_ctc import JointCtc
 from shrinkml.models.huggingface.short_window import SILENT, STEP, WHOLE_SHARE
@@ -32,8 +33,8 @@ def features():
 
 def test_its_frames_are_those_of_the_utterance_not_of_the_window(model, features):
     output = model.teacher_forced(features, TEXTS)
-    assert output.ctc_logits.shape == (2, 100, len(model.learner.text.tokenizer))
-    assert output.frame_counts.tolist() == [100, 26]
+    assert output[CTC].logits.shape == (2, 100, len(model.learner.text.tokenizer))
+    assert output[CTC].frame_counts.tolist() == [100, 26]
 
 
 def test_while_it_learns_most_windows_end_soon_behind_the_longest_utterance(model, features):
@@ -41,8 +42,8 @@ def test_while_it_learns_most_windows_end_soon_behind_the_longest_utterance(mode
     lengths = []
     for _ in range(200):
         output = model.teacher_forced([features[1], features[1][:40]], TEXTS)
-        assert output.frame_counts.tolist() == [26, 20]
-        lengths.append(output.ctc_logits.shape[1])
+        assert output[CTC].frame_counts.tolist() == [26, 20]
+        lengths.append(output[CTC].logits.shape[1])
     whole = lengths.count(100) / len(lengths)
     short = min(lengths)
     assert set(lengths) == {short, 100}
@@ -55,7 +56,8 @@ def test_while_it_learns_an_utterance_that_fills_the_window_is_heard_to_its_end(
     known = model.teacher_forced(features, TEXTS)
     model.train()  # without dropout: the shape has none
     for _ in range(10):
-        torch.testing.assert_close(model.teacher_forced(features, TEXTS).logits, known.logits)
+        found = model.teacher_forced(features, TEXTS)
+        torch.testing.assert_close(found[ATTENTION].logits, known[ATTENTION].logits)
 
 
 def test_the_windows_of_a_resumed_training_are_those_of_an_uninterrupted_one(model, features):
@@ -63,7 +65,7 @@ def test_the_windows_of_a_resumed_training_are_those_of_an_uninterrupted_one(mod
 
     def drawn():
         torch.manual_seed(1)
-        return [model.teacher_forced(features[1:], TEXTS[1:]).ctc_logits.shape[1] for _ in range(40)]
+        return [model.teacher_forced(features[1:], TEXTS[1:])[CTC].logits.shape[1] for _ in range(40)]
 
     first = drawn()
     assert len(set(first)) == 2
@@ -79,12 +81,12 @@ def test_the_encoder_learns_words_from_the_head_alone(model, features):
 
 def test_a_head_that_hears_the_words_has_nothing_left_to_learn(model, features):
     output = model.teacher_forced(features, TEXTS)
-    scores = torch.full_like(output.ctc_logits, -20.0)
+    scores = torch.full_like(output[CTC].logits, -20.0)
     scores[..., model.learner.end] = 20.0  # silence
     for row, text in enumerate(TEXTS):
         for place, token in enumerate(model.learner.text.encode(text)):
             scores[row, 2 * place, model.learner.end], scores[row, 2 * place, token] = -20.0, 20.0
-    output.ctc_logits.data = scores
+    output[CTC].logits.data = scores
     decoder_alone = model.learner.loss(output)
     assert model.loss(output).item() == pytest.approx(0.7 * decoder_alone.item(), rel=1e-4)
 

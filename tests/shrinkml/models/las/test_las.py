@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from shrinkml.errors import ConfigError
+from shrinkml.models.heads import ATTENTION, CTC, IGNORE
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.tokenizer import END, Tokenizer
-from shrinkml.models.protocol import IGNORE, AsrModel
+from shrinkml.models.protocol import AsrModel
 
 TOKENIZER = Tokenizer.from_texts(["red green blue lamp on off"], "word")
 TINY = LasConfig(n_mels=8, stack=2, hidden=12, decoder=10, embedding=6)
@@ -49,10 +50,10 @@ def test_the_scores_of_an_utterance_do_not_depend_on_its_batch(model, speech):
     together = model.teacher_forced(speech, TEXTS)
     for row, (features, text) in enumerate(zip(speech, TEXTS, strict=True)):
         alone = model.teacher_forced([features], [text])
-        steps, frames = alone.logits.shape[1], alone.ctc_logits.shape[1]
-        torch.testing.assert_close(together.logits[row, :steps], alone.logits[0], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(together.ctc_logits[row, :frames], alone.ctc_logits[0], rtol=1e-4, atol=1e-5)
-        assert together.frame_counts[row] == frames
+        for head in (ATTENTION, CTC):
+            (scores,) = alone[head].rows()
+            assert len(scores) == alone[head].logits.shape[1]
+            torch.testing.assert_close(together[head].rows()[row], scores, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
@@ -62,7 +63,7 @@ def test_a_transcript_does_not_depend_on_its_batch(model, speech, beam):
 
 
 def test_targets_are_the_tokens_and_the_end(model, speech):
-    targets = model.teacher_forced(speech, TEXTS).targets
+    targets = model.teacher_forced(speech, TEXTS)[ATTENTION].targets
     assert targets[1, 0] == TOKENIZER.encode("off")[0]
     assert targets[1, 1] == END
     assert (targets[1, 2:] == IGNORE).all()
@@ -71,14 +72,14 @@ def test_targets_are_the_tokens_and_the_end(model, speech):
 def test_greedy_follows_the_most_likely_token(model, speech):
     """The oracle: teacher forcing the greedy transcript makes every token the argmax."""
     text = model.transcribe([speech[0]])[0]
-    output = model.teacher_forced([speech[0]], [text])
+    output = model.teacher_forced([speech[0]], [text])[ATTENTION]
     steps = len(TOKENIZER.encode(text))
     assert output.logits[0, :steps].argmax(-1).tolist() == TOKENIZER.encode(text)
 
 
 def test_a_beam_of_one_hypothesis_more_never_finds_a_less_likely_transcript(model, speech):
     def log_probability(text: str) -> float:
-        output = model.teacher_forced([speech[1]], [text])
+        output = model.teacher_forced([speech[1]], [text])[ATTENTION]
         logs = output.logits[0].log_softmax(-1)
         kept = output.targets[0] != IGNORE
         chosen = logs[kept].gather(1, output.targets[0][kept, None])
@@ -91,7 +92,7 @@ def test_a_beam_of_one_hypothesis_more_never_finds_a_less_likely_transcript(mode
 def test_the_pyramid_halves_the_steps(model, speech):
     n_frames = len(speech[1])
     steps = math.ceil(math.ceil(n_frames / TINY.stack) / 2)
-    assert model.teacher_forced([speech[1]], ["off"]).ctc_logits.shape[1] == steps
+    assert model.teacher_forced([speech[1]], ["off"])[CTC].logits.shape[1] == steps
 
 
 def test_the_loss_falls_when_the_model_learns(model, speech):
@@ -110,6 +111,7 @@ def test_the_loss_falls_when_the_model_learns(model, speech):
 def test_without_ctc_weight_the_loss_is_the_decoders(model, speech):
     output = model.teacher_forced(speech, TEXTS)
     only_attention = Las(replace(TINY, ctc_weight=0.0), TOKENIZER).loss(output)
+    assert only_attention == output[ATTENTION].loss()
     assert only_attention < model.loss(output)  # an untrained CTC head costs more per token than the decoder
 
 

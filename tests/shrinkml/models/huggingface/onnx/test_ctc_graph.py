@@ -11,6 +11,7 @@ from shrinkml.compression.surgery import reshape
 from shrinkml.errors import ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.heads import CTC
 from shrinkml.models.huggingface.fresh import fresh
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
@@ -79,9 +80,9 @@ def test_scores_and_transcripts_are_torchs(checkpoint, exported, waveforms):
     model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
     features = [model.features(waveform) for waveform in waveforms]
     with torch.no_grad():
-        forced = model.teacher_forced(features, ["A"] * len(features))
+        forced = model.teacher_forced(features, ["A"] * len(features))[CTC]
     for row, scores in enumerate(recogniser.frames(waveforms)):
-        expected = forced.ctc_logits[row, : forced.frame_counts[row]].numpy()
+        expected = forced.logits[row, : forced.frame_counts[row]].numpy()
         np.testing.assert_allclose(scores, expected, atol=1e-3)
     transcripts = model.transcribe(features)
     assert any(transcripts)

@@ -15,8 +15,8 @@ from shrinkml.export.exporter import export
 from shrinkml.export.graph import FRONT
 from shrinkml.export.recipe import Recipe, read_recipe
 from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.heads import ATTENTION, IGNORE
 from shrinkml.models.huggingface.onnx.generation import suppressed
-from shrinkml.models.protocol import IGNORE
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
 from tests.stock_models import two_languages_, with_generation
@@ -67,7 +67,8 @@ def test_scores_and_transcripts_are_torchs(checkpoint, exported, waveforms, tmp_
     features = [model.features(waveform) for waveform in waveforms]
     told = {"language": "de"} if checkpoint.name == "whisper" else {}
     with torch.no_grad():
-        forced = shrinkml.load(with_generation(checkpoint, tmp_path / "told", **told)).teacher_forced(features, TEXTS)
+        teacher = shrinkml.load(with_generation(checkpoint, tmp_path / "told", **told))
+        forced = teacher.teacher_forced(features, TEXTS)[ATTENTION]
     inside = (forced.targets != IGNORE).numpy()
     fed = [row[row != IGNORE][:-1].tolist() for row in forced.targets.numpy()]
     assert np.abs(recogniser.logits(waveforms, fed) - forced.logits.numpy())[inside].max() < 1e-3
