@@ -25,8 +25,8 @@ from agents.search.workspace import StoredDecompositions, write_factors
 from envs.menus import Menu, build_menus
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.job import read_job
+from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.storage.checkpoint import Recogniser
 from shrinkml.training.dataset import Dataset
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -74,13 +74,13 @@ def measured(materials: Materials) -> list[Cell]:
     return cells
 
 
-def looked(model: Recogniser, factorizer: str, menus: Mapping[str, Menu], sets: Sequence[Dataset]) -> list[Divergences]:
+def looked(model: AsrModel, factorizer: str, menus: Mapping[str, Menu], sets: Sequence[Dataset]) -> list[Divergences]:
     """What cutting each layer alone does on each of `sets`; the first of them calibrates."""
     with tempfile.TemporaryDirectory() as folder:
         write_factors(Path(folder), decomposed(model, sets[0], factorizer, Path(folder)))
         factors = dict(StoredDecompositions(Path(folder)))
 
-    def cut(plan: CompressionPlan) -> Recogniser:
+    def cut(plan: CompressionPlan) -> AsrModel:
         return shrunk(model, plan, factors)
 
     return [layer_divergences(model, cut, menus, speech) for speech in sets]

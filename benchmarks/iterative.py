@@ -31,10 +31,10 @@ from shrinkml.job import DataSpec, Goal, JobSpec, read_job
 from shrinkml.measure.evaluation import count_parameters, evaluate
 from shrinkml.measure.speed import speedup
 from shrinkml.models.las.las import Las
+from shrinkml.models.las.las_operations import fresh_las
 from shrinkml.storage import checkpoint
 from shrinkml.training.distillation import DISTILL_WEIGHT, SoftTargets
 from shrinkml.training.train import train
-from shrinkml.training.training_job import fresh_las
 
 CONFIG = Path(__file__).parent.parent / "configs" / "iterative.yaml"
 METHODS = ("iterative", "single", "narrow", "dense")

@@ -28,8 +28,8 @@ from agents.search.workspace import StoredDecompositions, write_factors
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import BLOCK, TALL
 from shrinkml.compression.sites import find_layers, model_cost
-from shrinkml.models.huggingface.fresh import fresh
-from shrinkml.models.huggingface.opening import write_merged
+from shrinkml.models.huggingface.dense_copy import write_merged
+from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.speech.corpora import librispeech

@@ -29,10 +29,10 @@ from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.layers.linear import FormLinear
 from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
+from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
-from shrinkml.storage.checkpoint import Recogniser
 from shrinkml.weights.form import Form
 
 DATA = Path("data/commands")
@@ -72,15 +72,15 @@ def static(plain: Path, folder: Path, waveforms: list[Waveform]) -> OnnxRecognis
     return OnnxRecogniser(folder)
 
 
-def torch_int8(model: HuggingFaceCtc) -> Recogniser:
+def torch_int8(model: HuggingFaceCtc) -> AsrModel:
     """`model` with every linear layer, and both factors of every low-rank one, quantized by torch."""
     split_(model)
     with warnings.catch_warnings(action="ignore"):  # that it moves to torchao
-        small: Recogniser = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})  # type: ignore[no-untyped-call]
+        small: AsrModel = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})  # type: ignore[no-untyped-call]
     return small
 
 
-def torchao_int8(model: HuggingFaceCtc) -> Recogniser:
+def torchao_int8(model: HuggingFaceCtc) -> AsrModel:
     """The same by torchao, uncompiled."""
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
@@ -112,7 +112,7 @@ def ways(name: str, folder: Path, calibration: list[Waveform]) -> dict[str, Hear
     model = shrinkml.load(name)
     assert isinstance(model, HuggingFaceCtc), "a CTC model of transformers"
 
-    def in_torch(recogniser: Recogniser) -> Hear:
+    def in_torch(recogniser: AsrModel) -> Hear:
         return lambda waveform: recogniser.transcribe([recogniser.features(waveform)])[0]
 
     def in_onnx(recogniser: OnnxRecogniser) -> Hear:

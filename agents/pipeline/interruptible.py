@@ -19,6 +19,20 @@ class Interruptible:
         self._should_stop = should_stop
 
     @property
+    def family(self) -> str:
+        """The model's family."""
+        return self._model.family
+
+    @property
+    def longest_s(self) -> float | None:
+        """Seconds of the longest utterance that the model takes."""
+        return self._model.longest_s
+
+    def misfit(self, text: str) -> str | None:
+        """The reason why the model cannot write `text`; None where it can."""
+        return self._model.misfit(text)
+
+    @property
     def sample_rate_hz(self) -> int:
         """The sample rate that `features` expects."""
         return self._model.sample_rate_hz

@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.pipeline.run_folder import ORIGINAL, RunFolder
 from shrinkml.errors import CheckpointError, ConfigError
+from shrinkml.models.families import FAMILIES
 from shrinkml.storage.model_folder import look_into
 
 GENERATION = "generation_config.json"
@@ -21,9 +22,11 @@ def told_language(run: RunFolder, model: str, language: str | None) -> str:
     if language is None:
         return model
     found = look_into(model)
-    if found.config.get("model_type") != "whisper":
-        raise ConfigError(f"language is {language!r}, but only a Whisper can be told one, and {model} is none")
-    settings = {**_settings(found.path / GENERATION), "language": language, "task": "transcribe"}
+    told = found.family.told_language(found.config, language)
+    if told is None:
+        able = ", ".join(family.multilingual for family in FAMILIES.values() if family.multilingual)
+        raise ConfigError(f"language is {language!r}, but only {able} can be told one, and {model} is none")
+    settings = {**_settings(found.path / GENERATION), **told}
     folder = run.root / ORIGINAL
     folder.mkdir(exist_ok=True)
     for path in found.path.resolve().iterdir():

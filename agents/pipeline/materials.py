@@ -13,6 +13,7 @@ from shrinkml.compression.calibration import calls_per_s
 from shrinkml.devices import find_device
 from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec, DeviceName, DtypeName
+from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import Utterance, read_manifest
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.storage import checkpoint
@@ -76,7 +77,7 @@ class Materials:
         return checkpoint.locate(self._model)
 
     @cached_property
-    def model(self) -> checkpoint.Recogniser:
+    def model(self) -> AsrModel:
         """The original."""
         return self.load(self.original)
 
@@ -89,21 +90,23 @@ class Materials:
         """
         return find_device(self._device)
 
-    def save(self, model: checkpoint.Recogniser, folder: Path) -> None:
+    def save(self, model: AsrModel, folder: Path) -> None:
         """Writes `model`, which came of the original, to the new checkpoint `folder`."""
         original = checkpoint.inspect(self.original)
         dtype = original.dtype if self._dtype == "auto" else self._dtype
         checkpoint.save(model, folder, dtype=dtype, provenance={"compressed_from": original.digest})
 
-    def load(self, model: Path) -> checkpoint.Recogniser:
+    def load(self, model: Path) -> AsrModel:
         """The recogniser in the checkpoint `model`, where models compute.
 
         Raises:
             CheckpointError: no checkpoint, or a broken one.
         """
-        return checkpoint.load(model).to(self.device)
+        loaded = checkpoint.load(model)
+        loaded.module.to(self.device)
+        return loaded
 
-    def opened(self, model: Path) -> checkpoint.Recogniser:
+    def opened(self, model: Path) -> AsrModel:
         """The same, to be left as it is: the original is not loaded twice."""
         return self.model if model == self.original else self.load(model)
 

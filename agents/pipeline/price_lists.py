@@ -24,7 +24,7 @@ def price_list(materials: Materials, resource: Resource) -> PriceList:
 
 def menus_of(materials: Materials) -> dict[str, Menu]:
     """The ranks that the layers of the original may get, whatever they save."""
-    return build_menus(model_cost(materials.model).layers, current_ranks=current_plan(materials.model))
+    return build_menus(model_cost(materials.model.module).layers, current_ranks=current_plan(materials.model.module))
 
 
 def write_prices(materials: Materials, resource: Resource, folder: Path, *, ratio: float) -> dict[str, object]:
@@ -51,11 +51,11 @@ def read_prices(folder: Path) -> PriceList:
 
 
 def _parameters(materials: Materials) -> PriceList:
-    return parameter_prices(model_cost(materials.model), current_plan(materials.model))
+    return parameter_prices(model_cost(materials.model.module), current_plan(materials.model.module))
 
 
 def _macs(materials: Materials) -> PriceList:
-    return mac_prices(model_cost(materials.model, materials.calls_per_s), current_plan(materials.model))
+    return mac_prices(model_cost(materials.model.module, materials.calls_per_s), current_plan(materials.model.module))
 
 
 def _latency(materials: Materials) -> PriceList:

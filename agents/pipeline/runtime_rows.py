@@ -88,7 +88,7 @@ def _forms(materials: Materials, model: Path, precisions: Collection[str], scrat
 
 def _in_torch(model: Path, precisions: Collection[str]) -> Forms:
     """The checkpoint `model` in float, and in int8 where that is one of `precisions` and any layer gains by it."""
-    gains = INT8 in precisions and gains_by_int8(checkpoint.load(model))
+    gains = INT8 in precisions and gains_by_int8(checkpoint.load(model).module)
     return {(TORCH, precision): model for precision in ("float32", *([INT8] if gains else []))}
 
 

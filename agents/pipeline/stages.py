@@ -26,7 +26,7 @@ from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.sites import current_plan, model_cost
-from shrinkml.errors import CheckpointError, ConfigError, ExportError, PlanError, PrecisionError
+from shrinkml.errors import CheckpointError, ExportError, PlanError, PrecisionError
 from shrinkml.export import exported_transcripts
 from shrinkml.export.components import wer_by_component
 from shrinkml.export.exporter import Exporter, check_exportable
@@ -37,7 +37,7 @@ from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.measure.evaluation import evaluate, transcripts, word_error_rate
 from shrinkml.measure.speed import speedup
 from shrinkml.measure.verification import view_in_fresh_process
-from shrinkml.models.las.las import Las
+from shrinkml.models.families import FAMILIES
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import PriceList, parameter_prices
 from shrinkml.speech.audio import read_audio
@@ -92,11 +92,12 @@ def validate(materials: Materials, spec: JobSpec) -> Result:
         check_exportable(model)
     if "transformers" in spec.export:
         check_mergeable(materials.original)
-    cost, ranks, notes = model_cost(model), current_plan(model), list_parameters(model)
+    module = materials.model.module
+    cost, ranks, notes = model_cost(module), current_plan(module), list_parameters(module)
     if spec.strict:
         _refuse_unknown(notes)
-    if spec.finetune.mixed_precision and isinstance(model, Las):
-        raise ConfigError("finetune.mixed_precision is true; allowed for a LAS: false, its kernel computes in float32")
+    if spec.finetune.mixed_precision:
+        FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
     menus = build_menus(cost.layers, current_ranks=ranks)
     if spec.goal.resource == "parameters":  # other prices are a stage of their own
         check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio)
@@ -159,9 +160,9 @@ def pose_problem(
     write_factors(folder, decomposed(heard, materials.calibration, factorizer, folder))
     decompositions = StoredDecompositions(folder)
     wer = word_error_rate(heard, materials.proxy)
-    original = materials.model
+    original = materials.model.module
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
-    problem = pose(model, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
+    problem = pose(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
 
     def cut(plan: CompressionPlan) -> Interruptible:
         return Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
@@ -301,7 +302,7 @@ def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[
         Interruptible(loaded, materials.should_stop),
         dataset,
         stored_bytes=checkpoint.inspect(model).stored_bytes,
-        macs_per_s=model_cost(loaded, calls).macs_per_s(current_plan(loaded)),
+        macs_per_s=model_cost(loaded.module, calls).macs_per_s(current_plan(loaded.module)),
         seed=materials.seed,
     )
     return evaluation.to_json()
@@ -320,7 +321,7 @@ def verify(materials: Materials, model: Path) -> Result:
     waveforms = [read_audio(path, loaded.sample_rate_hz) for path in audio]
     expected = [loaded.transcribe([loaded.features(waveform)])[0] for waveform in waveforms]
     fresh = view_in_fresh_process(model, audio, threads=torch.get_num_threads())
-    parameters = model_cost(loaded).parameters(current_plan(loaded))
+    parameters = model_cost(loaded.module).parameters(current_plan(loaded.module))
     if fresh.transcripts != expected:
         raise CheckpointError(f"a fresh process hears {fresh.transcripts} where this one heard {expected}")
     if fresh.parameters != parameters:

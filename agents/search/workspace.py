@@ -128,7 +128,8 @@ def open_with(store: EvaluationStore, folder: Path, context: str) -> Workspace:
         context: see `context_of`.
     """
     record, proxy = read_record(folder), read_proxy(folder)
-    judged = checkpoint.load(folder / record.model).to(record.device)
+    judged = checkpoint.load(folder / record.model)
+    judged.module.to(record.device)
     evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
     return Workspace(read_problem(folder), RacingJudge(judged_once(evaluator, store, context), evaluator.words))
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from shrinkml.errors import CheckpointError
 from shrinkml.storage.bundle import bundled_names
-from shrinkml.storage.model_folder import HUGGING_FACE, LAS, look_into
+from shrinkml.storage.model_folder import look_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +30,8 @@ def check_model(name: str) -> ModelFacts:
         CheckpointError: no such folder, a part of it is missing, or its files are no model.
     """
     folder = look_into(name)
-    if folder.family not in (LAS, HUGGING_FACE):
-        raise CheckpointError(
-            f"{folder.path / 'config.json'} is no model's description: its family is {folder.family!r}; "
-            f"known: {LAS}, {HUGGING_FACE}"
-        )
-    return ModelFacts(name=name, family=folder.family, parameters=folder.stored_parameters, bytes=folder.stored_bytes)
+    parameters, stored_bytes = folder.stored_parameters, folder.stored_bytes
+    return ModelFacts(name=name, family=folder.family.stored_as, parameters=parameters, bytes=stored_bytes)
 
 
 def bundled_models() -> list[ModelFacts]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from shrinkml.events import ShouldStop
 from shrinkml.export.recipe import RECIPE
 from shrinkml.extras import needs
+from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.utterance import Utterance
 from shrinkml.storage import checkpoint
-from shrinkml.storage.checkpoint import Recogniser
 from shrinkml.storage.replacing import replacing
 
 with needs("the export"):
@@ -95,7 +95,7 @@ def export(
     return Exporter(name).write(folder, int8=int8, speech=speech, most_divergence=most_divergence)
 
 
-def check_exportable(model: Recogniser) -> None:
+def check_exportable(model: AsrModel) -> None:
     """That something smaller made of `model` can be exported; nothing is written.
 
     Raises:

@@ -11,9 +11,9 @@ from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import Storage
 from shrinkml.export.parity import fed
 from shrinkml.models.heads import transcript_head
+from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.utterance import Utterance
-from shrinkml.storage.checkpoint import Recogniser
 
 # Nats per token that one layer in int8 may move the posteriors; all at once move those of the bundled models by less
 # than a tenth of it.
@@ -22,7 +22,7 @@ N_PROBED = 16  # utterances that show which layers int8 would harm
 
 
 def sensitive_layers(
-    model: Recogniser,
+    model: AsrModel,
     drawn: Drawn,
     speech: Sequence[Utterance],
     most: float = MOST_DIVERGENCE,

@@ -15,7 +15,7 @@ Loss = Callable[[nn.Module, Sequence[Tensor], Sequence[str]], Tensor]
 Scores = Callable[[nn.Module, Sequence[Tensor], Sequence[str]], tuple[Tensor, Tensor]]
 Transcribe = Callable[[nn.Module, Sequence[Tensor]], list[str]]
 
-OWN = "own"  # name of the head
+OWN = "own"  # name of the head, and in place of a family's
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,18 @@ class OwnModel:
     def module(self) -> nn.Module:
         """The module itself."""
         return self._module
+
+    @property
+    def family(self) -> str:
+        """The user's own: of no family that could be written or exported."""
+        return OWN
+
+    @property
+    def longest_s(self) -> None:
+        """None: how long utterances may be is for the user to know."""
+
+    def misfit(self, text: str) -> None:
+        """None: which texts can be written is for the user to know."""
 
     @property
     def sample_rate_hz(self) -> int:

@@ -19,6 +19,20 @@ class AsrModel(Protocol):
     """
 
     @property
+    def family(self) -> str:
+        """Name in `shrinkml.models.families.FAMILIES`; any other where it can be neither written nor exported."""
+        ...
+
+    @property
+    def longest_s(self) -> float | None:
+        """Seconds of the longest utterance that `features` takes; None where any length will do."""
+        ...
+
+    def misfit(self, text: str) -> str | None:
+        """The reason why `text` cannot be written; None where it can."""
+        ...
+
+    @property
     def sample_rate_hz(self) -> int:
         """The sample rate that `features` expects."""
         ...

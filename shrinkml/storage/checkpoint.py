@@ -22,9 +22,7 @@ from shrinkml.compression.surgery import reshape
 from shrinkml.errors import CheckpointError, ShrinkError
 from shrinkml.extras import needs
 from shrinkml.models.families import FAMILIES
-from shrinkml.models.huggingface import opening
-from shrinkml.models.huggingface.opening import HuggingFaceAsr
-from shrinkml.models.las.las import Las
+from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.model_folder import BUFFERS, CONFIG, WEIGHTS, ModelFolder, look_into
 from shrinkml.storage.replacing import replacing
@@ -34,16 +32,14 @@ FORMAT = "shrinkml/1"
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
-Recogniser = Las | HuggingFaceAsr
-
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """What can be said of a checkpoint without building the model.
+    """The facts of a checkpoint that are known without building the model.
 
     Attributes:
         folder: where it lies.
-        family: name in FAMILIES.
+        family: as config.json calls it.
         dtype: of the stored weights, a name in DTYPES.
         plan: ranks of its factorized layers.
         stored_bytes: size of the weights' files.
@@ -70,7 +66,7 @@ def locate(name: str | Path) -> Path:
 
 
 def inspect(name: str | Path) -> CheckpointInfo:
-    """What can be said of the checkpoint `name` without building it.
+    """The facts of the checkpoint `name`, without building it.
 
     Raises:
         CheckpointError: no checkpoint, or a broken one.
@@ -79,7 +75,7 @@ def inspect(name: str | Path) -> CheckpointInfo:
     config: dict[str, Any] = {"dtype": _stored_dtype(folder), "plan": {}} if folder.stock else _checked(folder)
     return CheckpointInfo(
         folder=folder.path,
-        family=folder.family,
+        family=folder.family.stored_as,
         dtype=config["dtype"],
         plan=CompressionPlan.from_json(config["plan"]),
         stored_bytes=folder.stored_bytes,
@@ -88,7 +84,7 @@ def inspect(name: str | Path) -> CheckpointInfo:
     )
 
 
-def load(name: str | Path, *, int8: bool = False) -> Recogniser:
+def load(name: str | Path, *, int8: bool = False) -> AsrModel:
     """The recogniser in the checkpoint `name`, in float32, ready to transcribe.
 
     Args:
@@ -102,20 +98,20 @@ def load(name: str | Path, *, int8: bool = False) -> Recogniser:
     """
     with needs(f"opening {name}"):
         model = _opened(name)
-    return in_int8(model) if int8 else model
+    return cast(AsrModel, in_int8(model.module)) if int8 else model
 
 
-def _opened(name: str | Path) -> Recogniser:
+def _opened(name: str | Path) -> AsrModel:
     folder = look_into(name)
-    if folder.stock:
-        stock = opening.open_stock(folder)
-        _check_finite(_tensors(stock), folder.path)
+    operations = folder.family.operations()
+    if folder.stock and operations.open_stock is not None:
+        stock = operations.open_stock(folder)
+        _check_finite(_tensors(stock.module), folder.path)
         return stock
     config = _checked(folder)
     try:
-        family = look_up(FAMILIES, config["family"], kind="model family")
-        dense = family.build(config, folder.path)
-        model = cast(Recogniser, reshape(dense, CompressionPlan.from_json(config["plan"])))
+        dense = operations.build(config, folder.path)
+        model = reshape(dense.module, CompressionPlan.from_json(config["plan"]))
         tensors = load_file(folder.path / WEIGHTS)
     except (ShrinkError, SafetensorError, TypeError, ValueError, RuntimeError) as error:  # torch: no memory for a shape
         raise CheckpointError(f"{folder.path} is a broken checkpoint: {error}") from error
@@ -124,11 +120,11 @@ def _opened(name: str | Path) -> Recogniser:
         _fill_(model, tensors)
     except RuntimeError as error:
         raise CheckpointError(f"the weights in {folder.path} do not fit its {CONFIG}: {error}") from error
-    return model.eval()
+    return cast(AsrModel, model.eval())
 
 
 def save(
-    model: Recogniser, folder: str | Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None
+    model: AsrModel, folder: str | Path, *, dtype: str = "float32", provenance: Mapping[str, Any] | None = None
 ) -> None:
     """Writes `model` to the new folder `folder`, whole or not at all.
 
@@ -142,23 +138,24 @@ def save(
         UnknownNameError: no such dtype.
         CheckpointError: something else lies in `folder`, or `model` was opened to multiply in int8.
     """
-    if is_int8(model):
+    if is_int8(model.module):
         raise CheckpointError("the model multiplies in int8, which is only to run it; save what `load` gives without")
     stored = look_up(DTYPES, dtype, kind="dtype")
     family = look_up(FAMILIES, model.family, kind="model family")
+    operations = family.operations()
     config = {
         "format": FORMAT,
-        "family": model.family,
-        **family.describe(model),
-        "plan": current_plan(model).to_json(),
+        "family": family.stored_as,
+        **operations.describe(model),
+        "plan": current_plan(model.module).to_json(),
         "dtype": dtype,
         "provenance": dict(provenance or {}),
     }
     with replacing(Path(folder)) as partial:
-        family.write(model, partial)
+        operations.write(model, partial)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        weights = {name: _stored(tensor, stored) for name, tensor in _tensors(model).items()}
-        save_file(weights, partial / WEIGHTS, _metadata(model))
+        weights = {name: _stored(tensor, stored) for name, tensor in _tensors(model.module).items()}
+        save_file(weights, partial / WEIGHTS, _metadata(model.module))
         shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody but the owner read it
 
 
@@ -172,7 +169,7 @@ def stored_parameters(name: str | Path) -> int:
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """What a checkpoint of `model` stores: each parameter under its first name, and the buffers that are kept."""
+    """The tensors that are stored of `model`: each parameter under its first name, and the buffers that are kept."""
     parameters = dict(model.named_parameters())
     return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if name in parameters} | {
         name: model.state_dict()[name] for name in _buffers(model)
@@ -216,7 +213,7 @@ def _check_finite(tensors: Mapping[str, Tensor], folder: Path) -> None:
 
 
 def _stored_dtype(folder: ModelFolder) -> str:
-    """What weights that came of this folder are to be stored in: half precision where it is used there."""
+    """The dtype to store weights in that came of this folder: half precision where it is used there."""
     return "float16" if folder.half else "float32"
 
 
@@ -226,8 +223,7 @@ def _checked(folder: ModelFolder) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder.path / CONFIG} has format {config.get('format')!r}; this version reads {FORMAT!r}"
         )
-    keys = FAMILIES[folder.family].keys if folder.family in FAMILIES else ()
-    missing = [key for key in ("family", *keys, "plan", "dtype") if key not in config]
+    missing = [key for key in (*folder.family.keys, "plan", "dtype") if key not in config]
     if missing:
         raise CheckpointError(f"{folder.path / CONFIG} lacks {', '.join(missing)}")
     if config["dtype"] not in DTYPES:

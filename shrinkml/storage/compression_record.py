@@ -37,7 +37,7 @@ def write_record(folder: Path, *, source: str, data: Mapping[str, str], normalis
         "family": found.family,
         "dtype": found.dtype,
         "parameters": stored_parameters(folder),
-        "dense_parameters": model_cost(model).dense_parameters,
+        "dense_parameters": model_cost(model.module).dense_parameters,
         "layers": layer_rows(model),
         "provenance": {
             "source": source,

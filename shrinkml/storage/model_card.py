@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shrinkml.models.family import Family
 from shrinkml.report.wording import interval, megabytes, percent, wer_change
 from shrinkml.storage.checkpoint import inspect, stored_parameters
-from shrinkml.storage.model_folder import COMPRESSION, HUGGING_FACE, LAS
+from shrinkml.storage.model_folder import CARD, COMPRESSION, look_into
 from shrinkml.storage.replacing import add_file
-
-CARD = "README.md"
 
 TEMPLATE = """\
 ---
@@ -56,23 +55,25 @@ the text normaliser, the seed and the versions.
 """
 
 ONNX = """\
-For ONNX Runtime, on devices without torch{which}:
+For ONNX Runtime, on devices without torch{exported}:
 
 ```sh
 shrinkml export path/to/this/folder --out onnx
 ```
 """
-ELSEWHERE = {
-    LAS: ONNX.format(which=""),
-    HUGGING_FACE: f"""\
-{ONNX.format(which=" (Whisper, Speech2Text, Moonshine and CTC models)")}
-`transformers` knows no factors. A dense copy, which it opens by itself, is as large and as slow as the original:
+DENSE = """
+`{library}` knows no factors. A dense copy, which it opens by itself, is as large and as slow as the original:
 
 ```sh
 shrinkml merge path/to/this/folder --out dense
 ```
-""",
-}
+"""
+
+
+def elsewhere(family: Family) -> str:
+    """Places where models of `family` run without `shrinkml`, and how they get there."""
+    dense = "" if family.library is None else DENSE.format(library=family.library)
+    return ONNX.format(exported=family.exported) + dense
 
 
 def write_card(
@@ -101,7 +102,7 @@ def write_card(
         bytes_before=megabytes(before["bytes"]),
         bytes_after=megabytes(found.stored_bytes),
         size_ratio=before["bytes"] / found.stored_bytes,
-        elsewhere=ELSEWHERE[found.family],
+        elsewhere=elsewhere(look_into(folder).family),
         record=COMPRESSION,
     )
     add_file(folder, CARD, text)

@@ -1,4 +1,4 @@
-"""What a model's folder holds, told from its files alone: no torch, and nothing in it is run.
+"""The files of a model's folder, read without torch; nothing in it is run.
 
 There are two kinds: our own checkpoints, whose config.json names a format, and folders of `transformers` (Hugging
 Face), whose config.json names a model type. Weights are read from safetensors only: the pickles in .bin and .pt files
@@ -20,11 +20,13 @@ from safetensors import SafetensorError, safe_open
 
 from shrinkml.errors import CheckpointError
 from shrinkml.export.recipe import RECIPE
+from shrinkml.models.families import recognised, stored_names
+from shrinkml.models.family import Family
 from shrinkml.storage.bundle import model_folder
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-VOCABULARY = "vocabulary.txt"
+CARD = "README.md"  # about the model, for its page on a hub
 COMPRESSION = "compression.json"  # tells how a checkpoint came about; nothing is read from it
 BUFFERS = "buffers"  # in the head of our weights: names of the tensors that are no parameters, as JSON
 SHARDS = "model.safetensors.index.json"  # of transformers: which file holds which tensor, where there are several
@@ -38,9 +40,6 @@ DESCRIPTIONS = (".json", ".txt", ".model")  # what a tokenizer, a feature extrac
 
 MARKS = {"format": "our `format`", "model_type": "a `model_type` of transformers"}  # by which config.json is known
 
-HUGGING_FACE = "huggingface"  # family of what transformers opens
-LAS = "las"
-
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
@@ -48,15 +47,15 @@ class ModelFolder:
 
     Attributes:
         path: where they lie.
-        family: LAS, HUGGING_FACE, or what config.json says.
-        stock: whether this is a folder of transformers and no checkpoint of ours.
+        family: of the model, by config.json.
+        stock: True for a folder that the library of its origin wrote, and that is no checkpoint of ours.
         config: the content of config.json.
         weights: the files of its tensors.
         others: all other files that it is made of; what is only said about it is none.
     """
 
     path: Path
-    family: str
+    family: Family
     stock: bool
     config: dict[str, Any]
     weights: tuple[Path, ...]
@@ -78,7 +77,7 @@ class ModelFolder:
 
     @property
     def half(self) -> bool:
-        """Whether some of its weights are stored in half precision.
+        """True where some of its weights are stored in half precision.
 
         Raises:
             CheckpointError: a file is broken.
@@ -105,21 +104,24 @@ def look_into(name: str | Path) -> ModelFolder:
     """The files of the model `name`: a bundled one where it begins with "reference/", otherwise a path.
 
     Raises:
-        CheckpointError: no such folder, a part of it is missing, or its weights are pickled.
+        CheckpointError: no such folder, a part of it is missing, its weights are pickled, or its family is not known.
     """
     path = Path(name)
     if path.suffix in PICKLES and os.path.isfile(path) and not (path.parent / WEIGHTS).is_file():
         raise _pickled(f"{path} is a pickle", path.parent, [path.name])
     folder = model_folder(str(name))
     config = _read_config(folder)
+    family = recognised(config)
+    if family is None:
+        raise CheckpointError(
+            f"{folder / CONFIG} is no model's description: its family is {config.get('family')!r}; "
+            f"known: {', '.join(stored_names())}"
+        )
     if "format" not in config:
-        return ModelFolder(folder, HUGGING_FACE, True, config, _stock_weights(folder), _descriptions(folder))
-    if config.get("family") == HUGGING_FACE:
-        _check_parts(folder, (CONFIG, WEIGHTS))
-        return ModelFolder(folder, HUGGING_FACE, False, config, (folder / WEIGHTS,), _descriptions(folder))
-    _check_parts(folder, (CONFIG, VOCABULARY, WEIGHTS))
-    family = str(config.get("family", ""))
-    return ModelFolder(folder, family, False, config, (folder / WEIGHTS,), (folder / CONFIG, folder / VOCABULARY))
+        return ModelFolder(folder, family, True, config, _stock_weights(folder), _descriptions(folder))
+    _check_parts(folder, (*(family.files or (CONFIG,)), WEIGHTS))
+    others = _descriptions(folder) if family.files is None else tuple(folder / name for name in family.files)
+    return ModelFolder(folder, family, False, config, (folder / WEIGHTS,), others)
 
 
 def _count_parameters(path: Path) -> int:

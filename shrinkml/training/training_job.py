@@ -1,32 +1,26 @@
 """Training a recogniser from a YAML recipe: how the reference models come about."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shrinkml.errors import ConfigError
 from shrinkml.events import ShouldStop
 from shrinkml.measure.evaluation import evaluate
-from shrinkml.models.huggingface import fresh
-from shrinkml.models.huggingface.joint_ctc import JointCtc
-from shrinkml.models.huggingface.opening import write_merged
-from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
-from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.families import fresh_kinds
+from shrinkml.models.family import FreshModel, Operations
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import check_splits
-from shrinkml.storage.checkpoint import Recogniser, inspect, load, save
-from shrinkml.storage.model_folder import LAS
+from shrinkml.storage.checkpoint import inspect, load, save
 from shrinkml.storage.replacing import check_replaceable, replacing
 from shrinkml.training.dataset import Dataset, load_dataset
 from shrinkml.training.train import Epoch, train
 from shrinkml.yaml_file import read_yaml
 
 PATHS = ("train", "dev", "test")  # fields of a recipe
-FAMILIES = (LAS, *fresh.KINDS)
+KINDS = tuple(fresh_kinds())
 
 
 class Recipe(BaseModel):
@@ -37,7 +31,7 @@ class Recipe(BaseModel):
     train: str = Field(description="Manifest to learn from.")
     dev: str = Field(description="Manifest of the figures that choices are made by.")
     test: str = Field(description="Manifest of the final figures.")
-    family: str = Field(LAS, description=f"What to train: {', '.join(FAMILIES)}.")
+    family: str = Field(KINDS[0], description=f"What to train: {', '.join(KINDS)}.")
     unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is; char for a LAS only.")
     shape: dict[str, Any] = Field(
         default_factory=dict, description="Fields to change of LasConfig, or of the network's config in transformers."
@@ -54,12 +48,14 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _check_family(self) -> "Recipe":
-        if self.family not in FAMILIES:
-            raise ValueError(f"family is {self.family!r}; allowed: {', '.join(FAMILIES)}")
-        if self.family != LAS and self.unit != "word":
-            raise ValueError(f"unit is {self.unit!r}; allowed for {self.family}: word")
-        if self.family == LAS and self.mixed_precision:
-            raise ValueError("mixed_precision is true; allowed for a LAS: false, its LSTM kernel computes in float32")
+        kinds = fresh_kinds()
+        if self.family not in kinds:
+            raise ValueError(f"family is {self.family!r}; allowed: {', '.join(kinds)}")
+        family = kinds[self.family]
+        if self.unit not in family.units:
+            raise ValueError(f"unit is {self.unit!r}; allowed for {self.family}: {', '.join(family.units)}")
+        if self.mixed_precision:
+            family.check_mixed_precision("mixed_precision")
         return self
 
 
@@ -95,11 +91,13 @@ def train_from_recipe(
     """
     check_replaceable(folder)
     splits = check_splits({split: Path(getattr(recipe, split)) for split in ("train", "dev", "test")})
-    model = _untrained(recipe, [utterance.text for utterance in splits["train"]])
+    operations = fresh_kinds()[recipe.family].operations()
+    texts = [utterance.text for utterance in splits["train"]]
+    model = operations.fresh(FreshModel(recipe.family, recipe.shape, texts, recipe.unit, recipe.seed))
     folder.parent.mkdir(parents=True, exist_ok=True)
     state_file = folder.with_name(f".{folder.name}.training")
     train(
-        _learner(model, recipe.seed),
+        operations.learner(model, recipe.seed),
         load_dataset(model, splits["train"]),
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
@@ -111,41 +109,19 @@ def train_from_recipe(
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
-    _save(model, folder, recipe)
+    _save(model, operations, folder, recipe)
     state_file.unlink(missing_ok=True)
     return {split: _measured(folder, load_dataset(model, splits[split])) for split in ("dev", "test")}
 
 
-def _untrained(recipe: Recipe, texts: Sequence[str]) -> Recogniser:
-    if recipe.family == LAS:
-        return fresh_las(LasConfig.from_json(recipe.shape), Tokenizer.from_texts(texts, recipe.unit), recipe.seed)
-    return fresh.fresh(recipe.family, recipe.shape, texts, recipe.seed)
-
-
-def _learner(model: Recogniser, seed: int) -> AsrModel:
-    """What is trained: `model`, or that and what only its training needs."""
-    if not isinstance(model, HuggingFaceSeq2Seq):
-        return model
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return JointCtc(model)
-
-
-def fresh_las(config: LasConfig, tokenizer: Tokenizer, seed: int) -> Las:
-    """An untrained LAS whose weights depend on `seed` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Las(config, tokenizer)
-
-
-def _save(model: Recogniser, folder: Path, recipe: Recipe) -> None:
-    """A LAS with the recipe, but for its paths, as provenance; a model of transformers as transformers writes it."""
-    if isinstance(model, Las):
+def _save(model: AsrModel, operations: Operations, folder: Path, recipe: Recipe) -> None:
+    """A checkpoint with the recipe, but for its paths, as provenance; where its library can, as that writes models."""
+    if operations.dense_copies is None:
         provenance = {"recipe": recipe.model_dump(exclude=set(PATHS))}
         save(model, folder, dtype=recipe.dtype, provenance=provenance)
     else:
         with replacing(folder) as partial:
-            write_merged(model, partial, half=recipe.dtype == "float16")
+            operations.dense_copies.write(model, partial, recipe.dtype == "float16")
 
 
 def _measured(folder: Path, dataset: Dataset) -> dict[str, Any]:

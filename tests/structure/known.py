@@ -60,23 +60,8 @@ UNTESTED: set[str] = {
     "server/worker/supervisor.py",
     "server/worker/work.py",
     "shrinkml/events.py",
-    "shrinkml/export/components.py",
-    "shrinkml/export/exported_transcripts.py",
-    "shrinkml/export/graph.py",
-    "shrinkml/export/recogniser.py",
     "shrinkml/measure/timed_process.py",
-    "shrinkml/models/families.py",
-    "shrinkml/models/huggingface/base_model.py",
-    "shrinkml/models/huggingface/ctc_model.py",
-    "shrinkml/models/huggingface/onnx/extractor_graph.py",
-    "shrinkml/models/huggingface/onnx/generation.py",
-    "shrinkml/models/huggingface/quiet.py",
-    "shrinkml/models/huggingface/rewrites.py",
-    "shrinkml/models/huggingface/seq2seq_model.py",
-    "shrinkml/models/huggingface/speech_input.py",
-    "shrinkml/models/las/las_graph.py",
     "shrinkml/report/record.py",
-    "shrinkml/training/dataset.py",
     "shrinkml/transport.py",
 }
 
@@ -119,7 +104,6 @@ ASKING: set[str] = {
     "shrinkml/client.py",
     "shrinkml/events.py",
     "shrinkml/export/components.py",
-    "shrinkml/export/drawn.py",
     "shrinkml/export/exported_transcripts.py",
     "shrinkml/export/graph.py",
     "shrinkml/export/int8_sensitivity.py",
@@ -133,21 +117,12 @@ ASKING: set[str] = {
     "shrinkml/measure/speed.py",
     "shrinkml/measure/timed_process.py",
     "shrinkml/measure/verification.py",
-    "shrinkml/models/families.py",
-    "shrinkml/models/huggingface/base_model.py",
     "shrinkml/models/huggingface/checks.py",
-    "shrinkml/models/huggingface/onnx/ctc_graph.py",
     "shrinkml/models/huggingface/onnx/extractor_graph.py",
     "shrinkml/models/huggingface/onnx/generation.py",
-    "shrinkml/models/huggingface/onnx/seq2seq_graph.py",
-    "shrinkml/models/huggingface/onnx/traced_graph.py",
-    "shrinkml/models/huggingface/opening.py",
     "shrinkml/models/huggingface/prompt.py",
-    "shrinkml/models/huggingface/seq2seq_model.py",
     "shrinkml/models/huggingface/speech_input.py",
     "shrinkml/models/huggingface/text_tokens.py",
-    "shrinkml/models/las/las.py",
-    "shrinkml/models/las/las_graph.py",
     "shrinkml/plan/cost.py",
     "shrinkml/plan/prices.py",
     "shrinkml/report/figures.py",
@@ -157,22 +132,13 @@ ASKING: set[str] = {
     "shrinkml/report/speed_table.py",
     "shrinkml/report/wording.py",
     "shrinkml/speech/scoring.py",
-    "shrinkml/storage/checkpoint.py",
-    "shrinkml/storage/model_folder.py",
     "shrinkml/storage/replacing.py",
     "shrinkml/training/training_job.py",
     "shrinkml/transport.py",
 }
 
 # Sources that name a family of models outside its place.
-NAMING_FAMILIES: set[str] = {
-    "agents/pipeline/stages.py",
-    "shrinkml/export/drawn.py",
-    "shrinkml/storage/checkpoint.py",
-    "shrinkml/storage/merging.py",
-    "shrinkml/storage/model_folder.py",
-    "shrinkml/training/training_job.py",
-}
+NAMING_FAMILIES: set[str] = set()
 
 # Sources that name a form of a weight outside its place.
 NAMING_FORMS: set[str] = set()

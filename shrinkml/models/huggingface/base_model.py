@@ -1,4 +1,4 @@
-"""What all recognisers of transformers have in common: a network, what it hears and what it writes."""
+"""The common part of all recognisers of transformers: a network, its feature extractor and its tokenizer."""
 
 from typing import Any, Self
 
@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from shrinkml.models.huggingface.speech_input import Speech
 from shrinkml.models.huggingface.text_tokens import Text
-from shrinkml.storage.model_folder import HUGGING_FACE
 
 
 class HuggingFaceModel(nn.Module):
@@ -16,8 +15,6 @@ class HuggingFaceModel(nn.Module):
     Attributes:
         n_outputs: tokens that the network gives scores of; its tokenizer may know more, or fewer.
     """
-
-    family = HUGGING_FACE
 
     def __init__(self, network: Any, speech: Speech, text: Text) -> None:
         super().__init__()
@@ -45,7 +42,7 @@ class HuggingFaceModel(nn.Module):
         return self.speech.longest_s
 
     def misfit(self, text: str) -> str | None:
-        """What keeps `text` from being written; None where nothing does."""
+        """The reason why `text` cannot be written; None where it can."""
         above = sorted({token for token in self.text.encode(text) if token >= self.n_outputs})
         if not above:
             return None

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from shrinkml.errors import ConfigError
 from shrinkml.models.heads import CTC, IGNORE, CtcHead, Heads
 from shrinkml.models.huggingface.base_model import HuggingFaceModel
+from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_CTC
 from shrinkml.models.huggingface.speech_input import Inputs, same_length
 
 # Model types whose frames do not depend on the padding behind them, and their method that counts output frames.
@@ -28,6 +29,9 @@ PADDABLE = {
 
 class HuggingFaceCtc(HuggingFaceModel):
     """A network that `AutoModelForCTC` opens, with feature extractor and tokenizer; implements `AsrModel`."""
+
+    family = HUGGINGFACE_CTC.name
+    auto_class = "AutoModelForCTC"
 
     def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The same as `teacher_forced`."""

@@ -5,17 +5,14 @@ the first such model is opened, not before: it takes a second.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from shrinkml.compression.sites import find_layers
-from shrinkml.compression.surgery import merge
 from shrinkml.errors import CheckpointError
 from shrinkml.models.huggingface.checks import (
     as_checkpoint_error,
@@ -30,7 +27,7 @@ from shrinkml.models.huggingface.rewrites import rewrite_
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
 from shrinkml.models.huggingface.speech_input import Speech
 from shrinkml.models.huggingface.text_tokens import Text
-from shrinkml.storage.model_folder import CONFIG, ModelFolder
+from shrinkml.storage.model_folder import ModelFolder
 
 HuggingFaceAsr = HuggingFaceCtc | HuggingFaceSeq2Seq
 
@@ -95,30 +92,6 @@ def write_files(model: HuggingFaceAsr, path: Path) -> None:
             model.network.generation_config.save_pretrained(path)
 
 
-def write_merged(model: HuggingFaceAsr, path: Path, *, half: bool = False) -> None:
-    """Writes `model`, its factors multiplied out, to the folder `path` as transformers itself would.
-
-    Args:
-        model: dense or low rank.
-        path: an empty folder.
-        half: store the weights in half precision. config.json still says float32: transformers computes in what it
-            says, and a feature extractor's output is float32.
-    """
-    network = cast(HuggingFaceAsr, merge(model)).network
-    with torch.device("meta"):
-        plain = type(network)(network.config).state_dict()
-    for name, parameter in network.named_parameters():
-        parameter.data = parameter.data.view(plain[name].shape)  # as it was before it was rewritten
-    write_files(model, path)
-    with quietly():
-        network.save_pretrained(path)
-    for weights in path.glob("*.safetensors"):
-        if half:
-            tensors = {name: t.half() if t.is_floating_point() else t for name, t in load_file(weights).items()}
-            save_file(tensors, weights, {"format": "pt"})
-        shutil.copymode(path / CONFIG, weights)  # safetensors lets nobody but the owner read it
-
-
 def _read_generation_(network: Any, path: Path) -> None:
     from transformers import GenerationConfig
     from transformers.utils import GENERATION_CONFIG_NAME
@@ -158,13 +131,8 @@ def _config(value: Mapping[str, Any], path: Path) -> Any:
         return CONFIG_MAPPING[kind].from_dict(dict(value))
 
 
-def auto_class(model: HuggingFaceAsr) -> str:
-    """The class of transformers that opens what `write_merged` writes."""
-    return "AutoModelForSpeechSeq2Seq" if isinstance(model, HuggingFaceSeq2Seq) else "AutoModelForCTC"
-
-
 def _auto_class(config: Any, path: Path) -> Any:
-    """What opens a model of that config."""
+    """The class of transformers that opens a model of that config."""
     import transformers
 
     if type(config) in transformers.MODEL_FOR_CTC_MAPPING:
@@ -178,7 +146,7 @@ def _auto_class(config: Any, path: Path) -> Any:
 
 
 def _writes(config: Any) -> bool:
-    """Whether models of that config are encoder-decoders; language models that are told about speech are not."""
+    """True where models of that config are encoder-decoders; language models that are told about speech are not."""
     import transformers
 
     kind = type(config)  # what a file claims is not asked

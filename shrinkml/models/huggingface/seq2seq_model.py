@@ -13,9 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.models.heads import ATTENTION, IGNORE, AttentionHead, Heads
 from shrinkml.models.huggingface.base_model import HuggingFaceModel
+from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_SEQ2SEQ
+from shrinkml.models.huggingface.learning.short_window import learning_window
 from shrinkml.models.huggingface.prompt import read_prompt
 from shrinkml.models.huggingface.quiet import quietly
-from shrinkml.models.huggingface.short_window import learning_window
 from shrinkml.models.huggingface.speech_input import Speech, same_length
 from shrinkml.models.huggingface.text_tokens import Text
 
@@ -28,6 +29,9 @@ PROMPT_LEFT_OUT = {"whisper"}  # model types whose generation gives back what it
 
 class HuggingFaceSeq2Seq(HuggingFaceModel):
     """A network that `AutoModelForSpeechSeq2Seq` opens, with feature extractor and tokenizer; implements `AsrModel`."""
+
+    family = HUGGINGFACE_SEQ2SEQ.name
+    auto_class = "AutoModelForSpeechSeq2Seq"
 
     def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
         """A recogniser whose decoder is given the tokens of `prompt` first, and writes `end` last."""
@@ -75,7 +79,7 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         return [texts[i] for i in range(len(features))]
 
     def misfit(self, text: str) -> str | None:
-        """What keeps `text` from being written; None where nothing does.
+        """The reason why `text` cannot be written; None where it can.
 
         Raises:
             ConfigError: generation looks for the language of each utterance.
@@ -118,7 +122,7 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         return [*(token for (token,) in self.prompt[1:]), *self.text.encode(text), self.end]
 
     def _window(self, n_frames: int) -> AbstractContextManager[None]:
-        """In which a batch is heard whose longest utterance has `n_frames`: a Whisper learns faster in short ones."""
+        """The window for a batch whose longest utterance has `n_frames`: a Whisper learns faster in short ones."""
         if self.training and self.network.config.model_type == "whisper":
             return learning_window(self.network.get_encoder(), n_frames)
         return nullcontext()
@@ -128,7 +132,7 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         return [list(range(len(features)))] if self.speech.window else same_length(features)
 
     def inputs(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
-        """What the network's generation is given for `features` that can be run together."""
+        """The arguments of the network's generation for `features` that can be run together."""
         values = self.speech.batch(features, self.network.device).values
         # All of it is valid; generation would guess at the mask where the tokens for padding and end are the same.
         mask = torch.ones(len(values), values.shape[-1 if self.speech.form != "frames" else 1], dtype=torch.long)

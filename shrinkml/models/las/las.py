@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from shrinkml.errors import ConfigError
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.models.heads import ATTENTION, CTC, IGNORE, AttentionHead, CtcHead, Heads
+from shrinkml.models.las.las_family import LAS
 from shrinkml.models.las.tokenizer import BLANK, END, Tokenizer
 from shrinkml.speech.features import log_mel
 
@@ -81,7 +82,7 @@ class LasConfig:
 
 
 class _Memory(NamedTuple):
-    """What the decoder attends to: `states` [B, T, 2H], their `keys` [B, T, A], and `mask` [B, T], true at frames."""
+    """Memory of the decoder: `states` [B, T, 2H], their `keys` [B, T, A], and `mask` [B, T], true at frames."""
 
     states: Tensor
     keys: Tensor
@@ -99,7 +100,7 @@ class _State(NamedTuple):
 class Las(nn.Module):
     """A listen-attend-spell recogniser; implements `AsrModel`."""
 
-    family = "las"
+    family = LAS.name
     longest_s = None  # utterances of any length will do
 
     def __init__(self, config: LasConfig, tokenizer: Tokenizer) -> None:
@@ -128,7 +129,7 @@ class Las(nn.Module):
         return self.config.sample_rate_hz
 
     def misfit(self, text: str) -> None:
-        """What keeps `text` from being written: nothing, words that are not known have a token of their own."""
+        """None: every text can be written, words that are not known have a token of their own."""
 
     @property
     def module(self) -> nn.Module:

@@ -6,17 +6,19 @@ gives logits and the next state. The CTC head, which serves in training only, st
 """
 
 import math
+from functools import partial
 
 import onnx
 from onnx import TensorProto
 
 from shrinkml.compression.sites import find_layers
+from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layer_graph import embedding, linear, multiply
+from shrinkml.export.log_mel_graph import frame_counts, frame_samples, log_mel, normalised, pad_end
 from shrinkml.export.lstm_graph import bidirectional_lstm, lstm_cell
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.models.las.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
-from shrinkml.models.las.log_mel_graph import frame_counts, frame_samples, log_mel, normalised, pad_end
 from shrinkml.models.las.tokenizer import BLANK, END
 from shrinkml.weights.forms import get_form
 
@@ -25,8 +27,13 @@ SCORES = "output.weight"  # the layer that makes them
 UNUSED = "ctc.weight"
 
 
+def draw(model: Las) -> Drawn:
+    """The graphs of `model`."""
+    return Drawn(recipe(model), components(layers(model), SCORES), partial(graphs, model))
+
+
 def recipe(model: Las) -> Recipe:
-    """How the two graphs are driven."""
+    """The way the two graphs are driven."""
     tokenizer = model.tokenizer
     space = " " if tokenizer.unit == "word" else ""
     return Recipe(

@@ -22,7 +22,7 @@ def test_a_real_checkpoint_is_counted_as_torch_counts_it(tiny_model_dir):
 @pytest.mark.parametrize("missing", ["config.json", "vocabulary.txt", "model.safetensors"])
 def test_a_missing_part_is_named(tmp_path, missing):
     for part in {"config.json", "vocabulary.txt", "model.safetensors"} - {missing}:
-        (tmp_path / part).write_text('{"format": "shrinkml/1"}')
+        (tmp_path / part).write_text('{"format": "shrinkml/1", "family": "las"}')
     with pytest.raises(CheckpointError, match=f"is no checkpoint: {missing} missing"):
         check_model(str(tmp_path))
 

@@ -1,14 +1,9 @@
-"""The tiny recogniser, dense and low rank, a hundred utterances, and a device without torch to hear them on."""
+"""The tiny recogniser, dense and low rank, and a hundred utterances."""
 
-import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 import shrinkml
 from shrinkml.compression.factorize import factorize
@@ -18,28 +13,6 @@ from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import save
-
-README = (Path(__file__).resolve().parents[3] / "docs" / "devices.md").read_text(encoding="utf-8")
-DEVICE = ("numpy", "onnxruntime", "soundfile")  # and what these depend on:
-NEEDED = ("_soundfile", "cffi", "_cffi_backend", "typing_extensions", "flatbuffers", "google", "packaging")
-
-# Refuses whatever is installed beside the device's packages: torch, shrinkml, onnx, kaldi_native_fbank and the rest.
-GUARD = f"""
-import importlib.machinery, runpy, sys
-
-class Device(importlib.machinery.PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        found = super().find_spec(name, path, target)
-        origin = (found and found.origin) or ""
-        top = name.partition(".")[0]
-        if ("site-packages" in origin or top == "shrinkml") and not top.startswith({DEVICE + NEEDED}):
-            raise ImportError(f"no {{name}} on this device")
-        return found
-
-sys.meta_path = [finder for finder in sys.meta_path if "PathFinder" not in str(finder)][:2] + [Device]
-"""
-RUN = "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
 
 
 @pytest.fixture(scope="session")
@@ -62,29 +35,3 @@ def checkpoint(request: pytest.FixtureRequest, tiny_model_dir: Path, tmp_path_fa
     folder = tmp_path_factory.mktemp("factorized") / request.param
     save(factorize(model, plan, decompose(model, "svd", {})), folder, dtype="float16")
     return folder
-
-
-@pytest.fixture
-def on_device(tmp_path: Path) -> Callable[..., str]:
-    """Runs code where nothing but a device's packages can be imported; what it prints, or how it fails."""
-
-    def run(code: str, *arguments: object) -> str:
-        command = [sys.executable, "-I", "-c", GUARD + code, *map(str, arguments)]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-        return done.stderr if done.returncode else done.stdout.strip()
-
-    return run
-
-
-@pytest.fixture
-def readmes_script(tmp_path: Path, on_device: Callable[..., str]) -> Callable[..., str]:
-    """Transcribes a waveform with an exported folder, by the README's script that holds the word `mark`."""
-
-    def transcribe(mark: str, folder: Path, waveform: np.ndarray) -> str:
-        blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-        (code,) = [block for block in blocks if "onnxruntime" in block and mark in block]
-        (tmp_path / "transcribe.py").write_text(code)
-        soundfile.write(tmp_path / "audio.wav", waveform, 16_000, subtype="FLOAT")
-        return on_device(RUN, tmp_path / "transcribe.py", folder, tmp_path / "audio.wav")
-
-    return transcribe

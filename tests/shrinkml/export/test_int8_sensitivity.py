@@ -10,7 +10,7 @@ from shrinkml.export.drawn import draw
 from shrinkml.export.graph import Storage
 from shrinkml.export.int8_sensitivity import divergence, guilty, sensitive_layers
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.models.huggingface.fresh import fresh
+from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from tests.conftest import TEXTS

@@ -6,13 +6,13 @@ from typer.main import get_command
 
 from server.cli.main import app
 from shrinkml.models.families import FAMILIES
+from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_SEQ2SEQ
 from shrinkml.models.huggingface.onnx import seq2seq_graph
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import inspect, load, stored_parameters
 from shrinkml.storage.compression_record import layer_rows
-from shrinkml.storage.model_card import ELSEWHERE, write_card
-from shrinkml.storage.model_folder import HUGGING_FACE
+from shrinkml.storage.model_card import elsewhere, write_card
 
 ORIGINAL = {"wer": 0.1, "wer_ci95": [0.05, 0.2], "parameters": 1_000_000, "bytes": 4_000_000}
 
@@ -62,11 +62,11 @@ def test_its_commands_work(described, tiny_data, capsys):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_told_where_else_it_runs(family):
-    assert "shrinkml export path/to/this/folder --out onnx\n" in blocks(ELSEWHERE[family], "sh")
+    assert "shrinkml export path/to/this/folder --out onnx\n" in blocks(elsewhere(FAMILIES[family]), "sh")
 
 
 def test_cards_of_transformers_name_the_kinds_that_are_exported():
     kinds = [kind.replace("_to_", "2").replace("_", "") for kind in seq2seq_graph.KNOWN]
-    told = ELSEWHERE[HUGGING_FACE].lower()
+    told = elsewhere(HUGGINGFACE_SEQ2SEQ).lower()
     assert all(kind in told for kind in kinds)
     assert "merge" in told

@@ -25,7 +25,7 @@ def stock(tmp_path):
 
 def test_a_folder_of_transformers_is_described_from_its_files(stock):
     folder = look_into(stock)
-    assert (folder.family, folder.stock) == ("huggingface", True)
+    assert (folder.family.stored_as, folder.stock) == ("huggingface", True)
     assert folder.stored_parameters == stored_parameters(stock) == 12
     assert folder.stored_bytes == (stock / "model.safetensors").stat().st_size
     assert (inspect(stock).dtype, dict(inspect(stock).plan)) == ("float16", {})

@@ -11,16 +11,26 @@ import torch
 from onnx import TensorProto, compose
 from torch import Tensor, nn
 
+from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import FRONT, Graph, Storage
-from shrinkml.export.recipe import Recipe
+from shrinkml.export.recipe import ENCODER, Recipe
 from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
 from shrinkml.models.huggingface.onnx.extractor_graph import front_end_of
-from shrinkml.models.huggingface.onnx.traced_graph import trace
+from shrinkml.models.huggingface.onnx.traced_graph import drawn, trace
 from shrinkml.models.huggingface.speech_input import LEAST_S
 
 
+def draw(model: HuggingFaceCtc) -> Drawn:
+    """The graph of `model`.
+
+    Raises:
+        ExportError: see `encoder`.
+    """
+    return drawn({ENCODER: encoder(model)}, recipe(model))
+
+
 def recipe(model: HuggingFaceCtc) -> Recipe:
-    """How the graph is read."""
+    """The way the graph is read."""
     return Recipe(
         sample_rate_hz=model.sample_rate_hz,
         shortest_samples=int(LEAST_S * model.sample_rate_hz),

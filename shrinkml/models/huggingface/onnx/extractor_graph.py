@@ -8,7 +8,7 @@ from onnx import TensorProto
 
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import Axes, Graph
-from shrinkml.models.las.log_mel_graph import before, energies, fourier, frame_counts, log_mel, normalised, pad_end
+from shrinkml.export.log_mel_graph import before, energies, fourier, frame_counts, log_mel, normalised, pad_end
 
 WAVE_EPSILON = 1e-7  # Wav2Vec2FeatureExtractor: added to the variance
 MEL_EPSILON = 1e-5  # ParakeetFeatureExtractor: added to the standard deviation

@@ -17,16 +17,26 @@ from onnx import TensorProto, compose
 from torch import Tensor, nn
 
 from shrinkml.errors import ExportError
+from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import FRONT, Graph, Storage
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.models.huggingface.onnx.extractor_graph import front_end_of
 from shrinkml.models.huggingface.onnx.generation import suppressed
-from shrinkml.models.huggingface.onnx.traced_graph import names, trace
+from shrinkml.models.huggingface.onnx.traced_graph import drawn, names, trace
 from shrinkml.models.huggingface.seq2seq_model import LEAST_TOKENS, TOKENS_PER_S, HuggingFaceSeq2Seq
 from shrinkml.models.huggingface.speech_input import LEAST_S
 
 KNOWN = ("whisper", "speech_to_text", "moonshine")
 PAST, CROSS = "past", "cross"
+
+
+def draw(model: HuggingFaceSeq2Seq) -> Drawn:
+    """The graphs of `model`.
+
+    Raises:
+        ExportError: see `graphs`.
+    """
+    return drawn(*graphs(model))
 
 
 def graphs(model: HuggingFaceSeq2Seq) -> tuple[dict[str, onnx.GraphProto], Recipe]:
@@ -93,7 +103,7 @@ def _decoder(model: HuggingFaceSeq2Seq, told: Recipe, cross: list[Tensor]) -> on
 
 
 class _Encoder(nn.Module):
-    """What the decoder's layers attend to, as a function of the encoder's input."""
+    """The encoder as a function of its input: its states as the decoder's layers attend to them."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()

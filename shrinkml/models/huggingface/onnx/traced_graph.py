@@ -3,10 +3,12 @@
 The exporter turns matrices around and calls them anew; the note (`doc_string`) on each tells whose layer it is.
 """
 
+import copy
 import hashlib
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import onnx
@@ -15,8 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from shrinkml.errors import ExportError
-from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, half_of, int8_of
+from shrinkml.export.drawn import Drawn, components
+from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, as_model, half_of, int8_of
 from shrinkml.export.layer_graph import array
+from shrinkml.export.recipe import Recipe
 from shrinkml.weights.forms import matrix_of
 
 FEW = 256  # weights; fewer are not worth a scale where no product is made with them
@@ -70,8 +74,27 @@ def trace(
     return graph
 
 
+def drawn(parts: Mapping[str, onnx.GraphProto], recipe: Recipe) -> Drawn:
+    """The traced graphs `parts`, the last of which gives the scores, driven as `recipe` says.
+
+    Raises:
+        ExportError: no layer is found that makes the scores.
+    """
+    layers = {part: layers_of(graph) for part, graph in parts.items()}
+    return Drawn(recipe, components(layers, scoring_layer([*parts.values()][-1])), partial(_stored, parts))
+
+
+def _stored(parts: Mapping[str, onnx.GraphProto], storage: Storage) -> dict[str, onnx.ModelProto]:
+    found = {}
+    for name, part in parts.items():
+        graph = copy.deepcopy(part)
+        store_(graph, storage)
+        found[name] = as_model(graph)
+    return found
+
+
 def names(argument: str, value: Example) -> list[str]:
-    """What the inputs of a graph are called that `value`, given as `argument`, is an example of."""
+    """Names of the inputs of a graph that `value`, given as `argument`, is an example of."""
     return [f"{argument}.{i}" for i in range(len(value))] if isinstance(value, list) else [argument]
 
 
@@ -132,7 +155,7 @@ def _layer(tensor: onnx.TensorProto) -> str:
 
 
 def _is_rounded(tensor: onnx.TensorProto, *, quantizable: bool) -> bool:
-    """Whether int8 is for `tensor`."""
+    """True where int8 is for `tensor`."""
     learnt = not tensor.name.startswith(FRONT)
     return learnt and len(tensor.dims) > 1 and (quantizable or int(np.prod(tensor.dims)) >= FEW)
 
@@ -143,11 +166,11 @@ def _untie_(graph: onnx.GraphProto, kept: frozenset[str]) -> None:
     held = {tensor.name: tensor for tensor in large}
     for place, node in enumerate(graph.node):
         if node.op_type == "Gemm" and node.input[1] in held:
-            copy = onnx.TensorProto()
-            copy.CopyFrom(held[node.input[1]])
-            copy.name = f"{copy.name}.{place}"
-            graph.initializer.append(copy)
-            node.input[1] = copy.name
+            own = onnx.TensorProto()
+            own.CopyFrom(held[node.input[1]])
+            own.name = f"{own.name}.{place}"
+            graph.initializer.append(own)
+            node.input[1] = own.name
     read = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
         graph.initializer.remove(tensor)

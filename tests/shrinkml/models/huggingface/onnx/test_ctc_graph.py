@@ -12,7 +12,7 @@ from shrinkml.errors import ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import CTC
-from shrinkml.models.huggingface.fresh import fresh
+from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
 from tests.stock_models import PARTS

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from shrinkml.models.heads import ATTENTION, CTC, IGNORE, CtcHead, Heads
+from shrinkml.models.huggingface.learning.short_window import frames_per_position
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
-from shrinkml.models.huggingface.short_window import frames_per_position
 
 CTC_WEIGHT = 0.3  # share of the CTC loss: Kim et al. found 0.2 to 0.5 to serve
 
@@ -33,6 +33,20 @@ class JointCtc(nn.Module):
     def sample_rate_hz(self) -> int:
         """That of the learner."""
         return self.learner.sample_rate_hz
+
+    @property
+    def family(self) -> str:
+        """That of the learner."""
+        return self.learner.family
+
+    @property
+    def longest_s(self) -> float | None:
+        """That of the learner."""
+        return self.learner.longest_s
+
+    def misfit(self, text: str) -> str | None:
+        """That of the learner."""
+        return self.learner.misfit(text)
 
     @property
     def module(self) -> nn.Module:

@@ -5,7 +5,7 @@ from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq
 
 import shrinkml
 from shrinkml.errors import ConfigError, UnknownNameError
-from shrinkml.models.huggingface.fresh import fresh
+from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.storage.checkpoint import inspect
 from shrinkml.training.training_job import read_recipe, train_from_recipe
 

@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 
 from shrinkml.export.graph import Graph, Storage
-from shrinkml.models.las.log_mel_graph import frame_counts, log_mel
+from shrinkml.export.log_mel_graph import frame_counts, log_mel
 from shrinkml.speech import features
 
 QUIETEST = -3.0

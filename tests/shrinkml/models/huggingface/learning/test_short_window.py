@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from shrinkml.models.huggingface.short_window import short_window
+from shrinkml.models.huggingface.learning.short_window import short_window
 
 WHOLE = 50  # positions, of two frames each
 

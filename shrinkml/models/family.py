@@ -1,0 +1,144 @@
+"""Families of recognisers: one record says all that is particular to a family, in two parts.
+
+`Family` is known from files alone and loads no torch. Its `operations` are functions on models, imported when they are
+first asked for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shrinkml.errors import ConfigError
+
+if TYPE_CHECKING:  # they load torch
+    from shrinkml.export.drawn import Drawn
+    from shrinkml.models.protocol import AsrModel
+    from shrinkml.storage.model_folder import ModelFolder
+
+
+@dataclass(frozen=True, slots=True)
+class FreshModel:
+    """A recogniser to be drawn afresh.
+
+    Attributes:
+        kind: one of the family's `fresh_kinds`.
+        shape: fields of its config to set.
+        texts: transcripts, whose words or characters become its vocabulary.
+        unit: "word" or "char", one of the family's `units`.
+        seed: of its weights.
+    """
+
+    kind: str
+    shape: Mapping[str, Any]
+    texts: Sequence[str]
+    unit: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A checkpoint, of which a dense copy is made.
+
+    Attributes:
+        digest: of the checkpoint.
+        parameters: that it stores.
+        dense_parameters: of the copy.
+        dtype: of the weights of both, "float16" or "float32".
+    """
+
+    digest: str
+    parameters: int
+    dense_parameters: int
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class DenseCopies:
+    """Writing models as the library of their origin writes them: every product of factors multiplied out.
+
+    Attributes:
+        write: model, empty folder, True for half precision -> writes the copy.
+        card: model and checkpoint -> the text of the copy's README.md.
+    """
+
+    write: "Callable[[Any, Path, bool], None]"
+    card: Callable[[Any, Copied], str]
+
+
+def as_it_is(model: "AsrModel", seed: int) -> "AsrModel":
+    """The model itself: nothing but it is needed to train it."""
+    return model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """Functions on the models of a family.
+
+    Attributes:
+        describe: model -> the entries of config.json that the family's `keys` name.
+        write: writes the model's files but config and weights to a folder.
+        build: config.json and folder -> the dense model that `describe` and `write` described, its weights not filled
+            in.
+        fresh: an untrained model.
+        learner: model, seed -> the recogniser that is trained to train it from nothing.
+        draw: model -> its ONNX graphs and how they are driven.
+        open_stock: folder that the library of its origin wrote -> the dense model; None where there is no library.
+        dense_copies: None where there is no library that would open them.
+    """
+
+    describe: Callable[[Any], dict[str, Any]]
+    write: Callable[[Any, Path], None]
+    build: "Callable[[Mapping[str, Any], Path], AsrModel]"
+    fresh: "Callable[[FreshModel], AsrModel]"
+    draw: "Callable[[Any], Drawn]"
+    learner: "Callable[[Any, int], AsrModel]" = as_it_is
+    open_stock: "Callable[[ModelFolder], AsrModel] | None" = None
+    dense_copies: DenseCopies | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A kind of recognisers.
+
+    Attributes:
+        name: of the family; `AsrModel.family` says the same.
+        stored_as: `family` in config.json of its checkpoints, and in all that is told to users. Families of one
+            library share it.
+        recognises: True for the config.json of a model of this family.
+        keys: entries of config.json that a checkpoint needs beside those of every family.
+        operations: imports and returns the functions on its models.
+        files: names of the files that a checkpoint is made of beside its weights; None for all descriptions in the
+            folder.
+        fresh_kinds: names in training recipes of what is drawn afresh.
+        units: what a token of a fresh model may be.
+        library: the package that opens its folders and dense copies; None where only ShrinkML does.
+        exported: the models of the family that can be exported, in brackets, for cards; empty for all.
+        float32_only: why its models do not learn in bfloat16; None where they do.
+        multilingual: the models of the family that can be told a language, in words; empty for none.
+        told_language: config.json of a model and a language -> the settings of generation that tell it; None for a
+            model that cannot be told one.
+    """
+
+    name: str
+    stored_as: str
+    recognises: Callable[[Mapping[str, Any]], bool]
+    keys: tuple[str, ...]
+    operations: Callable[[], Operations]
+    files: tuple[str, ...] | None = None
+    fresh_kinds: tuple[str, ...] = ()
+    units: tuple[str, ...] = ("word",)
+    library: str | None = None
+    exported: str = ""
+    float32_only: str | None = None
+    multilingual: str = ""
+    told_language: Callable[[Mapping[str, Any], str], dict[str, Any] | None] = lambda config, language: None
+
+    def check_mixed_precision(self, field: str) -> None:
+        """Raise where models of this family cannot learn in bfloat16, as `field` asks.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        if self.float32_only is not None:
+            raise ConfigError(f"{field} is true; allowed for {self.float32_only}")

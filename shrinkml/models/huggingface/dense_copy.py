@@ -1,0 +1,70 @@
+"""Models of ours as folders that `transformers` opens without ShrinkML: every product of factors multiplied out."""
+
+import shutil
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from shrinkml.compression.surgery import merge
+from shrinkml.models.family import Copied
+from shrinkml.models.huggingface.opening import HuggingFaceAsr, write_files
+from shrinkml.models.huggingface.quiet import quietly
+from shrinkml.storage.model_folder import CONFIG
+
+TEMPLATE = """\
+---
+library_name: transformers
+pipeline_tag: automatic-speech-recognition
+tags: [shrinkml]
+---
+# A dense copy of a compressed speech recogniser
+
+**This copy saves nothing.** The checkpoint that it was made from (sha256 `{digest}`) holds {small:,} parameters,
+many of them as factors. Here they are multiplied out, so that `transformers` opens the model without ShrinkML:
+{dense:,} parameters in {dtype}, as large and as slow as before it was compressed. It computes the same, but for
+rounding.
+
+```python
+from transformers import {auto}, AutoProcessor
+
+model = {auto}.from_pretrained("path/to/this/folder")
+processor = AutoProcessor.from_pretrained("path/to/this/folder")
+```
+"""
+
+
+def write_merged(model: HuggingFaceAsr, path: Path, half: bool = False) -> None:
+    """Write `model`, its factors multiplied out, to the folder `path` as transformers itself would.
+
+    Args:
+        model: dense or low rank.
+        path: an empty folder.
+        half: store the weights in half precision. config.json still says float32: transformers computes in what it
+            says, and a feature extractor's output is float32.
+    """
+    network = cast(HuggingFaceAsr, merge(model)).network
+    with torch.device("meta"):
+        plain = type(network)(network.config).state_dict()
+    for name, parameter in network.named_parameters():
+        parameter.data = parameter.data.view(plain[name].shape)  # as it was before it was rewritten
+    write_files(model, path)
+    with quietly():
+        network.save_pretrained(path)
+    for weights in path.glob("*.safetensors"):
+        if half:
+            tensors = {name: t.half() if t.is_floating_point() else t for name, t in load_file(weights).items()}
+            save_file(tensors, weights, {"format": "pt"})
+        shutil.copymode(path / CONFIG, weights)  # safetensors lets nobody but the owner read it
+
+
+def card(model: HuggingFaceAsr, source: Copied) -> str:
+    """The README.md of a dense copy of `model`, which the checkpoint `source` holds."""
+    return TEMPLATE.format(
+        digest=source.digest,
+        small=source.parameters,
+        dense=source.dense_parameters,
+        dtype=source.dtype,
+        auto=model.auto_class,
+    )
