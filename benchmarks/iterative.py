@@ -50,7 +50,7 @@ Row = dict[str, Any]
 
 
 def total_epochs(spec: JobSpec) -> int:
-    return sum(spec.epochs_at(ratio) for ratio in spec.stage_ratios)
+    return sum(spec.epochs_at(ratio) for ratio in spec.step_ratios)
 
 
 def iterative(spec: JobSpec, ratio: float, folder: Path) -> Path:
@@ -59,7 +59,7 @@ def iterative(spec: JobSpec, ratio: float, folder: Path) -> Path:
 
 def single(spec: JobSpec, ratio: float, folder: Path) -> Path:
     staged = _at(spec, ratio, "auto")
-    search = staged.search.model_copy(update={"evaluations": staged.search.evaluations * len(staged.stage_ratios)})
+    search = staged.search.model_copy(update={"evaluations": staged.search.evaluations * len(staged.step_ratios)})
     finetune = staged.finetune.model_copy(update={"final_epochs": total_epochs(staged)})
     return _compressed(_at(spec, ratio, (ratio,)).model_copy(update={"search": search, "finetune": finetune}), folder)
 

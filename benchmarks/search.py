@@ -18,7 +18,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import accumulate, product
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ import torch
 from plotly import graph_objects
 
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages import choose, pose_problem
+from agents.pipeline.stages.calibrate_stage import make_workspace
+from agents.pipeline.stages.choose_stage import choose_from
 from agents.search.model_evaluator import shrunk
 from agents.search.search_result import SearchResult
 from agents.search.workspace import StoredDecompositions, open_workspace
@@ -107,7 +108,7 @@ class Bench:
             seed=seed,
         )
         own_s = time.monotonic() - started - clock.seconds
-        chosen = choose(self.materials, [found], start=self.materials.original, workspace=folder)
+        chosen = choose_from(self.materials, [found], start=self.materials.original, workspace=folder)
         return {
             "ratio": ratio,
             "evaluations": evaluations,
@@ -120,8 +121,8 @@ class Bench:
             "looked_seconds": json.loads((folder / POSED).read_text())["looked_s"],
             "proxy_wers": proxy_wers(found, problem),
             "sizes": [1 / problem.prices.ratio(trial.plan) for trial in found.trials],
-            "finalists": chosen["finalists"],
-            **self.measured(CompressionPlan.from_json(chosen["plan"]), folder),
+            "finalists": [asdict(row) for row in chosen.finalists],
+            **self.measured(chosen.plan, folder),
         }
 
     def workspace(self, ratio: float) -> Path:
@@ -130,7 +131,7 @@ class Bench:
         if not folder.exists():
             partial = folder.with_name(folder.name + ".partial")
             partial.mkdir(parents=True, exist_ok=True)
-            posed = pose_problem(
+            posed = make_workspace(
                 self.materials,
                 partial,
                 start=self.materials.original,
@@ -138,7 +139,7 @@ class Bench:
                 factorizer=self._factorizer,
                 cache=self.folder / "evaluations.sqlite",
             )
-            (partial / POSED).write_text(json.dumps(posed))
+            (partial / POSED).write_text(json.dumps(asdict(posed)))
             partial.replace(folder)
         return folder
 

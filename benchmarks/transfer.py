@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kept, proxy_wers, sign_test
 
-from agents.pipeline.stages import choose
+from agents.pipeline.stages.choose_stage import choose_from
 from agents.search.search_result import Policy
 from agents.search.workspace import open_workspace
 from agents.strategies import search_plans
@@ -89,10 +89,10 @@ class Transfers:
             seed=seed,
             policy=policy,
         )
-        chosen = choose(bench.materials, [found], start=bench.materials.original, workspace=folder)
+        chosen = choose_from(bench.materials, [found], start=bench.materials.original, workspace=folder)
         return {
             "proxy_wers": proxy_wers(found, workspace.problem),
-            "dev_wer": chosen["finalists"][0]["dev_wer"],
+            "dev_wer": chosen.finalists[0].dev_wer,
             "policy": found.policy,
         }
 

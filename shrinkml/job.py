@@ -221,7 +221,7 @@ class JobSpec(Part):
         return final if is_last and final is not None else self.finetune.epochs
 
     @property
-    def stage_ratios(self) -> tuple[float, ...]:
+    def step_ratios(self) -> tuple[float, ...]:
         """The compression ratio of every stage, ascending."""
         if self.stages != "auto":
             return self.stages

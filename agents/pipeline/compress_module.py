@@ -8,14 +8,13 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from agents.pipeline.interruptible import Interruptible
-from agents.pipeline.stages import winner
 from agents.search.decompose_layers import decomposed
+from agents.search.interruptible import Interruptible
 from agents.search.layer_losses import layer_divergences
 from agents.search.make_problem import check_reachable, pose, with_divergences
 from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
 from agents.search.racing import RacingJudge
-from agents.search.search_result import Policy, SearchResult, Trial
+from agents.search.search_result import Policy, SearchResult, Trial, winner
 from agents.search.search_task import one_thread
 from agents.strategies import search_plans
 from agents.strategies.model_based.kept_policy import read_policy
@@ -43,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What became of a module.
+    """A module, made smaller.
 
     Attributes:
         module: the smaller one; the given one is as it was. Torch's attention in it has projections of its own
@@ -164,7 +163,7 @@ def _dataset(name: str, speech: Speech) -> Dataset:
 
 
 def _prices(module: nn.Module, compression_ratio: float) -> PriceList:
-    """What plans of `module` weigh, some of which reach the ratio."""
+    """The sizes of plans of `module`, some of which reach the ratio."""
     cost, ranks = model_cost(module), current_plan(module)
     prices = parameter_prices(cost, ranks)
     check_reachable(prices, build_menus(cost.layers, current_ranks=ranks), ratio=compression_ratio)

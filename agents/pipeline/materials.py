@@ -1,4 +1,4 @@
-"""What the stages of a job work on, each part loaded when it is first asked for and once per process."""
+"""The materials of a job, its model and its speech, each part loaded when first asked for and once per process."""
 
 import hashlib
 import random
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from agents.pipeline.interruptible import Interruptible
 from agents.search.decompose_layers import layer_use
+from agents.search.interruptible import Interruptible
 from shrinkml.compression.calibration import calls_per_s
 from shrinkml.devices import find_device
 from shrinkml.events import ShouldStop
@@ -26,7 +26,7 @@ class Materials:
 
     Attributes:
         seed: of the choice of utterances.
-        should_stop: whether to end early.
+        should_stop: True once the job shall end early.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Materials:
             data: the manifests.
             seed: of the choice of utterances.
             should_stop: asked while features are extracted, and by everything that works on them.
-            device: where models compute.
+            device: that models compute on.
             dtype: of the weights in checkpoints; auto: as the original has them.
         """
         self._device = device
@@ -83,7 +83,7 @@ class Materials:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where models compute.
+        """The device that models compute on.
 
         Raises:
             ConfigError: it is not there.
@@ -91,13 +91,13 @@ class Materials:
         return find_device(self._device)
 
     def save(self, model: AsrModel, folder: Path) -> None:
-        """Writes `model`, which came of the original, to the new checkpoint `folder`."""
+        """Write `model`, which came of the original, to the new checkpoint `folder`."""
         original = checkpoint.inspect(self.original)
         dtype = original.dtype if self._dtype == "auto" else self._dtype
         checkpoint.save(model, folder, dtype=dtype, provenance={"compressed_from": original.digest})
 
     def load(self, model: Path) -> AsrModel:
-        """The recogniser in the checkpoint `model`, where models compute.
+        """The recogniser in the checkpoint `model`, on the device that models compute on.
 
         Raises:
             CheckpointError: no checkpoint, or a broken one.
@@ -117,7 +117,7 @@ class Materials:
 
     @cached_property
     def dev(self) -> Dataset:
-        """What the gates measure on."""
+        """All of dev, as features: the set of the gates."""
         return self._load(self.dev_utterances)
 
     @cached_property
@@ -132,24 +132,24 @@ class Materials:
 
     @cached_property
     def test(self) -> Dataset:
-        """What the final figures are measured on; no choice may depend on it."""
+        """All of test, as features: the set of the final figures; no choice may depend on it."""
         return self._load(self.test_utterances)
 
     @cached_property
     def train(self) -> Dataset:
-        """What fine-tuning learns from; empty where the job has no training set."""
+        """The speech that fine-tuning learns from; empty where the job has no training set."""
         utterances = list(self._train_utterances)
         random.Random(self.seed).shuffle(utterances)
         return self._load(utterances[: self._data.train_utterances])
 
     @cached_property
     def soft_targets(self) -> SoftTargets:
-        """What the original says of `train`."""
+        """The original's scores of `train`."""
         return soft_targets(self.model, self.train, should_stop=self.should_stop)
 
     @cached_property
     def calibration(self) -> Dataset:
-        """What layer statistics are taken from: a part of train, or the proxy set where there is no train."""
+        """The speech that layers are calibrated on: a part of train, or the proxy set where there is no train."""
         if not self._train_utterances:
             return self.proxy
         chosen = choose_proxy(self._train_utterances, self._data.proxy_utterances, self.seed)

@@ -1,11 +1,12 @@
 """What plans cost in the resource that a job saves; measured once per job, and read from its folder ever after."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from agents.pipeline.interruptible import Interruptible
 from agents.pipeline.materials import Materials
+from agents.search.interruptible import Interruptible
 from agents.search.make_problem import cheapest_plan, check_reachable
 from envs.menus import Menu, build_menus, worthwhile
 from shrinkml.compression.sites import current_plan, model_cost
@@ -15,6 +16,23 @@ from shrinkml.storage import checkpoint
 
 PRICES = "prices.json"
 N_TIMED = 8  # utterances that layers are timed on
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """The prices of the original and of its cheapest plan.
+
+    Attributes:
+        resource: that the goal counts.
+        original: of the original.
+        cheapest: of the cheapest plan.
+        left_alone: layers with nothing to save.
+    """
+
+    resource: Resource
+    original: int
+    cheapest: int
+    left_alone: Sequence[str]
 
 
 def price_list(materials: Materials, resource: Resource) -> PriceList:
@@ -27,7 +45,7 @@ def menus_of(materials: Materials) -> dict[str, Menu]:
     return build_menus(model_cost(materials.model.module).layers, current_ranks=current_plan(materials.model.module))
 
 
-def write_prices(materials: Materials, resource: Resource, folder: Path, *, ratio: float) -> dict[str, object]:
+def write_prices(materials: Materials, resource: Resource, folder: Path, *, ratio: float) -> Priced:
     """Writes the price list to `folder`: what the original costs, and which layers have nothing to save.
 
     Raises:
@@ -37,12 +55,12 @@ def write_prices(materials: Materials, resource: Resource, folder: Path, *, rati
     menus = worthwhile(everything, prices)
     check_reachable(prices, menus, ratio=ratio)
     (folder / PRICES).write_text(json.dumps(prices.to_json()))
-    return {
-        "resource": resource,
-        "original": prices.original,
-        "cheapest": prices.price(cheapest_plan(menus)),
-        "left_alone": [name for name, menu in menus.items() if len(menu) == 1 < len(everything[name])],
-    }
+    return Priced(
+        resource=resource,
+        original=prices.original,
+        cheapest=prices.price(cheapest_plan(menus)),
+        left_alone=[name for name, menu in menus.items() if len(menu) == 1 < len(everything[name])],
+    )
 
 
 def read_prices(folder: Path) -> PriceList:

@@ -1,4 +1,4 @@
-"""Which compression ratio a job goes for next: ascending while stages pass the gate, gentler after a miss.
+"""The next compression ratio of a job: ascending while steps pass the gate, gentler after a miss.
 
 References:
     Mehrotra et al. 2020, Iterative compression of end-to-end ASR model using AutoML, arXiv:2008.02897 (search,
@@ -9,18 +9,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MAX_STEP_BACKS = 2  # misses that are answered with a gentler stage; each costs a search and a fine-tuning
+MAX_STEP_BACKS = 2  # misses that are answered with a gentler step; each costs a search and a fine-tuning
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """A finished stage.
+class FinishedStep:
+    """A finished step.
 
     Attributes:
         ratio: asked for, of what the goal counts.
         reached: that of its model; in time, as foreseen by the table.
         wer: on dev; fine-tuned where that is no worse.
-        passed: whether `wer` is within the goal.
+        passed: True where `wer` is within the goal.
         checkpoint: name of its model.
     """
 
@@ -31,8 +31,8 @@ class Attempt:
     checkpoint: str
 
 
-def next_ratio(planned: Sequence[float], attempts: Sequence[Attempt]) -> float | None:
-    """The ratio of the next stage, or None when there is nothing left to try.
+def next_ratio(planned: Sequence[float], steps: Sequence[FinishedStep]) -> float | None:
+    """The ratio of the next step, or None when there is nothing left to try.
 
     After a pass comes the next larger ratio of the plan. After a miss comes the geometric mean of the last good ratio
     and the missed one, from which the plan goes on; after MAX_STEP_BACKS such misses the goal itself is tried once, if
@@ -40,22 +40,22 @@ def next_ratio(planned: Sequence[float], attempts: Sequence[Attempt]) -> float |
 
     Args:
         planned: ratios of the job, ascending; the last is the goal.
-        attempts: all finished stages, in order.
+        steps: that are finished, in order.
     """
     goal = planned[-1]
-    good = max((attempt.ratio for attempt in attempts if attempt.passed), default=1.0)
-    if not attempts or attempts[-1].passed:
+    good = max((step.ratio for step in steps if step.passed), default=1.0)
+    if not steps or steps[-1].passed:
         return min((ratio for ratio in planned if ratio > good), default=None)
-    if sum(not attempt.passed for attempt in attempts) <= MAX_STEP_BACKS:
-        return round(math.sqrt(good * attempts[-1].ratio), 2)
-    return None if any(attempt.ratio == goal for attempt in attempts) else goal
+    if sum(not step.passed for step in steps) <= MAX_STEP_BACKS:
+        return round(math.sqrt(good * steps[-1].ratio), 2)
+    return None if any(step.ratio == goal for step in steps) else goal
 
 
-def start_of(attempts: Sequence[Attempt]) -> Attempt | None:
-    """The attempt whose model the next stage starts from; None means the original."""
-    return max((attempt for attempt in attempts if attempt.passed), key=lambda attempt: attempt.ratio, default=None)
+def start_of(steps: Sequence[FinishedStep]) -> FinishedStep | None:
+    """The step whose model the next step starts from; None means the original."""
+    return max((step for step in steps if step.passed), key=lambda step: step.ratio, default=None)
 
 
-def best_of(attempts: Sequence[Attempt]) -> Attempt:
-    """The attempt to keep: the smallest model that passed; where none did, the one of lowest WER."""
-    return start_of(attempts) or min(attempts, key=lambda attempt: attempt.wer)
+def best_of(steps: Sequence[FinishedStep]) -> FinishedStep:
+    """The step to keep: the smallest model that passed; where none did, the one of lowest WER."""
+    return start_of(steps) or min(steps, key=lambda step: step.wer)

@@ -1,113 +1,92 @@
-"""Runs a job's stages in order: names them, tells of them, makes each durable."""
+"""Runs stages: names them, tells of them, logs them, makes each durable."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from agents.pipeline.folder.stage_results import from_json, to_json
 from agents.pipeline.progress_meter import ProgressMeter
-from agents.pipeline.run_folder import RunFolder
+from agents.pipeline.stage import Finished, RunState, Stage, StageContext, Teller, Tools
 from shrinkml.errors import StoppedError
-from shrinkml.events import Event, OnEvent, ShouldStop
+from shrinkml.events import Event, OnEvent
+
+R = TypeVar("R")
 
 RunStage = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
 
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A finished stage.
-
-    Attributes:
-        name: unique in the job ("04-search-2.24x").
-        folder: what it made.
-        result: what it returned, and `seconds`.
-    """
-
-    name: str
-    folder: Path
-    result: Mapping[str, Any]
-
-
-class Teller:
-    """Tells of what happens within one stage."""
-
-    def __init__(self, stage: str, meter: ProgressMeter, on_event: OnEvent) -> None:
-        self._stage = stage
-        self._meter = meter
-        self._on_event = on_event
-
-    def tell(self, kind: str, key: str, message: str, data: Mapping[str, Any], *, n_done: int, n_total: int) -> None:
-        """Announces step `n_done` of the `n_total` steps of the stage; `key` is unique in the stage."""
-        progress = self._meter.at(n_done, n_total)
-        self._on_event(Event(kind, f"{self._stage}/{key}", self._stage, message, data, progress))
+log = logging.getLogger(__name__)
 
 
 class StageRunner:
-    """Runs stages one after another; the same job asks for the same stages in the same order, resumed or not.
+    """Runs stages one after another; the same job asks for the same stages in the same order, resumed or not."""
 
-    Attributes:
-        seconds: that the finished stages took, also in earlier processes.
-    """
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        meter: ProgressMeter,
-        *,
-        on_event: OnEvent,
-        should_stop: ShouldStop,
-        run_stage: RunStage,
-    ) -> None:
-        self._folder = folder
-        self._meter = meter
-        self._on_event = on_event
-        self._should_stop = should_stop
-        self._run_stage = run_stage
-        self._n_started = 0
-        self.seconds = 0.0
-
-    def run(
-        self,
-        kind: str,
-        work: Callable[[Path, Teller], dict[str, Any]],
-        *,
-        ratio: float | None = None,
-        ahead: Sequence[float] = (),
-    ) -> Finished:
-        """The finished stage, run now unless it was finished before.
+    def __init__(self, tools: Tools, meter: ProgressMeter, *, on_event: OnEvent, run_stage: RunStage) -> None:
+        """A runner that has run nothing yet.
 
         Args:
-            kind: one of `agents.pipeline.progress_meter.STAGES`.
-            work: gets the stage's folder and teller, returns a JSON-able result; plans that it judged are counted
-                under the key `evaluations`.
-            ratio: compression ratio that the stage works for.
-            ahead: ratios still to be tried after it.
+            tools: of the job.
+            meter: of its progress.
+            on_event: called with every event.
+            run_stage: called with the name of each stage and what runs it; returns what that returns, or what it
+                returned in an earlier process.
+        """
+        self._tools = tools
+        self._meter = meter
+        self._on_event = on_event
+        self._run_stage = run_stage
+
+    def run(self, stage: Stage[R], state: RunState) -> Finished[R]:
+        """The finished `stage`, run now unless it was finished before, and noted in `state`.
 
         Raises:
             StoppedError: a stop was asked for.
         """
-        self._n_started += 1
-        name = f"{self._n_started:02d}-{kind}" + ("" if ratio is None else f"-{ratio:g}x")
-        if self._should_stop():
+        step = state.step
+        name = stage.name if step is None else f"{stage.name}-{step.label}"
+        if self._tools.should_stop():
             raise StoppedError(f"stopped before stage {name}")
-        self._meter.begin(kind, ratio=ratio, ahead=ahead)
-        started = Event("stage_started", f"{name}/started", name, f"{name} started", progress=self._meter.at())
-        self._on_event(started)
-        teller = Teller(name, self._meter, self._on_event)
-        result = self._run_stage(name, lambda: self._folder.finish(name, lambda folder: _timed(work, folder, teller)))
-        self.seconds += result["seconds"]
-        progress = self._meter.finish(result["seconds"], evaluations=result.get("evaluations", 0))
-        message = f"{name} finished in {result['seconds']:.1f} s"
+        ahead = _planned(self._tools, state)
+        self._meter.begin(stage, ratio=None if step is None else step.ratio, ahead=ahead)
+        log.info("stage %s started", name)
+        self._on_event(Event("stage_started", f"{name}/started", name, f"{name} started", progress=self._meter.at()))
+        result = self._run_stage(name, lambda: self._tools.folder.finish(name, self._work(stage, name, state)))
+        record, seconds = from_json(stage.record, result, stage=name), result["seconds"]
+        progress = self._meter.finish(seconds, evaluations=stage.evaluated(record))
+        message = f"{name} finished in {seconds:.1f} s"
+        log.info("stage %s", message)
         self._on_event(Event("stage_finished", f"{name}/finished", name, message, result, progress))
-        return Finished(name, self._folder.stage(name), result)
+        finished = Finished(name, self._tools.folder.stage(name), record, seconds)
+        (state.finished_in_step if stage.per_step else state.finished)[stage.name] = finished
+        return finished
+
+    def _work(self, stage: Stage[R], name: str, state: RunState) -> Callable[[Path], dict[str, Any]]:
+        """The work of `stage` in a folder, as JSON, with the `seconds` that it took."""
+
+        def work(folder: Path) -> dict[str, Any]:
+            start = time.monotonic()
+            context = StageContext(self._tools, state, folder, Teller(name, self._meter.at, self._on_event))
+            try:
+                record = stage.run(context)
+            except StoppedError:
+                log.info("stage %s stopped", name)
+                raise
+            except Exception as error:
+                log.info("stage %s failed: %s: %s", name, type(error).__name__, error)
+                raise
+            return {**to_json(record), "seconds": time.monotonic() - start}
+
+        return work
+
+
+def _planned(tools: Tools, state: RunState) -> tuple[float, ...]:
+    """The ratios still to be tried: all of them before the first step, those of the step in it, none after the last."""
+    if state.step is not None:
+        return state.step.ahead
+    return () if state.outcomes else tools.spec.step_ratios
 
 
 def run_plainly(name: str, stage: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Runs a stage with nothing around it."""
+    """Run a stage with nothing around it."""
     return stage()
-
-
-def _timed(work: Callable[[Path, Teller], dict[str, Any]], folder: Path, teller: Teller) -> dict[str, Any]:
-    start = time.monotonic()
-    return {**work(folder, teller), "seconds": time.monotonic() - start}

@@ -1,16 +1,22 @@
 """The report of a finished job, put together from the results of its stages."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from agents.pipeline.menu_rows import menu_rows
 from agents.pipeline.schedule import best_of
-from agents.pipeline.step import Baseline, Outcome
+from agents.pipeline.stages.baseline_stage import Baseline
+from agents.pipeline.stages.export_stage import Exported
+from agents.pipeline.stages.final_test_stage import FinalFigures
+from agents.pipeline.stages.speed_stage import Timed
+from agents.pipeline.step import StepOutcome
 from agents.search.search_result import SearchResult
 from shrinkml.export.recipe import RECIPE
 from shrinkml.job import JobSpec
+from shrinkml.measure.evaluation import Evaluation
 from shrinkml.storage import checkpoint
 from shrinkml.storage.compression_record import installed, layer_rows
 from shrinkml.storage.model_folder import digest_of
@@ -23,14 +29,12 @@ PACKAGES = (
 
 def summarise(
     spec: JobSpec,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[StepOutcome],
     *,
     baseline: Baseline,
-    tested: Mapping[str, Any],
-    speedup: Mapping[str, Any],
-    runtimes: Sequence[Mapping[str, Any]],
-    exports: Sequence[Mapping[str, Any]],
-    torch_int8: Mapping[str, Any] | None,
+    tested: FinalFigures,
+    timed: Timed,
+    exported: Exported,
     checkpoints: Path,
     seconds: float,
 ) -> dict[str, Any]:
@@ -38,40 +42,38 @@ def summarise(
 
     Args:
         spec: the job.
-        outcomes: of all its attempts, in order.
+        outcomes: of all its steps, in order.
         baseline: the original on dev and proxy set.
-        tested: result of the test stage.
-        speedup: of the checkpoint in torch.
-        runtimes: what it and the original cost in every runtime.
-        exports: what the export stage wrote.
-        torch_int8: what the result achieves in int8 in torch, where the job asks for that.
+        tested: both models on test.
+        timed: their speed.
+        exported: other forms of the result.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
     """
-    before, after = tested["baseline"], tested["result"]
-    missed = missed_by(spec, outcomes, baseline=baseline, tested=tested, speedup=speedup)
+    before, after = tested.baseline, tested.result
+    missed = missed_by(spec, outcomes, baseline=baseline, tested=tested, timed=timed)
     last = outcomes[-1]
     return {
         "job": spec.model_dump(mode="json"),
         "goal": spec.goal.model_dump(mode="json"),
         "goal_met": missed["compression_ratio"] == 0 and missed["wer"] == 0,
         "missed_by": missed,
-        "baseline": before,
-        "result": after,
+        "baseline": before.to_json(),
+        "result": after.to_json(),
         "sets": {"dev": _set_row(baseline.dev), "proxy": _set_row(baseline.proxy)},
-        "compression_ratio": before["parameters"] / after["parameters"],
-        "size_ratio": before["bytes"] / after["bytes"],
-        "speedup": dict(speedup),
-        "runtimes": list(runtimes),
-        "stages": [_stage_row(number, outcome, before["parameters"]) for number, outcome in enumerate(outcomes, 1)],
-        "comparison": [_comparison_row(result, before["parameters"]) for result in last.results],
+        "compression_ratio": before.parameters / after.parameters,
+        "size_ratio": before.bytes / after.bytes,
+        "speedup": dict(timed.speedup),
+        "runtimes": [dict(row) for row in timed.runtimes],
+        "stages": [_stage_row(number, outcome, before.parameters) for number, outcome in enumerate(outcomes, 1)],
+        "comparison": [_comparison_row(result, before.parameters) for result in last.results],
         "menus": menu_rows(last.problem, last.plan, last.results),
-        "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.attempt for o in outcomes]).checkpoint)),
+        "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.step for o in outcomes]).checkpoint)),
         "trials": _trial_rows(outcomes),
-        "exports": list(exports),
-        "torch_int8": torch_int8,
+        "exports": [dict(row) for row in exported.exports],
+        "torch_int8": exported.torch_int8,
         "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
-        "samples": tested["samples"],
+        "samples": [asdict(sample) for sample in tested.samples],
         "seconds": seconds,
         "versions": {"python": platform.python_version(), **installed(PACKAGES)},
     }
@@ -79,13 +81,13 @@ def summarise(
 
 def missed_by(
     spec: JobSpec,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[StepOutcome],
     *,
     baseline: Baseline,
-    tested: Mapping[str, Any],
-    speedup: Mapping[str, Any],
+    tested: FinalFigures,
+    timed: Timed,
 ) -> dict[str, float]:
-    """How far the result is from the goal; 0 where a part of it is met.
+    """The distance of the result from the goal; 0 where a part of it is met.
 
     Returns:
         `compression_ratio`: what the result lacks to the goal's ratio; in time, as measured in the end;
@@ -93,39 +95,39 @@ def missed_by(
         `wer_at_goal_ratio`: what the best model made for the goal's ratio has above the allowed WER, on dev.
     """
     goal = spec.goal
-    foreseen = best_of([outcome.attempt for outcome in outcomes]).reached
-    reached = speedup["batch1"] if goal.resource == "latency" else foreseen
-    at_goal = [outcome.attempt.wer for outcome in outcomes if outcome.attempt.ratio == goal.compression_ratio]
-    allowed = tested["baseline"]["wer"] + goal.max_wer_increase
+    foreseen = best_of([outcome.step for outcome in outcomes]).reached
+    reached = timed.speedup["batch1"] if goal.resource == "latency" else foreseen
+    at_goal = [outcome.step.wer for outcome in outcomes if outcome.step.ratio == goal.compression_ratio]
+    allowed = tested.baseline.wer + goal.max_wer_increase
     return {
         "compression_ratio": max(0.0, goal.compression_ratio - reached),
-        "wer": max(0.0, tested["result"]["wer"] - allowed),
-        "wer_at_goal_ratio": max(0.0, min(at_goal) - baseline.dev["wer"] - goal.max_wer_increase),
+        "wer": max(0.0, tested.result.wer - allowed),
+        "wer_at_goal_ratio": max(0.0, min(at_goal) - baseline.dev.wer - goal.max_wer_increase),
     }
 
 
-def _set_row(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+def _set_row(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "n_utterances": evaluation["n_utterances"],
-        "n_words": evaluation["n_words"],
-        "baseline_wer": evaluation["wer"],
+        "n_utterances": evaluation.n_utterances,
+        "n_words": evaluation.n_words,
+        "baseline_wer": evaluation.wer,
     }
 
 
-def _stage_row(number: int, outcome: Outcome, original_parameters: int) -> dict[str, Any]:
+def _stage_row(number: int, outcome: StepOutcome, original_parameters: int) -> dict[str, Any]:
     return {
         "stage": number,
-        "target_ratio": outcome.attempt.ratio,
-        "reached_ratio": outcome.attempt.reached,
-        "compression_ratio": original_parameters / outcome.after["parameters"],
-        "parameters": outcome.after["parameters"],
-        "strategy": outcome.finalists[0]["strategy"],
-        "finalists": list(outcome.finalists),
+        "target_ratio": outcome.step.ratio,
+        "reached_ratio": outcome.step.reached,
+        "compression_ratio": original_parameters / outcome.after.parameters,
+        "parameters": outcome.after.parameters,
+        "strategy": outcome.finalists[0].strategy,
+        "finalists": [asdict(finalist) for finalist in outcome.finalists],
         "evaluations": sum(len(result.trials) for result in outcome.results),
-        "wer_before": outcome.before["wer"],
-        "wer_after": outcome.after["wer"],
+        "wer_before": outcome.before.wer,
+        "wer_after": outcome.after.wer,
         "kept": outcome.kept,
-        "accepted": outcome.attempt.passed,
+        "accepted": outcome.step.passed,
         "seconds": outcome.seconds,
     }
 
@@ -140,7 +142,7 @@ def _comparison_row(result: SearchResult, original_parameters: int) -> dict[str,
     }
 
 
-def _trial_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def _trial_rows(outcomes: Sequence[StepOutcome]) -> list[dict[str, Any]]:
     return [
         {
             "stage": number,

@@ -1,6 +1,6 @@
 """What a search reports while it runs and what it returns, whichever strategy it follows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,3 +83,8 @@ class OnTrial(Protocol):
     def __call__(self, trial: Trial, n_done: int) -> None:
         """`n_done` counts this trial."""
         ...
+
+
+def winner(results: Sequence[SearchResult]) -> SearchResult:
+    """The search whose best plan has the lowest WER; ties go to the smaller model, then to the earlier search."""
+    return min(results, key=lambda result: (result.best.wer, result.best.parameters))

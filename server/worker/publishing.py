@@ -5,7 +5,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from agents.pipeline.run_folder import POLICY
+from agents.pipeline.folder.run_folder import POLICY
 from server.artefacts.artefact_store import POLICY_FILE, REPORT_FILES, ArtefactKind, ArtefactStore, Write
 from server.artefacts.checkpoint_tar import tar_name, write_tar
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agents.execution.executor import SearchTask
-from agents.pipeline import stages
 from agents.pipeline.materials import Materials
+from agents.pipeline.stages.calibrate_stage import make_workspace
 from agents.search.recorder import Recorder
 from agents.search.search import Search
 from envs.budget import Budget
@@ -46,7 +46,7 @@ def make_task(tmp_path: Path, tiny_job: Callable[..., JobSpec]) -> Callable[...,
     materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
     folder = tmp_path / "workspace"
     folder.mkdir()
-    stages.pose_problem(
+    make_workspace(
         materials, folder, start=materials.original, ratio=3.0, factorizer="svd", cache=tmp_path / "evaluations.sqlite"
     )
 

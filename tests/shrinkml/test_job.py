@@ -17,7 +17,7 @@ def job(**changes: object) -> dict:
 
 @pytest.mark.parametrize("ratio", [1.5, 2.5, 5.0, 12.0, 24.0])
 def test_automatic_stages_ascend_to_the_goal_in_bounded_steps(ratio):
-    stages = parse_job(job(goal={"compression_ratio": ratio})).stage_ratios
+    stages = parse_job(job(goal={"compression_ratio": ratio})).step_ratios
     steps = [b / a for a, b in zip((1.0, *stages), stages, strict=False)]
     assert stages[-1] == ratio
     assert all(1.0 < step <= MAX_STEP * 1.001 for step in steps)  # stages are rounded to three decimals
@@ -108,9 +108,9 @@ def test_broken_yaml_is_a_clear_error(tmp_path: Path):
 def test_the_last_stage_may_train_longer():
     data = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
     spec = parse_job(job(data=data, stages=[2.0, 5.0], finetune={"epochs": 1, "final_epochs": 4}))
-    assert [spec.epochs_at(ratio) for ratio in spec.stage_ratios] == [1, 4]
+    assert [spec.epochs_at(ratio) for ratio in spec.step_ratios] == [1, 4]
     same = parse_job(job(data=data, stages=[2.0, 5.0], finetune={"epochs": 2}))
-    assert [same.epochs_at(ratio) for ratio in same.stage_ratios] == [2, 2]
+    assert [same.epochs_at(ratio) for ratio in same.step_ratios] == [2, 2]
 
 
 def test_without_training_speech_nothing_is_fine_tuned():

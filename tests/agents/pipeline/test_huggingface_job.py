@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import shrinkml
-from agents.pipeline.job_run import run_job, stages
-from agents.pipeline.language import told_language
+from agents.pipeline.folder.language import told_language
+from agents.pipeline.folder.run_folder import RunFolder
+from agents.pipeline.job_run import run_job
 from agents.pipeline.materials import Materials
-from agents.pipeline.run_folder import RunFolder
-from shrinkml.errors import AudioError, CheckpointError, ConfigError, ManifestError
+from agents.pipeline.stages.validate_stage import validate as validate_job
+from shrinkml.errors import AudioError, ConfigError, ManifestError
 from shrinkml.job import parse_job
 from shrinkml.models.heads import transcript_head
 from shrinkml.speech.audio import write_flac
@@ -41,7 +42,7 @@ def validate(tiny_data, tmp_path):
     def run(model, dev):
         data = {"dev": str(dev), "test": str(tiny_data["test"])}
         job = parse_job({"model": str(model), "data": data, "goal": {"compression_ratio": 1.1, "max_wer_increase": 1}})
-        return stages.validate(Materials(job.model, job.data, seed=0, should_stop=lambda: False), job)
+        return validate_job(Materials(job.model, job.data, seed=0, should_stop=lambda: False), job)
 
     return run
 
@@ -61,7 +62,7 @@ def test_what_a_model_cannot_hear_or_write_is_refused_before_any_work(stock_dir,
     )
     with pytest.raises(ManifestError, match=message):
         validate(stock_dir("whisper"), said("o" * 79, long_dev))
-    assert validate(stock_dir("wav2vec2"), long_dev)["utterances"]["dev"] == 2
+    assert validate(stock_dir("wav2vec2"), long_dev).utterances["dev"] == 2
 
 
 def test_the_longest_transcript_that_is_not_refused_can_be_learnt(stock_dir, waveforms):
@@ -78,7 +79,7 @@ def test_letters_that_only_the_tokenizer_knows_are_refused(stock_dir, long_dev, 
     folder = shutil.copytree(stock_dir("wav2vec2"), tmp_path / "model")
     letters = json.loads((folder / "vocab.json").read_text())
     (folder / "vocab.json").write_text(json.dumps({**letters, "Ä": len(letters)}))
-    assert validate(folder, long_dev)["utterances"]["dev"] == 2
+    assert validate(folder, long_dev).utterances["dev"] == 2
     with pytest.raises(
         ManifestError, match=r"long\.flac has a transcript with 'Ä', for which this model has no output"
     ):
@@ -95,28 +96,10 @@ def test_a_job_tells_a_whisper_its_language_and_leaves_the_model_alone(stock_dir
     before = digest_of(sorted(model.iterdir()))
     told = Path(told_language(RunFolder(tmp_path), str(model), "en"))
     assert told_language(RunFolder(tmp_path), str(model), "en") == str(told), "a resumed job finds it"
-    assert validate(told, tiny_data["dev"])["utterances"]["dev"] == 24
+    assert validate(told, tiny_data["dev"]).utterances["dev"] == 24
     save(shrinkml.load(told), tmp_path / "checkpoint")
     assert [len(choices) for choices in shrinkml.load(tmp_path / "checkpoint").prompt] == [1, 1, 1, 1]
     assert digest_of(sorted(model.iterdir())) == before
-
-
-@pytest.mark.parametrize(("content", "message"), [("{", "is no valid JSON"), ("[1]", "holds a list")])
-def test_settings_that_cannot_be_read_are_not_told_a_language(content, message, stock_dir, tmp_path):
-    model = shutil.copytree(stock_dir("whisper-multilingual"), tmp_path / "model")
-    (model / "generation_config.json").write_text(content)
-    (run := tmp_path / "run").mkdir()
-    with pytest.raises(CheckpointError, match=rf"model/generation_config\.json {message}"):
-        told_language(RunFolder(run), str(model), "en")
-    assert not list(run.iterdir())
-
-
-def test_only_a_whisper_is_told_a_language(stock_dir, tiny_model_dir, tmp_path):
-    for model in (stock_dir("wav2vec2"), tiny_model_dir):
-        with pytest.raises(ConfigError, match=r"language is 'en', but only a Whisper can be told one, and \S+ is none"):
-            told_language(RunFolder(tmp_path), str(model), "en")
-    assert told_language(RunFolder(tmp_path), "reference/las", None) == "reference/las"
-    assert not list(tmp_path.iterdir())
 
 
 def test_an_utterance_that_is_not_heard_is_named(stock_dir, long_dev):
@@ -141,9 +124,9 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
         "quantize": "int8",
         "export": ["onnx", "transformers"],
     }
-    monkeypatch.setattr("agents.pipeline.stages.TIMED_RUNS", 1)
+    monkeypatch.setattr("agents.pipeline.stages.speed_stage.TIMED_RUNS", 1)
     report = run_job(parse_job(job), tmp_path)
-    (preflight,) = tmp_path.glob("stages/*validate/result.json")
+    (preflight,) = tmp_path.glob("stages/validate/result.json")
     found = json.loads(preflight.read_text())
     names = [name for name, _ in shrinkml.load(stock_dir(kind)).named_parameters(remove_duplicate=False)]
     assert sorted([*found["factorized"], *found["left_alone"], *found["tied"]]) == sorted(names)

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ import torch
 
 from agents.execution.local_executor import LocalExecutor
 from agents.pipeline.job_run import run_job
-from agents.pipeline.progress_meter import ATTEMPT
-from agents.pipeline.step import search_tasks
+from agents.pipeline.stage import Stage, takes
+from agents.pipeline.stage_table import STAGES
+from agents.pipeline.stages.final_test_stage import TEST
+from agents.pipeline.stages.search_stage import search_tasks
 from agents.strategies.model_based.kept_policy import read_policy
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
 from shrinkml.export.recogniser import OnnxRecogniser
@@ -33,6 +37,7 @@ from shrinkml.report.record import (
 )
 from shrinkml.storage.checkpoint import inspect, load, stored_parameters
 
+OF_STEP = ("calibrate", "search", "choose", "factorize", "finetune", "evaluate")
 NO_TRAINING = {"epochs": 0}
 
 
@@ -44,15 +49,6 @@ def run(spec, folder, events=None, **options):
 def n_evaluated(folder):
     with sqlite3.connect(folder / "evaluations.sqlite") as database:
         return database.execute("SELECT count(*) FROM part_log").fetchone()[0]
-
-
-@pytest.fixture(scope="module")
-def finished(tiny_job, tmp_path_factory):
-    """A job of two stages that ran through: its spec, folder, report and events."""
-    folder, events = tmp_path_factory.mktemp("finished"), []
-    search = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy", "knapsack"]}
-    spec = tiny_job(stages=[1.5, 3.0], search=search)
-    return spec, folder, run(spec, folder, events), events
 
 
 def test_a_job_leaves_a_smaller_recogniser_and_the_evidence(finished, tiny_model_dir):
@@ -92,7 +88,7 @@ def test_the_report_has_the_keys_that_it_promises(finished):
     for key, row in rows.items():
         assert {frozenset(found) for found in report[key]} == {frozenset(row.__annotations__)}
     assert [stage["target_ratio"] for stage in report["stages"]] == [1.5, 3.0]
-    assert {row["name"] for row in report["checkpoints"]} == {"stage-1.5x", "stage-3x", "final"}
+    assert {row["name"] for row in report["checkpoints"]} == {"step-1.5x", "step-3x", "final"}
     assert len(report["samples"]) == 8
     assert report["baseline"]["n_utterances"] == report["result"]["n_utterances"] == 24
 
@@ -100,7 +96,7 @@ def test_the_report_has_the_keys_that_it_promises(finished):
 def assert_every_runtime_was_timed(report, folder):
     rows = {(row["runtime"], row["model"], row["precision"]): row for row in report["runtimes"]}
     runtimes = (("torch", "float32"), ("onnxruntime", "float32"), ("onnxruntime", "int8"))
-    models = ("original", "compressed", "stage-1.5x")
+    models = ("original", "compressed", "step-1.5x")
     assert set(rows) == {(runtime, model, precision) for runtime, precision in runtimes for model in models}
     assert len(rows) == len(report["runtimes"]), "the original is there once"
     assert {frozenset(row) for row in report["runtimes"]} == {frozenset(RuntimeRow.__annotations__)}
@@ -108,9 +104,9 @@ def assert_every_runtime_was_timed(report, folder):
     for export in report["exports"]:
         precision = "int8" if export["int8"] else "float32"
         assert rows["onnxruntime", "compressed", precision]["bytes"] == export["bytes"]
-        for larger in ("original", "stage-1.5x"):
+        for larger in ("original", "step-1.5x"):
             assert export["bytes"] < rows["onnxruntime", larger, precision]["bytes"]
-    (speed,) = (folder / "stages").glob("*-speed")
+    (speed,) = (folder / "stages").glob("speed")
     assert [path.name for path in speed.iterdir()] == ["result.json"], "the original's export was for the timing alone"
 
 
@@ -141,7 +137,7 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
         assert OnnxRecogniser(folder).transcribe([np.zeros(16_000, np.float32)]) == model.transcribe(
             [model.features(np.zeros(16_000, np.float32))]
         )
-    assert [event.stage for event in events if event.kind == "stage_finished"][-3].endswith("-export")
+    assert [event.stage for event in events if event.kind == "stage_finished"][-3] == "export"
     assert_every_runtime_was_timed(report, tmp_path)
     assert run(spec, tmp_path) == report
 
@@ -164,7 +160,7 @@ def test_strategies_are_compared_at_the_same_number_of_evaluations(finished):
 
 def test_the_report_tells_the_last_stages_menus_with_what_was_measured_and_what_was_taken(finished):
     _, folder, report, _ = finished
-    start, taken = (inspect(folder / "checkpoints" / name).plan for name in ("stage-1.5x", "stage-3x"))
+    start, taken = (inspect(folder / "checkpoints" / name).plan for name in ("step-1.5x", "step-3x"))
     for row in report["menus"]:
         assert row["entries"][-1]["rank"] == start.choice(row["name"]).rank
         assert [entry["rank"] for entry in row["entries"] if entry["chosen"]] == [taken.choice(row["name"]).rank]
@@ -184,14 +180,14 @@ def test_events_are_unique_and_progress_never_falls(finished):
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert [event.stage for event in events if event.kind == "stage_finished"] == [
-        "01-validate",
-        "02-baseline",
-        *(f"{n:02d}-{kind}-1.5x" for n, kind in enumerate(ATTEMPT, 3)),
-        *(f"{n:02d}-{kind}-3x" for n, kind in enumerate(ATTEMPT, 9)),
-        "15-verify",
-        "16-test",
-        "17-speed",
-        "18-report",
+        "validate",
+        "baseline",
+        *(f"{stage}-1.5x" for stage in OF_STEP),
+        *(f"{stage}-3x" for stage in OF_STEP),
+        "verify",
+        "test",
+        "speed",
+        "report",
     ]
 
 
@@ -203,10 +199,47 @@ def test_a_finished_job_is_not_done_again(finished):
     assert {event.kind for event in events} == {"stage_started", "stage_finished"}
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    n_samples: int
+
+
+def test_a_stage_is_added_by_a_row_and_runs_in_a_job_that_was_begun_without_it(finished, tmp_path):
+    spec, folder, report, _ = finished
+    shutil.copytree(folder, tmp_path / "job")
+    toy = Stage("count", Counted, lambda context: Counted(len(context.record(TEST).samples)), takes(1.0))
+    events = []
+    assert run(spec, tmp_path / "job", events, stages=(*STAGES[:-1], toy, STAGES[-1])) == report
+    told = [event.stage for event in events if event.kind == "stage_finished"]
+    assert told[-3:] == ["speed", "count", "report"]
+    assert len(told) == len(list((tmp_path / "job" / "stages").iterdir())), "all others are those that were finished"
+    assert json.loads((tmp_path / "job" / "stages" / "count" / "result.json").read_text())["n_samples"] == 8
+    assert events[-1].progress.fraction == 1.0
+
+
+def test_a_job_begun_when_stages_had_numbers_goes_on(finished, tmp_path):
+    spec, folder, report, events = finished
+    job = shutil.copytree(folder, tmp_path / "job")
+    for name in ("report.json", "report.html", "stages/report", "stages/speed"):
+        path = job / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    done = [event.stage for event in events if event.kind == "stage_finished"]
+    for number, name in enumerate(done[:-2], 1):
+        (job / "stages" / name).rename(job / "stages" / f"{number:02d}-{name}")
+    for path in (job / "checkpoints").glob("step-*"):
+        path.rename(path.with_name(path.name.replace("step", "stage")))
+    (workspace,) = (job / "stages").glob("*calibrate-3x/workspace.json")
+    workspace.write_text(workspace.read_text().replace("checkpoints/step-", "checkpoints/stage-"))
+    again = run(spec, job)
+    same = set(report) - {"speedup", "runtimes", "seconds"}
+    assert {key: again[key] for key in same} == {key: report[key] for key in same}
+    assert n_evaluated(job) == n_evaluated(folder)
+
+
 def test_the_second_stage_starts_from_the_first_ones_model(finished):
     _, folder, _, _ = finished
-    first = inspect(folder / "checkpoints" / "stage-1.5x").plan
-    last = inspect(folder / "checkpoints" / "stage-3x").plan
+    first = inspect(folder / "checkpoints" / "step-1.5x").plan
+    last = inspect(folder / "checkpoints" / "step-3x").plan
     assert first.ranks
     assert all(last.ranks[name] <= rank for name, rank in first.ranks.items())
 
@@ -221,8 +254,11 @@ def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
     kept = read_policy(tmp_path / "first" / "policy.json")
     assert kept == learned[1] != learned[0]
 
-    (workspace,) = (tmp_path / "first" / "stages").glob("*calibrate-3x")
-    begun = [search_tasks(first, str(workspace), policies)[0] for policies in ({("dyna", first.seed): learned[0]}, {})]
+    (workspace,) = (tmp_path / "first" / "stages").glob("calibrate-3x")
+    begun = [
+        search_tasks(first.search, first.seed, str(workspace), policies)[0]
+        for policies in ({("dyna", first.seed): learned[0]}, {})
+    ]
     found = LocalExecutor().run(begun, on_trial=lambda *_: None, should_stop=lambda: False)
     assert learned[1] == found[0].policy != found[1].policy
 
@@ -281,7 +317,7 @@ def test_a_folder_that_is_no_model_is_refused_in_the_first_stage(tiny_job, tmp_p
     events = []
     with pytest.raises(CheckpointError, match=r"is no checkpoint: config\.json missing"):
         run(tiny_job(model=str(tmp_path)), tmp_path, events)
-    assert [event.stage for event in events] == ["01-validate"]
+    assert [event.stage for event in events] == ["validate"]
 
 
 def test_another_job_in_the_folder_is_refused(finished, tiny_job):

@@ -63,7 +63,7 @@ def test_a_job_for_less_time_is_judged_by_the_speed_that_is_measured_and_goes_on
 
     with pytest.raises(StoppedError):
         run_job(spec, tmp_path, on_event=events.append, should_stop=stop_in_search)
-    prices = read_prices(tmp_path / "stages" / "02-prices")
+    prices = read_prices(tmp_path / "stages" / "prices")
     monkeypatch.setattr("agents.pipeline.price_lists.latency_prices", lambda *_, **__: pytest.fail("timed twice"))
     report = run_job(spec, tmp_path)
     assert prices.ratio(current_plan(load(tmp_path / "checkpoints" / "final"))) >= 1.2
@@ -75,7 +75,7 @@ def test_a_ratio_out_of_reach_is_refused_before_any_work(tiny_job, tmp_path, res
     events = []
     with pytest.raises(PlanError, match=rf"the goal of 900x is out of reach: .* the model is \d+\.\d\dx {message}"):
         run_job(job(tiny_job, resource, 900.0), tmp_path, on_event=events.append)
-    assert [event.stage for event in events if event.kind == "stage_started"] == ["01-validate", "02-prices"]
+    assert [event.stage for event in events if event.kind == "stage_started"] == ["01-validate", "prices"]
 
 
 def test_jobs_without_a_resource_or_a_dtype_are_written_as_before_there_was_one(tiny_job):

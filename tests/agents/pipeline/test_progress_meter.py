@@ -1,6 +1,7 @@
 import pytest
 
-from agents.pipeline.progress_meter import AFTER, ATTEMPT, BEFORE, ProgressMeter
+from agents.pipeline.progress_meter import ProgressMeter
+from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
 from shrinkml.job import parse_job
 
 SPEC = parse_job(
@@ -9,10 +10,12 @@ SPEC = parse_job(
         "data": {"train": "r", "dev": "d", "test": "t"},
         "goal": {"compression_ratio": 4.0},
         "stages": [2.0, 4.0],
-        "search": {"evaluations": 10},
+        "search": {"evaluations": 10, "baselines": ["greedy", "random"]},
     }
 )
 N_SEARCHES = 3
+BEFORE, OF_STEP, AFTER = before_steps(STAGES), of_step(STAGES), after_steps(STAGES)
+VALIDATE, SEARCH, FINETUNE = (next(s for s in STAGES if s.name == name) for name in ("validate", "search", "finetune"))
 
 
 class Clock:
@@ -30,23 +33,23 @@ def clock():
 
 @pytest.fixture
 def meter(clock):
-    return ProgressMeter(SPEC, n_searches=N_SEARCHES, clock=clock)
+    return ProgressMeter(SPEC, STAGES, clock=clock)
 
 
-def walk(meter, kinds, *, ratio=None, ahead=(), evaluations=20):
-    """Runs the stages `kinds`; the progress reports on the way."""
-    for kind in kinds:
-        meter.begin(kind, ratio=ratio, ahead=ahead)
+def walk(meter, stages, *, ratio=None, ahead=(), evaluations=20):
+    """Runs `stages`; the progress reports on the way."""
+    for stage in stages:
+        meter.begin(stage, ratio=ratio, ahead=ahead)
         yield meter.at(0, 2)
         yield meter.at(1, 2)
-        yield meter.finish(1.0, evaluations=evaluations if kind == "search" else 0)
+        yield meter.finish(1.0, evaluations=evaluations if stage is SEARCH else 0)
 
 
 def test_a_job_goes_from_nothing_to_everything_without_falling_back(meter):
     reports = [
         *walk(meter, BEFORE, ahead=(2.0, 4.0)),
-        *walk(meter, ATTEMPT, ratio=2.0, ahead=(4.0,)),
-        *walk(meter, ATTEMPT, ratio=4.0),
+        *walk(meter, OF_STEP, ratio=2.0, ahead=(4.0,)),
+        *walk(meter, OF_STEP, ratio=4.0),
         *walk(meter, AFTER),
     ]
     fractions = [report.fraction for report in reports]
@@ -59,8 +62,8 @@ def test_a_job_goes_from_nothing_to_everything_without_falling_back(meter):
 def test_a_stage_that_has_to_be_repeated_takes_nothing_back(meter):
     reports = [
         *walk(meter, BEFORE, ahead=(4.0,)),
-        *walk(meter, ATTEMPT, ratio=4.0),
-        *walk(meter, ATTEMPT, ratio=3.0, ahead=(4.0,)),
+        *walk(meter, OF_STEP, ratio=4.0),
+        *walk(meter, OF_STEP, ratio=3.0, ahead=(4.0,)),
     ]
     fractions = [report.fraction for report in reports]
     assert fractions == sorted(fractions)
@@ -68,16 +71,16 @@ def test_a_stage_that_has_to_be_repeated_takes_nothing_back(meter):
 
 
 def test_evaluations_count_what_was_judged_and_what_may_still_be(meter):
-    meter.begin("validate", ratio=None, ahead=(2.0, 4.0))
+    meter.begin(VALIDATE, ratio=None, ahead=(2.0, 4.0))
     assert meter.at().evaluations_total == 2 * N_SEARCHES * 10
-    meter.begin("search", ratio=2.0, ahead=(4.0,))
+    meter.begin(SEARCH, ratio=2.0, ahead=(4.0,))
     assert (meter.at(7, 30).evaluations_done, meter.at(7, 30).evaluations_total) == (7, 60)
     done = meter.finish(1.0, evaluations=20)
     assert (done.evaluations_done, done.evaluations_total) == (20, 20 + 30)
 
 
 def test_the_time_left_follows_the_speed_so_far(meter, clock):
-    meter.begin("validate", ratio=None, ahead=(2.0, 4.0))
+    meter.begin(VALIDATE, ratio=None, ahead=(2.0, 4.0))
     assert meter.at(0, 1).seconds_left is None
     clock.now = 10.0
     half = meter.at(1, 2)
@@ -85,17 +88,17 @@ def test_the_time_left_follows_the_speed_so_far(meter, clock):
 
 
 def test_time_spent_in_an_earlier_process_counts(meter, clock):
-    meter.begin("validate", ratio=None, ahead=(2.0, 4.0))
+    meter.begin(VALIDATE, ratio=None, ahead=(2.0, 4.0))
     slow = meter.finish(100.0)
     assert slow.seconds_left == pytest.approx(100.0 * (1 - slow.fraction) / slow.fraction)
 
 
 def test_a_longer_last_fine_tuning_weighs_on_its_own_stage_alone():
     spec = SPEC.model_copy(update={"finetune": SPEC.finetune.model_copy(update={"epochs": 1, "final_epochs": 9})})
-    meter = ProgressMeter(spec, n_searches=N_SEARCHES)
+    meter = ProgressMeter(spec, STAGES)
 
     def share(ratio, ahead):
-        meter.begin("finetune", ratio=ratio, ahead=ahead)
+        meter.begin(FINETUNE, ratio=ratio, ahead=ahead)
         return meter.at(1, 1).fraction
 
     assert share(2.0, (4.0,)) < share(4.0, ()) / 3

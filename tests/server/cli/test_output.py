@@ -31,10 +31,10 @@ def test_on_a_terminal_progress_shows_stage_best_plan_count_and_time_left(capsys
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
     with ProgressView() as view:
-        view.on_event(Event("stage_started", "1", "04-search-3x", "search started", progress=Progress(0.1)))
+        view.on_event(Event("stage_started", "1", "search-3x", "search started", progress=Progress(0.1)))
         for i, wer in enumerate((0.3, 0.125, 0.2)):
             facts = {"wer": wer, "parameters": 1000 + i}
-            view.on_event(Event("evaluated", f"e{i}", "04-search-3x", "", facts, Progress(0.5, i + 1, 40, 83.0)))
+            view.on_event(Event("evaluated", f"e{i}", "search-3x", "", facts, Progress(0.5, i + 1, 40, 83.0)))
     shown = capsys.readouterr().err
-    for fact in ("04-search-3x", "50%", "best 12.5 % WER at 1,001", "3/40 plans", "1:23 left"):
+    for fact in ("search-3x", "50%", "best 12.5 % WER at 1,001", "3/40 plans", "1:23 left"):
         assert fact in shown

@@ -55,10 +55,10 @@ def test_status_lists_the_jobs(shrinkml, job_id):
 
 def test_status_shows_one_job_with_its_progress(shrinkml, job_id, store):
     store.start(job_id, 1)
-    store.log(job_id, Event("stage_started", "s", "04-search-3x", "", progress=Progress(0.25, 3, 12, 75.0)))
+    store.log(job_id, Event("stage_started", "s", "search-3x", "", progress=Progress(0.25, 3, 12, 75.0)))
     shown = dict(line.split(maxsplit=1) for line in shrinkml("status", job_id).out.splitlines() if line.strip())
     assert shown["state"].strip() == "running"
-    assert shown["stage"].strip() == "04-search-3x"
+    assert shown["stage"].strip() == "search-3x"
     assert shown["done"].strip() == "25%"
     assert shown["plans"].strip() == "3 of 12"
     assert shown["time"].strip() == "left  1:15"

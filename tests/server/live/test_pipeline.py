@@ -93,7 +93,7 @@ def test_a_job_killed_in_its_search_gives_the_recogniser_that_it_gives_in_peace(
     peace = undisturbed(untrained)
     with serving(data=data_root, worker=None) as server:
         job = server.client.submit(untrained)
-        server.wait_for_event(job, "04-search-3x/random/0/3")
+        server.wait_for_event(job, "search-3x/random/0/3")
         server.kill_worker()
         assert job.wait()["state"] == "succeeded"
         assert_undisturbed(tmp_path, job, peace)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agents.pipeline.run_folder import POLICY
+from agents.pipeline.folder.run_folder import POLICY
 from server.artefacts.artefact_store import ArtefactKind
 from server.artefacts.folder_artefacts import FolderArtefacts
 from server.jobs.job_state import JobState

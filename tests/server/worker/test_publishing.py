@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from agents.pipeline.run_folder import POLICY
+from agents.pipeline.folder.run_folder import POLICY
 from server.artefacts.artefact_store import ArtefactKind
 from server.artefacts.memory_artefacts import MemoryArtefacts
 from server.worker.publishing import adopt_earlier_runs, publish_policy, publish_run

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.pipeline.interruptible import Interruptible
+from agents.search.interruptible import Interruptible
 from shrinkml.errors import StoppedError
 from shrinkml.measure.evaluation import transcripts
 from shrinkml.models.protocol import AsrModel

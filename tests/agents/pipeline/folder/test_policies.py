@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from agents.pipeline.policies import first_policies, keep_policy, policies_of
-from agents.pipeline.run_folder import RunFolder
+from agents.pipeline.folder.policies import first_policies, keep_policy, policies_of
+from agents.pipeline.folder.run_folder import RunFolder
 from agents.search.search_result import SearchResult, Trial
 from agents.strategies.model_based.kept_policy import read_policy, write_policy
 from envs.toys import coupled

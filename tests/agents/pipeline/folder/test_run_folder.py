@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from agents.pipeline.run_folder import opened
+from agents.pipeline.folder.run_folder import opened
 from shrinkml.errors import ConfigError, StageError
 from shrinkml.job import parse_job
 
@@ -21,9 +21,9 @@ def test_a_finished_stage_is_not_run_again(tmp_path, spec):
         raise AssertionError("run twice")
 
     with opened(tmp_path, spec) as run:
-        run.finish("01-a", lambda folder: {"n": 1})
+        run.finish("a", lambda folder: {"n": 1})
     with opened(tmp_path, spec) as run:
-        assert run.finish("01-a", refuse) == {"n": 1}
+        assert run.finish("a", refuse) == {"n": 1}
 
 
 def test_a_stage_that_failed_gets_its_folder_back(tmp_path, spec):
@@ -33,9 +33,9 @@ def test_a_stage_that_failed_gets_its_folder_back(tmp_path, spec):
 
     with opened(tmp_path, spec) as run:
         with pytest.raises(ValueError, match="no luck"):
-            run.finish("01-a", fail)
-        assert run.finish("01-a", lambda folder: {"half": (folder / "half").read_text()}) == {"half": "done"}
-        assert (run.stage("01-a") / "half").exists()
+            run.finish("a", fail)
+        assert run.finish("a", lambda folder: {"half": (folder / "half").read_text()}) == {"half": "done"}
+        assert (run.stage("a") / "half").exists()
 
 
 def test_a_job_that_fails_at_once_leaves_nothing_but_a_later_failure_keeps_what_was_done(tmp_path, spec):
@@ -44,14 +44,14 @@ def test_a_job_that_fails_at_once_leaves_nothing_but_a_later_failure_keeps_what_
 
     root = tmp_path / "run"
     with pytest.raises(ConfigError, match="no luck"), opened(root, spec) as run:
-        run.finish("01-a", fail)
+        run.finish("a", fail)
     assert not root.exists()
     with opened(root, spec) as run:
-        run.finish("01-a", lambda folder: {})
+        run.finish("a", lambda folder: {})
     with pytest.raises(ConfigError, match="no luck"), opened(root, spec) as run:
-        run.finish("02-b", fail)
+        run.finish("b", fail)
     assert (root / "job.json").exists()
-    assert run.stage("01-a").exists()
+    assert run.stage("a").exists()
 
 
 def test_a_published_checkpoint_replaces_the_one_before(tmp_path, spec):
@@ -81,7 +81,7 @@ def test_a_folder_serves_one_process_at_a_time(tmp_path, spec):
 def test_a_killed_process_holds_no_lock(tmp_path, spec):
     program = (
         "import json, sys, time; from pathlib import Path; "
-        "from agents.pipeline.run_folder import opened; from shrinkml.job import parse_job; "
+        "from agents.pipeline.folder.run_folder import opened; from shrinkml.job import parse_job; "
         "held = opened(Path(sys.argv[1]), parse_job(json.loads(sys.argv[2]))); held.__enter__(); "
         "print('held', flush=True); time.sleep(60)"
     )

@@ -1,11 +1,10 @@
-"""What the searches of a job go on from, and what of it is kept for other jobs."""
+"""The policies that the searches of a job go on from, and the one that is kept for other jobs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agents.pipeline.run_folder import RunFolder
-from agents.pipeline.stages import winner
-from agents.search.search_result import Policy, SearchResult
+from agents.pipeline.folder.run_folder import RunFolder
+from agents.search.search_result import Policy, SearchResult, winner
 from agents.strategies.model_based.kept_policy import read_policy, write_policy
 from shrinkml.job import JobSpec
 
@@ -27,12 +26,12 @@ def first_policies(folder: RunFolder, spec: JobSpec) -> Policies:
 
 
 def policies_of(results: Sequence[SearchResult]) -> Policies:
-    """What each of the searches has learned, where it has learned a policy."""
+    """The policy that each of the searches has learned, where it has learned one."""
     return {(result.strategy, result.seed): result.policy for result in results if result.policy is not None}
 
 
 def keep_policy(folder: RunFolder, strategy: str, results: Sequence[SearchResult]) -> None:
-    """Writes what the best search with `strategy` has learned, if that is a policy, for other jobs to start from."""
+    """Write what the best search with `strategy` has learned, if that is a policy, for other jobs to start from."""
     policy = winner([result for result in results if result.strategy == strategy]).policy
     if policy is not None:
         write_policy(policy, folder.policy)

@@ -1,8 +1,8 @@
-"""Which commit of a model on the Hugging Face hub a job is about: found out once, kept in its folder."""
+"""The commit of a model on the Hugging Face hub that a job is about: found out once, kept in its folder."""
 
 import json
 
-from agents.pipeline.run_folder import RunFolder
+from agents.pipeline.folder.run_folder import RunFolder
 from shrinkml.storage.bundle import HUB
 from shrinkml.storage.hub import check_allowed, fetch
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from agents.pipeline.hub_revision import local_model
-from agents.pipeline.run_folder import RunFolder
+from agents.pipeline.folder.hub_revision import local_model
+from agents.pipeline.folder.run_folder import RunFolder
 from shrinkml.errors import ConfigError
 from tests.pretend_hub import pretend_hub
 

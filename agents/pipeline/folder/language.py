@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agents.pipeline.run_folder import ORIGINAL, RunFolder
+from agents.pipeline.folder.run_folder import ORIGINAL, RunFolder
 from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.models.families import FAMILIES
 from shrinkml.storage.model_folder import look_into

@@ -1,11 +1,11 @@
 """The folder of a job: everything that it finished, so that a killed run goes on from there.
 
-job.json               what was asked for
-stages/<name>/         one folder per finished stage: result.json and what the stage made
+job.json               the job
+stages/<name>/         one folder per finished stage (search-2.24x): result.json and what the stage made
 stages/<name>.partial/ a stage at work; a resumed run hands the same folder to the same stage again
 checkpoints/<name>/    the models to download
 evaluations.sqlite     every plan ever judged
-hub.json               which commit of a model of the hub this is about
+hub.json               the commit of a model of the hub that this is about
 original/              links to the model, where its language is told
 first-policy.json      the policy that the job began with, where it names one
 policy.json            what its strategy has learned since, where it learns one
@@ -21,10 +21,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from agents.pipeline.folder.older_run_folder import renew
 from shrinkml.errors import ConfigError, ShrinkError, StageError
 from shrinkml.job import JobSpec
 
 ORIGINAL = "original"  # a folder of links
+FINAL = "final"  # the checkpoint to use
+SO_FAR = "best-so-far"  # the checkpoint that a stopped job leaves
 POLICY = "policy.json"
 StageWork = Callable[[Path], dict[str, Any]]
 Describe = Callable[[Path], None]
@@ -44,6 +47,11 @@ class RunFolder:
         """The folder of the finished stage `name`."""
         return self.root / "stages" / name
 
+    def begun(self, name: str) -> Path:
+        """The folder of the stage `name`, whether it is finished or still at work."""
+        done = self.stage(name)
+        return done if done.exists() else done.with_name(f"{name}.partial")
+
     def finish(self, name: str, work: StageWork) -> dict[str, Any]:
         """The result of the stage `name`: what is on disk if it is finished, else what `work` returns.
 
@@ -60,7 +68,7 @@ class RunFolder:
         return result
 
     def publish(self, model: Path, name: str, describe: Describe = lambda copy: None) -> None:
-        """Copies the checkpoint `model` to checkpoints/`name`, whole or not at all; replaces one of that name.
+        """Copy the checkpoint `model` to checkpoints/`name`, whole or not at all; replaces one of that name.
 
         `describe` adds to the copy, before it is published, what is known of the model.
         """
@@ -73,7 +81,7 @@ class RunFolder:
         os.replace(partial, target)
 
     def withdraw(self, name: str) -> None:
-        """Removes checkpoints/`name` if it is there."""
+        """Remove checkpoints/`name` if it is there."""
         shutil.rmtree(self.checkpoints / name, ignore_errors=True)
 
 
@@ -96,6 +104,7 @@ def opened(root: Path, spec: JobSpec) -> Iterator[RunFolder]:
         except BlockingIOError:
             raise StageError(f"another process works in {root}; wait until it has ended") from None
         _claim(root / "job.json", spec)
+        renew(root)
         try:
             yield RunFolder(root)
         except ShrinkError:
@@ -116,7 +125,7 @@ def _forget_unless_begun(root: Path) -> None:
 
 
 def _claim(record: Path, spec: JobSpec) -> None:
-    """Writes `spec` to `record`, or checks that it is the job recorded there."""
+    """Write `spec` to `record`, or check that it is the job recorded there."""
     if not record.exists():
         partial = record.with_name(f"{record.name}.partial")
         partial.write_text(spec.model_dump_json(indent=1))

@@ -1,28 +1,63 @@
-"""The part of the speed stage that looks at every runtime: torch, and ONNX Runtime where the job exports.
+"""The stage that times the result beside the original: in torch, and in every runtime that the job exports to.
 
 Both also in int8, where the job asks for that.
 """
 
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
+from agents.pipeline.schedule import best_of
+from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stages.export_stage import EXPORT
+from agents.search.interruptible import Interruptible
 from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.errors import ExportError
 from shrinkml.export.exporter import Exporter
 from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
+from shrinkml.measure.speed import speedup
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.speech.utterance import Utterance
 from shrinkml.storage import checkpoint
 
-N_HEARD = max(BATCH_SIZES)  # utterances of each pass: the largest batch, once
+N_TIMED = 32  # utterances of the speed measurement
+TIMED_RUNS = 5
+N_HEARD = max(BATCH_SIZES)  # utterances of each pass in a runtime: the largest batch, once
 
 Forms = dict[tuple[str, str], Path]  # (runtime, precision of its products) -> what is run there
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """The speed of the result, beside that of the original.
+
+    Attributes:
+        speedup: `shrinkml.report.record.Speed`, in torch.
+        runtimes: a `shrinkml.report.record.RuntimeRow` of each model in each runtime.
+    """
+
+    speedup: Mapping[str, Any]
+    runtimes: Sequence[Mapping[str, Any]]
+
+
+def time_speed(materials: Materials, model: Path) -> Mapping[str, Any]:
+    """The speed of the checkpoint `model` beside that of the original, here and now, on the CPU."""
+    timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
+    stop = materials.should_stop
+    return speedup(
+        Interruptible(checkpoint.load(materials.original), stop),
+        Interruptible(checkpoint.load(model), stop),
+        timed.features,
+        timed.durations_s,
+        runs=TIMED_RUNS,
+    )
 
 
 def time_runtimes(
@@ -33,7 +68,7 @@ def time_runtimes(
     *,
     on_timed: Callable[[str, int], None],
 ) -> list[dict[str, Any]]:
-    """What the original and every checkpoint of `models` cost in every runtime, here and now, on the CPU.
+    """Time the original and every checkpoint of `models` in every runtime, here and now, on the CPU.
 
     Each checkpoint takes turns with the original, so that no more than two models are held in all their forms at once.
     What the original cannot be exported to, being too large for a file, is left out.
@@ -42,8 +77,8 @@ def time_runtimes(
         materials: the original and the speech.
         models: name in the table -> checkpoint; the first is the one that was exported.
         exports: precision ("float32" or "int8") -> folder of an export of that one.
-        scratch: where the original and the other checkpoints are exported to in the meantime.
-        on_timed: hears which checkpoint was timed, and how many of them by now.
+        scratch: folder that the original and the other checkpoints are exported to in the meantime.
+        on_timed: called with each checkpoint that was timed, and how many of them by now.
 
     Returns:
         `RuntimeRow`s: see `shrinkml.report.record`.
@@ -94,3 +129,25 @@ def _in_torch(model: Path, precisions: Collection[str]) -> Forms:
 
 def _exported(folders: Mapping[str, Path]) -> Forms:
     return {(ONNXRUNTIME, precision): folder for precision, folder in folders.items()}
+
+
+def _run(context: StageContext) -> Timed:
+    """Time the final checkpoint, its exports, and the checkpoints of the other steps."""
+    materials, checkpoints = context.tools.materials, context.tools.folder.checkpoints
+    steps = [outcome.step for outcome in context.outcomes]
+    best, exported = best_of(steps).checkpoint, context.find(EXPORT)
+    others = [step.checkpoint for step in steps if step.checkpoint != best]
+    models = {"compressed": checkpoints / FINAL, **{name: checkpoints / name for name in others}}
+    exports = {
+        INT8 if row["int8"] else "float32": checkpoints / row["name"] for row in (exported.exports if exported else ())
+    }
+
+    def on_timed(name: str, n_done: int) -> None:
+        message = f"{FINAL if name == 'compressed' else name} timed beside the original"
+        context.teller.tell("timed", f"timed/{name}", message, {"model": name}, n_done=n_done, n_total=len(models))
+
+    faster = time_speed(materials, checkpoints / FINAL)
+    return Timed(faster, time_runtimes(materials, models, exports, context.folder, on_timed=on_timed))
+
+
+SPEED = Stage("speed", Timed, _run, takes(45.0))

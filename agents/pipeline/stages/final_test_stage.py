@@ -1,0 +1,65 @@
+"""The stage of the final figures: the original and the result on test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.pipeline.folder.run_folder import FINAL
+from agents.pipeline.materials import Materials
+from agents.pipeline.measuring import describe, measure
+from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stages.baseline_stage import BASELINE
+from shrinkml.measure.evaluation import Evaluation, transcripts
+
+N_SAMPLES = 8  # transcripts shown in the report
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The transcripts of one utterance by both models.
+
+    Attributes:
+        reference: what was said.
+        baseline: the original's transcript.
+        result: that of the compressed model.
+    """
+
+    reference: str
+    baseline: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinalFigures:
+    """The final figures.
+
+    Attributes:
+        baseline: the original on test.
+        result: the compressed model on test.
+        samples: a few transcripts of both.
+    """
+
+    baseline: Evaluation
+    result: Evaluation
+    samples: Sequence[Sample]
+
+
+def measure_on_test(materials: Materials, model: Path, calls: Mapping[str, float]) -> FinalFigures:
+    """The figures of the original and of the checkpoint `model` on test, and a few transcripts of both."""
+    few = materials.test.subset(range(min(N_SAMPLES, len(materials.test))))
+    heard = transcripts(materials.model, few), transcripts(materials.load(model), few)
+    return FinalFigures(
+        baseline=measure(materials, materials.original, materials.test, calls),
+        result=measure(materials, model, materials.test, calls),
+        samples=[Sample(*texts) for texts in zip(few.texts, *heard, strict=True)],
+    )
+
+
+def _run(context: StageContext) -> FinalFigures:
+    materials, final = context.tools.materials, context.tools.folder.checkpoints / FINAL
+    tested = measure_on_test(materials, final, context.record(BASELINE).calls_per_s)
+    describe(materials, final, on="test", before=tested.baseline, after=tested.result.to_json())
+    return tested
+
+
+TEST = Stage("test", FinalFigures, _run, takes(20.0))

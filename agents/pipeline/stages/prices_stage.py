@@ -1,0 +1,26 @@
+"""The stage that measures what plans cost in what the goal counts, where that is something else than parameters."""
+
+from agents.pipeline.price_lists import Priced, price_list, read_prices, write_prices
+from agents.pipeline.stage import RunState, Stage, StageContext, Tools, takes
+from shrinkml.job import JobSpec
+from shrinkml.plan.prices import PriceList
+
+
+def _run(context: StageContext) -> Priced:
+    goal = context.tools.spec.goal
+    return write_prices(context.tools.materials, goal.resource, context.folder, ratio=goal.compression_ratio)
+
+
+def _are_measured(spec: JobSpec, _: float) -> bool:
+    return spec.goal.resource != "parameters"
+
+
+PRICES = Stage("prices", Priced, _run, takes(30.0), present=_are_measured)
+
+
+def prices_of(tools: Tools, state: RunState) -> PriceList:
+    """The prices of the job's plans: parameters are known, the rest was measured."""
+    measured = state.find(PRICES)
+    if measured is None:
+        return price_list(tools.materials, tools.spec.goal.resource)
+    return read_prices(measured.folder)

@@ -1,0 +1,114 @@
+"""The pre-flight stage: that everything asked for exists, and what becomes of every parameter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from agents.pipeline.materials import Materials
+from agents.pipeline.stage import Stage, StageContext, takes
+from agents.search.make_problem import cheapest_plan, check_reachable
+from agents.strategies import STRATEGIES
+from agents.strategies.model_based.kept_policy import read_policy
+from envs.menus import build_menus
+from envs.rewards import REWARDS
+from shrinkml.compression.factorizer_table import FACTORIZERS
+from shrinkml.compression.inventory import ParameterNote, list_parameters
+from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.errors import PlanError
+from shrinkml.export.exporter import check_exportable
+from shrinkml.job import JobSpec
+from shrinkml.models.families import FAMILIES
+from shrinkml.plan.prices import parameter_prices
+from shrinkml.speech.manifest import check_fit, check_splits
+from shrinkml.storage.merging import check_mergeable
+from shrinkml.tables import look_up
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The facts that are known before any work.
+
+    Attributes:
+        parameters: of the original.
+        smallest_parameters: with the lowest rank in every layer.
+        factorized: layers that will be.
+        left_alone: everything else -> why it will not be.
+        tied: other names of tensors that are listed already -> the same.
+        utterances: of each split.
+    """
+
+    parameters: int
+    smallest_parameters: int
+    factorized: Sequence[str]
+    left_alone: Mapping[str, str]
+    tied: Mapping[str, str]
+    utterances: Mapping[str, int]
+
+
+def validate(materials: Materials, spec: JobSpec) -> Preflight:
+    """The pre-flight report of a job.
+
+    Raises:
+        UnknownNameError: a strategy, reward or factorizer that does not exist.
+        ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear or
+            write.
+        CheckpointError: the model cannot be loaded.
+        ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, its policy is none,
+            or the model's generation looks for the language of each utterance.
+        ExportError: the model cannot be exported as the job asks.
+        PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
+            matrices cannot be factorized.
+    """
+    _check_names(spec)
+    splits = check_splits(materials.manifests)
+    model = materials.model
+    check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)
+    if "onnx" in spec.export:
+        check_exportable(model)
+    if "transformers" in spec.export:
+        check_mergeable(materials.original)
+    cost, ranks, notes = model_cost(model.module), current_plan(model.module), list_parameters(model.module)
+    if spec.strict:
+        _refuse_unknown(notes)
+    if spec.finetune.mixed_precision:
+        FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
+    menus = build_menus(cost.layers, current_ranks=ranks)
+    if spec.goal.resource == "parameters":  # other prices are a stage of their own
+        check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio)
+    return Preflight(
+        parameters=cost.parameters(ranks),
+        smallest_parameters=cost.parameters(cheapest_plan(menus)),
+        factorized=[layer.name for layer in cost.layers if len(menus[layer.name]) > 1],
+        left_alone={
+            **{name: "no rank would make it smaller" for name, menu in menus.items() if len(menu) == 1},
+            **{note.name: note.why for note in notes if note.verdict == "left"},
+        },
+        tied={note.name: note.why for note in notes if note.verdict == "tied"},
+        utterances={split: len(utterances) for split, utterances in splits.items()},
+    )
+
+
+def _check_names(spec: JobSpec) -> None:
+    for name in (spec.search.strategy, *spec.search.baselines):
+        look_up(STRATEGIES, name, kind="strategy")
+    look_up(REWARDS, spec.search.reward, kind="reward")
+    look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
+    if spec.search.policy is not None:
+        read_policy(Path(spec.search.policy))
+
+
+def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:
+    unknown = [f"{note.name} {list(note.shape)}: {note.why}" for note in notes if note.is_unknown]
+    if unknown:
+        raise PlanError(
+            "the job is strict, and these weights cannot be factorized; without `strict` they stay as they are:\n  "
+            + "\n  ".join(unknown)
+        )
+
+
+def _run(context: StageContext) -> Preflight:
+    return validate(context.tools.materials, context.tools.spec)
+
+
+VALIDATE = Stage("validate", Preflight, _run, takes(5.0))

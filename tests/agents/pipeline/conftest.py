@@ -1,0 +1,62 @@
+"""The materials of a job on the tiny recogniser, and a checkpoint that was made of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.pipeline.job_run import run_job
+from agents.pipeline.materials import Materials
+from agents.pipeline.stages.calibrate_stage import make_workspace
+from agents.pipeline.stages.factorize_stage import save_factorized
+from agents.search.workspace import read_problem
+from shrinkml.events import Event
+from shrinkml.job import JobSpec
+from shrinkml.plan.compression_plan import CompressionPlan
+
+
+@pytest.fixture(scope="package")
+def spec(tiny_job: Callable[..., JobSpec]) -> JobSpec:
+    """A job of one step."""
+    return tiny_job()
+
+
+@pytest.fixture(scope="package")
+def materials(spec: JobSpec) -> Materials:
+    """Those of the job."""
+    return Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
+
+
+@pytest.fixture(scope="package")
+def half(materials: Materials, pose_search: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the tiny recogniser with every layer at half of its break-even rank."""
+    folder = tmp_path_factory.mktemp("half")
+    pose_search(materials, folder, materials.original, 1.5)
+    plan = CompressionPlan.of_ranks(
+        {layer.name: max(1, layer.break_even_rank // 2) for layer in read_problem(folder).cost.layers}
+    )
+    save_factorized(materials, folder / "model", start=materials.original, workspace=folder, plan=plan)
+    return folder / "model"
+
+
+@pytest.fixture(scope="package")
+def pose_search() -> Callable[..., None]:
+    """Writes the workspace of a search."""
+
+    def pose(materials: Materials, folder: Path, start: Path, ratio: float) -> None:
+        cache = folder / "evaluations.sqlite"
+        make_workspace(materials, folder, start=start, ratio=ratio, factorizer="svd", cache=cache)
+
+    return pose
+
+
+@pytest.fixture(scope="package")
+def finished(
+    tiny_job: Callable[..., JobSpec], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[JobSpec, Path, dict[str, Any], list[Event]]:
+    """A job of two steps that ran through: its spec, folder, report and events."""
+    folder, events = tmp_path_factory.mktemp("finished"), []
+    search = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy", "knapsack"]}
+    spec = tiny_job(stages=[1.5, 3.0], search=search)
+    return spec, folder, run_job(spec, folder, on_event=events.append), events

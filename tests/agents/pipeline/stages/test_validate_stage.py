@@ -1,0 +1,48 @@
+import copy
+
+import pytest
+import torch
+
+from agents.pipeline.stages.validate_stage import validate
+from shrinkml.errors import ConfigError, ExportError, PlanError
+from shrinkml.storage import checkpoint
+
+
+def test_the_pre_flight_tells_what_will_be_factorized_and_what_is_left_alone(materials, spec):
+    found = validate(materials, spec)
+    parameters = [name for name, _ in materials.model.named_parameters(remove_duplicate=False)]
+    assert sorted([*found.factorized, *found.left_alone, *found.tied]) == sorted(parameters)
+    assert found.left_alone["output.bias"] == "a vector"
+    assert not found.tied
+    assert found.parameters == checkpoint.stored_parameters(materials.original)
+    assert found.smallest_parameters < found.parameters / spec.goal.compression_ratio
+    assert found.utterances == {"train": 48, "dev": 24, "test": 24}
+
+
+def test_a_dense_copy_for_transformers_is_refused_before_any_work_where_the_model_is_none_of_it(materials, tiny_job):
+    with pytest.raises(ExportError, match=r"of family 'las', which nothing but ShrinkML opens"):
+        validate(materials, tiny_job(export=["transformers"]))
+
+
+def test_a_model_without_anything_to_gain_is_refused(materials, spec):
+    goal = spec.goal.model_copy(update={"compression_ratio": 500.0})
+    with pytest.raises(PlanError, match="the goal of 500x is out of reach"):
+        validate(materials, spec.model_copy(update={"goal": goal}))
+
+
+def test_a_strict_job_names_the_matrices_that_cannot_be_factorized(materials, spec, monkeypatch):
+    strict = spec.model_copy(update={"strict": True})
+    assert validate(materials, strict).parameters, "a LAS holds none"
+    model = copy.deepcopy(materials.model)
+    model.mixer = torch.nn.Conv2d(3, 4, 2)
+    monkeypatch.setattr(materials, "model", model)
+    assert validate(materials, spec).left_alone["mixer.weight"] == "no factorizer for Conv2d"
+    message = r"the job is strict, .*\n  mixer\.weight \[4, 3, 2, 2\]: no factorizer for Conv2d$"
+    with pytest.raises(PlanError, match=message):
+        validate(materials, strict)
+
+
+def test_a_las_cannot_be_asked_to_learn_in_bfloat16(materials, spec):
+    mixed = spec.model_copy(update={"finetune": spec.finetune.model_copy(update={"mixed_precision": True})})
+    with pytest.raises(ConfigError, match="mixed_precision is true; allowed for a LAS: false"):
+        validate(materials, mixed)
