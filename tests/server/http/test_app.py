@@ -1,5 +1,7 @@
 """Every error is a problem document that says what to do."""
 
+import logging
+
 import pytest
 
 from server.http.app import HTTP_STATUS
@@ -78,12 +80,30 @@ def test_a_body_of_unknown_size_is_a_problem(http):
     assert "Content-Length" in problem(response, 411, "length-required")["detail"]
 
 
-def test_an_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(http, engine):
+def test_an_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(http, engine, caplog):
     with engine.begin() as db:
         db.exec_driver_sql("DROP TABLE job_events")
         db.exec_driver_sql("DROP TABLE jobs")
-    detail = problem(http.get("/v1/jobs"), 500, "internal")["detail"]
+    with caplog.at_level(logging.ERROR, logger="server"):
+        detail = problem(http.get("/v1/jobs"), 500, "internal")["detail"]
     assert "table" not in detail
+    (record,) = [record for record in caplog.records if record.name == "server.http.app"]
+    assert record.getMessage() == "unforeseen error in GET '/v1/jobs'"
+    assert "no such table: jobs" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "status"),
+    [
+        ("/v1/jobs/nobody", "unknown-job", 404),
+        ("/v2", "unknown-path", 404),
+        ("/v1/jobs?limit=0", "invalid-request", 422),
+    ],
+)
+def test_a_refusal_is_logged_with_the_kind_of_its_problem(http, caplog, path, code, status):
+    with caplog.at_level(logging.INFO, logger="server"):
+        http.get(path)
+    assert caplog.messages == [f"refused GET {path.partition('?')[0]!r}: {code} ({status})"]
 
 
 def test_every_error_with_a_status_is_one_of_ours():

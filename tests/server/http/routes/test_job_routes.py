@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 
 import httpx
@@ -209,3 +210,16 @@ def test_the_report_comes_as_json_and_as_a_page(http, artefacts, request_body):
     page = http.get(f"/v1/jobs/{job_id}/report?format=html")
     assert page.headers["Content-Type"].startswith("text/html")
     assert page.text == "<h1>Report</h1>"
+
+
+def test_a_submission_and_what_happens_to_the_job_are_logged(http, request_body, caplog):
+    caplog.set_level(logging.INFO, logger="server")
+    job_id = submit(http, request_body, **{"Idempotency-Key": "k"})["id"]
+    submit(http, request_body, **{"Idempotency-Key": "k"})
+    http.post(f"/v1/jobs/{job_id}/cancel")
+    model = http.get(f"/v1/jobs/{job_id}").json()["job"]["model"]
+    assert caplog.messages == [
+        f"job {job_id} is queued (attempt 1)",
+        f"job {job_id} submitted: {model}, 3 times smaller",
+        f"job {job_id} is cancelled (attempt 1)",
+    ]

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from server import serving
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The settings that the command serves with; it says that it is ready and returns."""
+    seen = []
+
+    def serve(settings, *, on_ready):
+        seen.append(settings)
+        on_ready("http://127.0.0.1:1")
+
+    monkeypatch.setattr(serving, "serve", serve)
+    return seen
+
+
+def test_serve_says_where_it_listens_on_standard_error(shrinkml, served, tmp_path):
+    code, out, err = shrinkml("serve", "--home", tmp_path, "--port", 0)
+    assert (code, out) == (0, "")
+    assert err == f"ShrinkML is serving at http://127.0.0.1:1 (files in {tmp_path}); Ctrl-C stops it.\n"
+
+
+def test_options_become_settings(shrinkml, served, tmp_path):
+    shrinkml("serve", "--home", tmp_path, "--max-queued", 3, "--data-root", "a", "--data-root", "b", "--allow-hub")
+    (settings,) = served
+    assert (settings.home, settings.max_queued, settings.allow_hub) == (tmp_path, 3, True)
+    assert settings.data_roots == (Path("a"), Path("b"))
+
+
+def test_options_may_come_from_the_environment(shrinkml, served, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHRINKML_HOME", str(tmp_path))
+    monkeypatch.setenv("SHRINKML_PORT", "1234")
+    shrinkml("serve")
+    (settings,) = served
+    assert (settings.home, settings.port, settings.data_roots) == (tmp_path, 1234, (Path(),))
+
+
+def test_a_port_that_there_is_not_is_refused(shrinkml, served):
+    code, _, err = shrinkml("serve", "--port", 70000)
+    assert (code, "65535" in err, served) == (2, True, [])

@@ -1,0 +1,43 @@
+"""The server's process: how it ends, and what it leaves in its log. Jobs through it are tested in live/."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+from server.serving import serve
+from server.settings import Settings
+settings = Settings(home=sys.argv[1], port=int(sys.argv[2]))
+serve(settings, on_ready=lambda url: print(url, flush=True), worker=(sys.executable, "-c", "input()"))
+"""
+
+
+def command(home, port: int = 0) -> list[str]:
+    return [sys.executable, "-c", PROGRAM, str(home), str(port)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_in_order_and_its_log_tells_of_the_worker(tmp_path, number):
+    with subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        os.kill(process.pid, number)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    told = (tmp_path / "server.log").read_text()
+    assert "server.worker.supervisor INFO started the worker, process " in told
+    assert told.endswith("server.worker.supervisor INFO stopped the worker\n")
+
+
+def test_a_port_in_use_is_found_out_before_anything_is_started(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = subprocess.run(
+            command(tmp_path, taken.getsockname()[1]), capture_output=True, text=True, timeout=60, check=False
+        )
+    assert "Address already in use" in run.stderr
+    assert run.stdout == ""
+    assert not (tmp_path / "worker.log").exists()

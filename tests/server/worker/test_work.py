@@ -1,0 +1,26 @@
+"""The worker's process by itself: it ends with its standard input, and a home has one."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import logging, sys
+from pathlib import Path
+from server.worker import work as worker
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+worker.LOCK_WAIT_S = 0.0
+worker.work(Path(sys.argv[1]), lambda *_, **__: {"goal_met": True})
+"""
+
+
+def test_a_worker_ends_when_its_standard_input_closes_and_a_second_one_is_refused(tmp_path):
+    command = [sys.executable, "-u", "-c", PROGRAM, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        said = iter(process.stdout.readline, "")
+        assert next(line for line in said if "is ready" in line) == f"worker {process.pid} is ready\n"
+        second = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        assert "HomeInUseError: another worker works in" in second.stderr
+        rest, _ = process.communicate("", timeout=60)
+    assert process.returncode == 0
+    assert f"worker {process.pid} ends: its server has stopped or died" in rest
