@@ -30,8 +30,9 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.stages.calibrate_stage import make_workspace
 from agents.pipeline.stages.choose_stage import choose_from
 from agents.search.model_evaluator import shrunk
+from agents.search.opened_workspace import open_workspace
 from agents.search.search_result import SearchResult
-from agents.search.workspace import StoredDecompositions, open_workspace
+from agents.search.workspace import StoredDecompositions
 from agents.strategies import STRATEGIES, search_plans
 from envs.problem import PlanEvaluator, RankProblem
 from envs.rewards import REWARDS

@@ -20,8 +20,8 @@ import torch
 from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kept, proxy_wers, sign_test
 
 from agents.pipeline.stages.choose_stage import choose_from
+from agents.search.opened_workspace import open_workspace
 from agents.search.search_result import Policy
-from agents.search.workspace import open_workspace
 from agents.strategies import search_plans
 from shrinkml.job import read_job
 

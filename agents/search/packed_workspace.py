@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from agents.search.evaluations.evaluation_store import EvaluationStore
-from agents.search.workspace import RECORD, Workspace, context_of, open_with, own_files, read_record
+from agents.search.opened_workspace import Workspace, context_of, open_with
+from agents.search.workspace import RECORD, own_files, read_record
 from shrinkml.storage.model_folder import look_into
 
 log = logging.getLogger(__name__)

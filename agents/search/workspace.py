@@ -6,12 +6,10 @@ factors-*.safetensors  the decomposition of every layer, one each, in the order 
 proxy.safetensors      the features of every proxy utterance
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,17 +17,11 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from agents.search.evaluations.evaluation_store import EvaluationStore
-from agents.search.evaluations.judge_once import judged_once
-from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
-from agents.search.model_evaluator import ModelEvaluator, parts_of, shrunk
-from agents.search.racing import RacingJudge
-from envs.problem import RacingEvaluator, RankProblem
+from envs.problem import RankProblem
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList
-from shrinkml.storage import checkpoint
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
 
@@ -37,19 +29,6 @@ PROBLEM = "problem.json"
 RECORD = "workspace.json"
 FACTORS = "factors*.safetensors"
 PROXY = "proxy.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """An opened workspace.
-
-    Attributes:
-        problem: what is searched.
-        evaluate: judges plans; what was judged before, by anyone, is looked up.
-    """
-
-    problem: RankProblem
-    evaluate: RacingEvaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,46 +93,19 @@ def write_workspace(
     (folder / PROBLEM).write_text(json.dumps(_problem_to_json(problem)))
 
 
-def open_workspace(folder: Path) -> Workspace:
-    """The workspace in `folder`, ready to judge plans; what was judged lies in the database that it names."""
-    return open_with(SqliteEvaluations(database_of(folder)), folder, context_of(folder))
-
-
-def open_with(store: EvaluationStore, folder: Path, context: str) -> Workspace:
-    """The workspace in `folder`, ready to judge plans that nobody who shares `store` has judged.
-
-    Args:
-        store: remembers the judgements.
-        folder: is not looked into any more afterwards; what is mapped from it outlives its name.
-        context: see `context_of`.
-    """
-    record, proxy = read_record(folder), read_proxy(folder)
-    judged = checkpoint.load(folder / record.model)
-    judged.module.to(record.device)
-    evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
-    return Workspace(read_problem(folder), RacingJudge(judged_once(evaluator, store, context), evaluator.words))
-
-
 def database_of(folder: Path) -> Path:
     """The file of the evaluations that were made in the workspace in `folder`."""
     return (folder / read_record(folder).cache).resolve()
 
 
-def context_of(folder: Path) -> str:
-    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
-    record = read_record(folder)
-    digest = hashlib.sha256(f"greedy {checkpoint.inspect(folder / record.model).digest}".encode())
-    for path in (*_factors(folder), folder / PROXY):
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    digest.update(json.dumps([record.texts, parts_of(read_proxy(folder))]).encode())
-    return digest.hexdigest()
-
-
 def own_files(folder: Path) -> list[Path]:
     """The files of the workspace in `folder`, all but workspace.json."""
-    return [folder / PROBLEM, *_factors(folder), folder / PROXY]
+    return [folder / PROBLEM, *judged_files(folder)]
+
+
+def judged_files(folder: Path) -> list[Path]:
+    """Those on which judgements depend: factors and proxy set."""
+    return [*_factors(folder), folder / PROXY]
 
 
 def read_record(folder: Path) -> WorkspaceRecord:

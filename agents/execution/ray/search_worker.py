@@ -11,10 +11,10 @@ from ray import ObjectRef, tune
 
 from agents.execution.executor import SearchTask
 from agents.execution.ray.ray_evaluations import RayEvaluations
+from agents.search.opened_workspace import Workspace
 from agents.search.packed_workspace import PackedWorkspace, open_packed
 from agents.search.search_result import Trial
 from agents.search.search_task import search_in
-from agents.search.workspace import Workspace
 
 MOST_WAIT_FOR_BLOCK_S = 300.0  # some megabytes, which may have to come over a slow network from a disk
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from agents.pipeline.menu_rows import menu_rows, wers_alone
+from agents.search.opened_workspace import open_workspace
 from agents.search.search_result import SearchResult, Trial
 from agents.search.search_task import run_search
-from agents.search.workspace import open_workspace
 from envs.toys import TOYS
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report.record import MenuEntry, MenuRow

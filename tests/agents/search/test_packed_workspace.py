@@ -8,8 +8,9 @@ import pytest
 
 from agents.search import packed_workspace
 from agents.search.evaluations.memory_evaluations import MemoryEvaluations
+from agents.search.opened_workspace import context_of, open_workspace
 from agents.search.packed_workspace import BLOCK_BYTES, PREFIX, open_packed, pack, remove_stale, unpack
-from agents.search.workspace import context_of, open_workspace, own_files, read_problem, read_record
+from agents.search.workspace import own_files, read_problem, read_record
 from envs.problem import RankProblem
 from shrinkml.plan.compression_plan import CompressionPlan
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from agents.search.opened_workspace import open_workspace
 from agents.search.search_result import Trial
 from agents.search.search_task import interrupted_result, one_thread, run_search, search_in
-from agents.search.workspace import open_workspace
 from shrinkml.errors import StoppedError, UnknownNameError
 from shrinkml.plan.compression_plan import CompressionPlan
 

@@ -16,8 +16,9 @@ import ray
 from agents.execution.local_executor import LocalExecutor
 from agents.execution.ray import ray_executor as module
 from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
+from agents.search.opened_workspace import context_of
 from agents.search.packed_workspace import pack
-from agents.search.workspace import RECORD, context_of, read_record
+from agents.search.workspace import RECORD, read_record
 from server.worker.processes import descendants
 from shrinkml.errors import StageError
 from tests.agents.execution.running import ENDLESS, Reports, here, ray_workers, run

@@ -1,0 +1,68 @@
+"""A workspace, opened: the model, its factors and the proxy set are at hand, and plans can be judged."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from agents.search.evaluations.evaluation_store import EvaluationStore
+from agents.search.evaluations.judge_once import judged_once
+from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
+from agents.search.model_evaluator import ModelEvaluator, parts_of, shrunk
+from agents.search.racing import RacingJudge
+from agents.search.workspace import (
+    StoredDecompositions,
+    database_of,
+    judged_files,
+    read_problem,
+    read_proxy,
+    read_record,
+)
+from envs.problem import RacingEvaluator, RankProblem
+from shrinkml.storage import checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace that is ready to judge plans.
+
+    Attributes:
+        problem: what is searched.
+        evaluate: judges plans; what was judged before, by anyone, is looked up.
+    """
+
+    problem: RankProblem
+    evaluate: RacingEvaluator
+
+
+def open_workspace(folder: Path) -> Workspace:
+    """The workspace in `folder`, ready to judge plans; what was judged lies in the database that it names."""
+    return open_with(SqliteEvaluations(database_of(folder)), folder, context_of(folder))
+
+
+def open_with(store: EvaluationStore, folder: Path, context: str) -> Workspace:
+    """The workspace in `folder`, ready to judge plans that nobody who shares `store` has judged.
+
+    Args:
+        store: remembers the judgements.
+        folder: is not looked into any more afterwards; what is mapped from it outlives its name.
+        context: see `context_of`.
+    """
+    record, proxy = read_record(folder), read_proxy(folder)
+    judged = checkpoint.load(folder / record.model)
+    judged.module.to(record.device)
+    evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
+    return Workspace(read_problem(folder), RacingJudge(judged_once(evaluator, store, context), evaluator.words))
+
+
+def context_of(folder: Path) -> str:
+    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
+    record = read_record(folder)
+    digest = hashlib.sha256(f"greedy {checkpoint.inspect(folder / record.model).digest}".encode())
+    for path in judged_files(folder):
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    digest.update(json.dumps([record.texts, parts_of(read_proxy(folder))]).encode())
+    return digest.hexdigest()
