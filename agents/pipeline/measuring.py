@@ -51,4 +51,4 @@ def describe(materials: Materials, model: Path, *, on: str, before: Evaluation, 
         seed=materials.seed,
     )
     set_of = f"{before.n_utterances} {on} utterances"
-    write_card(model, layers=record["layers"], on=set_of, before=before.to_json(), after=after)
+    write_card(model, layers=record.layers, on=set_of, before=before.to_json(), after=after)

@@ -18,7 +18,7 @@ from shrinkml.export.recipe import RECIPE
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 from shrinkml.storage import checkpoint
-from shrinkml.storage.compression_record import installed, layer_rows
+from shrinkml.storage.compression_record import installed, layers_of
 from shrinkml.storage.model_folder import digest_of
 
 PACKAGES = (
@@ -68,7 +68,10 @@ def summarise(
         "stages": [_stage_row(number, outcome, before.parameters) for number, outcome in enumerate(outcomes, 1)],
         "comparison": [_comparison_row(result, before.parameters) for result in last.results],
         "menus": menu_rows(last.problem, last.plan, last.results),
-        "layers": layer_rows(checkpoint.load(checkpoints / best_of([o.step for o in outcomes]).checkpoint)),
+        "layers": [
+            layer.to_json()
+            for layer in layers_of(checkpoint.load(checkpoints / best_of([o.step for o in outcomes]).checkpoint))
+        ],
         "trials": _trial_rows(outcomes),
         "exports": [dict(row) for row in exported.exports],
         "torch_int8": exported.torch_int8,

@@ -1,4 +1,4 @@
-"""What int8 costs in each component of an export alone: failures hide where only the whole is measured."""
+"""The cost of int8 in each component of an export alone: failures hide where only the whole is measured."""
 
 from collections.abc import Sequence
 

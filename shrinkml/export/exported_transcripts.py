@@ -1,4 +1,4 @@
-"""What an exported recogniser hears in files."""
+"""Transcripts of files by an exported recogniser."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ Axes = Sequence[int | str | None]  # a size, or the name of one that is only kno
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How weights lie in the file. Whatever is narrower than float32 is widened once, when the runtime loads it.
+    """The form of weights in the file. Whatever is narrower than float32 is widened once, when the runtime loads it.
 
     Attributes:
         half: weights that float16 holds exactly are stored so.
@@ -104,7 +104,7 @@ class Graph:
         return outputs
 
     def size(self, value: str, axis: int) -> str:
-        """How long `value` is along `axis`: int64 [1]."""
+        """The length of `value` along `axis`: int64 [1]."""
         return self.op("Shape", value, start=axis, end=axis + 1)
 
     def count(self, n: str) -> str:
@@ -112,12 +112,12 @@ class Graph:
         return self.op("Range", self.constant(0, "int64"), self.op("Squeeze", n), self.constant(1, "int64"))
 
     def body(self) -> onnx.GraphProto:
-        """What is written so far, as the body of an operator or of a model."""
+        """All that is written so far, as the body of an operator or of a model."""
         name = self._prefix or "graph"
         return helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._constants)
 
     def model(self) -> onnx.ModelProto:
-        """What is written so far, as a model that was checked."""
+        """All that is written so far, as a model that was checked."""
         return as_model(self.body())
 
     def _fresh(self, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Which layers int8 would harm: those that alone, in int8, move the posteriors of a few utterances too far."""
+"""Layers that are not for int8: those that alone, in int8, move the posteriors of a few utterances too far."""
 
 from collections.abc import Callable, Sequence
 

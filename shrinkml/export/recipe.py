@@ -1,4 +1,4 @@
-"""How a program drives exported graphs: the content of recogniser.json."""
+"""The recipe by which a program drives exported graphs: the content of recogniser.json."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ LIMIT = "limit"  # the encoder's output that the decoder does not take
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What must be known beside the graphs.
+    """All that must be known beside the graphs.
 
     The encoder takes `waveforms` [batch, samples], float32 in [-1, 1], the shorter ones filled up with anything, and
     `lengths` [batch] in samples.

@@ -84,7 +84,7 @@ class OnnxRecogniser:
         return np.stack(rows)
 
     def _grouped(self, waveforms: Sequence[np.ndarray], run: Callable[[list[int]], list[T]]) -> list[T]:
-        """What `run` finds of each utterance when it is given the indices of those that may be run together."""
+        """The results of `run` for each utterance, given the indices of those that may be run together."""
         groups: dict[int, list[int]] = {}
         for i, waveform in enumerate(waveforms):
             groups.setdefault(0 if self.recipe.pads else len(waveform), []).append(i)
@@ -95,7 +95,7 @@ class OnnxRecogniser:
         return self.recipe.text(token for token, _ in groupby(path))
 
     def _written(self, waveforms: Sequence[np.ndarray]) -> list[str]:
-        """What the decoder writes for each of `waveforms`, run together."""
+        """The decoder's transcript of each of `waveforms`, run together."""
         recipe = self.recipe
         heard = self._encode(waveforms)
         most = heard.pop(LIMIT)
@@ -122,7 +122,7 @@ class OnnxRecogniser:
         return scores
 
     def _encode(self, waveforms: Sequence[np.ndarray]) -> Arrays:
-        """What there is to know of `waveforms`, the decoder's first state included."""
+        """The encoder's outputs for `waveforms`, the decoder's first state included."""
         lengths = np.array([len(waveform) for waveform in waveforms])
         shortest, longest = self.recipe.shortest_samples, self.recipe.longest_samples
         if lengths.min() < shortest:

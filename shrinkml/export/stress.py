@@ -17,7 +17,7 @@ SILENCE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Stress:
-    """What a recogniser and its export make of such speech, one utterance at a time.
+    """Errors of a recogniser and its export on such speech, one utterance at a time.
 
     Attributes:
         n_long: utterances, joined from shorter ones.

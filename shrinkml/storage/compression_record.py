@@ -1,9 +1,10 @@
-"""compression.json of a checkpoint: what became of every layer, and what the model was made from."""
+"""compression.json of a checkpoint: the rank of every layer, and what the model was made from."""
 
 import json
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,78 @@ SCHEMA = "shrinkml-compression/1"
 PACKAGES = ("shrinkml", "torch", "transformers")
 
 
-def write_record(folder: Path, *, source: str, data: Mapping[str, str], normaliser: str, seed: int) -> dict[str, Any]:
-    """Writes compression.json into the checkpoint `folder` and returns what it holds.
+@dataclass(frozen=True, slots=True)
+class CompressedLayer:
+    """One factorizable matrix of a model.
+
+    Attributes:
+        name: of its site.
+        shape: [out, in].
+        rank: of its factors; None where it is dense.
+        break_even_rank: the highest rank that saves parameters.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    rank: int | None
+    break_even_rank: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The layer as plain JSON values."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionRecord:
+    """The content of compression.json.
+
+    Attributes:
+        family: of the checkpoint, as its config.json calls it.
+        dtype: of its weights.
+        parameters: that its file holds.
+        dense_parameters: of the same model without factors.
+        layers: its matrices, in forward order.
+        source: digest of the model that it was made from.
+        data: split -> sha256 of its manifest.
+        normaliser: id and version of the text normaliser that all WERs were counted with.
+        seed: of everything random.
+        versions: of Python and packages.
+    """
+
+    family: str
+    dtype: str
+    parameters: int
+    dense_parameters: int
+    layers: tuple[CompressedLayer, ...]
+    source: str
+    data: Mapping[str, str]
+    normaliser: str
+    seed: int
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return {
+            "schema": SCHEMA,
+            "family": self.family,
+            "dtype": self.dtype,
+            "parameters": self.parameters,
+            "dense_parameters": self.dense_parameters,
+            "layers": [layer.to_json() for layer in self.layers],
+            "provenance": {
+                "source": self.source,
+                "data": dict(self.data),
+                "normaliser": self.normaliser,
+                "seed": self.seed,
+                "versions": dict(self.versions),
+            },
+        }
+
+
+def write_record(
+    folder: Path, *, source: str, data: Mapping[str, str], normaliser: str, seed: int
+) -> CompressionRecord:
+    """Write compression.json into the checkpoint `folder` and return the record that it holds.
 
     Args:
         folder: a checkpoint.
@@ -32,37 +103,34 @@ def write_record(folder: Path, *, source: str, data: Mapping[str, str], normalis
         CheckpointError: no checkpoint, or a broken one.
     """
     model, found = load(folder), inspect(folder)
-    record = {
-        "schema": SCHEMA,
-        "family": found.family,
-        "dtype": found.dtype,
-        "parameters": stored_parameters(folder),
-        "dense_parameters": model_cost(model.module).dense_parameters,
-        "layers": layer_rows(model),
-        "provenance": {
-            "source": source,
-            "data": dict(data),
-            "normaliser": normaliser,
-            "seed": seed,
-            "versions": {"python": platform.python_version(), **installed(PACKAGES)},
-        },
-    }
-    add_file(folder, COMPRESSION, json.dumps(record, indent=2) + "\n")
+    record = CompressionRecord(
+        family=found.family,
+        dtype=found.dtype,
+        parameters=stored_parameters(folder),
+        dense_parameters=model_cost(model.module).dense_parameters,
+        layers=layers_of(model),
+        source=source,
+        data=data,
+        normaliser=normaliser,
+        seed=seed,
+        versions={"python": platform.python_version(), **installed(PACKAGES)},
+    )
+    add_file(folder, COMPRESSION, json.dumps(record.to_json(), indent=2) + "\n")
     return record
 
 
-def layer_rows(model: AsrModel) -> list[dict[str, Any]]:
-    """Every factorizable matrix of `model`: name, shape [out, in], rank (None: dense) and break-even rank."""
+def layers_of(model: AsrModel) -> tuple[CompressedLayer, ...]:
+    """Every factorizable matrix of `model`."""
     plan = current_plan(model.module)
-    return [
-        {
-            "name": layer.name,
-            "shape": [layer.out_features, layer.in_features],
-            "rank": plan.choice(layer.name).rank,
-            "break_even_rank": layer.break_even_rank,
-        }
+    return tuple(
+        CompressedLayer(
+            layer.name,
+            (layer.out_features, layer.in_features),
+            plan.choice(layer.name).rank,
+            layer.break_even_rank,
+        )
         for layer in find_layers(model.module)
-    ]
+    )
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

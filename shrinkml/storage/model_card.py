@@ -1,12 +1,13 @@
 """README.md of a checkpoint: what it costs, how well it hears, how to load it. Hubs show it as the model's page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shrinkml.models.family import Family
 from shrinkml.report.wording import interval, megabytes, percent, wer_change
 from shrinkml.storage.checkpoint import inspect, stored_parameters
+from shrinkml.storage.compression_record import CompressedLayer
 from shrinkml.storage.model_folder import CARD, COMPRESSION, look_into
 from shrinkml.storage.replacing import add_file
 
@@ -77,13 +78,13 @@ def elsewhere(family: Family) -> str:
 
 
 def write_card(
-    folder: Path, *, layers: list[dict[str, Any]], on: str, before: Mapping[str, Any], after: Mapping[str, Any]
+    folder: Path, *, layers: Sequence[CompressedLayer], on: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
-    """Writes README.md into the checkpoint `folder`.
+    """Write README.md into the checkpoint `folder`.
 
     Args:
         folder: a checkpoint.
-        layers: as `shrinkml.storage.compression_record.layer_rows` lists them.
+        layers: of its model.
         on: what was measured on ("test, 24 utterances").
         before: Evaluation of the original, as JSON.
         after: the same of this model; `wer` is enough.
@@ -91,7 +92,7 @@ def write_card(
     parameters, found = stored_parameters(folder), inspect(folder)
     text = TEMPLATE.format(
         ratio=before["parameters"] / parameters,
-        n_factorized=sum(layer["rank"] is not None for layer in layers),
+        n_factorized=sum(layer.rank is not None for layer in layers),
         n_layers=len(layers),
         on=on,
         wer_before=_wer(before),

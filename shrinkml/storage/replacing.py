@@ -63,7 +63,7 @@ def check_replaceable(folder: Path, *, mark: str = CONFIG) -> None:
 
 
 def strangers(folder: Path) -> str:
-    """What lies in `folder` that ShrinkML did not write there, in words; empty where there is nothing."""
+    """Names of what lies in `folder` that ShrinkML did not write there, in words; empty where there is nothing."""
     if (folder / LIST).is_file():
         found = {*_content(folder)} - {LIST, *(folder / LIST).read_text(encoding="utf-8").splitlines()}
     else:

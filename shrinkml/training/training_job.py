@@ -24,7 +24,7 @@ KINDS = tuple(fresh_kinds())
 
 
 class Recipe(BaseModel):
-    """How to train a recogniser. Relative paths mean relative to the recipe's file."""
+    """A recipe to train a recogniser by. Relative paths mean relative to the recipe's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What must hold of a folder of `transformers` before its model is used; transformers itself lets much of it pass."""
+"""Checks of a folder of `transformers` before its model is used; transformers itself lets much of it pass."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""What the generation of transformers gives a decoder before it writes."""
+"""The prompt: tokens that the generation of transformers gives a decoder before it writes."""
 
 import copy
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def read_prompt(network: Any, start: int) -> Prompt:
 
 
 def _given(network: Any, told: Mapping[str, Any]) -> list[int]:
-    """What a Whisper's generation gives the decoder before it first asks for scores."""
+    """The tokens that a Whisper's generation gives the decoder before it first asks for scores."""
     from transformers import GenerationConfig
     from transformers.modeling_outputs import BaseModelOutput
 

@@ -85,7 +85,7 @@ class Speech:
         return self.extractor.n_samples / self.sample_rate_hz if self.form == "window" else None
 
     def seconds(self, features: Tensor) -> float:
-        """How long the utterance is."""
+        """The length of the utterance."""
         return len(features) * self.samples_per_frame / self.sample_rate_hz
 
     @property

@@ -69,7 +69,7 @@ class Text:
 
 @cache
 def _bytes_by_letter() -> dict[str, int]:
-    """How byte-level BPE writes bytes."""
+    """Letter -> the byte that byte-level BPE writes so."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     return {letter: byte for byte, letter in bytes_to_unicode().items()}

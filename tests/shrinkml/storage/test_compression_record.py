@@ -22,7 +22,8 @@ def small_dir(tiny_model_dir, tmp_path):
 
 
 def record_of(folder):
-    return write_record(folder, source="abc", data={"dev": "def"}, normaliser="basic/1", seed=3)
+    written = write_record(folder, source="abc", data={"dev": "def"}, normaliser="basic/1", seed=3)
+    return written.to_json()
 
 
 def test_it_tells_every_layer_and_where_the_model_comes_from(small_dir, tiny_model_dir):

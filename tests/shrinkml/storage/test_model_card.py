@@ -11,7 +11,7 @@ from shrinkml.models.huggingface.onnx import seq2seq_graph
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import inspect, load, stored_parameters
-from shrinkml.storage.compression_record import layer_rows
+from shrinkml.storage.compression_record import layers_of
 from shrinkml.storage.model_card import elsewhere, write_card
 
 ORIGINAL = {"wer": 0.1, "wer_ci95": [0.05, 0.2], "parameters": 1_000_000, "bytes": 4_000_000}
@@ -23,7 +23,7 @@ def described(tiny_model_dir, tmp_path):
     folder = shutil.copytree(tiny_model_dir, tmp_path / "las")
 
     def describe(after):
-        write_card(folder, layers=layer_rows(load(folder)), on="24 dev utterances", before=ORIGINAL, after=after)
+        write_card(folder, layers=layers_of(load(folder)), on="24 dev utterances", before=ORIGINAL, after=after)
         return folder, (folder / "README.md").read_text()
 
     return describe

@@ -1,4 +1,4 @@
-"""What feature extractors of transformers make of waveforms, as ONNX operators."""
+"""Feature extractors of transformers as ONNX operators."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ WHISPER_SCALE = 4.0  # and what these are moved and divided by
 
 
 class Heard(NamedTuple):
-    """What a network is fed.
+    """The input of a network.
 
     Attributes:
         values: in the network's own layout.
@@ -137,7 +137,7 @@ FRONT_ENDS: dict[str, FrontEnd] = {
 
 
 def front_end_of(extractor: Any) -> FrontEnd:
-    """How to write what `extractor`, of transformers, does.
+    """The function that writes what `extractor`, of transformers, does.
 
     Raises:
         ExportError: it does something that nobody has written yet.

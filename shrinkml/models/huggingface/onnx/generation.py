@@ -1,4 +1,4 @@
-"""What generation of transformers does beside taking the likeliest token behind its prompt, as data."""
+"""Settings of generation of transformers that change more than its prompt: told as data, or refused."""
 
 from shrinkml.errors import ExportError
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
