@@ -178,11 +178,7 @@ class JobSpec(Part):
         description="Of the weights in checkpoints and exports: float16 takes half the bytes. auto: as the original "
         "has them (bfloat16 as float32).",
     )
-    export: tuple[Literal["onnx", "transformers"], ...] = Field(
-        (),
-        description="Other forms of the final model: onnx, for ONNX Runtime; transformers, a dense copy of one of its "
-        "models, which it opens without ShrinkML and which saves nothing.",
-    )
+    export: tuple[str, ...] = Field((), description="Other forms to write the final model in.")
     quantize: Literal["none", "int8"] = Field(
         "none", description="int8: the export for ONNX Runtime also in int8, and torch measured in it."
     )

@@ -14,12 +14,16 @@ from agents.pipeline.stages.final_test_stage import FinalFigures
 from agents.pipeline.stages.speed_stage import Timed
 from agents.pipeline.step import StepOutcome
 from agents.search.search_result import SearchResult
-from shrinkml.export.recipe import RECIPE
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 from shrinkml.storage import checkpoint
+<<<<<<< HEAD
 from shrinkml.storage.compression_record import installed, layers_of
 from shrinkml.storage.model_folder import digest_of
+=======
+from shrinkml.storage.compression_record import installed, layer_rows
+from shrinkml.storage.model_folder import CONFIG, digest_of
+>>>>>>> bc502e2 (Export by a table: a new form of the final model is one row, checked, written and described by it)
 
 PACKAGES = (
     "shrinkml", "torch", "transformers", "onnxruntime", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray",
@@ -164,6 +168,6 @@ def _trial_rows(outcomes: Sequence[StepOutcome]) -> list[dict[str, Any]]:
 
 def _checkpoint_row(folder: Path) -> dict[str, Any]:
     files = sorted(folder.iterdir())
-    is_export = (folder / RECIPE).is_file()
-    digest = digest_of(files) if is_export else checkpoint.inspect(folder).digest
+    is_model = (folder / CONFIG).is_file()  # exports are called by all of their files
+    digest = checkpoint.inspect(folder).digest if is_model else digest_of(files)
     return {"name": folder.name, "sha256": digest, "bytes": sum(path.stat().st_size for path in files)}

@@ -13,4 +13,4 @@ class JobCommand(TyperCommand):
         from server.jobs.job_names import NAMED_FIELDS
 
         with formatter.section("Names in a job"):
-            formatter.write_dl([(field.path, ", ".join(field.table)) for field in NAMED_FIELDS])
+            formatter.write_dl([(named.path, named.known) for named in NAMED_FIELDS])

@@ -1,9 +1,10 @@
 """The fields of a job that name an entry of a table, checked and described by the tables themselves. Loads no torch."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from agents.pipeline.exports.export_table import EXPORTS
 from agents.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
@@ -20,11 +21,18 @@ class NamedField:
         path: of the field, with dots ("search.strategy").
         kind: of the entries, for messages.
         table: name -> entry.
+        words: name -> the entry in words, where its name says too little.
     """
 
     path: str
     kind: str
     table: Mapping[str, object]
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> str:
+        """The names of the table, one behind the other, with their words."""
+        return ", ".join(f"{name} ({self.words[name]})" if name in self.words else name for name in self.table)
 
     def given(self, spec: JobSpec) -> Iterator[tuple[str, str]]:
         """Every name that `spec` has there, behind its own path: a field may hold several."""
@@ -42,6 +50,7 @@ NAMED_FIELDS = (
     NamedField("search.baselines", "strategy", STRATEGIES),
     NamedField("search.reward", "reward", REWARDS),
     NamedField("factorizer", "factorizer", FACTORIZERS),
+    NamedField("export", "export", EXPORTS, {name: export.words for name, export in EXPORTS.items()}),
 )
 
 
@@ -52,10 +61,10 @@ def check_names(spec: JobSpec) -> None:
         UnknownNameError: some they do not; the message lists them all.
     """
     problems = []
-    for field in NAMED_FIELDS:
-        for path, name in field.given(spec):
+    for named in NAMED_FIELDS:
+        for path, name in named.given(spec):
             try:
-                look_up(field.table, name, kind=field.kind)
+                look_up(named.table, name, kind=named.kind)
             except UnknownNameError as error:
                 problems.append(f"{path}: {error}")
     if problems:
@@ -64,10 +73,10 @@ def check_names(spec: JobSpec) -> None:
 
 def describe_names(components: Mapping[str, Any]) -> None:
     """Add the names that each field takes to its description in `components`, the schemas of an OpenAPI document."""
-    for field in NAMED_FIELDS:
-        *parents, name = field.path.split(".")
+    for named in NAMED_FIELDS:
+        *parents, name = named.path.split(".")
         schema = components[JobSpec.__name__]
         for parent in parents:
             schema = components[schema["properties"][parent]["$ref"].rpartition("/")[2]]
         described = schema["properties"][name]
-        described["description"] += f" Known: {', '.join(field.table)}."
+        described["description"] += f" Known: {named.known}."

@@ -1,7 +1,8 @@
 """A new strategy, reward and factorizer is a function and a row of its table: each is added here, and used by a search.
 
 The same is shown where their contracts are tested: of a form of a weight in tests/shrinkml/weights/test_forms.py, of a
-family of models in tests/shrinkml/models/test_families.py, of a stage in tests/agents/pipeline/test_job_run.py.
+family of models in tests/shrinkml/models/test_families.py, of a stage in tests/agents/pipeline/test_job_run.py, of an
+export in tests/agents/pipeline/exports/test_export_table.py.
 """
 
 import pytest

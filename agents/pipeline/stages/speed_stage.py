@@ -19,7 +19,6 @@ from agents.pipeline.stages.export_stage import EXPORT
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.errors import ExportError
-from shrinkml.export.exporter import Exporter
 from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
 from shrinkml.measure.speed import speedup
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
@@ -113,6 +112,8 @@ def _forms(materials: Materials, model: Path, precisions: Collection[str], scrat
     """The checkpoint `model`, and exports of it in all `precisions`, made now; without those too large for a file."""
     made: dict[str, Path] = {}
     if precisions:
+        from shrinkml.export.exporter import Exporter  # jobs without exports need no ONNX
+
         exporter, speech, stop = Exporter(model), materials.dev_utterances, materials.should_stop
         for precision in precisions:
             with suppress(ExportError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.materials import Materials
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.search.make_problem import cheapest_plan, check_reachable
@@ -16,12 +17,10 @@ from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import PlanError
-from shrinkml.export.exporter import check_exportable
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
 from shrinkml.plan.prices import parameter_prices
 from shrinkml.speech.manifest import check_fit, check_splits
-from shrinkml.storage.merging import check_mergeable
 from shrinkml.tables import look_up
 
 
@@ -50,13 +49,14 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     """The pre-flight report of a job.
 
     Raises:
-        UnknownNameError: a strategy, reward or factorizer that does not exist.
+        UnknownNameError: a strategy, reward, factorizer or export that does not exist.
         ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear or
             write.
         CheckpointError: the model cannot be loaded.
         ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, its policy is none,
             or the model's generation looks for the language of each utterance.
         ExportError: the model cannot be exported as the job asks.
+        MissingPackageError: what the job asks for needs an extra that is not installed.
         PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
             matrices cannot be factorized.
     """
@@ -64,10 +64,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     splits = check_splits(materials.manifests)
     model = materials.model
     check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)
-    if "onnx" in spec.export:
-        check_exportable(model)
-    if "transformers" in spec.export:
-        check_mergeable(materials.original)
+    for name in spec.export:
+        look_up(EXPORTS, name, kind="export").check(materials)
     cost, ranks, notes = model_cost(model.module), current_plan(model.module), list_parameters(model.module)
     if spec.strict:
         _refuse_unknown(notes)

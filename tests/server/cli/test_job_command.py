@@ -1,5 +1,6 @@
 import pytest
 
+from agents.pipeline.exports.export_table import EXPORTS
 from agents.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
@@ -9,7 +10,9 @@ from shrinkml.compression.factorizer_table import FACTORIZERS
 def test_help_of_a_command_that_takes_a_job_lists_the_names_in_it(shrinkml, command):
     listed = shrinkml(command, "--help").out.partition("Names in a job:")[2]
     words = listed.replace(",", " ").split()
-    assert {*STRATEGIES, *REWARDS, *FACTORIZERS, "search.strategy", "search.reward", "factorizer"} <= set(words)
+    assert {*STRATEGIES, *REWARDS, *FACTORIZERS, *EXPORTS, "search.strategy", "search.reward", "factorizer"} <= set(
+        words
+    )
 
 
 def test_a_row_that_is_added_is_listed(shrinkml, monkeypatch):

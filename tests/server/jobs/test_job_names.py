@@ -1,5 +1,6 @@
 import pytest
 
+from agents.pipeline.exports.export_table import EXPORTS
 from agents.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from server.jobs.job_names import NAMED_FIELDS, check_names, describe_names
@@ -12,6 +13,7 @@ TABLES = {
     "search.baselines": STRATEGIES,
     "search.reward": REWARDS,
     "factorizer": FACTORIZERS,
+    "export": EXPORTS,
 }
 
 
@@ -23,12 +25,19 @@ def property_of(http, path):
 
 
 def test_every_field_that_takes_names_is_known_with_its_table():
-    assert {field.path: field.table for field in NAMED_FIELDS} == TABLES
+    assert {named.path: named.table for named in NAMED_FIELDS} == TABLES
 
 
 @pytest.mark.parametrize("path", TABLES)
 def test_the_service_lists_the_names_of_the_table(http, path):
-    assert property_of(http, path)["description"].endswith(f"Known: {', '.join(TABLES[path])}.")
+    (named,) = (named for named in NAMED_FIELDS if named.path == path)
+    assert property_of(http, path)["description"].endswith(f"Known: {named.known}.")
+
+
+def test_names_are_listed_in_order_with_their_words():
+    known = {named.path: named.known for named in NAMED_FIELDS}
+    assert known["factorizer"] == "svd, whitened, pca"
+    assert known["export"].startswith("onnx (graphs for ONNX Runtime), transformers (a dense copy")
 
 
 def test_a_row_that_is_added_is_listed(monkeypatch):
@@ -45,7 +54,7 @@ def test_names_of_the_tables_pass(request_body):
 
 def test_every_unknown_name_is_reported_with_its_field(request_body):
     search = {"strategy": "surogate", "baselines": ["uniform", "magic"], "reward": "more"}
-    spec = parse_job({**request_body, "search": search, "factorizer": "qr"})
+    spec = parse_job({**request_body, "search": search, "factorizer": "qr", "export": ["onnx", "wav"]})
     with pytest.raises(UnknownNameError) as caught:
         check_names(spec)
     assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [
@@ -53,6 +62,7 @@ def test_every_unknown_name_is_reported_with_its_field(request_body):
         "search.baselines.1",
         "search.reward",
         "factorizer",
+        "export.1",
     ]
     with pytest.raises(UnknownNameError, match=r"no strategy named 'surogate'; known: .* Did you mean 'surrogate'\?"):
         check_names(spec)

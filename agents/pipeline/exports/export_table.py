@@ -1,0 +1,66 @@
+"""The table of exports. Loads no torch: whoever takes a row loads what that needs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.pipeline.folder.run_folder import FINAL
+from shrinkml.job import JobSpec
+
+if TYPE_CHECKING:
+    from agents.pipeline.materials import Materials
+
+DENSE = "final-dense"  # the checkpoint for transformers alone
+
+Rows = Sequence[Mapping[str, Any]]  # `shrinkml.report.record.ExportRow`s
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One form that a model may be written in.
+
+    Attributes:
+        words: for it, in descriptions.
+        check: raises where the original cannot be written so; writes nothing.
+        write: writes the final one of a job's checkpoints, and returns a row of each form that the report compares.
+    """
+
+    words: str
+    check: Callable[["Materials"], None]
+    write: Callable[["Materials", JobSpec, Path], Rows]
+
+
+def _check_onnx(materials: "Materials") -> None:
+    from shrinkml.export.exporter import check_exportable
+
+    check_exportable(materials.model)
+
+
+def _write_onnx(materials: "Materials", spec: JobSpec, checkpoints: Path) -> Rows:
+    from agents.pipeline.exports.onnx_export import write_onnx
+
+    return write_onnx(materials, checkpoints, int8=spec.quantize == "int8")
+
+
+def _check_transformers(materials: "Materials") -> None:
+    from shrinkml.storage.merging import check_mergeable
+
+    check_mergeable(materials.original)
+
+
+def _write_transformers(materials: "Materials", spec: JobSpec, checkpoints: Path) -> Rows:
+    from shrinkml.storage.merging import save_merged
+
+    save_merged(checkpoints / FINAL, checkpoints / DENSE)
+    return ()  # it computes what the checkpoint computes, as slowly as the original
+
+
+EXPORTS: dict[str, Export] = {
+    "onnx": Export("graphs for ONNX Runtime", _check_onnx, _write_onnx),
+    "transformers": Export(
+        "a dense copy, which transformers opens without ShrinkML and which saves nothing",
+        _check_transformers,
+        _write_transformers,
+    ),
+}

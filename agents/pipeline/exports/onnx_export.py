@@ -1,0 +1,67 @@
+"""The export for ONNX Runtime, measured: how like the checkpoint it is, and how well it hears."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agents.pipeline.exports.export_table import Rows
+from agents.pipeline.folder.run_folder import FINAL
+from agents.pipeline.materials import Materials
+from agents.search.interruptible import Interruptible
+from shrinkml.errors import ExportError
+from shrinkml.export import exported_transcripts
+from shrinkml.export.components import wer_by_component
+from shrinkml.export.exporter import Exporter
+from shrinkml.export.parity import compare
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.export.stress import stress
+from shrinkml.speech.scoring import score
+
+ONNX, ONNX_INT8 = "final-onnx", "final-onnx-int8"  # checkpoints for ONNX Runtime
+N_COMPARED = 100  # utterances that an exported recogniser must hear as the checkpoint does
+MOST_DIFFERENCE = 1e-2  # between the scores of a checkpoint and of its export in float; about 1e-5 is usual
+
+
+def write_onnx(materials: Materials, checkpoints: Path, *, int8: bool) -> Rows:
+    """Write the final one of `checkpoints` for ONNX Runtime, in float and perhaps also in `int8`; a row of each.
+
+    Raises:
+        ExportError: as `export_onnx`.
+    """
+    exporter = Exporter(checkpoints / FINAL)
+    rows = [export_onnx(materials, exporter, checkpoints / ONNX)]
+    if int8:
+        rows.append(export_onnx(materials, exporter, checkpoints / ONNX_INT8, int8=True))
+    return rows
+
+
+def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8: bool = False) -> Mapping[str, Any]:
+    """Write a checkpoint for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
+
+    Args:
+        materials: the speech.
+        exporter: of the checkpoint.
+        folder: of the export.
+        int8: weights are stored as int8; layers that this would harm are not.
+
+    Raises:
+        ExportError: it cannot be exported, or what came of it computes something else.
+    """
+    few, stop = materials.dev_utterances[:N_COMPARED], materials.should_stop
+    kept = exporter.write(folder, int8=int8, speech=few, should_stop=stop)
+    asking, exported = Interruptible(exporter.model, stop), OnnxRecogniser(folder)
+    parity = compare(asking, exported, few)
+    if not int8 and parity.largest_difference > MOST_DIFFERENCE:
+        raise ExportError(
+            f"the scores of the checkpoint and of {folder} differ by {parity.largest_difference:g}; "
+            f"allowed: {MOST_DIFFERENCE:g}"
+        )
+    test = materials.test_utterances
+    heard = exported_transcripts.transcripts(exported, test, should_stop=stop)
+    found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
+    n_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(kept), "bytes": n_bytes}
+    facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
+    alone = wer_by_component(exporter.drawn, kept, few, should_stop=stop) if int8 else {}
+    return {**facts, **asdict(parity), **asdict(stress(asking, exported, few)), "component_wers": alone}
