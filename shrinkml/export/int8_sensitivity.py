@@ -59,26 +59,26 @@ def sensitive_layers(
 
     reference = scores(Storage(half=True))
 
-    def harm(some: Sequence[str]) -> float:
+    def loss(some: Sequence[str]) -> float:
         return divergence(reference, scores(Storage(half=True, int8=True, kept=every - {*some}))) / n_tokens
 
-    return frozenset(guilty(drawn.layers, harm, most))
+    return frozenset(guilty(drawn.layers, loss, most))
 
 
-def guilty(layers: Sequence[str], harm: Callable[[Sequence[str]], float], most: float) -> list[str]:
-    """Those of `layers` whose `harm` alone is above `most`.
+def guilty(layers: Sequence[str], loss: Callable[[Sequence[str]], float], most: float) -> list[str]:
+    """Those of `layers` whose `loss` alone is above `most`.
 
     Layers that together do no more are not looked at one by one, so that few that are guilty are found in few steps.
 
     References:
         Dorfman 1943, The detection of defective members of large populations.
     """
-    if not layers or harm(layers) <= most:
+    if not layers or loss(layers) <= most:
         return []
     if len(layers) == 1:
         return list(layers)
     half = len(layers) // 2
-    return guilty(layers[:half], harm, most) + guilty(layers[half:], harm, most)
+    return guilty(layers[:half], loss, most) + guilty(layers[half:], loss, most)
 
 
 def divergence(reference: np.ndarray, scores: np.ndarray) -> float:

@@ -66,10 +66,11 @@ def train(
         batch_size: utterances per step.
         seed: of order, dropout, masks and warps.
         warp: how far the frequency axis is stretched at most; see `shrinkml.training.augmentation.warped`.
-        mixed_precision: multiply in bfloat16, which some processors do several times as fast; not for a LAS.
+        mixed_precision: multiply in bfloat16, which some processors do several times as fast; not for families that are
+            `float32_only`.
         soft_targets: a teacher's, of `dataset`: learnt beside the transcripts.
         state_file: written after every epoch, read when it exists: a killed training goes on from its last epoch.
-        on_epoch: hears of every finished epoch.
+        on_epoch: called with every finished epoch.
         should_stop: asked before every step.
 
     Raises:
