@@ -17,13 +17,8 @@ from agents.search.search_result import SearchResult
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 from shrinkml.storage import checkpoint
-<<<<<<< HEAD
 from shrinkml.storage.compression_record import installed, layers_of
-from shrinkml.storage.model_folder import digest_of
-=======
-from shrinkml.storage.compression_record import installed, layer_rows
 from shrinkml.storage.model_folder import CONFIG, digest_of
->>>>>>> bc502e2 (Export by a table: a new form of the final model is one row, checked, written and described by it)
 
 PACKAGES = (
     "shrinkml", "torch", "transformers", "onnxruntime", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray",
