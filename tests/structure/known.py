@@ -1,7 +1,99 @@
+"""What does not keep the rules yet. Exact: whoever mends one takes it out, and nobody adds one."""
+
+# Folders of more than fifteen modules.
 CROWDED: set[str] = set()
+
+# Names of more than one module.
 TWICE: set[str] = set()
-UNTESTED: set[str] = set()
-ASKING: set[str] = set()
+
+# Modules without tests by their name.
+UNTESTED: set[str] = {
+    "agents/search/search.py",
+    "agents/strategies/agents/a2c.py",
+    "agents/strategies/agents/ddpg.py",
+    "agents/strategies/agents/dqn.py",
+    "agents/strategies/agents/learning.py",
+    "agents/strategies/agents/ppo.py",
+    "agents/strategies/agents/recurrent_ppo.py",
+    "agents/strategies/agents/reproducible.py",
+    "agents/strategies/agents/sac.py",
+    "agents/strategies/agents/td3.py",
+    "agents/strategies/baselines/energy.py",
+    "agents/strategies/baselines/evolution.py",
+    "agents/strategies/baselines/greedy.py",
+    "agents/strategies/baselines/knapsack.py",
+    "agents/strategies/baselines/nsga2.py",
+    "agents/strategies/baselines/random.py",
+    "agents/strategies/baselines/sensitivity.py",
+    "agents/strategies/baselines/studies.py",
+    "agents/strategies/baselines/tpe.py",
+    "agents/strategies/least_damage.py",
+    "agents/strategies/model_based/kept_policy.py",
+    "agents/strategies/model_based/model_search.py",
+    "agents/strategies/model_based/move_features.py",
+    "agents/strategies/model_based/move_policy.py",
+    "agents/strategies/model_based/surrogate_model.py",
+    "agents/strategies/starts.py",
+    "envs/expectation.py",
+    "envs/problem.py",
+    "envs/word_damage.py",
+    "shrinkml/events.py",
+    "shrinkml/measure/timed_process.py",
+    "shrinkml/report/record.py",
+    "shrinkml/transport.py",
+}
+
+# Sources with a docstring that opens with a question.
+ASKING: set[str] = {
+    "agents/pipeline/menu_rows.py",
+    "agents/pipeline/price_lists.py",
+    "agents/search/layer_losses.py",
+    "agents/search/recorder.py",
+    "agents/search/search.py",
+    "agents/search/search_result.py",
+    "agents/strategies/agents/learning.py",
+    "agents/strategies/agents/ppo.py",
+    "agents/strategies/baselines/by_type.py",
+    "agents/strategies/baselines/studies.py",
+    "agents/strategies/least_damage.py",
+    "agents/strategies/measured_damage.py",
+    "agents/strategies/model_based/model_search.py",
+    "agents/strategies/model_based/move_features.py",
+    "agents/strategies/model_based/surrogate_model.py",
+    "envs/budget.py",
+    "envs/expectation.py",
+    "envs/menus.py",
+    "envs/observation.py",
+    "envs/problem.py",
+    "envs/retained_energy.py",
+    "envs/rewards.py",
+    "envs/word_damage.py",
+    "shrinkml/client.py",
+    "shrinkml/events.py",
+    "shrinkml/job.py",
+    "shrinkml/measure/evaluation.py",
+    "shrinkml/measure/latency.py",
+    "shrinkml/measure/runtimes.py",
+    "shrinkml/measure/speed.py",
+    "shrinkml/measure/timed_process.py",
+    "shrinkml/measure/verification.py",
+    "shrinkml/plan/cost.py",
+    "shrinkml/plan/prices.py",
+    "shrinkml/report/figures.py",
+    "shrinkml/report/menu_figure.py",
+    "shrinkml/report/palette.py",
+    "shrinkml/report/record.py",
+    "shrinkml/report/speed_table.py",
+    "shrinkml/report/wording.py",
+    "shrinkml/speech/scoring.py",
+    "shrinkml/transport.py",
+}
+
+# Sources that name a family of models outside its place.
 NAMING_FAMILIES: set[str] = set()
+
+# Sources that name a form of a weight outside its place.
 NAMING_FORMS: set[str] = set()
+
+# Sources that name a type of layer outside its place.
 NAMING_LAYERS: set[str] = set()
