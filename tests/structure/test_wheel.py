@@ -119,7 +119,7 @@ def test_the_command_line_says_which_extra(python):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_pip_installs_the_core_from_the_index(tmp_path, tiny_data):
     wheel = build_wheel(tmp_path)
     python = make_empty_environment(tmp_path / "core")
