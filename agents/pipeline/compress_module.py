@@ -8,18 +8,23 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from agents.execution.executor import SearchTask
+from agents.pipeline.folder.policies import Policies
+from agents.pipeline.stages.calibrate_stage import make_problem
+from agents.pipeline.stages.choose_stage import choose
+from agents.pipeline.stages.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
+from agents.pipeline.stages.finetune_stage import finetune_
+from agents.pipeline.stages.search_stage import search_tasks
 from agents.search.decompose_layers import decomposed
 from agents.search.interruptible import Interruptible
-from agents.search.layer_losses import layer_divergences
-from agents.search.make_problem import check_reachable, pose, with_divergences
+from agents.search.make_problem import check_reachable
 from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
+from agents.search.opened_workspace import Workspace
 from agents.search.racing import RacingJudge
-from agents.search.search_result import Policy, SearchResult, Trial, winner
-from agents.search.search_task import one_thread
-from agents.strategies import search_plans
+from agents.search.search_result import OnTrial, SearchResult, Trial
+from agents.search.search_task import search_in
 from agents.strategies.model_based.kept_policy import read_policy
 from envs.menus import build_menus
-from envs.problem import PlanEvaluator, RankProblem
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import ConfigError, StoppedError
@@ -31,9 +36,8 @@ from shrinkml.models.own_model import Loss, OwnModel, Scores, Transcribe
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import PriceList, parameter_prices
 from shrinkml.training.dataset import Dataset
-from shrinkml.training.distillation import SoftTargets, soft_targets
-from shrinkml.training.learning_rate import learning_rate_for
-from shrinkml.training.train import train as train_
+from shrinkml.training.distillation import soft_targets
+from shrinkml.training.train import Epoch
 
 Speech = tuple[Sequence[Tensor], Sequence[str]]  # features and what was said, utterance by utterance
 
@@ -80,7 +84,7 @@ def compress(
 ) -> Compressed:
     """A module `compression_ratio` times smaller than `module`, by the best plan that a search finds.
 
-    One step, as one stage of a job. For several, compress what the last one returned.
+    One step of a job, by the functions of its stages. For several, compress what the last one returned.
 
     Args:
         module: what to compress; it is left as it is. Its padding counts as input unless it packs its sequences.
@@ -109,50 +113,50 @@ def compress(
         StoppedError: `should_stop` said so.
     """
     search, finetune = search or SearchSpec(), finetune or FinetuneSpec()
-    begun = {} if search.policy is None else {search.strategy: read_policy(Path(search.policy))}
+    policies = _policies(search, seed)
     if not compression_ratio > 1.0:
         raise ConfigError(f"compression_ratio is {compression_ratio}; allowed: above 1.0")
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(split_attention(module), loss, transcribe, scores)
     prices = _prices(own.module, compression_ratio)
-    heard = Interruptible(own, should_stop)
-    decompositions = dict(decomposed(heard, learnt or judged, factorizer))
-    problem = pose(
-        own.module,
-        decompositions,
-        prices=prices,
-        ratio=compression_ratio,
-        baseline_wer=word_error_rate(own, judged, batch_size=BATCH_SIZE),
-    )
+    heard, calibration = Interruptible(own, should_stop), learnt or judged
+    decompositions = dict(decomposed(heard, calibration, factorizer))
 
     def cut(plan: CompressionPlan) -> Interruptible:
         return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
 
-    problem = with_divergences(problem, layer_divergences(heard, cut, problem.menus, learnt or judged))
-
+    wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
+    problem = make_problem(heard, cut, decompositions, calibration, prices=prices, ratio=compression_ratio, wer=wer)
     evaluator = ModelEvaluator(cut, judged)
-    judge = RacingJudge(evaluator, evaluator.words)
-    results = [
-        _search(name, problem, judge, search, number, begun.get(name), should_stop)
-        for name, number in search.runs(seed)
-    ]
-    del evaluator, judge  # with the model judged last
+    tasks = search_tasks(search, seed, "in memory", policies)
+    workspace = Workspace(problem, RacingJudge(evaluator, evaluator.words))
+    results = [search_in(workspace, task, on_trial=_logged(task), should_stop=should_stop) for task in tasks]
+    del evaluator, workspace  # with the model judged last
     if should_stop():
         raise StoppedError("stopped while searching")
-    best = winner(results).best
-    small, kept = own.with_module(factorize(own.module, best.plan, decompositions)), "factorized"
+    chosen = choose(results, problem, _wers_on_dev(results).__getitem__)
+    small, kept = own.with_module(factorize(own.module, chosen.plan, decompositions)), FACTORIZED
     if learnt is not None and finetune.epochs:
+        before_wer = chosen.finalists[0].dev_wer
         tuned = own.with_module(copy.deepcopy(small.module))
         distils = scores is not None and finetune.distill
-        soft = soft_targets(own, learnt, should_stop=should_stop) if distils else None
-        _finetune_(
-            tuned, learnt, finetune, soft, lost=best.wer - problem.baseline_wer, seed=seed, should_stop=should_stop
+        finetune_(
+            tuned,
+            learnt,
+            finetune,
+            epochs=finetune.epochs,
+            lost=before_wer - wer,
+            seed=seed,
+            warp=0.0,  # not every module hears a spectrum, whose frequency axis could be stretched
+            soft_targets=soft_targets(own, learnt, should_stop=should_stop) if distils else None,
+            on_epoch=_log_epoch,
+            should_stop=should_stop,
         )
-        if word_error_rate(tuned, judged) <= best.wer:
-            small, kept = tuned, "fine-tuned"
+        if keeps_tuned(before_wer, word_error_rate(tuned, judged), allowed=wer):
+            small, kept = tuned, FINE_TUNED
     before, after = (_evaluated(model, measured, seed) for model in (own, small))
-    return Compressed(small.module, best.plan, before, after, kept, tuple(results))
+    return Compressed(small.module, chosen.plan, before, after, kept, tuple(results))
 
 
 def _dataset(name: str, speech: Speech) -> Dataset:
@@ -170,54 +174,28 @@ def _prices(module: nn.Module, compression_ratio: float) -> PriceList:
     return prices
 
 
-def _search(
-    strategy: str,
-    problem: RankProblem,
-    judge: PlanEvaluator,
-    search: SearchSpec,
-    seed: int,
-    policy: Policy | None,
-    should_stop: ShouldStop,
-) -> SearchResult:
+def _policies(search: SearchSpec, seed: int) -> Policies:
+    """The policy that `search` names, for every seed of its strategy."""
+    if search.policy is None:
+        return {}
+    policy = read_policy(Path(search.policy))
+    return {(name, number): policy for name, number in search.runs(seed) if name == search.strategy}
+
+
+def _logged(task: SearchTask) -> OnTrial:
     def on_trial(trial: Trial, n_done: int) -> None:
-        log.info("%s, seed %d, plan %d: %.2f %% WER", strategy, seed, n_done, 100 * trial.wer)
+        log.info("%s, seed %d, plan %d: %.2f %% WER", task.strategy, task.seed, n_done, 100 * trial.wer)
 
-    with one_thread():
-        return search_plans(
-            strategy,
-            problem,
-            judge,
-            reward=search.reward,
-            evaluations=search.evaluations,
-            seed=seed,
-            policy=policy,
-            on_trial=on_trial,
-            should_stop=should_stop,
-        )
+    return on_trial
 
 
-def _finetune_(
-    tuned: OwnModel,
-    dataset: Dataset,
-    finetune: FinetuneSpec,
-    soft: SoftTargets | None,
-    *,
-    lost: float,
-    seed: int,
-    should_stop: ShouldStop,
-) -> None:
-    train_(
-        tuned,
-        dataset,
-        epochs=finetune.epochs,
-        learning_rate=learning_rate_for(lost) if finetune.learning_rate == "auto" else finetune.learning_rate,
-        batch_size=finetune.batch_size,
-        seed=seed,
-        mixed_precision=finetune.mixed_precision,
-        soft_targets=soft,
-        on_epoch=lambda epoch: log.info("epoch %d of %d: loss %.3f", epoch.number, epoch.of, epoch.loss),
-        should_stop=should_stop,
-    )
+def _wers_on_dev(results: Sequence[SearchResult]) -> dict[CompressionPlan, float]:
+    """Plan -> WER on all of dev, which searches in memory judge on: finalists need not be judged again."""
+    return {trial.plan: trial.wer for result in results for trial in result.trials if not trial.stopped}
+
+
+def _log_epoch(epoch: Epoch) -> None:
+    log.info("epoch %d of %d: loss %.3f", epoch.number, epoch.of, epoch.loss)
 
 
 def _evaluated(model: OwnModel, dataset: Dataset, seed: int) -> Evaluation:
