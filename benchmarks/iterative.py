@@ -4,8 +4,8 @@ Every row is one model of `configs/iterative.yaml`'s original, measured on the s
 
 dense       the original, trained on the transcripts for as many epochs as the others; without a teacher, which could
             only hold it where it is
-iterative   several stages, each search + factorize + fine-tune (Mehrotra et al. 2020, arXiv:2008.02897)
-single      one stage: one search with the evaluations of all stages, one fine-tuning with their epochs
+iterative   several steps, each search + factorize + fine-tune (Mehrotra et al. 2020, arXiv:2008.02897)
+single      one step: one search with the evaluations of all steps, one fine-tuning with their epochs
 narrow      a LAS with fewer units and as many parameters, trained from nothing with the original as its teacher
 
 A row is written as soon as it is there; run it again to add what is missing. Rows of other ratios or seeds can be made
@@ -148,11 +148,11 @@ def _line(ratio: float, method: str, rows: Sequence[Row]) -> str:
     )
 
 
-def _at(spec: JobSpec, ratio: float, stages: Any) -> JobSpec:
+def _at(spec: JobSpec, ratio: float, steps: Any) -> JobSpec:
     """`spec` going for `ratio` alone: without baselines, and with a gate that never sends it back (equal training)."""
     goal = Goal(compression_ratio=ratio, max_wer_increase=1.0)
     search = spec.search.model_copy(update={"baselines": ()})
-    return spec.model_copy(update={"goal": goal, "stages": stages, "search": search, "executor": "local"})
+    return spec.model_copy(update={"goal": goal, "steps": steps, "search": search, "executor": "local"})
 
 
 def _compressed(spec: JobSpec, folder: Path) -> Path:

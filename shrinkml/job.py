@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,7 +21,7 @@ from shrinkml.plan.prices import Resource
 from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
 from shrinkml.yaml_file import read_yaml
 
-MAX_STEP = 2.6  # how much smaller one automatic stage makes the model, at most; larger steps lose accuracy
+MAX_STEP = 2.6  # how much smaller one automatic step makes the model, at most; larger steps lose accuracy
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 DtypeName = Literal["auto", "float16", "float32"]
@@ -37,7 +38,7 @@ class DataSpec(Part):
     """The transcribed speech, as manifests (JSON lines of audio_filepath, duration, text)."""
 
     train: FilePath | None = Field(None, description="Manifest to fine-tune on; without it nothing is fine-tuned.")
-    dev: FilePath = Field(description="Manifest that the search and the stage gates measure on.")
+    dev: FilePath = Field(description="Manifest that the search and the gates of steps measure on.")
     test: FilePath = Field(description="Manifest of the final figures; never seen by the search.")
     proxy_utterances: int = Field(
         200,
@@ -76,17 +77,15 @@ class SearchSpec(Part):
         "surrogate",
         description="Name of a search strategy: an agent, which learns from plans that were judged, or a baseline.",
     )
-    evaluations: int = Field(
-        100, ge=1, le=100_000, description="Plans that each strategy may judge per stage and seed."
-    )
-    seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per stage; the best plan wins.")
+    evaluations: int = Field(100, ge=1, le=100_000, description="Plans that each strategy may judge per step and seed.")
+    seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per step; the best plan wins.")
     reward: str = Field(
         "budget_wall",
         description="Name of a reward, for agents that learn by judged plans alone.",
     )
     baselines: tuple[str, ...] = Field(
         ("uniform", "greedy", "divergence", "knapsack", "random", "evolution"),
-        description="Strategies run beside it at the same number of evaluations, in the last stage's table.",
+        description="Strategies run beside it at the same number of evaluations, in the last step's table.",
     )
 
     # Left out of JSON where there is none, so that jobs without it are the same as before there was one.
@@ -112,9 +111,9 @@ class SearchSpec(Part):
 class FinetuneSpec(Part):
     """How a factorized model is trained on."""
 
-    epochs: int = Field(3, ge=0, le=1000, description="Passes over the training set per stage; 0 turns it off.")
+    epochs: int = Field(3, ge=0, le=1000, description="Passes over the training set per step; 0 turns it off.")
     final_epochs: int | None = Field(
-        None, ge=0, le=1000, description="The same in the stage that goes for the goal; as epochs if absent."
+        None, ge=0, le=1000, description="The same in the step to the goal; as epochs if absent."
     )
     distill: bool = Field(True, description="Learn the original's posteriors beside the transcripts.")
     learning_rate: Literal["auto"] | Annotated[float, Field(gt=0.0, le=1.0)] = Field(
@@ -154,10 +153,11 @@ class JobSpec(Part):
     data: DataSpec
     goal: Goal
     search: SearchSpec = SearchSpec()
-    stages: Literal["auto"] | tuple[Annotated[float, Field(gt=1.0)], ...] = Field(
+    steps: Literal["auto"] | tuple[Annotated[float, Field(gt=1.0)], ...] = Field(
         "auto",
-        description="Ratios on the way, ascending, of what the goal counts; the last is its own. auto: steps of 2.6x "
-        "at most.",
+        validation_alias=AliasChoices("steps", "stages"),  # the second is its older name
+        description="Ratios on the way, ascending, of what the goal counts; the last is its own. auto: each 2.6x "
+        "smaller at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
     factorizer: str = Field("pca", description="Name of a factorizer.")
@@ -198,18 +198,18 @@ class JobSpec(Part):
         return self
 
     @model_validator(mode="after")
-    def _stages_lead_to_the_goal(self) -> "JobSpec":
-        if self.stages != "auto":
-            if not self.stages or list(self.stages) != sorted(set(self.stages)):
-                raise ValueError(f"stages {list(self.stages)} must ascend, each above the one before")
-            if self.stages[-1] != self.goal.compression_ratio:
+    def _steps_lead_to_the_goal(self) -> "JobSpec":
+        if self.steps != "auto":
+            if not self.steps or list(self.steps) != sorted(set(self.steps)):
+                raise ValueError(f"steps {list(self.steps)} must ascend, each above the one before")
+            if self.steps[-1] != self.goal.compression_ratio:
                 raise ValueError(
-                    f"the last stage ({self.stages[-1]}) must be goal.compression_ratio ({self.goal.compression_ratio})"
+                    f"the last step ({self.steps[-1]}) must be goal.compression_ratio ({self.goal.compression_ratio})"
                 )
         return self
 
     def epochs_at(self, ratio: float) -> int:
-        """Epochs of fine-tuning in a stage that goes for `ratio`."""
+        """Epochs of fine-tuning in the step to `ratio`."""
         if self.data.train is None:
             return 0
         is_last = ratio == self.goal.compression_ratio
@@ -218,12 +218,12 @@ class JobSpec(Part):
 
     @property
     def step_ratios(self) -> tuple[float, ...]:
-        """The compression ratio of every stage, ascending."""
-        if self.stages != "auto":
-            return self.stages
+        """The compression ratio of every step, ascending."""
+        if self.steps != "auto":
+            return self.steps
         goal = self.goal.compression_ratio
-        n_stages = max(1, math.ceil(math.log(goal) / math.log(MAX_STEP)))
-        return (*(round(goal ** (i / n_stages), 3) for i in range(1, n_stages)), goal)
+        n_steps = max(1, math.ceil(math.log(goal) / math.log(MAX_STEP)))
+        return (*(round(goal ** (i / n_steps), 3) for i in range(1, n_steps)), goal)
 
 
 def parse_job(value: Any, *, source: str = "job") -> JobSpec:

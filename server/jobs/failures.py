@@ -28,7 +28,7 @@ HINTS: Mapping[type[Exception], str] = {
 }
 RESUME = "Resume the job: it goes on from its last finished stage."
 GENTLER = (
-    "The best model found can be downloaded. For more, submit the job with more stages or evaluations, more epochs of "
+    "The best model found can be downloaded. For more, submit the job with more steps or evaluations, more epochs of "
     "fine-tuning, or a gentler goal."
 )
 SEE_LOG = "The server's worker.log holds the details. Resume the job to go on from its last finished stage."

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,21 @@ def job(**changes: object) -> dict:
 
 
 @pytest.mark.parametrize("ratio", [1.5, 2.5, 5.0, 12.0, 24.0])
-def test_automatic_stages_ascend_to_the_goal_in_bounded_steps(ratio):
-    stages = parse_job(job(goal={"compression_ratio": ratio})).step_ratios
-    steps = [b / a for a, b in zip((1.0, *stages), stages, strict=False)]
-    assert stages[-1] == ratio
-    assert all(1.0 < step <= MAX_STEP * 1.001 for step in steps)  # stages are rounded to three decimals
+def test_automatic_steps_ascend_to_the_goal_and_are_bounded(ratio):
+    steps = parse_job(job(goal={"compression_ratio": ratio})).step_ratios
+    times_smaller = [b / a for a, b in zip((1.0, *steps), steps, strict=False)]
+    assert steps[-1] == ratio
+    assert all(1.0 < times <= MAX_STEP * 1.001 for times in times_smaller)  # steps are rounded to three decimals
 
 
-def test_stages_that_do_not_end_at_the_goal_are_refused():
-    with pytest.raises(ConfigError, match=r"the last stage \(4\.0\) must be goal\.compression_ratio \(5\.0\)"):
-        parse_job(job(stages=[2.0, 4.0]))
+def test_steps_that_do_not_end_at_the_goal_are_refused():
+    with pytest.raises(ConfigError, match=r"the last step \(4\.0\) must be goal\.compression_ratio \(5\.0\)"):
+        parse_job(job(steps=[2.0, 4.0]))
 
 
-def test_stages_that_do_not_ascend_are_refused():
+def test_steps_that_do_not_ascend_are_refused():
     with pytest.raises(ConfigError, match="must ascend"):
-        parse_job(job(stages=[3.0, 2.0, 5.0]))
+        parse_job(job(steps=[3.0, 2.0, 5.0]))
 
 
 def test_only_a_strategy_that_learns_a_policy_goes_on_from_one(tmp_path):
@@ -73,8 +74,21 @@ def test_numbers_have_an_end(change):
 
 
 def test_a_job_survives_json():
-    spec = parse_job(job(stages=[2.0, 5.0]))
+    spec = parse_job(job(steps=[2.0, 5.0]))
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_the_older_name_of_steps_means_the_same_job():
+    older, newer = (parse_job(job(**{name: [2.0, 5.0]})) for name in ("stages", "steps"))
+    assert older == newer
+    assert older.steps == (2.0, 5.0)
+    assert "stages" not in json.loads(older.model_dump_json())
+    assert JobSpec.model_validate_json(newer.model_dump_json().replace('"steps"', '"stages"')) == newer
+
+
+def test_both_names_of_steps_at_once_are_refused():
+    with pytest.raises(ConfigError, match="stages: Extra inputs are not permitted"):
+        parse_job(job(stages=[2.0, 5.0], steps=[2.0, 5.0]))
 
 
 def test_relative_paths_are_relative_to_the_file(tmp_path: Path):
@@ -107,9 +121,9 @@ def test_broken_yaml_is_a_clear_error(tmp_path: Path):
 
 def test_the_last_stage_may_train_longer():
     data = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
-    spec = parse_job(job(data=data, stages=[2.0, 5.0], finetune={"epochs": 1, "final_epochs": 4}))
+    spec = parse_job(job(data=data, steps=[2.0, 5.0], finetune={"epochs": 1, "final_epochs": 4}))
     assert [spec.epochs_at(ratio) for ratio in spec.step_ratios] == [1, 4]
-    same = parse_job(job(data=data, stages=[2.0, 5.0], finetune={"epochs": 2}))
+    same = parse_job(job(data=data, steps=[2.0, 5.0], finetune={"epochs": 2}))
     assert [same.epochs_at(ratio) for ratio in same.step_ratios] == [2, 2]
 
 

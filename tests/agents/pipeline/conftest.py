@@ -58,5 +58,5 @@ def finished(
     """A job of two steps that ran through: its spec, folder, report and events."""
     folder, events = tmp_path_factory.mktemp("finished"), []
     search = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy", "knapsack"]}
-    spec = tiny_job(stages=[1.5, 3.0], search=search)
+    spec = tiny_job(steps=[1.5, 3.0], search=search)
     return spec, folder, run_job(spec, folder, on_event=events.append), events

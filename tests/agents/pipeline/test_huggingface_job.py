@@ -116,7 +116,7 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
         "model": str(stock_dir(kind)),
         "data": {split: str(path) for split, path in tiny_data.items()} | {"proxy_utterances": 6},
         "goal": {"compression_ratio": 1.5, "max_wer_increase": 1.0},
-        "stages": [1.5],
+        "steps": [1.5],
         "search": {"strategy": "random", "evaluations": 2, "seeds": 1, "baselines": ["greedy"]},
         "finetune": {"epochs": 1, "batch_size": 12},
         "factorizer": "whitened",

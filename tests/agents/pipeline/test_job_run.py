@@ -114,7 +114,7 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
     tiny_job, tiny_model_dir, tmp_path
 ):
     events = []
-    spec = tiny_job(stages=[1.5, 3.0], export=["onnx"], quantize="int8", finetune=NO_TRAINING, dtype="float32")
+    spec = tiny_job(steps=[1.5, 3.0], export=["onnx"], quantize="int8", finetune=NO_TRAINING, dtype="float32")
     report = run(spec, tmp_path, events)
     final = tmp_path / "checkpoints" / "final"
     assert (inspect(tiny_model_dir).dtype, inspect(final).dtype) == ("float16", "float32")
@@ -246,7 +246,7 @@ def test_the_second_stage_starts_from_the_first_ones_model(finished):
 
 def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
     search = {"strategy": "dyna", "evaluations": 8, "baselines": ["greedy"]}
-    first = tiny_job(stages=[1.5, 3.0], search=search, finetune=NO_TRAINING)
+    first = tiny_job(steps=[1.5, 3.0], search=search, finetune=NO_TRAINING)
     run(first, tmp_path / "first")
     learned = [
         json.loads(path.read_text())[0]["policy"] for path in sorted((tmp_path / "first").glob("stages/*/results.json"))
@@ -264,7 +264,7 @@ def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
 
 
 def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
-    spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, stages=[1.2, 20.0], finetune=NO_TRAINING)
+    spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, steps=[1.2, 20.0], finetune=NO_TRAINING)
     report = run(spec, tmp_path)
     stages = report["stages"]
     assert [stage["accepted"] for stage in stages[:2]] == [True, False]
@@ -279,7 +279,7 @@ def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(ti
 
 
 def test_a_goal_below_the_smallest_ranks_is_refused_before_any_work(tiny_job, tmp_path):
-    spec = tiny_job(goal={"compression_ratio": 900.0}, stages="auto")
+    spec = tiny_job(goal={"compression_ratio": 900.0}, steps="auto")
     with pytest.raises(PlanError, match=r"the goal of 900x is out of reach: .* the model is \d+\.\d\dx smaller"):
         run(spec, tmp_path)
     assert not (tmp_path / "evaluations.sqlite").exists()

@@ -37,7 +37,7 @@ def timed_on_one_utterance(monkeypatch):
 
 def job(tiny_job, resource, ratio, **changes):
     goal = {"compression_ratio": ratio, "resource": resource, "max_wer_increase": 1.0}
-    return tiny_job(goal=goal, stages=[ratio], finetune=NO_TRAINING, **changes)
+    return tiny_job(goal=goal, steps=[ratio], finetune=NO_TRAINING, **changes)
 
 
 def test_a_job_for_fewer_macs_reaches_its_ratio_in_macs(tiny_job, tmp_path):

@@ -9,7 +9,7 @@ SPEC = parse_job(
         "model": "reference/las",
         "data": {"train": "r", "dev": "d", "test": "t"},
         "goal": {"compression_ratio": 4.0},
-        "stages": [2.0, 4.0],
+        "steps": [2.0, 4.0],
         "search": {"evaluations": 10, "baselines": ["greedy", "random"]},
     }
 )

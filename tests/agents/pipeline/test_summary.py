@@ -34,12 +34,12 @@ def missed(spec, outcomes, batch1=3.0):
 
 
 def test_a_goal_that_was_met_was_missed_by_nothing(tiny_job):
-    spec = tiny_job(goal={"compression_ratio": 4.0, "max_wer_increase": 0.1}, stages=[4.0])
+    spec = tiny_job(goal={"compression_ratio": 4.0, "max_wer_increase": 0.1}, steps=[4.0])
     assert set(missed(spec, [outcome(4.0, 4.2, 0.15, True)]).values()) == {0.0}
 
 
 def test_the_distance_to_the_goal_counts_ratio_and_wer_and_what_the_goals_ratio_would_cost(tiny_job):
-    spec = tiny_job(goal={"compression_ratio": 8.0, "max_wer_increase": 0.02}, stages=[4.0, 8.0])
+    spec = tiny_job(goal={"compression_ratio": 8.0, "max_wer_increase": 0.02}, steps=[4.0, 8.0])
     found = missed(spec, [outcome(4.0, 4.2, 0.11, True), outcome(8.0, 8.1, 0.4, False)])
     assert found["compression_ratio"] == pytest.approx(8.0 - 4.2)
     assert found["wer"] == pytest.approx(0.15 - 0.10 - 0.02)
@@ -48,5 +48,5 @@ def test_the_distance_to_the_goal_counts_ratio_and_wer_and_what_the_goals_ratio_
 
 def test_a_ratio_of_time_is_the_one_measured_in_the_end(tiny_job):
     goal = {"compression_ratio": 4.0, "max_wer_increase": 0.1, "resource": "latency"}
-    found = missed(tiny_job(goal=goal, stages=[4.0]), [outcome(4.0, 4.2, 0.15, True)], batch1=3.5)
+    found = missed(tiny_job(goal=goal, steps=[4.0]), [outcome(4.0, 4.2, 0.15, True)], batch1=3.5)
     assert found["compression_ratio"] == pytest.approx(0.5)

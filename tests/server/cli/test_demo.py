@@ -26,7 +26,7 @@ def small_demo(tmp_path, monkeypatch, tiny_data, tiny_model_dir):
         "data": {**{split: str(path) for split, path in tiny_data.items() if split != "train"}, "proxy_utterances": 4},
         "goal": {"compression_ratio": 1.3, "max_wer_increase": 1.0},
         "search": {"strategy": "random", "evaluations": 2, "baselines": ["uniform"]},
-        "stages": [1.3],
+        "steps": [1.3],
         "executor": "local",
     }
     monkeypatch.chdir(tmp_path)

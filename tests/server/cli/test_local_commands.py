@@ -21,7 +21,7 @@ def config(tmp_path, tiny_model_dir, tiny_data):
         "model": str(tiny_model_dir),
         "data": {"dev": str(tiny_data["dev"]), "test": str(tiny_data["test"]), "proxy_utterances": 6},
         "goal": {"compression_ratio": 1.5, "max_wer_increase": 1.0},
-        "stages": [1.5],
+        "steps": [1.5],
         "search": {"strategy": "random", "evaluations": 3, "baselines": []},
         "executor": "local",
     }
@@ -43,7 +43,7 @@ def test_compress_leaves_a_run_that_report_prints(shrinkml, config, tmp_path):
 
 def test_compress_says_that_a_goal_was_missed_and_exits_with_1(shrinkml, config, tmp_path):
     job = yaml.safe_load(config.read_text())
-    hard = {"goal": {"compression_ratio": 16.0, "max_wer_increase": 0.0}, "stages": [16.0]}  # with no training set
+    hard = {"goal": {"compression_ratio": 16.0, "max_wer_increase": 0.0}, "steps": [16.0]}  # with no training set
     config.write_text(yaml.safe_dump({**job, **hard}))
     run = shrinkml("compress", config, "--out", tmp_path / "run")
     assert run.code == 1

@@ -43,7 +43,7 @@ def spec(tiny_model_dir: Path, tiny_data: dict[str, Path]) -> JobSpec:
             "model": str(tiny_model_dir),
             "data": {**{split: str(path) for split, path in tiny_data.items()}, "proxy_utterances": 12},
             "goal": {"compression_ratio": 3.0, "max_wer_increase": 1.0},
-            "stages": [3.0],
+            "steps": [3.0],
             "search": {"strategy": "random", "evaluations": 6, "baselines": ["greedy"]},
             "finetune": {"epochs": 2, "batch_size": 12},
             "executor": "local",

@@ -104,3 +104,10 @@ def test_a_folder_keeps_to_its_job(tmp_path, spec):
         opened(tmp_path, other),
     ):
         pass
+
+
+def test_a_folder_whose_job_calls_its_steps_stages_is_gone_on_with(tmp_path):
+    steps = parse_job({**JOB, "steps": [1.5, 2.0]})
+    (tmp_path / "job.json").write_text(steps.model_dump_json().replace('"steps"', '"stages"'))
+    with opened(tmp_path, steps) as run:
+        assert run.root == tmp_path
