@@ -4,11 +4,10 @@
 """
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from shrinkml.report import Report, read_report
 from shrinkml.report.wording import interval, percent
 
 COLUMNS = (
@@ -24,22 +23,22 @@ COLUMNS = (
 )
 
 
-def row(name: str, report: Mapping[str, Any]) -> tuple[str, ...]:
-    before, after, speed = report["baseline"], report["result"], report["speedup"]
+def row(name: str, report: Report) -> tuple[str, ...]:
+    before, after, speed = report.baseline, report.result, report.speedup
     return (
-        name if report["goal_met"] else f"{name} (goal missed)",
-        f"{before['parameters'] / 1e6:.2f} M to {after['parameters'] / 1e6:.2f} M",
-        f"{report['compression_ratio']:.1f}",
-        f"{percent(before['wer'])} ({interval(before['wer_ci95'])})",
-        f"{percent(after['wer'])} ({interval(after['wer_ci95'])})",
-        f"{percent(before['cer'])} to {percent(after['cer'])}",
-        f"{speed['batch1']:.2f}x",
-        f"{speed['batch16']:.2f}x",
-        f"{report['seconds'] / 60:.1f}",
+        name if report.goal_met else f"{name} (goal missed)",
+        f"{before.parameters / 1e6:.2f} M to {after.parameters / 1e6:.2f} M",
+        f"{report.compression_ratio:.1f}",
+        f"{percent(before.wer)} ({interval(before.wer_ci95)})",
+        f"{percent(after.wer)} ({interval(after.wer_ci95)})",
+        f"{percent(before.cer)} to {percent(after.cer)}",
+        f"{speed.batch1:.2f}x",
+        f"{speed.batch16:.2f}x",
+        f"{report.seconds / 60:.1f}",
     )
 
 
-def table(reports: Mapping[str, Mapping[str, Any]]) -> str:
+def table(reports: Mapping[str, Report]) -> str:
     """Markdown, a line per report."""
     rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(row(name, report) for name, report in reports.items())]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
@@ -52,7 +51,7 @@ def main() -> None:
     files = sorted(runs.glob("*/report.json"))
     if not files:
         parser.exit(1, f"no report under {runs}; `make demo` makes runs/demo/report.json\n")
-    print(table({file.parent.name: json.loads(file.read_text()) for file in files}))
+    print(table({file.parent.name: read_report(file) for file in files}))
     iterative = runs / "bench" / "iterative" / "table.md"
     if iterative.exists():
         print(f"\n{iterative.read_text()}", end="")

@@ -24,7 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "yaml",
         "espeakng_loader",
     ),
-    "report": ("jinja2", "markupsafe", "plotly", "yaml"),
+    "report": ("jinja2", "markupsafe", "plotly", "pydantic", "yaml"),
     "server": ("fastapi", "starlette", "anyio", "uvicorn", "dbos", "sqlalchemy", "typer", "rich", "httpx", "pydantic"),
 }
 

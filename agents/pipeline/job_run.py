@@ -4,11 +4,9 @@ A run that was killed goes on from its last finished stage; a search that was ki
 evaluation cache.
 """
 
-import json
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from agents.execution.executor import Executor
 from agents.execution.local_executor import LocalExecutor
@@ -34,6 +32,7 @@ from agents.search.workspace import read_problem
 from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop
 from shrinkml.job import JobSpec
+from shrinkml.report import Report, read_report
 
 
 def run_job(
@@ -46,7 +45,7 @@ def run_job(
     materials: Materials | None = None,
     allow_hub: bool = False,
     stages: Stages = STAGES,
-) -> dict[str, Any]:
+) -> Report:
     """Run or resume the job in `folder` and return its report.
 
     Args:
@@ -74,8 +73,7 @@ def run_job(
         tools = Tools(spec, run_folder, materials or own, executor, should_stop)
         runner = StageRunner(tools, ProgressMeter(spec, stages), on_event=on_event, run_stage=run_stage)
         _run(tools, runner, stages)
-        report: dict[str, Any] = json.loads((run_folder.root / "report.json").read_text())
-        return report
+        return read_report(run_folder.root / "report.json")
 
 
 def make_executor(spec: JobSpec) -> Executor:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from server.cli.output import ProgressView
 from server.worker.memory import peak_memory
@@ -21,7 +20,7 @@ from server.worker.processes import adopt_orphans, end_descendants
 from shrinkml.client import Client, JobHandle
 from shrinkml.errors import ServiceError, ShrinkError
 from shrinkml.measure.verification import view_in_fresh_process
-from shrinkml.report import summary_table
+from shrinkml.report import Report, from_json, summary_table
 from shrinkml.speech.corpora.tasks import prepare_task
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.utterance import Utterance
@@ -65,7 +64,7 @@ def run() -> bool:
         job = client.submit(CONFIG)
         say(f"Submitted {CONFIG} to {url} as job {job.id}.")
         state = follow(job)
-        report = job.report()
+        report = from_json(job.report())
         job.save_report(RUN)
         job.download(RUN, only=[FINAL])
     show(report, sentence)
@@ -121,7 +120,7 @@ def follow(job: JobHandle) -> str:
     return str(status["state"])
 
 
-def show(report: dict[str, Any], sentence: Utterance) -> None:
+def show(report: Report, sentence: Utterance) -> None:
     """Says what a fresh process hears in `sentence` with each model, and what the job found."""
     original, compressed = (
         view_in_fresh_process(model, [sentence.audio], threads=1) for model in (ORIGINAL, RUN / FINAL)

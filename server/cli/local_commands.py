@@ -39,7 +39,7 @@ def compress(
     """
     from agents.pipeline.job_run import run_job
     from shrinkml.job import read_job
-    from shrinkml.report import summary_table
+    from shrinkml.report import summary_table, to_json
 
     spec = read_job(config)
     folder = out or Path("runs") / spec.name
@@ -50,11 +50,11 @@ def compress(
         note(f"Stopped ({stopped}). The same command goes on from there; what is finished lies in {folder}.")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print_json(report)
+        print_json(to_json(report))
     else:
         print(summary_table(report))
         print(f"\nCheckpoints: {folder / 'checkpoints'}\nReport: {folder / 'report.html'}")
-    if not report["goal_met"]:
+    if not report.goal_met:
         raise typer.Exit(1)
 
 
@@ -127,19 +127,13 @@ def report(
 
     Example: shrinkml report runs/demo
     """
-    import json
+    from shrinkml.report import read_report, summary_table, to_json
 
-    from shrinkml.errors import ConfigError
-    from shrinkml.report import summary_table
-
-    path = folder / "report.json" if folder.is_dir() else folder
-    if not path.is_file():
-        raise ConfigError(f"no report in {folder}; a run writes report.json when it has ended")
-    value: dict[str, Any] = json.loads(path.read_text())
+    found = read_report(folder if folder.is_file() else folder / "report.json")
     if as_json:
-        print_json(value)
+        print_json(to_json(found))
     else:
-        print(summary_table(value))
+        print(summary_table(found))
 
 
 @contextmanager

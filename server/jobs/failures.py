@@ -13,7 +13,8 @@ from shrinkml.errors import (
     ShrinkError,
     UnknownNameError,
 )
-from shrinkml.report.wording import goal_in_words
+from shrinkml.report import Report
+from shrinkml.report.goal_words import goal_in_words
 
 _CORRECT_AND_SUBMIT = "Correct the job and submit it again."
 _CORRECT_AND_RESUME = "Correct the files, then resume the job: it goes on from its last finished stage."
@@ -54,9 +55,9 @@ def lost_worker(job: Job, n_lost: int) -> Failure:
     return Failure("worker-lost", _stage(job), message, SEE_LOG)
 
 
-def missed_goal(report: Mapping[str, object]) -> Failure | None:
+def missed_goal(report: Report) -> Failure | None:
     """Return the failure of a job whose `report` says that it missed its goal; None where it met it."""
-    return None if report["goal_met"] else Failure("goal-missed", "", goal_in_words(report), GENTLER)
+    return None if report.goal_met else Failure("goal-missed", "", goal_in_words(report), GENTLER)
 
 
 def _stage(job: Job) -> str:

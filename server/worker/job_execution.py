@@ -1,7 +1,7 @@
 """One attempt at a job, as the worker makes it: the pipeline's run, told to the store."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from server.worker.publishing import publish_policy, publish_run
 from shrinkml.errors import StoppedError
 from shrinkml.events import Event, OnEvent, ShouldStop
 from shrinkml.job import JobSpec
+from shrinkml.report import Report
 
 MAX_STARTS = 3  # workers that a job may cost without telling anything new, before it is given up
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class RunJob(Protocol):
 
     def __call__(
         self, spec: JobSpec, folder: Path, *, on_event: OnEvent, should_stop: ShouldStop, run_stage: RunStage
-    ) -> Mapping[str, Any]:
-        """Return the report, as report.json has it."""
+    ) -> Report:
+        """Return the report."""
         ...
 
 
@@ -94,7 +95,7 @@ def _run(place: Workplace, job: Job) -> None:
         _finish(place, job.id, JobState.FAILED if missed else JobState.SUCCEEDED, missed)
 
 
-def _report_of(place: Workplace, job: Job) -> Mapping[str, Any]:
+def _report_of(place: Workplace, job: Job) -> Report:
     """Return the report of the job, run now; whatever it raises, what it made is published."""
     folder = place.folder_of(job.id)
 

@@ -1,22 +1,35 @@
 """The report as one HTML page that needs no network: its figures, plotly's own script and the style are all inside."""
 
-from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from shrinkml.report.facts import facts
 from shrinkml.report.figures import figures
-from shrinkml.report.menu_figure import alone_in_words, menu_cells
+from shrinkml.report.goal_words import headline
+from shrinkml.report.menu_cells import alone_in_words, menu_cells
+from shrinkml.report.record import Report, Sample
+from shrinkml.report.search_words import optimism, stopped_early, verdict
 from shrinkml.report.speed_table import RUNTIME_COLUMNS, runtime_cells
-from shrinkml.report.wording import facts, finalists_of, headline, optimism, percent, stopped_early, verdict
+from shrinkml.report.wording import percent
+
+Marked = list[tuple[str, bool]]  # words, each with True where it is wrong
 
 
-def render(report: Mapping[str, Any]) -> str:
+class MarkedSample(NamedTuple):
+    """A sample whose transcripts say which of their words are wrong."""
+
+    reference: str
+    baseline: Marked
+    result: Marked
+
+
+def render(report: Report) -> str:
     """The page of `report`; every text in it is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
@@ -28,21 +41,20 @@ def render(report: Mapping[str, Any]) -> str:
         verdict=verdict(report),
         stopped_early=stopped_early(report),
         optimism=optimism(report),
-        finalists=finalists_of(report),
         facts=facts(report),
         alone=alone_in_words(report),
         menus=menu_cells(report),
         runtime_columns=RUNTIME_COLUMNS,
         runtimes=runtime_cells(report),
         figures=figures(report),
-        samples=[_marked_sample(sample) for sample in report["samples"]],
-        job=yaml.safe_dump(report["job"], sort_keys=False, allow_unicode=True),
+        samples=[_marked_sample(sample) for sample in report.samples],
+        job=yaml.safe_dump(dict(report.job), sort_keys=False, allow_unicode=True),
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def marked(reference: str, hypothesis: str) -> list[tuple[str, bool]]:
-    """The words of `hypothesis`, each with whether it is wrong."""
+def marked(reference: str, hypothesis: str) -> Marked:
+    """The words of `hypothesis`, each with True where it is wrong."""
     heard, said = hypothesis.split(), reference.split()
     right: set[int] = set()
     for match in SequenceMatcher(None, said, heard, autojunk=False).get_matching_blocks():
@@ -50,6 +62,6 @@ def marked(reference: str, hypothesis: str) -> list[tuple[str, bool]]:
     return [(word, index not in right) for index, word in enumerate(heard)]
 
 
-def _marked_sample(sample: Mapping[str, str]) -> dict[str, Any]:
-    said = sample["reference"]
-    return {"reference": said, **{model: marked(said, sample[model]) for model in ("baseline", "result")}}
+def _marked_sample(sample: Sample) -> MarkedSample:
+    said = sample.reference
+    return MarkedSample(said, marked(said, sample.baseline), marked(said, sample.result))

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.report_example import example
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -16,3 +18,9 @@ def bench(request):
         patch.syspath_prepend(SCRIPTS)  # some share what others hold
         spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def report():
+    """The JSON of a report."""
+    return example()

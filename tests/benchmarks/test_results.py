@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shrinkml.report import write_report
+from shrinkml.report import from_json, write_report
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "results.py"
 
@@ -14,8 +14,8 @@ def results(runs):
 
 
 def test_every_report_is_a_row_with_before_and_after(report, tmp_path):
-    write_report(report, tmp_path / "demo")
-    write_report({**report, "goal_met": False}, tmp_path / "digits")
+    write_report(from_json(report), tmp_path / "demo")
+    write_report(from_json({**report, "goal_met": False}), tmp_path / "digits")
     header, rule, demo, digits = results(tmp_path).stdout.splitlines()
     assert header.count("|") == rule.count("|") == demo.count("|")
     assert (
@@ -33,7 +33,7 @@ def test_without_a_report_it_says_how_to_make_one(tmp_path):
 
 
 def test_the_iterative_table_follows_where_there_is_one(report, tmp_path):
-    write_report(report, tmp_path / "demo")
+    write_report(from_json(report), tmp_path / "demo")
     (tmp_path / "bench" / "iterative").mkdir(parents=True)
     (tmp_path / "bench" / "iterative" / "table.md").write_text("| ratio | method |\n")
     assert results(tmp_path).stdout.endswith("\n\n| ratio | method |\n")

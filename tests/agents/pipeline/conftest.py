@@ -14,6 +14,7 @@ from agents.search.workspace import read_problem
 from shrinkml.events import Event
 from shrinkml.job import JobSpec
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.report import to_json
 
 
 @pytest.fixture(scope="package")
@@ -59,4 +60,4 @@ def finished(
     folder, events = tmp_path_factory.mktemp("finished"), []
     search = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy", "knapsack"]}
     spec = tiny_job(steps=[1.5, 3.0], search=search)
-    return spec, folder, run_job(spec, folder, on_event=events.append), events
+    return spec, folder, to_json(run_job(spec, folder, on_event=events.append)), events

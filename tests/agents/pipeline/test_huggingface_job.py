@@ -17,6 +17,7 @@ from agents.pipeline.stages.validate_stage import validate as validate_job
 from shrinkml.errors import AudioError, ConfigError, ManifestError
 from shrinkml.job import parse_job
 from shrinkml.models.heads import transcript_head
+from shrinkml.report import to_json
 from shrinkml.speech.audio import write_flac
 from shrinkml.speech.manifest import Utterance, read_manifest, write_manifest
 from shrinkml.storage.checkpoint import inspect, save, stored_parameters
@@ -125,7 +126,7 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
         "export": ["onnx", "transformers"],
     }
     monkeypatch.setattr("agents.pipeline.stages.speed_stage.TIMED_RUNS", 1)
-    report = run_job(parse_job(job), tmp_path)
+    report = to_json(run_job(parse_job(job), tmp_path))
     (preflight,) = tmp_path.glob("stages/validate/result.json")
     found = json.loads(preflight.read_text())
     names = [name for name, _ in shrinkml.load(stock_dir(kind)).named_parameters(remove_duplicate=False)]

@@ -23,18 +23,10 @@ from agents.pipeline.stages.search_stage import search_tasks
 from agents.strategies.model_based.kept_policy import read_policy
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
 from shrinkml.export.recogniser import OnnxRecogniser
-from shrinkml.report.record import (
-    CheckpointRow,
-    ComparisonRow,
-    ExportRow,
-    LayerRow,
-    MenuRow,
-    Report,
-    RuntimeRow,
-    Sample,
-    StageRow,
-    TrialRow,
-)
+from shrinkml.measure.speed_rows import RuntimeRow
+from shrinkml.report import to_json
+from shrinkml.report.record import CheckpointRow, ExportRow, LayerRow, Report, Sample
+from shrinkml.report.search_rows import ComparisonRow, MenuRow, StepRow, TrialRow
 from shrinkml.storage.checkpoint import inspect, load, stored_parameters
 
 OF_STEP = ("calibrate", "search", "choose", "factorize", "finetune", "evaluate")
@@ -43,7 +35,7 @@ NO_TRAINING = {"epochs": 0}
 
 def run(spec, folder, events=None, **options):
     on_event = events.append if events is not None else lambda event: None
-    return run_job(spec, folder, on_event=on_event, **options)
+    return to_json(run_job(spec, folder, on_event=on_event, **options))
 
 
 def n_evaluated(folder):
@@ -83,11 +75,11 @@ def test_every_checkpoint_says_what_it_is(finished, tiny_model_dir, tiny_data):
 def test_the_report_has_the_keys_that_it_promises(finished):
     _, _, report, _ = finished
     assert set(report) == set(Report.__annotations__)
-    rows = {"stages": StageRow, "comparison": ComparisonRow, "layers": LayerRow, "menus": MenuRow, "trials": TrialRow}
+    rows = {"steps": StepRow, "comparison": ComparisonRow, "layers": LayerRow, "menus": MenuRow, "trials": TrialRow}
     rows |= {"checkpoints": CheckpointRow, "samples": Sample, "runtimes": RuntimeRow}
     for key, row in rows.items():
         assert {frozenset(found) for found in report[key]} == {frozenset(row.__annotations__)}
-    assert [stage["target_ratio"] for stage in report["stages"]] == [1.5, 3.0]
+    assert [stage["target_ratio"] for stage in report["steps"]] == [1.5, 3.0]
     assert {row["name"] for row in report["checkpoints"]} == {"step-1.5x", "step-3x", "final"}
     assert len(report["samples"]) == 8
     assert report["baseline"]["n_utterances"] == report["result"]["n_utterances"] == 24
@@ -144,7 +136,7 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
 
 def test_fine_tuning_that_makes_a_model_worse_is_undone(tiny_job, tmp_path):
     harmful = {"epochs": 1, "learning_rate": 1.0, "batch_size": 12, "distill": False}
-    (stage,) = run(tiny_job(finetune=harmful), tmp_path)["stages"]
+    (stage,) = run(tiny_job(finetune=harmful), tmp_path)["steps"]
     assert stage["wer_after"] > stage["wer_before"]
     assert stage["kept"] == "factorized"
 
@@ -166,7 +158,7 @@ def test_the_report_tells_the_last_stages_menus_with_what_was_measured_and_what_
         assert [entry["rank"] for entry in row["entries"] if entry["chosen"]] == [taken.choice(row["name"]).rank]
     measured = [entry for row in report["menus"] for entry in row["entries"][:-1] if entry["wer_alone"] is not None]
     over = [row for row in report["trials"] if not row["within_budget"]]
-    assert {entry["wer_alone"] for entry in measured} == {row["wer"] for row in over if row["stage"] == 2}
+    assert {entry["wer_alone"] for entry in measured} == {row["wer"] for row in over if row["step"] == 2}
     assert {row["strategy"] for row in over} == {"knapsack"}
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f"{len(measured)} plans compressed one layer alone." in page
@@ -266,7 +258,7 @@ def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
 def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
     spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, steps=[1.2, 20.0], finetune=NO_TRAINING)
     report = run(spec, tmp_path)
-    stages = report["stages"]
+    stages = report["steps"]
     assert [stage["accepted"] for stage in stages[:2]] == [True, False]
     assert stages[2]["target_ratio"] == pytest.approx((1.2 * 20.0) ** 0.5, abs=0.01)
     assert not report["goal_met"]

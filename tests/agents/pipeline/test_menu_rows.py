@@ -11,7 +11,7 @@ from agents.search.search_result import SearchResult, Trial
 from agents.search.search_task import run_search
 from envs.toys import TOYS
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.report.record import MenuEntry, MenuRow
+from shrinkml.report.search_rows import MenuEntry, MenuRow
 from tests.agents.toy_search import search
 
 

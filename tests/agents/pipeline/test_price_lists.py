@@ -11,6 +11,7 @@ from shrinkml.compression.sites import current_plan
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.report import to_json
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import load, save
 
@@ -41,12 +42,12 @@ def job(tiny_job, resource, ratio, **changes):
 
 
 def test_a_job_for_fewer_macs_reaches_its_ratio_in_macs(tiny_job, tmp_path):
-    report = run_job(job(tiny_job, "macs", 3.0), tmp_path)
+    report = to_json(run_job(job(tiny_job, "macs", 3.0), tmp_path))
     ratio = report["baseline"]["macs_per_s"] / report["result"]["macs_per_s"]
     assert ratio >= 2.999  # prices are whole numbers
     assert report["goal_met"]
-    assert report["stages"][0]["reached_ratio"] == pytest.approx(ratio, rel=1e-3)
-    assert report["stages"][0]["compression_ratio"] == report["compression_ratio"] != pytest.approx(ratio, rel=1e-2)
+    assert report["steps"][0]["reached_ratio"] == pytest.approx(ratio, rel=1e-3)
+    assert report["steps"][0]["compression_ratio"] == report["compression_ratio"] != pytest.approx(ratio, rel=1e-2)
     plan = current_plan(load(tmp_path / "checkpoints" / "final"))
     assert plan.choice("embedding.weight").rank is None, "is looked up"
 
@@ -65,7 +66,7 @@ def test_a_job_for_less_time_is_judged_by_the_speed_that_is_measured_and_goes_on
         run_job(spec, tmp_path, on_event=events.append, should_stop=stop_in_search)
     prices = read_prices(tmp_path / "stages" / "prices")
     monkeypatch.setattr("agents.pipeline.price_lists.latency_prices", lambda *_, **__: pytest.fail("timed twice"))
-    report = run_job(spec, tmp_path)
+    report = to_json(run_job(spec, tmp_path))
     assert prices.ratio(current_plan(load(tmp_path / "checkpoints" / "final"))) >= 1.2
     assert report["missed_by"]["compression_ratio"] == max(0.0, 1.2 - report["speedup"]["batch1"])
 

@@ -8,6 +8,8 @@ from server.jobs.failures import code_of, failure_of, lost_worker, missed_goal
 from server.jobs.job_moves import new_job
 from server.jobs.job_state import Stage, now
 from shrinkml import errors
+from shrinkml.report import from_json
+from tests.report_example import example
 
 
 @pytest.fixture
@@ -36,4 +38,4 @@ def test_a_job_that_kills_its_workers_is_told_how_often_it_did(job):
 
 
 def test_a_goal_that_was_met_is_no_failure():
-    assert missed_goal({"goal_met": True}) is None
+    assert missed_goal(from_json(example())) is None

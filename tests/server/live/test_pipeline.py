@@ -15,6 +15,7 @@ from server.home import job_folder
 from shrinkml.client import JobHandle
 from shrinkml.job import JobSpec, parse_job
 from shrinkml.measure.verification import view_in_fresh_process
+from shrinkml.report import to_json
 from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import load
@@ -64,7 +65,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[JobSpec],
     @cache
     def run(job: str) -> Undisturbed:
         folder, keys = tmp_path_factory.mktemp("undisturbed"), []
-        report = run_job(JobSpec.model_validate_json(job), folder, on_event=lambda event: keys.append(event.key))
+        report = to_json(
+            run_job(JobSpec.model_validate_json(job), folder, on_event=lambda event: keys.append(event.key))
+        )
         return Undisturbed(folder, report, keys)
 
     return lambda spec: run(spec.model_dump_json())

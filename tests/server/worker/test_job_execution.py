@@ -16,6 +16,8 @@ from server.worker import cancellation
 from server.worker.job_execution import MAX_STARTS, Workplace, execute
 from shrinkml.errors import ManifestError, StoppedError
 from shrinkml.events import Event
+from shrinkml.report import from_json
+from tests.report_example import example
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def succeed(spec, folder, *, on_event, should_stop, run_stage):
     on_event(Event("stage_started", "search", "search", "Searching."))
     (folder / "checkpoints" / "final").mkdir(parents=True)
     (folder / "checkpoints" / "final" / "config.json").write_text(json.dumps(run_stage("search", lambda: {"n": 1})))
-    return {"goal_met": True}
+    return from_json(example())
 
 
 def raising(error):
@@ -105,7 +107,7 @@ def test_a_stopped_job_was_cancelled(attempt, store, job):
 def test_a_job_that_ends_while_it_is_being_cancelled_keeps_its_end(attempt, store, job):
     def run_job(spec, folder, *, on_event, should_stop, run_stage):
         store.cancel(job.id)
-        return {"goal_met": True}
+        return from_json(example())
 
     assert attempt(run_job).state is JobState.SUCCEEDED
 
@@ -152,7 +154,7 @@ def test_a_policy_can_be_fetched_while_the_job_runs(attempt, job, artefacts):
         (folder / POLICY).write_text("{}")
         on_event(Event("stage_finished", "search/finished", "search", "Searched."))
         assert [artefact.kind for artefact in artefacts.entries(job.id)] == [ArtefactKind.POLICY]
-        return {"goal_met": True}
+        return from_json(example())
 
     assert attempt(run_job).state is JobState.SUCCEEDED
 

@@ -9,10 +9,10 @@ from server.worker.processes import descendants
 from shrinkml.errors import CheckpointError, StoppedError
 from shrinkml.export.exporter import export
 from shrinkml.measure.runtimes import Contender, compare_runtimes, thread_counts
+from shrinkml.measure.speed_rows import RuntimeRow
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH, TimedProcess
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.tokenizer import Tokenizer
-from shrinkml.report.record import RuntimeRow
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import save
 

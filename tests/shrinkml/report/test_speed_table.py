@@ -3,11 +3,12 @@
 import pytest
 
 from shrinkml.report import summary_table
+from shrinkml.report.report_json import from_json
 from shrinkml.report.speed_table import not_faster
 
 
 def test_a_model_that_is_faster_everywhere_needs_no_word(report):
-    assert not_faster(report) == ""
+    assert not_faster(from_json(report)) == ""
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_a_model_that_is_faster_everywhere_needs_no_word(report):
 def test_what_is_smaller_but_not_faster_comes_first(report, torch, int8, words):
     report["speedup"].update(batch1=torch[0], batch16=torch[1])
     report["runtimes"][-1].update(speedup_batch1=int8, speedup_batch16=int8)
-    first, *_ = summary_table(report).splitlines()
+    first, *_ = summary_table(from_json(report)).splitlines()
     assert first.startswith(f"5.05 times smaller, {words}")
     assert "). Goal met: 5.05 times smaller with" in first
 
@@ -33,4 +34,6 @@ def test_what_is_smaller_but_not_faster_comes_first(report, torch, int8, words):
 def test_a_report_from_before_the_table_of_runtimes_says_it_of_torch(report):
     del report["runtimes"]
     report["speedup"].update(batch1=0.9, batch16=0.9)
-    assert not_faster(report).endswith("not faster: 0.90x at batch 1 in torch, 0.90x at batch 16 in torch (1 thread).")
+    assert not_faster(from_json(report)).endswith(
+        "not faster: 0.90x at batch 1 in torch, 0.90x at batch 16 in torch (1 thread)."
+    )

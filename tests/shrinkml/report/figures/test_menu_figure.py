@@ -1,20 +1,19 @@
-"""What could be chosen for each layer, what each does alone, and that the page tells it."""
-
-import re
+"""Every entry of every menu is drawn by what it keeps, coloured by what it adds alone."""
 
 import pytest
 
 from shrinkml.report import write_report
-from shrinkml.report.menu_figure import HARMS, alone_in_words, menus_figure
+from shrinkml.report.figures.menu_figure import INCREASES, menus_figure
+from shrinkml.report.report_json import from_json
 
-MEASURED = {harm.name for harm in HARMS}
+MEASURED = {level.name for level in INCREASES}
 
 
 def drawn(report):
     """Trace name -> the (layer, rank) that it shows."""
     return {
         trace["name"]: {(layer, data[0]) for layer, data in zip(trace["y"], trace["customdata"], strict=True)}
-        for trace in menus_figure(report)["data"]
+        for trace in menus_figure(from_json(report))["data"]
     }
 
 
@@ -53,7 +52,7 @@ def test_what_a_layer_keeps_is_its_place_in_percent(report):
     lowest = report["menus"][0]["entries"][0]
     places = {
         (layer, text): x
-        for trace in menus_figure(report)["data"]
+        for trace in menus_figure(from_json(report))["data"]
         if trace["name"] in MEASURED
         for layer, text, x in zip(trace["y"], trace["text"], trace["x"], strict=True)
     }
@@ -65,36 +64,11 @@ def test_a_circle_is_the_larger_the_farther_the_outputs_are_expected_to_move(rep
     _, few, chosen, many, _ = report["menus"][1]["entries"]
     assert chosen["chosen"]
     few["divergence_alone"], many["divergence_alone"] = 3.0, 0.2
-    (circles,) = (trace for trace in menus_figure(report)["data"] if trace["name"] == "on the menu")
+    (circles,) = (trace for trace in menus_figure(from_json(report))["data"] if trace["name"] == "on the menu")
     first = circles["y"].index("encoder.0.weight_hh_l0")
     large, small, none = circles["marker"]["size"][first : first + 3]
     assert large > small > none
     assert circles["customdata"][first] == [str(few["rank"]), "; alone: 3 nats expected"]
-
-
-def test_the_sentence_names_the_layer_that_does_most_harm_alone(report):
-    report["menus"][4]["entries"][0]["wer_alone"] = 0.31
-    report["menus"][5]["entries"][0]["wer_alone"] = 0.0058
-    said = alone_in_words(report)
-    assert said.startswith("14 plans compressed one layer alone.")
-    assert "by encoder.1.weight_ih_l0 at rank 8: 31.00 % from 0.58 %." in said
-
-
-def test_the_sentence_names_the_chosen_rank_that_is_expected_to_do_most(report):
-    report["menus"][6]["entries"][-2].update(rank=48, divergence_alone=2.345, chosen=True)
-    expected = (
-        "encoder.1.weight_ih_l0_reverse's 48 is expected to move the outputs most: 2.3 nats per utterance, alone."
-    )
-    assert expected in alone_in_words(report)
-
-
-def test_the_sentence_counts_the_ranks_that_left_the_menus_where_the_report_tells_them(report):
-    n_left = sum(len(row["entries"]) - 1 for row in report["menus"])
-    n_cut = 2 * len(report["menus"])
-    assert f"{n_cut} of {n_left + n_cut} ranks left the menus before the search" in alone_in_words(report)
-    for row in report["menus"]:
-        del row["cut"]
-    assert "left the menus" not in alone_in_words(report)
 
 
 def test_without_a_measurement_the_page_says_what_would_make_some(report, tmp_path):
@@ -103,16 +77,7 @@ def test_without_a_measurement_the_page_says_what_would_make_some(report, tmp_pa
             entry["divergence_alone"] = None
         row["entries"][0]["wer_alone"] = None
     assert MEASURED.isdisjoint(drawn(report))
-    write_report(report, tmp_path)
+    write_report(from_json(report), tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No strategy of this job measured layers alone; with knapsack among search.baselines, one does." in page
     assert "nats" not in page.split("plotly.js")[0] + page.split("</script>")[-1]
-
-
-def test_the_page_lists_every_menu_with_the_chosen_rank_and_the_wer_alone(report, tmp_path):
-    write_report(report, tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    cells = re.search(r'<th scope="row">encoder\.0\.weight_hh_l0</th>(.*?)</tr>', page, re.DOTALL)[1]
-    assert re.findall(r"<span>(\w+)</span>", cells) == ["8", "24", "48", "dense"]
-    assert re.findall(r'<span class="own">(\w+)</span>', cells) == ["32"]
-    assert "<td>8: 7.46 %</td>" in cells

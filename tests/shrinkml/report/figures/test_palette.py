@@ -2,8 +2,11 @@
 
 import pytest
 
-from shrinkml.report.menu_figure import HARMS
-from shrinkml.report.palette import COLOURS, NEUTRAL, SYMBOLS
+from shrinkml.report.figures import figures
+from shrinkml.report.figures.menu_figure import INCREASES
+from shrinkml.report.figures.palette import COLOURS, NEUTRAL, SYMBOLS
+from shrinkml.report.report_json import from_json
+from tests.shrinkml.report.figures.traces_of import trace
 
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#14161a"  # of page.html
 
@@ -30,7 +33,14 @@ def test_every_colour_has_a_symbol_of_its_own():
     assert len(set(COLOURS)) == len(set(SYMBOLS)) == len(COLOURS)
 
 
-def test_ranks_can_be_read_on_every_step_of_harm_and_worse_is_darker():
-    brightness = [luminance(harm.colour) for harm in HARMS]
+def test_ranks_can_be_read_on_every_level_of_increase_and_worse_is_darker():
+    brightness = [luminance(level.colour) for level in INCREASES]
     assert brightness == sorted(brightness, reverse=True)
-    assert min(contrast(harm.colour, harm.text) for harm in HARMS) >= 4.5
+    assert min(contrast(level.colour, level.text) for level in INCREASES) >= 4.5
+
+
+def test_a_strategy_has_one_colour_in_all_figures(report):
+    drawn = figures(from_json(report))
+    assert (
+        trace(drawn["plans"], "greedy")["marker"]["color"] == trace(drawn["search"], "greedy, seed 0")["line"]["color"]
+    )

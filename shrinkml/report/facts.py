@@ -1,0 +1,102 @@
+"""The table of before and after, line by line, and as plain text for terminals."""
+
+from typing import NamedTuple
+
+from shrinkml.measure.evaluation import Evaluation
+from shrinkml.measure.speed_rows import SpeedSetting
+from shrinkml.report.goal_words import CHEAPER, headline
+from shrinkml.report.record import ExportRow, Report
+from shrinkml.report.search_words import optimism, stopped_early, verdict
+from shrinkml.report.wording import interval, megabytes, percent, threads_in_words, wer_change
+
+
+class Fact(NamedTuple):
+    """One line of the table of before and after."""
+
+    label: str
+    before: str
+    after: str
+    change: str
+
+
+def facts(report: Report) -> list[Fact]:
+    """The original against the result, line by line."""
+    before, after = report.baseline, report.result
+    smaller = f"{report.compression_ratio:.2f} times smaller"
+    on_disk = f"{report.size_ratio:.2f} times smaller"
+    return [
+        Fact("WER", percent(before.wer), percent(after.wer), wer_change(after.wer - before.wer)),
+        Fact("95 % interval", interval(before.wer_ci95), interval(after.wer_ci95), ""),
+        Fact("CER", percent(before.cer), percent(after.cer), ""),
+        Fact("Parameters", f"{before.parameters:,}", f"{after.parameters:,}", smaller),
+        Fact("On disk", megabytes(before.bytes), megabytes(after.bytes), on_disk),
+        *_mac_facts(report),
+        *(_speed_fact(row) for row in report.speedup.settings),
+        *(fact for row in report.exports for fact in _export_facts(row, before)),
+        *_int8_facts(report),
+    ]
+
+
+def summary_table(report: Report) -> str:
+    """The headline and the table of before and after as plain text."""
+    first = f"{report.result.n_utterances} test utterances, {report.result.n_words} words"
+    rows = [Fact(first, "original", "compressed", ""), *facts(report)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        f"{row.label:<{widths[0]}}  {row.before:>{widths[1]}}  {row.after:>{widths[2]}}  {row.change}".rstrip()
+        for row in rows
+    ]
+    return "\n".join(
+        [headline(report), "", *lines, "", *filter(None, (verdict(report), stopped_early(report), optimism(report)))]
+    )
+
+
+def _mac_facts(report: Report) -> list[Fact]:
+    """The multiply-accumulates, where the goal counts them."""
+    if report.goal.resource != "macs":
+        return []
+    before, after = report.baseline.macs_per_s, report.result.macs_per_s
+    change = f"{before / after:.2f} times {CHEAPER['macs']}"
+    return [Fact("MACs per second of audio", f"{before / 1e6:.1f} M", f"{after / 1e6:.1f} M", change)]
+
+
+def _speed_fact(row: SpeedSetting) -> Fact:
+    least, most = row.speedup_range
+    return Fact(
+        f"Real-time factor, batch {row.batch_size}, {threads_in_words(row.threads)}",
+        f"{row.rtf_dense:.4f}",
+        f"{row.rtf_compressed:.4f}",
+        f"{row.speedup:.2f} times as fast ({least:.2f} to {most:.2f})",
+    )
+
+
+def _int8_facts(report: Report) -> list[Fact]:
+    """The WER in torch's int8, where the job asks for that."""
+    row = report.torch_int8
+    if row is None:
+        return []
+    return [Fact("In torch, int8", "", percent(row.wer), wer_change(row.wer - report.baseline.wer))]
+
+
+def _export_facts(row: ExportRow, original: Evaluation) -> list[Fact]:
+    """Against the original; then, of int8, what is known to break first, against the checkpoint that was exported."""
+    name = f"For ONNX Runtime{', int8' * row.int8}"
+    change = f"{original.bytes / row.bytes:.2f} times smaller, {wer_change(row.wer - original.wer)}"
+    found = [Fact(name, "", f"{megabytes(row.bytes)}, {percent(row.wer)}", change)]
+    if row.kept_layers:
+        found.append(Fact("  layers that it would harm, not in int8", "", ", ".join(row.kept_layers), ""))
+    if row.component_wers:
+        found += _breaking_facts(row)
+    return found
+
+
+def _breaking_facts(row: ExportRow) -> list[Fact]:
+    wers = dict(row.component_wers)
+    plain = f"in float {percent(wers.pop('float'))}" if "float" in wers else ""
+    alone = ", ".join(f"{percent(wer)} with the {part} alone" for part, wer in wers.items())
+    joined = f"  WER of those joined to at most {row.longest_s:.0f} s"
+    return [
+        Fact(f"  WER of {row.n_utterances} dev utterances in int8", "", alone, plain),
+        Fact(joined, "", percent(row.long_wer_exported), f"in float {percent(row.long_wer)}"),
+        Fact("  words heard in silence", "", str(row.silence_words_exported), f"in float {row.silence_words}"),
+    ]

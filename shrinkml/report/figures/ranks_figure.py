@@ -1,0 +1,46 @@
+"""The figure of the result's ranks, layer by layer."""
+
+from html import escape
+
+from shrinkml.report.figures.palette import COLOURS, NEUTRAL
+from shrinkml.report.figures.traces import Figure
+from shrinkml.report.record import Report
+
+
+def ranks_figure(report: Report) -> Figure:
+    """Rank of every layer, in front of its break-even rank."""
+    layers = list(reversed(report.layers))  # plotly draws the first at the bottom
+    names = [escape(layer.name) for layer in layers]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": "break-even rank",
+                "y": names,
+                "x": [layer.break_even_rank for layer in layers],
+                "marker": {"color": NEUTRAL, "opacity": 0.3},
+                "hovertemplate": "break-even at rank %{x}<extra>%{y}</extra>",
+            },
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": "rank",
+                "y": names,
+                "x": [layer.rank or 0 for layer in layers],
+                "width": 0.45,
+                "text": ["dense" if layer.rank is None else str(layer.rank) for layer in layers],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "marker": {"color": COLOURS[0]},
+                "customdata": ["{} x {}".format(*layer.shape) for layer in layers],
+                "hovertemplate": "rank %{text}, matrix %{customdata}<extra>%{y}</extra>",
+            },
+        ],
+        "layout": {
+            "height": 110 + 26 * len(layers),
+            "barmode": "overlay",
+            "xaxis": {"title": {"text": "rank"}},
+            "yaxis": {"automargin": True},
+        },
+    }

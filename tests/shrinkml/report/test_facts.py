@@ -1,0 +1,58 @@
+"""The table of before and after says what the report holds."""
+
+from shrinkml.report.facts import facts, summary_table
+from shrinkml.report.report_json import from_json
+
+
+def test_macs_are_a_fact_where_the_goal_counts_them(report):
+    assert "MACs per second of audio" not in [fact.label for fact in facts(from_json(report))]
+    report["goal"]["resource"] = "macs"
+    report["result"]["macs_per_s"] = 2e7
+    change = "3.05 times cheaper in multiply-accumulates"
+    assert ("MACs per second of audio", "61.0 M", "20.0 M", change) in facts(from_json(report))
+
+
+def test_the_facts_name_batch_and_threads_of_every_speed(report):
+    labels = [fact.label for fact in facts(from_json(report))]
+    assert "Real-time factor, batch 1, 1 thread" in labels
+    assert "Real-time factor, batch 16, 2 threads" in labels
+
+
+def test_exports_are_shown_with_their_size_and_what_they_hear(report):
+    change = "16.42 times smaller, 0.59 points more WER"
+    assert ("For ONNX Runtime, int8", "", "0.66 MB, 1.21 %", change) in facts(from_json(report))
+    kept = "encoder.0.weight_hh_l0, output.weight"
+    assert ("  layers that it would harm, not in int8", "", kept, "") in facts(from_json(report))
+    alone = "1.01 % with the encoder alone, 0.90 % with the decoder alone, 0.89 % with the output alone"
+    assert ("  WER of 100 dev utterances in int8", "", alone, "in float 0.89 %") in facts(from_json(report))
+    assert ("  WER of those joined to at most 23 s", "", "3.12 %", "in float 2.00 %") in facts(from_json(report))
+    assert ("  words heard in silence", "", "1", "in float 0") in facts(from_json(report))
+
+
+def test_exports_of_reports_older_than_those_are_shown_without_them(report):
+    for key in (
+        "kept_layers",
+        "component_wers",
+        "longest_s",
+        "long_wer",
+        "long_wer_exported",
+        "silence_words_exported",
+    ):
+        del report["exports"][0][key]
+    assert [fact.label for fact in facts(from_json(report)) if fact.label.startswith((" ", "For"))] == [
+        "For ONNX Runtime, int8"
+    ]
+    assert ("In torch, int8", "", "1.05 %", "0.43 points more WER") in facts(from_json(report))
+    del report["exports"], report["torch_int8"]
+    assert not any(fact.label.startswith("In torch") for fact in facts(from_json(report)))
+    assert not any(fact.label.startswith("For") for fact in facts(from_json(report)))
+
+
+def test_the_summary_table_lines_up_before_and_after(report):
+    lines = summary_table(from_json(report)).splitlines()
+    assert lines[0].startswith("Goal met")
+    wer, parameters = (
+        next(line for line in lines if line.startswith("WER")),
+        next(line for line in lines if "1,071,902" in line),
+    )
+    assert wer.index("0.73 %") + len("0.73 %") == parameters.index("1,071,902") + len("1,071,902")
