@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkml.layers.adapter import Adapter
-from shrinkml.layers.recurrent import FormCell, cell_arguments, cell_inputs, cell_matrices
+from shrinkml.layers.cell import FormCell, arguments, inputs, matrices
 
 
 class FormGRUCell(FormCell):
@@ -32,4 +32,4 @@ def gru_step(given: Tensor, recurrent: Tensor, h: Tensor) -> Tensor:
     return torch.lerp(torch.tanh(torch.addcmul(given_new, reset, new)), h, update)
 
 
-GRU_CELL = Adapter(nn.GRUCell, FormGRUCell, cell_arguments, cell_matrices, cell_inputs)
+GRU_CELL = Adapter(nn.GRUCell, FormGRUCell, arguments, matrices, inputs)

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from shrinkml.layers.adapter import Adapter
+from shrinkml.layers.cell import FormCell, arguments, inputs, matrices
 from shrinkml.layers.kernel import lstm_kernel
-from shrinkml.layers.recurrent import FormCell, cell_arguments, cell_inputs, cell_matrices
 
 
 class FormLSTMCell(FormCell):
@@ -24,4 +24,4 @@ class FormLSTMCell(FormCell):
         return torch.sigmoid(o) * torch.tanh(c), c
 
 
-LSTM_CELL = Adapter(nn.LSTMCell, FormLSTMCell, cell_arguments, cell_matrices, cell_inputs)
+LSTM_CELL = Adapter(nn.LSTMCell, FormLSTMCell, arguments, matrices, inputs)

@@ -1,7 +1,8 @@
 """Checkpoints: a folder with config.json, model.safetensors and the family's own files that opens with the core alone.
 
-config.json holds the model's family and shape, and the rank of every factorized layer: the factors are stored as they
-are, so the file is as small as the plan says. A folder that `transformers` wrote is opened like a checkpoint of ours.
+config.json holds the model's family and shape, and the choice of every matrix that is not dense: the parts of its form
+are stored as they are, so the file is as small as the plan says. Nothing is inferred from shapes. A folder that
+`transformers` wrote is opened like a checkpoint of ours.
 """
 
 import json
@@ -41,7 +42,7 @@ class CheckpointInfo:
         folder: where it lies.
         family: as config.json calls it.
         dtype: of the stored weights, a name in DTYPES.
-        plan: ranks of its factorized layers.
+        plan: choice of each of its matrices.
         stored_bytes: size of the weights' files.
         digest: sha256 over all of its files.
         provenance: what its maker wrote down.
