@@ -1,6 +1,7 @@
 """The worker process: takes jobs from the queue and runs them, one at a time.
 
-DBOS records each finished stage, and gives a job whose worker was killed to the next one, which goes on from there.
+DBOS gives a job whose worker was killed to the next one, which goes on from the stages that lie finished in the job's
+folder. They are no steps of DBOS: it would refuse a job whose stages a later version names otherwise.
 The worker can therefore be killed at any time, and that is how it always ends: when its standard input closes, because
 the server that started it has stopped or died, it takes its own children with it.
 """
@@ -43,7 +44,7 @@ def work(home: Path, run_job: RunJob) -> None:
             artefacts=FolderArtefacts(artefacts_folder(home)),
             folder_of=partial(job_folder, home),
             run_job=run_job,
-            run_stage=partial(_run_as_step, departure),
+            run_stage=partial(_run_stage, departure),
             record=departure.record,
             end_process=_end_process,
         )
@@ -80,14 +81,12 @@ def _listen(url: str, place: Workplace) -> None:
     DBOS.register_queue(QUEUE, global_concurrency=1, polling_interval_sec=QUEUE_POLL_S)
 
 
-def _run_as_step(departure: Departure, name: str, stage: Callable[[], StageResult]) -> StageResult:
-    def step() -> StageResult:
-        try:
-            return stage()
-        finally:
-            departure.record(lambda: None)  # DBOS records what comes next, also an error
-
-    return DBOS.run_step({"name": name}, step)
+def _run_stage(departure: Departure, name: str, stage: Callable[[], StageResult]) -> StageResult:
+    """Run a stage, which is durable in the job's folder; where the process leaves meanwhile, never return."""
+    try:
+        return stage()
+    finally:
+        departure.record(lambda: None)
 
 
 def _end_process() -> None:
