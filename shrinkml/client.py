@@ -128,7 +128,7 @@ class JobHandle:
         """The job, once it has succeeded or was cancelled.
 
         Args:
-            on_event: hears of everything that happens until then, from the job's beginning.
+            on_event: called with everything that happens until then, from the job's beginning.
 
         Raises:
             ServiceError: it failed; the message says where, why, and what to do.
@@ -151,7 +151,7 @@ class JobHandle:
         return _send(self._http, "POST", f"{self._path}/resume")
 
     def report(self) -> dict[str, Any]:
-        """What the job found out."""
+        """The job's report, as report.json has it."""
         return _send(self._http, "GET", f"{self._path}/report")
 
     def save_report(self, folder: Path) -> None:
@@ -162,7 +162,7 @@ class JobHandle:
             (folder / f"report.{format}").write_bytes(answer.content)
 
     def policy(self) -> dict[str, Any]:
-        """What searches with the strategy dyna have learned: saved as JSON, it is another job's `search.policy`."""
+        """The policy that searches with dyna have learned: saved as JSON, it is another job's `search.policy`."""
         return _send(self._http, "GET", f"{self._path}/policy")
 
     def candidates(self) -> list[dict[str, Any]]:
@@ -170,7 +170,7 @@ class JobHandle:
         return _items(_send(self._http, "GET", f"{self._path}/candidates"))
 
     def checkpoints(self) -> list[dict[str, Any]]:
-        """What can be downloaded: name, checkpoint, bytes, sha256, url."""
+        """The checkpoints that can be downloaded: name, checkpoint, bytes, sha256, url."""
         return _items(_send(self._http, "GET", f"{self._path}/checkpoints"))
 
     def download(self, folder: Path, *, only: Collection[str] | None = None) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a running job tells its audience: one record for the command line, the server's log and the report."""
+"""Events of a running job: one record for the command line, the server's log and the report."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is.
+    """The progress of a job.
 
     Attributes:
         fraction: of the whole job, in [0, 1].

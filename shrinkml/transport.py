@@ -18,7 +18,7 @@ PROBLEM = "application/problem+json"
 
 
 def persistently(attempt: Callable[[], T]) -> T:
-    """What `attempt` returns, tried again while the connection fails; it must be safe to repeat.
+    """Return what `attempt` returns, tried again while the connection fails; it must be safe to repeat.
 
     Raises:
         ServiceError: the server refused, or could not be reached in several tries.

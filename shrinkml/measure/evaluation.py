@@ -1,4 +1,4 @@
-"""How good and how big a model is: the one record that every search, stage and report compares."""
+"""Quality and size of a model: the one record that every search, stage and report compares."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -59,7 +59,7 @@ class Evaluation:
 
 
 def transcripts(model: "AsrModel", dataset: "Dataset", *, batch_size: int = 32, beam: int = 1) -> list[str]:
-    """What `model` hears in every utterance of `dataset`."""
+    """Transcribe every utterance of `dataset` with `model`."""
     model.module.eval()
     heard: dict[int, str] = {}
     for batch in dataset.batches(batch_size):

@@ -63,7 +63,7 @@ def compare_runtimes(
     most_s: float = MOST_S,
     should_stop: ShouldStop = lambda: False,
 ) -> list[dict[str, Any]]:
-    """A row (`shrinkml.report.record.RuntimeRow`) per contender and thread count, each from a process of its own.
+    """A row (`shrinkml.measure.speed_rows.RuntimeRow`) per contender and thread count, each from a process of its own.
 
     The processes of one thread count are started one after another, and then take turns: in each round every one
     transcribes all utterances, from waveform to text, at every batch size. A first round is not counted, unless it
@@ -109,7 +109,7 @@ def compare_runtimes(
 
 
 def _take_turns(processes: Sequence[TimedProcess], rounds: int, most_s: float) -> list[list[Passes]]:
-    """What each process took, by batch size, in each round that counts."""
+    """The time that each process took, by batch size, in each round that counts."""
     done: list[list[Passes]] = []
     spent_s = last_s = 0.0
     while not done or (len(done) <= rounds and spent_s + last_s <= most_s):

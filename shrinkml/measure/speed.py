@@ -1,4 +1,4 @@
-"""How much faster the compressed recogniser is: both timed in turns, same machine, threads and utterances."""
+"""Speed of the compressed recogniser beside the original's: timed in turns, on the same machine, threads and speech."""
 
 import os
 import statistics
@@ -23,7 +23,7 @@ def speedup(
     runs: int = 5,
     threads: int = 1,
 ) -> dict[str, Any]:
-    """How many times as fast as `dense` the model `compressed` transcribes, by batch size.
+    """Time `compressed` beside `dense`: how many times as fast it transcribes, by batch size.
 
     The whole recogniser is timed (encoder and greedy decoding), without feature extraction. Every run transcribes all
     utterances with one model, then with the other, in turns, after one pass of each that is not counted.

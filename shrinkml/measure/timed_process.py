@@ -30,7 +30,7 @@ Open = Callable[[Path], tuple[int, Transcribe]]  # folder -> sample rate in Hz, 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What it took until the first utterance could be heard.
+    """The time that passed until the first utterance could be heard.
 
     Attributes:
         import_s: seconds to import the runtime.

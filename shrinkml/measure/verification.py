@@ -15,7 +15,7 @@ MOST_S = 300.0  # for starting Python, loading torch and transcribing a few utte
 
 @dataclass(frozen=True, slots=True)
 class FreshView:
-    """What a fresh process found.
+    """The findings of a fresh process.
 
     Attributes:
         transcripts: of the given audio files, one by one, with greedy decoding.
@@ -31,7 +31,7 @@ class FreshView:
 def view_in_fresh_process(
     checkpoint: Path, audio: Sequence[Path], *, threads: int, most_s: float = MOST_S
 ) -> FreshView:
-    """What a new process makes of `checkpoint`, on `threads` threads.
+    """Transcribe with `checkpoint` in a new process, on `threads` threads.
 
     Raises:
         CheckpointError: the process failed, and why, or took longer than `most_s`.

@@ -52,7 +52,7 @@ class WordErrors:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well hypotheses match references, over the whole corpus.
+    """Errors of hypotheses against references, over the whole corpus.
 
     Attributes:
         wer: word error rate as a fraction.

@@ -37,9 +37,7 @@ UNTESTED: set[str] = {
     "envs/expectation.py",
     "envs/problem.py",
     "envs/word_damage.py",
-    "shrinkml/events.py",
     "shrinkml/measure/timed_process.py",
-    "shrinkml/transport.py",
 }
 
 # Sources with a docstring that opens with a question.
@@ -67,19 +65,10 @@ ASKING: set[str] = {
     "envs/retained_energy.py",
     "envs/rewards.py",
     "envs/word_damage.py",
-    "shrinkml/client.py",
-    "shrinkml/events.py",
     "shrinkml/job.py",
-    "shrinkml/measure/evaluation.py",
     "shrinkml/measure/latency.py",
-    "shrinkml/measure/runtimes.py",
-    "shrinkml/measure/speed.py",
-    "shrinkml/measure/timed_process.py",
-    "shrinkml/measure/verification.py",
     "shrinkml/plan/cost.py",
     "shrinkml/plan/prices.py",
-    "shrinkml/speech/scoring.py",
-    "shrinkml/transport.py",
 }
 
 # Sources that name a family of models outside its place.

@@ -8,6 +8,7 @@ from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.job_run import run_job
 from agents.pipeline.stages.validate_stage import validate
 from shrinkml.errors import ExportError, MissingPackageError, UnknownNameError
+from shrinkml.report import to_json
 
 QUICK = {"search": {"strategy": "uniform", "evaluations": 1, "baselines": []}, "finetune": {"epochs": 0}}
 
@@ -50,7 +51,7 @@ def test_an_export_is_one_row(tiny_job, tmp_path, monkeypatch):
         return ()
 
     monkeypatch.setitem(EXPORTS, "parts", Export("a list", checked.append, write))
-    report = run_job(tiny_job(export=["parts"], **QUICK), tmp_path / "job")
+    report = to_json(run_job(tiny_job(export=["parts"], **QUICK), tmp_path / "job"))
     assert len(checked) == 1
     assert report["exports"] == []
     assert "final-parts" in {row["name"] for row in report["checkpoints"]}
