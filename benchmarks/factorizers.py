@@ -1,4 +1,4 @@
-"""Whether layers want factorizers of their own: `python benchmarks/factorizers.py`.
+"""Compare factorizers layer by layer: `python benchmarks/factorizers.py`.
 
 Each layer of a job's model is cut alone, to every sixth rank of its menu, by each factorizer, and it is counted how far
 the model's scores move, in nats per utterance (`agents.search.layer_losses`): on calibration speech, by which a choice
@@ -19,7 +19,7 @@ import torch
 
 from agents.pipeline.materials import Materials
 from agents.search.decompose_layers import decomposed
-from agents.search.layer_losses import EVERY, LEAST, Divergences, layer_divergences
+from agents.search.layer_losses import EVERY, LEAST, LayerLosses, layer_losses
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors
 from envs.menus import Menu, build_menus
@@ -28,6 +28,8 @@ from shrinkml.job import read_job
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
+
+Losses = dict[str, tuple[float, ...]]
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 OTHERS = ("svd", "whitened")
@@ -74,8 +76,8 @@ def measured(materials: Materials) -> list[Cell]:
     return cells
 
 
-def looked(model: AsrModel, factorizer: str, menus: Mapping[str, Menu], sets: Sequence[Dataset]) -> list[Divergences]:
-    """What cutting each layer alone does on each of `sets`; the first of them calibrates."""
+def looked(model: AsrModel, factorizer: str, menus: Mapping[str, Menu], sets: Sequence[Dataset]) -> list[Losses]:
+    """The losses per utterance of cutting each layer alone on each of `sets`; the first of them calibrates."""
     with tempfile.TemporaryDirectory() as folder:
         write_factors(Path(folder), decomposed(model, sets[0], factorizer, Path(folder)))
         factors = dict(StoredDecompositions(Path(folder)))
@@ -83,7 +85,15 @@ def looked(model: AsrModel, factorizer: str, menus: Mapping[str, Menu], sets: Se
     def cut(plan: CompressionPlan) -> AsrModel:
         return shrunk(model, plan, factors)
 
-    return [layer_divergences(model, cut, menus, speech) for speech in sets]
+    return [per_utterance(layer_losses(model, cut, menus, speech)) for speech in sets]
+
+
+def per_utterance(losses: LayerLosses | None) -> Losses:
+    """In nats per utterance; nothing of a model that tells no scores."""
+    if losses is None:
+        return {}
+    n = losses.tokens_per_utterance
+    return {layer: tuple(loss * n for loss in curve) for layer, curve in losses.curves.items()}
 
 
 def table(cells: Mapping[str, Sequence[Cell]]) -> str:

@@ -17,7 +17,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice, product
 from pathlib import Path
@@ -27,11 +26,12 @@ import numpy as np
 import torch
 
 from agents.search.decompose_layers import decomposed
-from agents.search.layer_losses import layer_divergences
-from agents.search.make_problem import pose
+from agents.search.layer_losses import layer_losses
+from agents.search.make_problem import problem_of
 from agents.search.model_evaluator import shrunk
-from agents.strategies import search_plans
-from envs.problem import RankProblem
+from agents.search.search_plans import search_plans
+from envs.problem import CompressionProblem
+from envs.rank_options import rank_menus, with_rank_losses
 from shrinkml.compression.sites import model_cost
 from shrinkml.measure.evaluation import transcripts, word_error_rate
 from shrinkml.models.heads import ATTENTION
@@ -134,7 +134,7 @@ def most_uncertain(judge: Judge, n: int, seed: int) -> Part:
 CHOICES = {"by speaker and duration": stratified, "at random": at_random, "most uncertain": most_uncertain}
 
 
-def propose(judge: Judge, problem: RankProblem, strategy: str, n: int) -> list[CompressionPlan]:
+def propose(judge: Judge, problem: CompressionProblem, strategy: str, n: int) -> list[CompressionPlan]:
     """`n` plans that `strategy` comes across when it judges by divergence on 50 utterances."""
     few = choose_proxy(judge.utterances, 50, seed=1)
     found = search_plans(
@@ -288,9 +288,10 @@ def main() -> None:
     torch.set_num_threads(1)
     judge = Judge(arguments.data, arguments.factorizer)
     prices = parameter_prices(model_cost(judge.model))
-    problem = pose(judge.model, judge.decompositions, prices=prices, ratio=arguments.ratio, baseline_wer=0.0)
-    divergences = layer_divergences(judge.model, judge.shrunk, problem.menus, judge.calibration)
-    problem = replace(problem, divergences=divergences)
+    problem = problem_of(judge.model, judge.decompositions, prices=prices, ratio=arguments.ratio, baseline_wer=0.0)
+    losses = layer_losses(judge.model, judge.shrunk, rank_menus(problem), judge.calibration)
+    assert losses is not None, "the reference tells its scores"
+    problem = with_rank_losses(problem, losses.curves, tokens_per_utterance=losses.tokens_per_utterance)
     plans = {name: propose(judge, problem, strategy, arguments.plans) for name, strategy in SETS.items()}
     taken = steps(judge, plans["near"][-N_TIMED:])
     print(table(STEPS, step_cells(taken)), flush=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from search import OURS, REWARD, Clock, Row, kept
 
-from agents.strategies import STRATEGIES, search_plans
+from agents.search.search_plans import search_plans
+from agents.strategies.strategies import STRATEGIES
 from envs.toys import Toy, recogniser
 
 COLUMNS = (
@@ -44,7 +45,7 @@ def searched(toy: Toy, strategy: str, evaluations: int) -> Row:
     own_s = time.process_time() - started - clock.seconds
     return {
         "strategy": strategy,
-        "layers": len(toy.problem.cost.layers),
+        "layers": len(toy.problem.decisions),
         "evaluations": evaluations,
         "judged": len(found.trials),
         "own_seconds": own_s,
@@ -90,7 +91,7 @@ def main() -> None:
             before: list[Row] = []
             for evaluations in sorted(arguments.evaluations):
                 toy = recogniser(encoder_layers=depth)
-                layers, needed = len(toy.problem.cost.layers), predicted(before, evaluations)
+                layers, needed = len(toy.problem.decisions), predicted(before, evaluations)
                 what = {"strategy": strategy, "layers": layers, "evaluations": evaluations}
                 path = arguments.out / f"{strategy}-{layers}-{evaluations}.json"
                 if needed > arguments.limit and not path.exists():

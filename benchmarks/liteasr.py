@@ -9,6 +9,7 @@ made: new sentences, and the voices of test. A row is written as soon as it is t
 """
 
 import argparse
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 import torch
 from search import CONFIG, OURS, Bench, Row, kept
 
-from agents.search.workspace import read_problem
-from envs.problem import RankProblem
+from agents.search.workspace import StoredDecompositions, read_problem
+from envs.problem import CompressionProblem
 from shrinkml.job import JobSpec, read_job
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.corpora import commands
@@ -32,15 +33,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def liteasr_plan(problem: RankProblem, share: float) -> CompressionPlan:
+def liteasr_plan(problem: CompressionProblem, factors: StoredDecompositions, share: float) -> CompressionPlan:
     """LiteASR's plan that keeps `share` of the energy of each layer's outputs."""
     ranks = {}
-    for layer in problem.cost.layers:
-        energy = np.cumsum(np.square(problem.spectra[layer.name]))
+    for decision in problem.decisions:
+        energy = np.cumsum(np.square(factors[decision.name].singular_values.double().numpy()))
         needed = int(np.searchsorted(energy, share * energy[-1])) + 1
         rank = -(-needed // MULTIPLE) * MULTIPLE
-        if rank * (layer.out_features + layer.in_features) < layer.out_features * layer.in_features:
-            ranks[layer.name] = rank
+        if rank * sum(decision.shape) < math.prod(decision.shape):
+            ranks[decision.name] = rank
     return CompressionPlan.of_ranks(ranks)
 
 
@@ -48,8 +49,8 @@ def compared(bench: Bench, share: float, evaluations: int, seeds: list[int]) -> 
     """The cells of one threshold."""
     shared = bench.workspace(LARGEST)
     problem = read_problem(shared)
-    plan = liteasr_plan(problem, share)
-    ratio = problem.cost.compression_ratio(plan)
+    plan = liteasr_plan(problem, StoredDecompositions(shared), share)
+    ratio = problem.prices.ratio(plan)
     theirs = kept(bench.folder / f"liteasr-{share:g}.json", lambda: bench.measured(plan, shared))
     ours = [bench.row(ratio, evaluations, OURS, seed) for seed in seeds]
     percents = (f"{100 * theirs[key]:.2f} %" for key in ("dev_wer", "test_wer"))

@@ -28,8 +28,9 @@ from search import REWARD, Bench, add_subject
 from agents.pipeline.stages.choose_stage import N_FINALISTS
 from agents.search.model_evaluator import ModelEvaluator, shrunk
 from agents.search.racing import FALSE_STOPS, Errors, RacingJudge
+from agents.search.search_plans import search_plans
 from agents.search.workspace import StoredDecompositions, read_problem, read_proxy
-from agents.strategies import STRATEGIES, search_plans
+from agents.strategies.strategies import STRATEGIES
 from shrinkml.job import read_job
 from shrinkml.plan.compression_plan import CompressionPlan
 

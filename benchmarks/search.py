@@ -9,7 +9,7 @@ fewer plans then, by what its own time and the look at every layer beforehand wo
 charged nothing beside their evaluations, though cut menus come of the same look. Every plan is judged whole: nothing
 races here. progress.html draws the best WER so far against the plans judged. Rewards (`--rewards`) matter to agents
 that learn a policy alone. `--menus whole` leaves the ranks on the menus that are measured to ruin the model alone, or
-to save nothing (`agents.search.make_problem.with_divergences`): those rows have a folder of their own.
+to save nothing (`agents.search.make_problem.with_losses`): those rows have a folder of their own.
 """
 
 import argparse
@@ -31,10 +31,11 @@ from agents.pipeline.stages.calibrate_stage import make_workspace
 from agents.pipeline.stages.choose_stage import choose_from
 from agents.search.model_evaluator import shrunk
 from agents.search.opened_workspace import open_workspace
+from agents.search.search_plans import search_plans
 from agents.search.search_result import SearchResult
 from agents.search.workspace import StoredDecompositions
-from agents.strategies import STRATEGIES, search_plans
-from envs.problem import PlanEvaluator, RankProblem
+from agents.strategies.strategies import STRATEGIES
+from envs.problem import CompressionProblem, PlanEvaluator
 from envs.rewards import REWARDS
 from shrinkml.job import JobSpec, SearchSpec, read_job
 from shrinkml.measure.evaluation import word_error_rate
@@ -145,11 +146,9 @@ class Bench:
         return folder
 
 
-def uncut(problem: RankProblem) -> RankProblem:
-    """`problem` with all the ranks that left its menus."""
-    cut = problem.cut
-    menus = {name: (*sorted({*menu[:-1], *cut.get(name, ())}), menu[-1]) for name, menu in problem.menus.items()}
-    return replace(problem, menus=menus, cut={})
+def uncut(problem: CompressionProblem) -> CompressionProblem:
+    """`problem` with all the options that were left out."""
+    return replace(problem, decisions=tuple(decision.whole for decision in problem.decisions))
 
 
 def kept(path: Path, make: Callable[[], Row]) -> Row:
@@ -333,7 +332,7 @@ def progress(rows: Sequence[Row]) -> str:
     return "<!doctype html><meta charset='utf-8'><title>Searches at equal evaluations</title>" + "".join(parts)
 
 
-def proxy_wers(found: SearchResult, problem: RankProblem) -> list[float | None]:
+def proxy_wers(found: SearchResult, problem: CompressionProblem) -> list[float | None]:
     """The WER of each plan judged, in order; None of those over the budget, which only measured a layer."""
     return [trial.wer if problem.admits(trial.plan) else None for trial in found.trials]
 

@@ -21,8 +21,8 @@ from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kep
 
 from agents.pipeline.stages.choose_stage import choose_from
 from agents.search.opened_workspace import open_workspace
+from agents.search.search_plans import search_plans
 from agents.search.search_result import Policy
-from agents.strategies import search_plans
 from shrinkml.job import read_job
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from envs.budget import Budget
-from envs.retained_energy import Energies
+from envs.budget import Budget, EntryTerm
+from envs.decision import PerOption
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -28,6 +28,7 @@ class BatchProjection:
         lower_rates: [n_layers, from] the least of them on the way down; infinite at the first entry.
         lower_entries: [n_layers, from] where that leads.
         limit: weights that the layers may have together.
+        terms: of groups.
     """
 
     prices: Ints
@@ -36,9 +37,10 @@ class BatchProjection:
     lower_rates: Floats
     lower_entries: Ints
     limit: int
+    terms: "tuple[BatchTerm, ...]" = ()
 
     @classmethod
-    def of(cls, budget: Budget, energies: Energies) -> "BatchProjection":
+    def of(cls, budget: Budget, energies: PerOption) -> "BatchProjection":
         """For `budget`, by what each entry of each layer keeps."""
         longest = max(map(len, budget.weights))
         prices = np.array([_padded(row, longest, UNAFFORDABLE) for row in budget.weights], np.int64)
@@ -48,7 +50,8 @@ class BatchProjection:
         rates = np.divide(gains, weights, out=np.full(gains.shape, FREE), where=weights != 0)
         downward = np.where(np.tri(longest, k=-1, dtype=bool), rates, np.inf)
         next_prices = np.diff(prices, axis=1, append=UNAFFORDABLE)
-        return cls(prices, next_prices, rates, downward.min(axis=2), downward.argmin(axis=2), budget.limit)
+        terms = tuple(BatchTerm.of(term, prices.shape) for term in budget.terms)
+        return cls(prices, next_prices, rates, downward.min(axis=2), downward.argmin(axis=2), budget.limit, terms)
 
     def fit(self, entries: Ints, pinned: Bools) -> Ints:
         """[n, n_layers] what `fit_to_budget` makes of each row.
@@ -68,7 +71,7 @@ class BatchProjection:
     def spent(self, entries: Ints) -> Ints:
         """[n] weights of the layers at each row of `entries`."""
         spent: Ints = self.prices[np.arange(len(self.prices)), entries].sum(axis=1)
-        return spent
+        return spent + self._of_terms(entries)
 
     def _lower_(self, entries: Ints, left: Ints, rows: Ints, movable: Bools) -> Bools:
         """Takes the step down of least loss in each of `rows` that is too big; which of them moved."""
@@ -86,10 +89,13 @@ class BatchProjection:
     def _raise_(self, entries: Ints, left: Ints, rows: Ints, movable: Bools) -> Bools:
         """Takes the step up of most gain that fits in each of `rows`; which of them moved."""
         now, layers = entries[rows], np.arange(len(self.prices))
-        # Few layers can be raised at all: prices ascend, so those whose next entry fits.
-        row, layer = np.nonzero(movable[rows] & (self.next_prices[layers, now] <= left[rows, None]))
+        # Few layers can be raised at all: prices ascend, so without terms those whose next entry fits.
+        row, layer = np.nonzero(
+            movable[rows] & ((self.next_prices[layers, now] <= left[rows, None]) | bool(self.terms))
+        )
         start = now[row, layer]
-        fits = self.prices[layer] - self.prices[layer, start][:, None] <= left[rows[row], None]
+        extra = self.prices[layer] - self.prices[layer, start][:, None] + self._change_of_terms(now[row], layer)
+        fits = extra <= left[rows[row], None]
         above = np.arange(self.prices.shape[1]) > start[:, None]
         rates = np.where(fits & above, self.rates[layer, start], -np.inf)
         highest = np.full(now.shape, -np.inf)
@@ -105,7 +111,53 @@ class BatchProjection:
     def _move_(self, entries: Ints, left: Ints, rows: Ints, layer: Ints, entry: Ints) -> None:
         """Gives one `layer` of each of `rows` its new `entry`, and keeps count of what is `left` of the budget."""
         left[rows] -= self.prices[layer, entry] - self.prices[layer, entries[rows, layer]]
+        before = self._of_terms(entries[rows])
         entries[rows, layer] = entry
+        left[rows] -= self._of_terms(entries[rows]) - before
+
+    def _of_terms(self, entries: Ints) -> Ints:
+        """[n] what terms add to the price of each row of `entries`."""
+        total = np.zeros(len(entries), np.int64)
+        for term in self.terms:
+            total += term.price * (term.n_counted(entries) == term.size)
+        return total
+
+    def _change_of_terms(self, entries: Ints, layer: Ints) -> Ints:
+        """[n, longest menu] how terms change if one `layer` [n] of each row of `entries` takes each of its entries."""
+        change = np.zeros((len(entries), self.prices.shape[1]), np.int64)
+        for term in self.terms:
+            n_others = term.n_counted(entries) - term.counts[layer, entries[np.arange(len(entries)), layer]]
+            after = n_others[:, None] + term.counts[layer] == term.size
+            change += term.price * (after.astype(np.int64) - (term.n_counted(entries) == term.size)[:, None])
+        return change
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTerm:
+    """An `EntryTerm` for many plans at once.
+
+    Attributes:
+        counts: [n_layers, longest menu] 1 where an entry counts, 0 elsewhere and for layers outside the group.
+        size: of the group.
+        price: where all of the group count.
+    """
+
+    counts: Ints
+    size: int
+    price: int
+
+    @classmethod
+    def of(cls, term: EntryTerm, shape: tuple[int, ...]) -> "BatchTerm":
+        """That of `term`, for prices of that `shape`."""
+        counts = np.zeros(shape, np.int64)
+        for layer, counted in term.entries.items():
+            counts[layer, list(counted)] = 1
+        return cls(counts, len(term.entries), term.price)
+
+    def n_counted(self, entries: Ints) -> Ints:
+        """[n] how many layers of each row of `entries` count."""
+        n: Ints = self.counts[np.arange(len(self.counts)), entries].sum(axis=1)
+        return n
 
 
 def _padded(row: Sequence[float], length: int, filler: float) -> list[float]:

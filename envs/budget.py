@@ -1,105 +1,132 @@
-"""The budget: what each menu entry costs, and how far a choice may go with the rest still to be paid.
+"""The budget: what each option costs, and how far a choice may go with the rest still to be paid.
 
-Inside a search a plan is its *entries*: one menu index per layer, in forward order. The wall that keeps every episode
-inside the budget is AMC's (He et al. 2018, arXiv:1802.03494, algorithm 1): a layer may take what is left when all
-layers that are still to come take their cheapest entry.
+Inside a search a plan is its *entries*: the index of one option per decision, in forward order. The wall that keeps
+every episode inside the budget is AMC's (He et al. 2018, arXiv:1802.03494, algorithm 1): a decision may take what is
+left when all decisions that are still to come take their cheapest option.
 """
 
-from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from envs.menus import Menu
-from envs.problem import RankProblem
+from envs.decision import index_of
+from envs.problem import CompressionProblem
 from shrinkml.errors import PlanError
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.layer_spec import LayerSpec
-from shrinkml.plan.prices import WORDS
+from shrinkml.plan.prices import WORDS, GroupTerm
 
 Entries = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """The prices of a problem's menus, and the limit on their sum.
+class EntryTerm:
+    """A `GroupTerm` in terms of entries.
 
     Attributes:
-        names: of the layers, in forward order.
-        menus: of the layers.
-        weights: what each layer costs at each of its entries, ascending; in units of the problem's price list.
-        limit: of the sum of the layers' weights.
+        entries: index of a decision -> the entries of it that count.
+        price: more, or less where negative, where all those decisions make one of theirs.
+    """
+
+    entries: Mapping[int, frozenset[int]]
+    price: int
+
+    def at(self, entries: Sequence[int]) -> int:
+        """The price that the term adds to a plan."""
+        return self.price if all(entries[i] in counted for i, counted in self.entries.items()) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The prices of a problem's options, and the limit on their sum.
+
+    Attributes:
+        names: of the decisions, in forward order.
+        choices: of their options.
+        weights: the price of each option, ascending within a decision; in units of the problem's price list.
+        limit: of the sum of the decisions' prices, terms included.
+        terms: what groups of decisions cost together, beside the sum.
     """
 
     names: tuple[str, ...]
-    menus: tuple[Menu, ...]
+    choices: tuple[tuple[Choice, ...], ...]
     weights: tuple[tuple[int, ...], ...]
     limit: int
+    terms: tuple[EntryTerm, ...] = ()
 
     @classmethod
-    def of(cls, problem: RankProblem) -> "Budget":
+    def of(cls, problem: CompressionProblem) -> "Budget":
         """The budget of `problem`.
 
         Raises:
-            PlanError: a layer without a menu, a menu that does not ascend, or no plan that meets the budget.
+            PlanError: the plan of first options does not meet the budget, or the prices know other sites.
         """
-        layers, listed = problem.cost.layers, problem.prices
-        menus = tuple(_menu_of(problem, layer) for layer in layers)
-        weights = tuple(
-            tuple(listed.layers[layer.name].at(rank) for rank in menu)
-            for layer, menu in zip(layers, menus, strict=True)
-        )
-        for layer, menu, prices in zip(layers, menus, weights, strict=True):
-            if list(prices) != sorted(prices):
-                raise PlanError(f"the menu {menu} of layer {layer.name!r} must ascend in price, which is {prices}")
-        allowed, least = problem.limit, listed.other + sum(prices[0] for prices in weights)
-        if least > allowed:
+        decisions, listed = problem.decisions, problem.prices
+        names = tuple(decision.name for decision in decisions)
+        choices = tuple(decision.choices for decision in decisions)
+        weights = tuple(tuple(option.price for option in decision.options) for decision in decisions)
+        terms = tuple(_in_entries(term, names, choices) for term in listed.terms)
+        budget = cls(names, choices, weights, problem.limit - listed.other, terms)
+        least = listed.other + budget.spent(budget.cheapest)
+        if least > problem.limit:
             words = WORDS[listed.resource]
             raise PlanError(
-                f"no plan is {problem.compression_ratio:g}x {words.better} ({allowed} {words.unit}): the cheapest that "
-                f"the menus allow has {least} {words.unit} ({listed.original / least:.2f}x); "
+                f"no plan is {problem.compression_ratio:g}x {words.better} ({problem.limit} {words.unit}): the "
+                f"cheapest that the menus allow has {least} {words.unit} ({listed.original / least:.2f}x); "
                 "ask for less, or allow lower ranks"
             )
-        return cls(tuple(layer.name for layer in layers), menus, weights, allowed - listed.other)
+        return budget
 
     @property
     def cheapest(self) -> Entries:
-        """The first entry of every layer."""
+        """The first entry of every decision."""
         return (0,) * len(self.names)
 
     def spent(self, entries: Sequence[int]) -> int:
-        """What the layers cost at `entries`."""
-        return sum(prices[entry] for prices, entry in zip(self.weights, entries, strict=True))
+        """The price of the decisions at `entries`."""
+        alone = sum(prices[entry] for prices, entry in zip(self.weights, entries, strict=True))
+        return alone + sum(term.at(entries) for term in self.terms)
 
-    def n_affordable(self, layer: int, entries: Sequence[int], pinned: Collection[int]) -> int:
-        """How many of a layer's entries, from the first, leave the budget within reach.
+    def extra(self, entries: Sequence[int], decision: int, entry: int) -> int:
+        """How much more is spent when one decision of `entries` takes another entry."""
+        change = self.weights[decision][entry] - self.weights[decision][entries[decision]]
+        if not self.terms:
+            return change
+        moved = [*entries[:decision], entry, *entries[decision + 1 :]]
+        return change + sum(term.at(moved) - term.at(entries) for term in self.terms)
+
+    def affordable(self, decision: int, entries: Sequence[int], pinned: Collection[int]) -> list[int]:
+        """The entries of one decision that leave the budget within reach, ascending.
 
         Args:
-            layer: index of the layer that chooses.
-            entries: one per layer.
-            pinned: indices of the layers whose entry is settled; every other layer could still take its first.
+            decision: index of the one that chooses.
+            entries: one per decision.
+            pinned: indices of the decisions that are settled; every other one could still take its first.
         """
-        others = sum(prices[entries[i] if i in pinned else 0] for i, prices in enumerate(self.weights) if i != layer)
-        return bisect_right(self.weights[layer], self.limit - others)
+        present = [entry if i in pinned and i != decision else 0 for i, entry in enumerate(entries)]
+        left = self.limit - self.spent(present)
+        options = range(len(self.weights[decision]))
+        return [entry for entry in options if self.extra(present, decision, entry) <= left]
 
     def plan(self, entries: Sequence[int]) -> CompressionPlan:
         """The plan that `entries` stand for."""
-        chosen = ((name, menu[entry]) for name, menu, entry in zip(self.names, self.menus, entries, strict=True))
-        return CompressionPlan.of_ranks({name: rank for name, rank in chosen if rank is not None})
+        chosen = zip(self.names, self.choices, entries, strict=True)
+        return CompressionPlan({name: choices[entry] for name, choices, entry in chosen})
 
     def entries(self, plan: CompressionPlan) -> Entries:
         """The entries that make `plan`.
 
         Raises:
-            PlanError: a rank that its layer's menu does not hold.
+            PlanError: a choice that is no option.
         """
-        for name, menu in zip(self.names, self.menus, strict=True):
-            if plan.choice(name).rank not in menu:
-                raise PlanError(f"rank {plan.choice(name).rank} of layer {name!r} is not on its menu {menu}")
-        return tuple(menu.index(plan.choice(name).rank) for name, menu in zip(self.names, self.menus, strict=True))
+        pairs = zip(self.names, self.choices, strict=True)
+        return tuple(index_of(plan.choice(name), choices, name) for name, choices in pairs)
 
 
-def _menu_of(problem: RankProblem, layer: LayerSpec) -> Menu:
-    menu = problem.menus.get(layer.name)
-    if not menu:
-        raise PlanError(f"layer {layer.name!r} has no menu; a layer that stays as it is needs a menu of one entry")
-    return tuple(menu)
+def _in_entries(term: GroupTerm, names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> EntryTerm:
+    counted = {}
+    for site, group in term.choices.items():
+        if site not in names:
+            raise PlanError(f"the prices have a term for {site!r}; allowed: {', '.join(names)}, which are decided")
+        index = names.index(site)
+        counted[index] = frozenset(entry for entry, choice in enumerate(choices[index]) if choice in group)
+    return EntryTerm(counted, term.price)

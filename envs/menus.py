@@ -1,18 +1,18 @@
-"""Which ranks each layer may get: a short menu per layer, so that a search chooses among entries instead of integers.
+"""Menus of the ranks that a layer may get, short ones, so that a search chooses among entries instead of integers.
 
 A menu is geometric, because what a layer loses depends on its rank by factors, not by differences. It ends where a
 smaller layer stops being smaller: dense for a dense layer, the present rank for one that is already factorized.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from shrinkml.errors import PlanError
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.layer_spec import LayerSpec
-from shrinkml.plan.prices import LayerPrices, PriceList
+from shrinkml.plan.prices import PriceList, SitePrices
 
 MENU_STEPS = 24  # neighbours differ by about 1.2 in size; 12 were so coarse that searches came to an end of plans
 STRONGEST_COMPRESSION = 64  # of a dense layer at its first entry, so that whole models can become more than 24x smaller
@@ -47,34 +47,13 @@ def worthwhile(menus: Mapping[str, Menu], prices: PriceList) -> dict[str, Menu]:
 
     Counted in parameters, none do. Counted in time, a layer may even be slower factorized, and stays dense.
     """
-    return {name: _ascending(menu, prices.layers[name]) for name, menu in menus.items()}
+    return {name: _ascending(menu, prices.sites[name]) for name, menu in menus.items()}
 
 
-def sensible(menus: Mapping[str, Menu], harms: Mapping[str, Sequence[float]], *, most: float) -> dict[str, Menu]:
-    """`menus` without the ranks that harm more than `most` alone, and without those that harm no less than a lower one.
-
-    The last entry of each stays: the layer as it is.
-
-    Args:
-        menus: of each layer, ascending in price.
-        harms: of each layer at each entry of its menu, never rising.
-        most: that a rank may do.
-    """
-    return {name: (*_harming_less(menu, harms[name], most), menu[-1]) for name, menu in menus.items()}
-
-
-def _harming_less(menu: Menu, harms: Sequence[float], most: float) -> Iterator[int | None]:
-    before = math.inf
-    for rank, harm in zip(menu[:-1], harms, strict=False):
-        if harm <= most and harm < before:
-            yield rank
-        before = harm
-
-
-def _ascending(menu: Menu, prices: LayerPrices) -> Menu:
+def _ascending(menu: Menu, prices: SitePrices) -> Menu:
     kept = [menu[-1]]
     for rank in reversed(menu[:-1]):
-        if prices.at(rank) < prices.at(kept[-1]):
+        if prices.at(Choice(rank=rank)) < prices.at(Choice(rank=kept[-1])):
             kept.append(rank)
     return tuple(reversed(kept))
 

@@ -1,11 +1,13 @@
-"""The decision problem that every strategy solves: which rank for which layer, under a budget."""
+"""The problem that every strategy solves: one option for each decision, under a budget."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from envs.decision import Decision, PerOption
+from shrinkml.errors import PlanError
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.model_cost import ModelCost
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.prices import PriceList
 
 
@@ -19,7 +21,7 @@ class PlanEvaluator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is known of a plan.
+    """The judgement of a plan.
 
     Attributes:
         wer: of the model under the plan, as a fraction; an estimate where not all was heard.
@@ -35,40 +37,95 @@ class RacingEvaluator(PlanEvaluator, Protocol):
     """Judges plans, and stops early where a plan can't win."""
 
     def race(self, plan: CompressionPlan, rival: CompressionPlan) -> Judgement:
-        """What is known of `plan` once it is judged whole, or surely worse than `rival`: then its WER is above that."""
+        """The judgement of `plan`: whole, or as soon as it is surely worse than `rival`: then its WER is above that."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class RankProblem:
-    """One search: the layers, what each may become, and what the whole may cost. Picklable; holds no model.
+class CompressionProblem:
+    """One search: the decisions, and what the whole may cost. Picklable; holds no model.
 
     Attributes:
-        cost: the layers in forward order, and the size of a plan.
-        menus: layer name -> the ranks that it may get, ascending; None (dense) last where the layer may stay dense.
+        decisions: in forward order; one at least.
+        other: the cost of everything that no decision changes.
         prices: what a plan costs of what is saved: parameters, MACs or time.
         compression_ratio: every plan must be at least this many times cheaper than `prices.original`.
-        spectra: layer name -> singular values, descending.
         baseline_wer: of the model that the search starts from, on the set that plans are judged on.
-        divergences: layer name -> by how many nats per utterance the scores move if the layer alone is cut to rank 0,
-            1, ... of its menu's highest; empty for a model that does not tell its scores.
-        cut: layer name -> the ranks that left its menu because of those, ascending.
+        tokens_per_utterance: of the set on which losses were measured: what an expected loss per token is multiplied
+            with to be one per utterance.
     """
 
-    cost: ModelCost
-    menus: Mapping[str, tuple[int | None, ...]]
+    decisions: tuple[Decision, ...]
+    other: Cost
     prices: PriceList
     compression_ratio: float
-    spectra: Mapping[str, tuple[float, ...]]
     baseline_wer: float
-    divergences: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    cut: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    tokens_per_utterance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.decisions:
+            raise PlanError("the problem has no decision; allowed: one at least")
+        silent = [d.name for d in self.decisions if any(option.expected_loss is None for option in d.options)]
+        if 0 < len(silent) < len(self.decisions):
+            raise PlanError(
+                f"layers {', '.join(map(repr, silent))} have no expected loss, and others have; give one for each "
+                "option of all, or for none"
+            )
 
     @property
     def limit(self) -> int:
         """The most that a plan may cost."""
         return self.prices.limit(self.compression_ratio)
 
+    @property
+    def tells_losses(self) -> bool:
+        """True where the expected loss of every option is known."""
+        return self.decisions[0].options[0].expected_loss is not None
+
+    @property
+    def retained_energies(self) -> PerOption:
+        """The share of its energy that each option keeps."""
+        return tuple(tuple(option.retained_energy for option in decision.options) for decision in self.decisions)
+
+    @property
+    def expected_losses(self) -> PerOption:
+        """The expected loss of each option, in nats per token: comparable between decisions.
+
+        Where they are not known, the share of its energy that an option loses, which is not comparable.
+        """
+        return tuple(
+            tuple(
+                1.0 - option.retained_energy if option.expected_loss is None else option.expected_loss
+                for option in decision.options
+            )
+            for decision in self.decisions
+        )
+
+    def cost(self, plan: CompressionPlan) -> Cost:
+        """The cost of the whole model under `plan`.
+
+        Raises:
+            PlanError: a choice that is no option.
+        """
+        chosen = (decision.options[decision.index(plan.choice(decision.name))] for decision in self.decisions)
+        return sum((option.cost for option in chosen), self.other)
+
+    def expected_loss(self, plan: CompressionPlan) -> float:
+        """The expected losses of the choices of `plan` added up, in nats per token; 0 where none is known.
+
+        Options that were left out count too; a choice that is no option, as much as the worst of its decision.
+        """
+        return sum(_expected_loss(decision.whole, plan.choice(decision.name)) for decision in self.decisions)
+
+    def per_utterance(self, expected_loss: float) -> float:
+        """A loss in nats per token as one in nats per utterance, the magnitude that thresholds were tuned for."""
+        return expected_loss * self.tokens_per_utterance
+
     def admits(self, plan: CompressionPlan) -> bool:
-        """Whether `plan` is within the budget."""
+        """True where `plan` is within the budget."""
         return self.prices.price(plan) <= self.limit
+
+
+def _expected_loss(decision: Decision, choice: Choice) -> float:
+    losses = {option.choice: option.expected_loss or 0.0 for option in decision.options}
+    return losses.get(choice, max(losses.values()))

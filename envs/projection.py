@@ -1,26 +1,29 @@
-"""From any entries to a plan that meets the budget and uses it, at the least loss of energy."""
+"""The projection of any entries to a plan that meets the budget and uses it, at the least loss of energy.
+
+Whether a plan fits is asked of its whole price; rates go by the prices of options, and leave terms for groups out.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 
 from envs.budget import Budget, Entries
-from envs.retained_energy import Energies
+from envs.decision import PerOption
 
-Move = tuple[int, int]  # layer, its new entry
+Move = tuple[int, int]  # index of a decision, its new entry
 
 
 def fit_to_budget(
-    entries: Sequence[int], budget: Budget, energies: Energies, *, pinned: Collection[int] = ()
+    entries: Sequence[int], budget: Budget, energies: PerOption, *, pinned: Collection[int] = ()
 ) -> Entries:
     """Entries within the budget, of which none can be raised alone without leaving it.
 
-    While the plan is too big, the layer that loses the least energy per weight saved goes down; while something fits,
-    the layer that gains the most energy per weight goes up (from the cheapest plan this is the greedy allocation).
+    While the plan is too dear, the decision that loses the least energy per price saved goes down; while something
+    fits, the one that gains the most energy per price goes up (from the cheapest plan: the greedy allocation).
 
     Args:
-        entries: one menu index per layer.
+        entries: the index of one option per decision.
         budget: prices and limit.
-        energies: what each entry of each layer keeps, as a fraction.
-        pinned: indices of the layers that move only when no other can.
+        energies: what each option keeps, as a fraction; or minus what it loses (`as_energies`).
+        pinned: indices of the decisions that move only when no other can.
     """
     fitted = list(lowered_to_budget(entries, budget, energies, pinned=pinned))
     for movable in _in_turn(len(fitted), pinned):
@@ -30,7 +33,7 @@ def fit_to_budget(
 
 
 def lowered_to_budget(
-    entries: Sequence[int], budget: Budget, energies: Energies, *, pinned: Collection[int] = ()
+    entries: Sequence[int], budget: Budget, energies: PerOption, *, pinned: Collection[int] = ()
 ) -> Entries:
     """The first half of `fit_to_budget`: entries within the budget, of which some might be raised again."""
     lowered = list(entries)
@@ -40,32 +43,37 @@ def lowered_to_budget(
     return tuple(lowered)
 
 
-def _in_turn(n_layers: int, pinned: Collection[int]) -> tuple[list[int], list[int]]:
-    """The layers that move first, and then all."""
-    everyone = list(range(n_layers))
-    return [layer for layer in everyone if layer not in pinned], everyone
+def as_energies(losses: PerOption) -> PerOption:
+    """The expected losses of options as something to be kept."""
+    return tuple(tuple(-loss for loss in row) for row in losses)
 
 
-def _least_loss(entries: Sequence[int], budget: Budget, energies: Energies, movable: Iterable[int]) -> Move | None:
-    moves = [(layer, entry) for layer in movable for entry in range(entries[layer])]
+def _in_turn(n_decisions: int, pinned: Collection[int]) -> tuple[list[int], list[int]]:
+    """The decisions that move first, and then all."""
+    everyone = list(range(n_decisions))
+    return [decision for decision in everyone if decision not in pinned], everyone
+
+
+def _least_loss(entries: Sequence[int], budget: Budget, energies: PerOption, movable: Iterable[int]) -> Move | None:
+    moves = [(decision, entry) for decision in movable for entry in range(entries[decision])]
     return min(moves, key=lambda move: _rate(move, entries, budget, energies), default=None)
 
 
-def _most_gain(entries: Sequence[int], budget: Budget, energies: Energies, movable: Iterable[int]) -> Move | None:
+def _most_gain(entries: Sequence[int], budget: Budget, energies: PerOption, movable: Iterable[int]) -> Move | None:
     left = budget.limit - budget.spent(entries)
     moves = [
-        (layer, entry)
-        for layer in movable
-        for entry in range(entries[layer] + 1, len(budget.weights[layer]))
-        if budget.weights[layer][entry] - budget.weights[layer][entries[layer]] <= left
+        (decision, entry)
+        for decision in movable
+        for entry in range(entries[decision] + 1, len(budget.weights[decision]))
+        if budget.extra(entries, decision, entry) <= left
     ]
     return max(moves, key=lambda move: _rate(move, entries, budget, energies), default=None)
 
 
-def _rate(move: Move, entries: Sequence[int], budget: Budget, energies: Energies) -> float:
-    """Energy per weight between a layer's entry and another one (the same sign convention both ways)."""
-    layer, entry = move
-    now = entries[layer]
-    weights = budget.weights[layer][entry] - budget.weights[layer][now]
-    energy = energies[layer][entry] - energies[layer][now]
+def _rate(move: Move, entries: Sequence[int], budget: Budget, energies: PerOption) -> float:
+    """Energy per price between a decision's entry and another one (the same sign convention both ways)."""
+    decision, entry = move
+    now = entries[decision]
+    weights = budget.weights[decision][entry] - budget.weights[decision][now]
+    energy = energies[decision][entry] - energies[decision][now]
     return energy / weights if weights else float("inf")

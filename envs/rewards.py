@@ -1,4 +1,4 @@
-"""What an episode is worth: one number from the plan's WER and price.
+"""The rewards of an episode: one number from the plan's WER and price.
 
 Every reward is finite, never rises with the WER nor with the price, and takes plain numbers. WER may exceed 1 (a
 recogniser that babbles); it is clipped to 1, since a plan that gets every word wrong is lost anyway and one such
@@ -13,7 +13,7 @@ References:
 import math
 from typing import Protocol
 
-from envs.word_damage import LEAST_DAMAGE, damage_of
+from envs.word_loss import LEAST_WORD_LOSS, word_loss
 
 RELATIVE_SCALE = 10.0  # HAQ's 0.1 per percentage point
 
@@ -79,14 +79,14 @@ def relative(*, wer: float, price: int, budget: int, original: int, baseline_wer
     return RELATIVE_SCALE * (_error(baseline_wer) - _error(wer))
 
 
-def log_damage(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
-    """Minus the logarithm of the damage (`envs.word_damage`) inside the budget, that of the worst outside; in [-2, 7].
+def log_word_loss(*, wer: float, price: int, budget: int, original: int, baseline_wer: float) -> float:
+    """Minus the logarithm of the word loss (`envs.word_loss`) inside the budget, that of the worst outside; in [-2, 7].
 
     Our own. What counts among good plans is by which factor one loses less than another: 0.1 points are much where half
     a point was lost, and nothing where twenty were.
     """
-    lost = damage_of(wer if price <= budget else 1.0, baseline_wer)
-    return -math.log(lost + LEAST_DAMAGE)
+    lost = word_loss(wer if price <= budget else 1.0, baseline_wer)
+    return -math.log(lost + LEAST_WORD_LOSS)
 
 
 REWARDS: dict[str, Reward] = {
@@ -95,7 +95,7 @@ REWARDS: dict[str, Reward] = {
     "punish": punish,
     "harmonic": harmonic,
     "relative": relative,
-    "log_damage": log_damage,
+    "log_damage": log_word_loss,
 }
 
 

@@ -62,7 +62,7 @@ class Goal(Part):
     resource: Resource = Field(
         "parameters",
         exclude_if=lambda resource: resource == "parameters",
-        description="What the ratio counts: parameters (bytes are those times a constant), macs (multiply-accumulates "
+        description="What the ratio counts: parameters, macs (multiply-accumulates "
         "of the factorizable layers per second of audio), or latency (time at batch 1 on one thread of this CPU).",
     )
     max_wer_increase: float = Field(

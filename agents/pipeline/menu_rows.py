@@ -1,49 +1,59 @@
-"""What a stage's search could choose for each layer, and what it knew of layers compressed alone: for the report."""
+"""Rows of the report: the options of each layer in a step's search, and what was known of each alone."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from agents.search.search_result import SearchResult
-from envs.budget import Budget
-from envs.expectation import expected_harms
-from envs.problem import RankProblem
+from envs.decision import Decision
+from envs.problem import CompressionProblem
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 
+Alone = dict[tuple[str, Choice], float]  # name of the decision and choice -> WER where all else is as it was
 
-def menu_rows(problem: RankProblem, plan: CompressionPlan, results: Sequence[SearchResult]) -> list[dict[str, Any]]:
-    """A `shrinkml.report.record.MenuRow` per layer, in forward order.
+
+def menu_rows(
+    problem: CompressionProblem, plan: CompressionPlan, results: Sequence[SearchResult]
+) -> list[dict[str, Any]]:
+    """A `shrinkml.report.record.MenuRow` per decision, in forward order.
 
     Args:
-        problem: of the stage.
+        problem: of the step.
         plan: that was taken.
         results: of all its searches, whatever their strategy.
     """
-    alone, budget = wers_alone(problem, results), Budget.of(problem)
-    expected = expected_harms(problem, budget) if problem.divergences else None
-    return [
-        {
-            "name": layer.name,
-            "entries": [
-                {
-                    "rank": rank,
-                    "weights_kept": layer.weights_at(rank) / layer.weights_at(menu[-1]),
-                    "divergence_alone": expected[i][entry] if expected else None,
-                    "wer_alone": problem.baseline_wer if rank == menu[-1] else alone.get((layer.name, rank)),
-                    "chosen": rank == plan.choice(layer.name).rank,
-                }
-                for entry, rank in enumerate(menu)
-            ],
-            "cut": list(problem.cut.get(layer.name, ())),
-        }
-        for i, (layer, menu) in enumerate(zip(problem.cost.layers, budget.menus, strict=True))
-    ]
+    alone = wers_alone(problem, results)
+    return [_row(decision, problem, plan.choice(decision.name), alone) for decision in problem.decisions]
 
 
-def wers_alone(problem: RankProblem, results: Sequence[SearchResult]) -> dict[tuple[str, int | None], float]:
-    """(layer, rank) -> WER where a plan was judged that leaves all other layers as the stage found them."""
+def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone: Alone) -> dict[str, Any]:
+    as_it_is = decision.options[-1]
+    return {
+        "name": decision.name,
+        "entries": [
+            {
+                "rank": option.choice.rank,
+                "weights_kept": option.cost.parameters / as_it_is.cost.parameters,
+                "divergence_alone": _per_utterance(problem, option.expected_loss),
+                "wer_alone": problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),
+                "chosen": option.choice == chosen,
+            }
+            for option in decision.options
+        ],
+        "cut": [option.choice.rank for option in decision.left_out],
+    }
+
+
+def _per_utterance(problem: CompressionProblem, expected_loss: float | None) -> float | None:
+    return None if expected_loss is None else problem.per_utterance(expected_loss)
+
+
+def wers_alone(problem: CompressionProblem, results: Sequence[SearchResult]) -> Alone:
+    """The WERs of the plans judged that leave all decisions but one as the step found them."""
     found = {}
     for trial in (trial for result in results for trial in result.trials):
-        changed = [name for name, menu in problem.menus.items() if trial.plan.choice(name).rank != menu[-1]]
+        choices = {it.name: trial.plan.choice(it.name) for it in problem.decisions}
+        changed = [it.name for it in problem.decisions if choices[it.name] != it.options[-1].choice]
         if len(changed) == 1 and not trial.stopped:
-            found[changed[0], trial.plan.choice(changed[0]).rank] = trial.wer
+            found[changed[0], choices[changed[0]]] = trial.wer
     return found

@@ -1,4 +1,4 @@
-"""What plans cost in the resource that a job saves; measured once per job, and read from its folder ever after."""
+"""The price list of a job in the resource that it saves: measured once, and read from its folder ever after."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Priced:
 
 
 def price_list(materials: Materials, resource: Resource) -> PriceList:
-    """What plans of the original cost; ratios count from it as it is."""
+    """Prices of plans of the original; ratios count from it as it is."""
     return PRICE_LISTS[resource](materials)
 
 
@@ -64,7 +64,7 @@ def write_prices(materials: Materials, resource: Resource, folder: Path, *, rati
 
 
 def read_prices(folder: Path) -> PriceList:
-    """What `write_prices` wrote."""
+    """The price list that `write_prices` wrote."""
     return PriceList.from_json(json.loads((folder / PRICES).read_text()))
 
 

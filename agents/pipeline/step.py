@@ -7,7 +7,7 @@ from pathlib import Path
 from agents.pipeline.folder.policies import Policies
 from agents.pipeline.schedule import FinishedStep
 from agents.search.search_result import SearchResult
-from envs.problem import RankProblem
+from envs.problem import CompressionProblem
 from shrinkml.measure.evaluation import Evaluation
 from shrinkml.plan.compression_plan import CompressionPlan
 
@@ -75,7 +75,7 @@ class StepOutcome:
     """
 
     step: FinishedStep
-    problem: RankProblem
+    problem: CompressionProblem
     results: Sequence[SearchResult]
     plan: CompressionPlan
     finalists: Sequence[Finalist]

@@ -1,11 +1,12 @@
-"""What each layer alone does to a recogniser's scores at the ranks of its menu: what searches know before they begin.
+"""The expected loss of each layer alone at the ranks of its menu: what searches know before they begin.
 
-The Kullback-Leibler divergence of the original's scores from those with one layer cut, fed the same transcripts. Unlike
-the energy of a spectrum it is counted in nats for every layer, so that layers can be compared; unlike a WER it is
-smooth: a few utterances tell it well.
+It is the Kullback-Leibler divergence of the original's scores from those with one layer cut, fed the same transcripts,
+over the number of their tokens. Unlike the energy of a spectrum it is counted in nats per token for every layer, so
+that layers can be compared; unlike a WER it is smooth: a few utterances tell it well.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,40 +15,50 @@ from torch import Tensor
 
 from agents.search.decompose_layers import fitting_batch_size, use_of_the_longest
 from envs.menus import Menu
-from shrinkml.models.heads import transcript_head
+from shrinkml.models.heads import Heads, transcript_head
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
 
-Divergences = dict[str, tuple[float, ...]]
-
 N_HEARD = 32  # utterances
-EVERY = 6  # entries of a menu, of which one is measured; between them, divergences go by powers of the rank
-LEAST = 1e-9  # nats; what is less is none
+EVERY = 6  # entries of a menu, of which one is measured; between them, losses go by powers of the rank
+LEAST = 1e-9  # nats per utterance; what is less is none
 IMPOSSIBLE = -1e4  # the logarithm of a posterior that is 0 or no number: finite, so that its share is counted
 
 
-def layer_divergences(
-    model: AsrModel, cut: Callable[[CompressionPlan], AsrModel], menus: Mapping[str, Menu], speech: Dataset
-) -> Divergences:
-    """Layer -> the divergence, in nats per utterance, if it alone is cut to rank 0, 1, ... of its menu's highest.
+@dataclass(frozen=True, slots=True)
+class LayerLosses:
+    """The expected losses of the layers of a model.
 
-    Nothing where the model tells no scores. Transcripts are only needed to feed a decoder.
+    Attributes:
+        curves: layer -> nats per token if it alone is cut to rank 0, 1, ... of its menu's highest, never rising.
+        tokens_per_utterance: of the speech that they were measured on.
+    """
+
+    curves: Mapping[str, tuple[float, ...]]
+    tokens_per_utterance: float
+
+
+def layer_losses(
+    model: AsrModel, cut: Callable[[CompressionPlan], AsrModel], menus: Mapping[str, Menu], speech: Dataset
+) -> LayerLosses | None:
+    """Measure the expected losses; None where the model tells no scores. Transcripts only feed a decoder.
 
     Args:
         model: a recogniser.
         cut: gives it with the layers of a plan cut.
         menus: of each of its layers.
-        speech: what it is to hear; a few utterances of it, spread over all.
+        speech: of which it hears a few utterances, spread over all.
     """
     few = speech.subset(np.unique(np.linspace(0, len(speech) - 1, N_HEARD).astype(int)).tolist())
     model.module.eval()
     batches = list(few.batches(fitting_batch_size(use_of_the_longest(model, few))))
     reference = _heard(model, few, batches)
     if reference is None:
-        return {}
+        return None
+    tokens_per_utterance = max(1, _n_tokens(model, few, batches)) / len(few)
 
-    def measured(layer: str, rank: int) -> float:
+    def measured(layer: str, rank: int) -> float:  # in nats per utterance
         heard = _heard(cut(CompressionPlan.of_ranks({layer: rank})), few, batches)
         assert heard is not None, "a model that is cut tells as much as before"
         pairs = zip(heard, reference, strict=True)
@@ -57,9 +68,20 @@ def layer_divergences(
     def curve(layer: str, menu: Menu) -> tuple[float, ...]:
         ranks = [rank for rank in menu if rank is not None]
         chosen = sorted({*ranks[::EVERY], *ranks[-1:]})
-        return _between(chosen, [measured(layer, rank) for rank in chosen])
+        per_utterance = _between(chosen, [measured(layer, rank) for rank in chosen])
+        return tuple(loss / tokens_per_utterance for loss in per_utterance)
 
-    return {layer: curve(layer, menu) for layer, menu in menus.items()}
+    return LayerLosses({layer: curve(layer, menu) for layer, menu in menus.items()}, tokens_per_utterance)
+
+
+@torch.inference_mode()
+def _n_tokens(model: AsrModel, speech: Dataset, batches: Sequence[Sequence[int]]) -> int:
+    """The number of tokens of the transcripts."""
+    return sum(transcript_head(_fed(model, speech, batch)).n_tokens for batch in batches)
+
+
+def _fed(model: AsrModel, speech: Dataset, batch: Sequence[int]) -> Heads:
+    return model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])
 
 
 @torch.inference_mode()
@@ -67,8 +89,7 @@ def _heard(model: AsrModel, speech: Dataset, batches: Sequence[Sequence[int]]) -
     """Of each batch the logarithms [steps, vocabulary] of all posteriors that transcripts are read from."""
     found = []
     for batch in batches:
-        heads = model.teacher_forced([speech.features[i] for i in batch], [speech.texts[i] for i in batch])
-        rows = transcript_head(heads).rows()
+        rows = transcript_head(_fed(model, speech, batch)).rows()
         if not rows:
             return None
         found.append(torch.cat(rows).log_softmax(-1).nan_to_num(nan=IMPOSSIBLE, neginf=IMPOSSIBLE))
@@ -76,7 +97,7 @@ def _heard(model: AsrModel, speech: Dataset, batches: Sequence[Sequence[int]]) -
 
 
 def _between(ranks: Sequence[int], values: Sequence[float]) -> tuple[float, ...]:
-    """The divergence at rank 0, 1, ... of the highest, never rising, from those at a few `ranks`, ascending."""
+    """The loss at rank 0, 1, ... of the highest, never rising, from those at a few `ranks`, ascending."""
     if not ranks:
         return (0.0,)  # the layer stays as it is
     every = np.arange(ranks[-1] + 1)

@@ -1,15 +1,16 @@
-"""From a model to the problem that is searched: which plans there are, and what they must reach."""
+"""The problem that is searched, made from a model: the plans that there are, and what they must reach."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import nn
 
-from agents.strategies.baselines.divergence import least_expected
+from agents.search.layer_losses import LayerLosses
+from agents.strategies.baselines.least_expected import least_expected
 from envs.budget import Budget
-from envs.expectation import expected_harms
-from envs.menus import Menu, build_menus, sensible, worthwhile
-from envs.problem import RankProblem
+from envs.menus import Menu, build_menus, worthwhile
+from envs.problem import CompressionProblem
+from envs.rank_options import rank_problem, with_rank_losses
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -19,15 +20,15 @@ from shrinkml.weights.decomposition import Decomposition
 HARMLESS = 0.05  # nats per utterance; what so little does to the words is noise
 
 
-def pose(
+def problem_of(
     module: nn.Module,
     decompositions: Mapping[str, Decomposition],
     *,
     prices: PriceList,
     ratio: float,
     baseline_wer: float,
-) -> RankProblem:
-    """The search for a plan of `module`.
+) -> CompressionProblem:
+    """The problem of finding a plan of `module`.
 
     Args:
         module: what the plans are applied to, dense or in part low rank already.
@@ -37,8 +38,8 @@ def pose(
         baseline_wer: of `module`, on what the plans are judged on.
     """
     cost = model_cost(module)
-    return RankProblem(
-        cost=cost,
+    return rank_problem(
+        cost,
         menus=worthwhile(build_menus(cost.layers, current_ranks=current_plan(module)), prices),
         prices=prices,
         compression_ratio=ratio,
@@ -47,29 +48,28 @@ def pose(
     )
 
 
-def with_divergences(problem: RankProblem, divergences: Mapping[str, tuple[float, ...]]) -> RankProblem:
-    """`problem`, told what each layer alone does, without the ranks that this speaks against.
+def with_losses(problem: CompressionProblem, losses: LayerLosses | None) -> CompressionProblem:
+    """`problem`, told the expected loss of every rank, without the ranks that this speaks against.
 
-    A rank leaves its menu if it alone does more than all layers together in the plan of least total divergence: where
-    divergences add up, no better plan holds it. A plan as harmless as that one and no dearer stays, and with it the
-    budget within reach. The rule is our own.
+    A rank is no option if it alone loses more than all layers together in the plan of least total expected loss: where
+    losses add up, no better plan holds it. A plan as harmless as that one and no dearer stays, and with it the budget
+    within reach. The rule is our own.
 
     Args:
-        problem: of a search.
-        divergences: see `RankProblem`; empty for a model that does not tell its scores, whose menus stay whole.
+        problem: of a search for ranks.
+        losses: of its layers; None for a model that tells no scores, whose options all stay.
 
     Raises:
-        PlanError: no plan of the menus meets the budget.
+        PlanError: no plan of the options meets the budget.
     """
-    told = replace(problem, divergences=divergences)
-    if not divergences:
-        return told
-    budget = Budget.of(told)
-    harms = expected_harms(told, budget)
-    least = sum(row[entry] for row, entry in zip(harms, least_expected(budget, harms), strict=True))
-    menus = sensible(told.menus, dict(zip(budget.names, harms, strict=True)), most=max(HARMLESS, least))
-    cut = {name: tuple(rank for rank in menu if rank not in menus[name]) for name, menu in told.menus.items()}
-    return replace(told, menus=menus, cut=cut)
+    if losses is None:
+        return problem
+    told = with_rank_losses(problem, losses.curves, tokens_per_utterance=losses.tokens_per_utterance)
+    expected = told.expected_losses
+    least = sum(row[entry] for row, entry in zip(expected, least_expected(Budget.of(told), expected), strict=True))
+    most = max(HARMLESS / told.tokens_per_utterance, least)
+    pairs = zip(told.decisions, expected, strict=True)
+    return replace(told, decisions=tuple(decision.without_losers(row, most=most) for decision, row in pairs))
 
 
 def cheapest_plan(menus: Mapping[str, Menu]) -> CompressionPlan:
@@ -78,7 +78,7 @@ def cheapest_plan(menus: Mapping[str, Menu]) -> CompressionPlan:
 
 
 def check_reachable(prices: PriceList, menus: Mapping[str, Menu], *, ratio: float) -> None:
-    """That some plan of `menus` is `ratio` times cheaper than the original.
+    """Check that some plan of `menus` is `ratio` times cheaper than the original.
 
     Raises:
         PlanError: none is.

@@ -19,7 +19,7 @@ from agents.search.workspace import (
     read_proxy,
     read_record,
 )
-from envs.problem import RacingEvaluator, RankProblem
+from envs.problem import CompressionProblem, RacingEvaluator
 from shrinkml.storage import checkpoint
 
 
@@ -32,7 +32,7 @@ class Workspace:
         evaluate: judges plans; what was judged before, by anyone, is looked up.
     """
 
-    problem: RankProblem
+    problem: CompressionProblem
     evaluate: RacingEvaluator
 
 

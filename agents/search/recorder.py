@@ -1,9 +1,9 @@
-"""The search loop's bookkeeping, the same for every strategy: what was judged, what is best, when to end."""
+"""The bookkeeping of a search, the same for every strategy: what was judged, what is best, when to end."""
 
 from collections.abc import Callable, Iterable
 
 from agents.search.search_result import OnTrial, Policy, SearchResult, Trial
-from envs.problem import Judgement, PlanEvaluator, RacingEvaluator, RankProblem
+from envs.problem import CompressionProblem, Judgement, PlanEvaluator, RacingEvaluator
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -20,13 +20,13 @@ class Recorder:
         problem: supplies sizes, prices and the budget.
         evaluate: judges a plan; one that can race stops early on plans that can't become the best.
         evaluations: distinct plans that may be judged.
-        on_trial: hears of each of them.
+        on_trial: called after each of them.
         should_stop: asked before each.
     """
 
     def __init__(
         self,
-        problem: RankProblem,
+        problem: CompressionProblem,
         evaluate: PlanEvaluator,
         *,
         evaluations: int,
@@ -45,18 +45,18 @@ class Recorder:
 
     @property
     def finished(self) -> bool:
-        """Whether the search must end: evaluations used up, nothing new to propose, or stopped."""
+        """True where the search must end: evaluations used up, nothing new to propose, or stopped."""
         self._stopped = self._stopped or self._should_stop()
         return self._stopped or len(self._trials) >= self._evaluations or self._repeats >= MAX_REPEATS
 
     @property
     def evaluations_left(self) -> int:
-        """How many more distinct plans may be judged."""
+        """The number of distinct plans that may still be judged."""
         return self._evaluations - len(self._trials)
 
     @property
     def repeats(self) -> int:
-        """How many plans in a row, up to now, had been judged before."""
+        """The number of plans in a row, up to now, that had been judged before."""
         return self._repeats
 
     @property
@@ -107,7 +107,7 @@ class Recorder:
 
     def _rival(self, plan: CompressionPlan) -> CompressionPlan | None:
         """The best plan so far of those that are no larger: what loses against that is on no front."""
-        most = (1.0 + SAME_SIZE) * self._problem.cost.parameters(plan)
+        most = (1.0 + SAME_SIZE) * self._problem.cost(plan).parameters
         others = [trial for trial in self._inside if not trial.stopped and trial.parameters <= most]
         return _best(others).plan if others else None
 
@@ -116,7 +116,7 @@ class Recorder:
             self._repeats += 1
             return self._trials[plan].wer
         found = judge(plan)
-        trial = Trial(plan, found.wer, self._problem.cost.parameters(plan), found.heard)
+        trial = Trial(plan, found.wer, self._problem.cost(plan).parameters, found.heard)
         self._trials[plan] = trial
         if self._problem.admits(plan):
             self._inside.append(trial)
@@ -125,7 +125,7 @@ class Recorder:
         return trial.wer
 
     def result(self, strategy: str, seed: int, policy: Policy | None = None) -> SearchResult:
-        """What was found, and the policy that was learned, if any.
+        """The trials and the best of them, and the policy that was learned, if any.
 
         Raises:
             StoppedError: nothing was judged.

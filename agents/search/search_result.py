@@ -1,4 +1,4 @@
-"""What a search reports while it runs and what it returns, whichever strategy it follows."""
+"""The trials and the result of a search, whichever strategy it follows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Trial:
 
     @property
     def stopped(self) -> bool:
-        """Whether its judgement ended early, as it could not win."""
+        """True where its judgement ended early, as it could not win."""
         return self.heard < 1.0
 
     def to_json(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         strategy: its name.
@@ -78,7 +78,7 @@ class SearchResult:
 
 
 class OnTrial(Protocol):
-    """Hears of every distinct plan as soon as it is judged."""
+    """Called with every distinct plan as soon as it is judged."""
 
     def __call__(self, trial: Trial, n_done: int) -> None:
         """`n_done` counts this trial."""

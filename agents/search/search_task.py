@@ -8,9 +8,9 @@ import torch
 
 from agents.execution.executor import SearchTask
 from agents.search.opened_workspace import Workspace, open_workspace
+from agents.search.search_plans import search_plans
 from agents.search.search_result import OnTrial, SearchResult, Trial
 from agents.search.workspace import read_problem
-from agents.strategies import search_plans
 from shrinkml.events import ShouldStop
 
 

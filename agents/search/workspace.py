@@ -12,16 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from envs.problem import RankProblem
-from shrinkml.plan.cost import Cost
-from shrinkml.plan.layer_spec import LayerSpec
-from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.prices import PriceList
+from envs import problem_json
+from envs.problem import CompressionProblem
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
 
@@ -64,7 +60,7 @@ def write_factors(folder: Path, decompositions: Iterable[tuple[str, Decompositio
 def write_workspace(
     folder: Path,
     *,
-    problem: RankProblem,
+    problem: CompressionProblem,
     model: Path,
     proxy: Dataset,
     cache: Path,
@@ -90,7 +86,7 @@ def write_workspace(
         speakers=proxy.speakers,
     )
     (folder / RECORD).write_text(json.dumps(asdict(record)))
-    (folder / PROBLEM).write_text(json.dumps(_problem_to_json(problem)))
+    (folder / PROBLEM).write_text(json.dumps(problem_json.to_json(problem)))
 
 
 def database_of(folder: Path) -> Path:
@@ -113,20 +109,9 @@ def read_record(folder: Path) -> WorkspaceRecord:
     return WorkspaceRecord(**json.loads((folder / RECORD).read_text()))
 
 
-def read_problem(folder: Path) -> RankProblem:
+def read_problem(folder: Path) -> CompressionProblem:
     """The decision problem of the workspace in `folder`."""
-    value = json.loads((folder / PROBLEM).read_text())
-    layers = tuple(LayerSpec(**layer) for layer in value["layers"])
-    return RankProblem(
-        cost=ModelCost(layers, _other(value)),
-        menus={name: tuple(menu) for name, menu in value["menus"].items()},
-        prices=PriceList.from_json(value["prices"]),
-        compression_ratio=value["compression_ratio"],
-        spectra={name: tuple(spectrum) for name, spectrum in value["spectra"].items()},
-        baseline_wer=value["baseline_wer"],
-        divergences={name: tuple(row) for name, row in value["divergences"].items()},
-        cut={name: tuple(ranks) for name, ranks in value.get("cut", {}).items()},  # jobs begun before have none
-    )
+    return problem_json.from_json(json.loads((folder / PROBLEM).read_text()))
 
 
 class StoredDecompositions(Mapping[str, Decomposition]):
@@ -162,27 +147,6 @@ def read_proxy(folder: Path) -> Dataset:
     tensors = load_file(folder / PROXY)
     features = [tensors[str(i)] for i in range(len(tensors))]
     return Dataset(features, record.texts, record.durations_s, record.speakers)
-
-
-def _problem_to_json(problem: RankProblem) -> dict[str, Any]:
-    return {
-        "layers": [asdict(layer) for layer in problem.cost.layers],
-        "other": asdict(problem.cost.other),
-        "menus": dict(problem.menus),
-        "prices": problem.prices.to_json(),
-        "compression_ratio": problem.compression_ratio,
-        "spectra": dict(problem.spectra),
-        "baseline_wer": problem.baseline_wer,
-        "divergences": dict(problem.divergences),
-        "cut": dict(problem.cut),
-    }
-
-
-def _other(value: Mapping[str, Any]) -> Cost:
-    """The cost beside the layers; jobs begun before costs were records told its parameters, in single precision."""
-    if "other" in value:
-        return Cost(**value["other"])
-    return Cost(value["other_parameters"], 4 * value["other_parameters"])
 
 
 def _factors(folder: Path) -> list[Path]:

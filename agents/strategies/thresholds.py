@@ -32,8 +32,7 @@ def raised_in_turn(budget: Budget, keys: Sequence[Sequence[float]]) -> Entries:
     turns = sorted((key, layer, entry) for layer, row in enumerate(keys) for entry, key in enumerate(row, 1))
     left = budget.limit - budget.spent(entries)
     for _, layer, entry in turns:
-        price = budget.weights[layer][entry] - budget.weights[layer][entry - 1]
-        if entries[layer] == entry - 1 and price <= left:
+        if entries[layer] == entry - 1 and (price := budget.extra(entries, layer, entry)) <= left:
             entries[layer] = entry
             left -= price
     return tuple(entries)

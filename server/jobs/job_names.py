@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.pipeline.exports.export_table import EXPORTS
-from agents.strategies import STRATEGIES
+from agents.strategies.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.errors import UnknownNameError

@@ -34,7 +34,7 @@ from shrinkml.events import ShouldStop
 from shrinkml.measure.speed import ready_to_time
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.prices import LEAST, LayerPrices, PriceList
+from shrinkml.plan.prices import LEAST, PriceList, SitePrices
 
 ROUNDS = 5  # the median of which counts
 FILLER = 0.01  # for weights: zeros that were never written share one page of memory, and so are read from the cache
@@ -113,8 +113,8 @@ def latency_prices(
             so_far = times.setdefault(place.layers[matrix], dict.fromkeys(own, 0.0))  # tied layers stand at several
             for rank, seconds in own.items():
                 so_far[rank] += scale * seconds
-    layers = {layer: _layer_prices(found) for layer, found in times.items()}
-    return PriceList("latency", layers, round(scale * other), round(scale * (other + present)))
+    sites = {site: _site_prices(found) for site, found in times.items()}
+    return PriceList("latency", sites, round(scale * other), round(scale * (other + present)))
 
 
 def _places(module: nn.Module, menus: Mapping[str, Menu]) -> list[Place]:
@@ -248,11 +248,11 @@ def _rising(times: Times) -> dict[int | None, float]:
     return dict(zip(times, (mean for mean, size in pools for _ in range(size)), strict=True))
 
 
-def _layer_prices(times: Times) -> LayerPrices:
+def _site_prices(times: Times) -> SitePrices:
     prices = {rank: max(LEAST, round(ns)) for rank, ns in times.items()}
     known = {rank: price for rank, price in prices.items() if rank is not None} or {1: prices[None]}
     ranks, at_ranks = tuple(known), tuple(known.values())
-    return LayerPrices(ranks, at_ranks, prices.get(None, at_ranks[-1]))
+    return SitePrices(ranks, at_ranks, prices.get(None, at_ranks[-1]))
 
 
 def _middle(menu: Menu) -> int | None:

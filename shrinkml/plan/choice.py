@@ -1,4 +1,4 @@
-"""The choice at one matrix: the rank, bits and sparsity that it gets. Loads no torch."""
+"""The choice at one matrix: the rank, bits and sparsity that it gets, if it stays. Loads no torch."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -17,11 +17,13 @@ class Choice:
         rank: of its two factors; None where it is not factorized.
         bits: of each stored weight; None for those of the checkpoint's dtype.
         sparsity: share of its weights that are zero and not stored, in [0, 1).
+        dropped: the matrix, or the module that the choice is about, is left out; then there is nothing else to choose.
     """
 
     rank: int | None = None
     bits: int | None = None
     sparsity: float = 0.0
+    dropped: bool = False
 
     def __post_init__(self) -> None:
         if self.rank is not None and (not _is_whole(self.rank) or self.rank < 1):
@@ -30,6 +32,10 @@ class Choice:
             raise PlanError(f"bits {self.bits!r}; allowed: an integer of 1 to {MOST_BITS}")
         if not isinstance(self.sparsity, int | float) or not 0.0 <= self.sparsity < 1.0:
             raise PlanError(f"sparsity {self.sparsity!r}; allowed: a share of at least 0 and below 1")
+        if not isinstance(self.dropped, bool):
+            raise PlanError(f"dropped {self.dropped!r}; allowed: true or false")
+        if self.dropped and (self.rank, self.bits, self.sparsity) != (None, None, 0.0):
+            raise PlanError("dropped, and a rank, bits or a sparsity; allowed: nothing else for what is left out")
 
     def to_json(self) -> int | dict[str, Any]:
         """The choice as plain JSON: the bare rank where there is nothing else, otherwise an object."""
@@ -53,6 +59,7 @@ class Choice:
 
 _DEFAULTS = {field.name: field.default for field in fields(Choice)}
 DENSE = Choice()
+DROPPED = Choice(dropped=True)
 
 
 def _rank(value: Any) -> int:

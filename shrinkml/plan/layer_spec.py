@@ -68,6 +68,6 @@ class LayerSpec:
         Raises:
             RankError: a rank outside [1, max_rank].
         """
-        weights = self.weights_at(choice.rank)
+        weights = 0 if choice.dropped else self.weights_at(choice.rank)
         stored = weights - int(choice.sparsity * weights)
         return Cost(stored, -(-stored * (choice.bits or self.bits) // 8), self.calls_per_s * stored)

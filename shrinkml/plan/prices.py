@@ -1,20 +1,23 @@
-"""What plans cost in the resource that a job saves: parameters, multiply-accumulates (MACs), or time.
+"""The price of plans in the resource that a job saves: parameters, multiply-accumulates (MACs), or time.
 
-The price of a plan is a sum over its layers, each looked up by its rank, and of everything else, which no plan changes.
-For time that sum is an estimate, as in NetAdapt's look-up tables (Yang et al. 2018, arXiv:1804.03230); see
-`shrinkml.measure.latency`. There is no list of bytes yet: plans of ranks alone are stored at the width of their
-checkpoint. Choices of bits or sparsity need one, since their bytes do not follow from their parameters.
+The price of a plan is a sum over its sites, each looked up by its choice, of terms for groups of sites, and of
+everything else, which no plan changes. For time that sum is an estimate, as in NetAdapt's look-up tables (Yang et al.
+2018, arXiv:1804.03230); see `shrinkml.measure.latency`. Bytes are a resource of their own: they follow from parameters
+by no constant where choices differ in bits or sparsity.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 
+from shrinkml.errors import PlanError
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.model_cost import ModelCost
 
-Resource = Literal["parameters", "macs", "latency"]
+Resource = Literal["parameters", "macs", "latency"]  # that a job may save
+Counted = Literal[Resource, "bytes"]  # that a price list may count
 
 LEAST = 1  # unit that every layer costs: what is never called too, so that shares of a price are defined
 
@@ -26,31 +29,44 @@ class Words(NamedTuple):
     unit: str
 
 
-WORDS: dict[Resource, Words] = {
+WORDS: dict[Counted, Words] = {
     "parameters": Words("smaller", "parameters"),
+    "bytes": Words("smaller", "bytes"),
     "macs": Words("cheaper", "MACs per second of audio"),
     "latency": Words("faster", "ns per second of audio"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class LayerPrices:
-    """What one layer costs.
+class SitePrices:
+    """The price of one site under each choice.
 
     Attributes:
         ranks: ascending, where the price is known; it is interpolated between them, and flat beyond them.
         prices: at `ranks`, never falling; 1 or more.
-        dense: where the layer is not factorized; 1 or more.
+        dense: where the site is not factorized; 1 or more.
+        others: of choices that are more than a rank.
     """
 
     ranks: tuple[int, ...]
     prices: tuple[int, ...]
     dense: int
+    others: Mapping[Choice, int] = field(default_factory=dict)
 
-    def at(self, rank: int | None) -> int:
-        """The price at `rank`, or dense where `rank` is None."""
-        if rank is None:
-            return self.dense
+    def at(self, choice: Choice) -> int:
+        """The price of `choice`.
+
+        Raises:
+            PlanError: it is more than a rank, and its price is not known.
+        """
+        if choice in self.others:
+            return self.others[choice]
+        if choice != Choice(rank=choice.rank):
+            others = [other.to_json() for other in self.others]
+            raise PlanError(f"no price for the choice {choice.to_json()}; allowed: a rank, dense, or one of {others}")
+        return self.dense if choice.rank is None else self._at_rank(choice.rank)
+
+    def _at_rank(self, rank: int) -> int:
         above = bisect_left(self.ranks, rank)
         if above in (0, len(self.ranks)):
             return self.prices[0 if above == 0 else -1]
@@ -58,26 +74,73 @@ class LayerPrices:
         rise = self.prices[above] - self.prices[above - 1]
         return self.prices[above - 1] + rise * (rank - low) // (high - low)
 
+    def to_json(self) -> dict[str, Any]:
+        """The prices as plain JSON values."""
+        others = [[choice.to_json(), price] for choice, price in self.others.items()]
+        known = {"ranks": self.ranks, "prices": self.prices, "dense": self.dense}
+        return {**known, "others": others} if others else known
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The prices that `to_json` wrote."""
+        others = {Choice.from_json(choice): price for choice, price in value.get("others", ())}
+        return cls(tuple(value["ranks"]), tuple(value["prices"]), value["dense"], others)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTerm:
+    """The price of a group of sites together, beside the sum of theirs.
+
+    Attributes:
+        choices: site -> the choices that count.
+        price: more, or less where negative, where every one of those sites makes one of its choices.
+    """
+
+    choices: Mapping[str, tuple[Choice, ...]]
+    price: int
+
+    def at(self, plan: CompressionPlan) -> int:
+        """The price that the term adds to that of `plan`."""
+        return self.price if all(plan.choice(site) in counted for site, counted in self.choices.items()) else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The term as plain JSON values."""
+        choices = {site: [choice.to_json() for choice in counted] for site, counted in self.choices.items()}
+        return {"choices": choices, "price": self.price}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The term that `to_json` wrote."""
+        choices = {site: tuple(map(Choice.from_json, counted)) for site, counted in value["choices"].items()}
+        return cls(choices, value["price"])
+
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """What any plan of one model costs, in whole units of one resource (WORDS).
+    """The price of any plan of one model, in whole units of one resource (WORDS).
 
     Attributes:
         resource: what is counted.
-        layers: layer name -> its prices.
+        sites: name -> its prices.
         other: everything else.
         original: the model that ratios count from.
+        terms: for groups of sites.
     """
 
-    resource: Resource
-    layers: Mapping[str, LayerPrices]
+    resource: Counted
+    sites: Mapping[str, SitePrices]
     other: int
     original: int
+    terms: tuple[GroupTerm, ...] = ()
 
     def price(self, plan: CompressionPlan) -> int:
-        """What the whole model costs under `plan`."""
-        return self.other + sum(prices.at(plan.choice(name).rank) for name, prices in self.layers.items())
+        """The price of the whole model under `plan`.
+
+        Raises:
+            PlanError: a choice whose price is not known.
+        """
+        alone = sum(prices.at(plan.choice(name)) for name, prices in self.sites.items())
+        return self.other + alone + sum(term.at(plan) for term in self.terms)
 
     def ratio(self, plan: CompressionPlan) -> float:
         """The original's price over that of `plan`: 5.0 is five times cheaper."""
@@ -89,40 +152,49 @@ class PriceList:
 
     def to_json(self) -> dict[str, Any]:
         """The list as plain JSON values."""
-        return asdict(self)
+        return {
+            "resource": self.resource,
+            "sites": {name: prices.to_json() for name, prices in self.sites.items()},
+            "other": self.other,
+            "original": self.original,
+            "terms": [term.to_json() for term in self.terms],
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The list that `to_json` wrote."""
-        layers = {
-            name: LayerPrices(tuple(layer["ranks"]), tuple(layer["prices"]), layer["dense"])
-            for name, layer in value["layers"].items()
-        }
-        return cls(value["resource"], layers, value["other"], value["original"])
+        """The list that `to_json` wrote; older jobs called sites layers and had no terms."""
+        sites = value["sites"] if "sites" in value else value["layers"]
+        return cls(
+            value["resource"],
+            {name: SitePrices.from_json(prices) for name, prices in sites.items()},
+            value["other"],
+            value["original"],
+            tuple(map(GroupTerm.from_json, value.get("terms", ()))),
+        )
 
 
 def parameter_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:
-    """The weights of every layer; ratios count from the model under `original`, dense if there is none."""
-    layers = {
-        layer.name: LayerPrices(
+    """Prices by the weights of every layer; ratios count from the model under `original`, dense if there is none."""
+    sites = {
+        layer.name: SitePrices(
             (1, layer.max_rank), (layer.weights_at(1), layer.weights_at(layer.max_rank)), layer.weights_at(None)
         )
         for layer in cost.layers
     }
-    return PriceList("parameters", layers, cost.other.parameters, cost.parameters(original or CompressionPlan()))
+    return PriceList("parameters", sites, cost.other.parameters, cost.parameters(original or CompressionPlan()))
 
 
 def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:
-    """The multiply-accumulates of every layer per second of audio, by how often it is called.
+    """Prices by the multiply-accumulates of every layer per second of audio, by how often it is called.
 
     Products between activations, as in attention, are no layer's and not counted. A layer without calls, such as an
     embedding, which is looked up, costs as good as nothing while it is dense, and factorizing it saves nothing.
     """
-    layers = {}
+    sites = {}
     for layer in cost.layers:
         at_one, at_most, dense = (
             max(LEAST, round(layer.calls_per_s * layer.weights_at(rank))) for rank in (1, layer.max_rank, None)
         )
-        layers[layer.name] = LayerPrices((1, layer.max_rank), (at_one, at_most), dense)
-    prices = PriceList("macs", layers, other=0, original=0)
-    return PriceList("macs", layers, other=0, original=prices.price(original or CompressionPlan()))
+        sites[layer.name] = SitePrices((1, layer.max_rank), (at_one, at_most), dense)
+    prices = PriceList("macs", sites, other=0, original=0)
+    return PriceList("macs", sites, other=0, original=prices.price(original or CompressionPlan()))

@@ -10,9 +10,6 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.stages.calibrate_stage import make_workspace
 from agents.search.recorder import Recorder
 from agents.search.search import Search
-from envs.budget import Budget
-from envs.expectation import expected_harms
-from envs.retained_energy import retained_energies
 from envs.rewards import REWARDS
 from envs.toys import Toy
 from shrinkml.job import JobSpec, parse_job
@@ -67,7 +64,6 @@ def make_search() -> Callable[..., Search]:
         evaluate: Callable[..., float] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Search:
-        budget = Budget.of(toy.problem)
         recorder = Recorder(
             toy.problem,
             evaluate or toy.evaluate,
@@ -75,7 +71,6 @@ def make_search() -> Callable[..., Search]:
             on_trial=lambda trial, n_done: None,
             should_stop=should_stop,
         )
-        energies, harms = retained_energies(toy.problem, budget), expected_harms(toy.problem, budget)
-        return Search(toy.problem, budget, energies, harms, REWARDS["budget_wall"], seed=0, recorder=recorder)
+        return Search.of(toy.problem, recorder, reward=REWARDS["budget_wall"])
 
     return make

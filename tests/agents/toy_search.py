@@ -1,17 +1,17 @@
 """Searches of toys, with what a test does not care about filled in."""
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
 from agents.search.racing import Errors
+from agents.search.search_plans import search_plans
 from agents.search.search_result import OnTrial, Policy, SearchResult
-from agents.strategies import search_plans
-from envs.budget import Budget
 from envs.problem import PlanEvaluator
-from envs.toys import Toy
+from envs.toys import Toy, telling
 from shrinkml.plan.compression_plan import CompressionPlan
+
+__all__ = ["Hearing", "search", "telling"]
 
 PATIENCE = 400  # evaluations; most searches need a tenth of it
 WORDS = [[10] * 32] * 4  # that toys are heard to say: in four parts, 32 utterances each
@@ -41,18 +41,6 @@ def search(
         on_trial=on_trial or (lambda trial, n_done: None),
         should_stop=should_stop or (lambda: False),
     )
-
-
-def telling(toy: Toy) -> Toy:
-    """`toy`, its layers' damages told at every rank of their menus."""
-    budget = Budget.of(toy.problem)
-    told = {}
-    for name, menu, damage in zip(budget.names, budget.menus, toy.damage, strict=True):
-        ranks = [rank for rank in menu if rank is not None]
-        told[name] = tuple(
-            next((damage[entry] for entry, at in enumerate(ranks) if at >= rank), 0.0) for rank in range(ranks[-1] + 2)
-        )
-    return dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, divergences=told))
 
 
 class Hearing:

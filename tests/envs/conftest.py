@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from envs.menus import build_menus
-from envs.problem import RankProblem
+from envs.rank_options import rank_problem
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
@@ -18,8 +18,8 @@ def make_problem():
         rng = np.random.default_rng(seed)
         layers = tuple(LayerSpec(f"layer{i}", "linear", out, inp) for i, (out, inp) in enumerate(shapes))
         cost = ModelCost(layers, other=Cost(10, 40))
-        return RankProblem(
-            cost=cost,
+        return rank_problem(
+            cost,
             prices=prices(cost),
             menus=menus or build_menus(layers, current_ranks=CompressionPlan(), steps=steps),
             compression_ratio=compression_ratio,

@@ -4,7 +4,6 @@ import pytest
 from envs.batch_projection import BatchProjection
 from envs.budget import Budget
 from envs.projection import fit_to_budget
-from envs.retained_energy import retained_energies
 from envs.toys import TOYS, separable
 
 
@@ -19,7 +18,7 @@ def random_plans(budget, n, seed):
 def test_each_row_is_what_fitting_it_alone_gives(name):
     toy = TOYS[name]()
     budget = Budget.of(toy.problem)
-    energies = retained_energies(toy.problem, budget)
+    energies = toy.problem.retained_energies
     entries, pinned = random_plans(budget, 40, seed=0)
     one_by_one = [
         fit_to_budget(row, budget, energies, pinned=np.flatnonzero(pins).tolist())
@@ -47,7 +46,7 @@ def test_the_entries_given_are_left_alone():
     budget = Budget.of(toy.problem)
     entries, pinned = random_plans(budget, 5, seed=1)
     before = entries.copy()
-    BatchProjection.of(budget, retained_energies(toy.problem, budget)).fit(entries, pinned)
+    BatchProjection.of(budget, toy.problem.retained_energies).fit(entries, pinned)
     assert (entries == before).all()
 
 

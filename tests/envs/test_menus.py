@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.menus import MENU_STEPS, build_menus, sensible, worthwhile
+from envs.menus import MENU_STEPS, build_menus, worthwhile
 from shrinkml.errors import PlanError
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.prices import LayerPrices, PriceList, parameter_prices
+from shrinkml.plan.prices import PriceList, SitePrices, parameter_prices
 
 DENSE = CompressionPlan()
 sides = st.integers(1, 600)
@@ -87,17 +87,5 @@ def test_counted_in_parameters_every_entry_is_worth_its_price(out, inp):
 
 @pytest.mark.parametrize(("dense", "menu"), [(9, (2, 8, None)), (7, (2, None)), (5, (None,)), (3, (None,))], ids=str)
 def test_ranks_that_cost_as_much_as_a_higher_one_or_as_dense_leave_the_menu(dense, menu):
-    prices = PriceList("latency", {"layer": LayerPrices((2, 4, 8), (5, 8, 8), dense)}, other=0, original=dense)
+    prices = PriceList("latency", {"layer": SitePrices((2, 4, 8), (5, 8, 8), dense)}, other=0, original=dense)
     assert worthwhile({"layer": (2, 4, 8, None)}, prices) == {"layer": menu}
-
-
-@pytest.mark.parametrize(
-    ("most", "menu"), [(9.0, (1, 4, 16, None)), (1.0, (4, 16, None)), (0.2, (16, None)), (0.1, (None,))], ids=str
-)
-def test_ranks_that_harm_more_than_allowed_or_no_less_than_a_lower_one_leave_the_menu(most, menu):
-    harms = {"layer": (9.0, 0.5, 0.5, 0.2, 0.2, 0.0)}
-    assert sensible({"layer": (1, 4, 8, 16, 32, None)}, harms, most=most) == {"layer": menu}
-
-
-def test_of_a_layer_that_does_no_harm_the_lowest_rank_and_the_layer_as_it_is_stay():
-    assert sensible({"layer": (2, 4, 8)}, {"layer": (0.0, 0.0, 0.0)}, most=0.0) == {"layer": (2, 8)}

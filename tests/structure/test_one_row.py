@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import shrinkml
-from agents.strategies import STRATEGIES
+from agents.strategies.strategies import STRATEGIES, StrategyRow
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS, Factorizer
 from shrinkml.compression.factorizers import svd
@@ -63,7 +63,7 @@ def test_a_strategy_is_one_row(module, monkeypatch):
         proposed.append(search.budget.plan([0] * len(search.budget.names)))
         search.recorder(proposed[0])
 
-    monkeypatch.setitem(STRATEGIES, "smallest", smallest)
+    monkeypatch.setitem(STRATEGIES, "smallest", StrategyRow(smallest, "baseline"))
     found = compress(module, strategy="smallest")
     assert isinstance(proposed[0], CompressionPlan)
     assert [trial.plan for trial in found.searches[0].trials] == proposed

@@ -10,11 +10,12 @@ from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.stages.prices_stage import prices_of
 from agents.search.decompose_layers import decomposed
 from agents.search.interruptible import Interruptible
-from agents.search.layer_losses import layer_divergences
-from agents.search.make_problem import pose, with_divergences
+from agents.search.layer_losses import layer_losses
+from agents.search.make_problem import problem_of, with_losses
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors, write_workspace
-from envs.problem import RankProblem
+from envs.problem import CompressionProblem
+from envs.rank_options import rank_menus
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -45,7 +46,7 @@ def make_problem(
     prices: PriceList,
     ratio: float,
     wer: float,
-) -> RankProblem:
+) -> CompressionProblem:
     """The problem of a search, with what each layer alone costs in accuracy.
 
     Args:
@@ -60,8 +61,8 @@ def make_problem(
     Raises:
         PlanError: no plan meets the budget.
     """
-    problem = pose(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
-    return with_divergences(problem, layer_divergences(model, cut, problem.menus, calibration))
+    problem = problem_of(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
+    return with_losses(problem, layer_losses(model, cut, rank_menus(problem), calibration))
 
 
 def make_workspace(

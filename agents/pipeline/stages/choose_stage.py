@@ -14,8 +14,7 @@ from agents.search.interruptible import Interruptible
 from agents.search.model_evaluator import BATCH_SIZE, shrunk
 from agents.search.search_result import SearchResult, Trial
 from agents.search.workspace import StoredDecompositions, read_problem
-from envs.expectation import expected_divergence
-from envs.problem import RankProblem
+from envs.problem import CompressionProblem
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
 
@@ -35,16 +34,16 @@ class Chosen:
     finalists: Sequence[Finalist]
 
 
-def finalists(results: Sequence[SearchResult], problem: RankProblem) -> list[tuple[SearchResult, Trial]]:
+def finalists(results: Sequence[SearchResult], problem: CompressionProblem) -> list[tuple[SearchResult, Trial]]:
     """The best few plans within the budget that any search judged whole, each once, with the search that was first.
 
     No plan can be expected to hear better than the model that it cuts: of those that seem to, or do as well, the least
-    expected harm is best.
+    expected loss is best.
     """
 
     def order(pair: tuple[SearchResult, Trial]) -> tuple[float, float, int]:
         trial = pair[1]
-        return max(trial.wer, problem.baseline_wer), expected_divergence(problem, trial.plan), trial.parameters
+        return max(trial.wer, problem.baseline_wer), problem.expected_loss(trial.plan), trial.parameters
 
     found: dict[CompressionPlan, tuple[SearchResult, Trial]] = {}
     for result in results:
@@ -55,7 +54,7 @@ def finalists(results: Sequence[SearchResult], problem: RankProblem) -> list[tup
 
 
 def choose(
-    results: Sequence[SearchResult], problem: RankProblem, wer_on_dev: Callable[[CompressionPlan], float]
+    results: Sequence[SearchResult], problem: CompressionProblem, wer_on_dev: Callable[[CompressionPlan], float]
 ) -> Chosen:
     """The finalist of the lowest WER on all of dev, and the others."""
     judged = [(wer_on_dev(trial.plan), result, trial) for result, trial in finalists(results, problem)]

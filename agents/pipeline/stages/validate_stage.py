@@ -9,8 +9,8 @@ from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.materials import Materials
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.search.make_problem import cheapest_plan, check_reachable
-from agents.strategies import STRATEGIES
 from agents.strategies.model_based.kept_policy import read_policy
+from agents.strategies.strategies import STRATEGIES
 from envs.menus import build_menus
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS

@@ -6,7 +6,7 @@ It knows no masks. Its settings were chosen for the reasons given, not tuned.
 from functools import partial
 
 from agents.search.search import Search
-from envs.rank_env import RankEnv
+from envs.plan_env import PlanEnv
 
 EPISODES_PER_UPDATE = 4  # each is one gradient step: half of PPO's, for more of them
 GAE_LAMBDA = 1.0  # the reward comes once, at the end
@@ -16,7 +16,7 @@ HIDDEN_UNITS = 32
 
 
 def a2c(search: Search) -> None:
-    """Learns which layers to raise and which to lower; see `agents.search.search.Strategy`."""
+    """Learn which layers to raise and which to lower; see `agents.search.search.Strategy`."""
     # Imported here, so that the table of strategies loads without torch.
     from stable_baselines3 import A2C
 
@@ -32,4 +32,4 @@ def a2c(search: Search) -> None:
         normalize_advantage=True,  # rewards of good plans differ by about 0.01
         policy_kwargs={"net_arch": [HIDDEN_UNITS]},
     )
-    learn(search, RankEnv, make_agent, prepare_=prefer_keeping_)
+    learn(search, PlanEnv, make_agent, prepare_=prefer_keeping_)

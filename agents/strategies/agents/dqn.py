@@ -8,7 +8,7 @@ given, not tuned.
 from functools import partial
 
 from agents.search.search import Search
-from envs.rank_env import REACH, RankEnv
+from envs.plan_env import REACH, PlanEnv
 
 EPSILON = 0.3  # share of random actions: with five actions they move every fourth layer, as evolution does
 FIRST_PREFERENCE = 0.01  # about what the rewards of good plans differ by
@@ -17,7 +17,7 @@ HIDDEN_UNITS = 64
 
 
 def dqn(search: Search) -> None:
-    """Learns what raising or lowering each layer is worth; see `agents.search.search.Strategy`."""
+    """Learn what raising or lowering each layer is worth; see `agents.search.search.Strategy`."""
     # Imported here, so that the table of strategies loads without torch.
     import torch
     from stable_baselines3 import DQN
@@ -44,4 +44,4 @@ def dqn(search: Search) -> None:
         policy_kwargs={"net_arch": [HIDDEN_UNITS]},
         **OFF_POLICY,
     )
-    learn(search, RankEnv, make_agent, prepare_=prefer_keeping_)
+    learn(search, PlanEnv, make_agent, prepare_=prefer_keeping_)

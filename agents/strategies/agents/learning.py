@@ -1,4 +1,4 @@
-"""What the Stable-Baselines3 agents share. Importing this loads torch.
+"""Learning with the agents of Stable-Baselines3: what they share. Importing this loads torch.
 
 Every agent starts from the better of the cheap plans, which are judged first, and every episode deviates from the best
 plan so far: so none can end below them. The budget stays within reach whether or not an agent knows masks. PPO is told
@@ -22,7 +22,7 @@ from agents.search.recorder import Recorder
 from agents.search.search import Search
 from agents.strategies.agents.reproducible import reproducible
 from agents.strategies.starts import judge_starts
-from envs.rank_env import KEEP, REACH, ContinuousRankEnv, RankEnv
+from envs.plan_env import KEEP, REACH, ContinuousPlanEnv, PlanEnv
 
 NO_LIMIT = 10**9  # steps; the recorder ends the search
 GAMMA = 1.0  # every layer counts the same, wherever it stands
@@ -54,12 +54,12 @@ class EndWhenSettled(BaseCallback):
 
 def learn(
     search: Search,
-    environment: type[RankEnv] | type[ContinuousRankEnv],
+    environment: type[PlanEnv] | type[ContinuousPlanEnv],
     make_agent: Callable[..., BaseAlgorithm],
     *,
     prepare_: Callable[[BaseAlgorithm], None] | None = None,
 ) -> None:
-    """Trains agents until the search has finished; prints nothing and writes no file.
+    """Train agents until the search has finished; prints nothing and writes no file.
 
     A policy earns most by proposing the best known plan again, which tells nothing new. When it has settled on that, a
     fresh agent takes over around the same plan.

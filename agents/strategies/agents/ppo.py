@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from agents.search.search import Search
-from envs.rank_env import RankEnv
+from envs.plan_env import PlanEnv
 
 EPISODES_PER_UPDATE = 8  # 4 was worse, 16 no better
 N_EPOCHS = 10  # Stable-Baselines3's default
@@ -25,7 +25,7 @@ HIDDEN_UNITS = 32
 
 
 def ppo(search: Search) -> None:
-    """Learns which layers to raise and which to lower; see `agents.search.search.Strategy`."""
+    """Learn which layers to raise and which to lower; see `agents.search.search.Strategy`."""
     # Imported here, so that the table of strategies loads without torch.
     from sb3_contrib import MaskablePPO
 
@@ -38,7 +38,7 @@ def ppo(search: Search) -> None:
         policy_kwargs={"net_arch": [HIDDEN_UNITS]},
         **update_settings(search),
     )
-    learn(search, RankEnv, make_agent, prepare_=prefer_keeping_)
+    learn(search, PlanEnv, make_agent, prepare_=prefer_keeping_)
 
 
 def update_settings(search: Search) -> dict[str, Any]:

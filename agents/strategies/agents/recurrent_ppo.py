@@ -9,14 +9,14 @@ from functools import partial
 
 from agents.search.search import Search
 from agents.strategies.agents.ppo import update_settings
-from envs.rank_env import RankEnv
+from envs.plan_env import PlanEnv
 
 N_EPOCHS = 4  # unrolling the LSTM is slow: ten took longer than judging plans
 LSTM_UNITS = 32
 
 
 def recurrent_ppo(search: Search) -> None:
-    """Learns which layers to raise and which to lower; see `agents.search.search.Strategy`."""
+    """Learn which layers to raise and which to lower; see `agents.search.search.Strategy`."""
     # Imported here, so that the table of strategies loads without torch.
     from sb3_contrib import RecurrentPPO
 
@@ -34,4 +34,4 @@ def recurrent_ppo(search: Search) -> None:
         },
         **update_settings(search),
     )
-    learn(search, RankEnv, make_agent, prepare_=prefer_keeping_)
+    learn(search, PlanEnv, make_agent, prepare_=prefer_keeping_)

@@ -6,7 +6,7 @@ Its settings were chosen for the reasons given, not tuned.
 from functools import partial
 
 from agents.search.search import Search
-from envs.rank_env import ContinuousRankEnv
+from envs.plan_env import ContinuousPlanEnv
 
 ENT_COEF = (
     "auto_0.001"  # rewards of good plans differ by about 0.01, so entropy must not start at SAC's usual weight of 1
@@ -16,7 +16,7 @@ HIDDEN_UNITS = 64
 
 
 def sac(search: Search) -> None:
-    """Learns how far to raise or lower each layer; see `agents.search.search.Strategy`."""
+    """Learn how far to raise or lower each layer; see `agents.search.search.Strategy`."""
     # Imported here, so that the table of strategies loads without torch.
     from stable_baselines3 import SAC
 
@@ -31,4 +31,4 @@ def sac(search: Search) -> None:
         policy_kwargs={"net_arch": [HIDDEN_UNITS]},
         **OFF_POLICY,
     )
-    learn(search, ContinuousRankEnv, make_agent)
+    learn(search, ContinuousPlanEnv, make_agent)

@@ -6,13 +6,13 @@ Its settings were chosen for the reasons given, not tuned.
 from functools import partial
 
 from agents.search.search import Search
-from envs.rank_env import ContinuousRankEnv
+from envs.plan_env import ContinuousPlanEnv
 
 HIDDEN_UNITS = 64
 
 
 def td3(search: Search) -> None:
-    """Learns how far to raise or lower each layer; see `agents.search.search.Strategy`."""
+    """Learn how far to raise or lower each layer; see `agents.search.search.Strategy`."""
     # Imported here, so that the table of strategies loads without torch.
     from stable_baselines3 import TD3
 
@@ -26,4 +26,4 @@ def td3(search: Search) -> None:
         policy_kwargs={"net_arch": [HIDDEN_UNITS]},
         **OFF_POLICY,
     )
-    learn(search, ContinuousRankEnv, make_agent)
+    learn(search, ContinuousPlanEnv, make_agent)

@@ -20,7 +20,7 @@ LEAST_LOSS = 1e-6  # of the largest of its kind; a layer that loses nothing has 
 
 
 def by_type(search: Search) -> None:
-    """Judges that plan alone; see `agents.search.search.Strategy`."""
+    """Judge that plan alone; see `agents.search.search.Strategy`."""
     quality = [
         [price / prices[-1] / share for price in prices]
         for prices, share in zip(search.budget.weights, kept_shares(search), strict=True)
@@ -30,8 +30,8 @@ def by_type(search: Search) -> None:
 
 
 def kept_shares(search: Search) -> list[float]:
-    """How much of each layer to keep, relative to the mean of its kind; more, the more it loses at equal fractions."""
-    kinds = [layer.kind for layer in search.problem.cost.layers]
+    """The share of each layer to keep, relative to the mean of its kind; more, the more it loses at equal fractions."""
+    kinds = [decision.kind for decision in search.problem.decisions]
     losses = _losses_at_equal_fractions(search)
     shares = [1.0] * len(kinds)
     for kind in set(kinds):
@@ -50,7 +50,7 @@ def _losses_at_equal_fractions(search: Search) -> list[float]:
     budget = search.budget
     kept = budget.limit / sum(prices[-1] for prices in budget.weights)
     losses = []
-    for name, prices, row in zip(budget.names, budget.weights, search.energies, strict=True):
+    for decision, prices, row in zip(search.problem.decisions, budget.weights, search.energies, strict=True):
         entry = max(0, bisect_right(prices, kept * prices[-1]) - 1)
-        losses.append(math.sqrt(max(0.0, 1.0 - row[entry]) * sum(s * s for s in search.problem.spectra[name])))
+        losses.append(math.sqrt(max(0.0, 1.0 - row[entry]) * decision.energy))
     return losses

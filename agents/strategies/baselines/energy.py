@@ -9,6 +9,6 @@ from agents.strategies.thresholds import fit_threshold
 
 
 def energy(search: Search) -> None:
-    """Judges the plan of equal energy alone; see `agents.search.search.Strategy`."""
+    """Judge the plan of equal energy alone; see `agents.search.search.Strategy`."""
     if not search.recorder.finished:
         search.recorder(search.budget.plan(fit_threshold(search.budget, search.energies)))

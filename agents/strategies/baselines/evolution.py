@@ -16,7 +16,7 @@ MAX_STEP = 3  # menu entries that a mutated layer moves, at most
 
 
 def evolution(search: Search) -> None:
-    """Mutates the best plan so far, first the greedy one; see `agents.search.search.Strategy`."""
+    """Mutate the best plan so far, first the greedy one; see `agents.search.search.Strategy`."""
     budget, recorder = search.budget, search.recorder
     rng = np.random.default_rng(search.seed)
     judge_baselines(search)
@@ -30,7 +30,7 @@ def evolution(search: Search) -> None:
 
 
 def mutated_share(n_layers: int) -> float:
-    """Of a plan's layers, how many a mutation moves on average."""
+    """The share of a plan's layers that a mutation moves on average."""
     return min(MUTATED, MUTATED_LAYERS / n_layers)
 
 

@@ -15,15 +15,16 @@ def random_entries(budget: Budget, rng: np.random.Generator) -> Entries:
     entries = list(budget.cheapest)
     settled: set[int] = set()
     for layer in rng.permutation(len(entries)).tolist():
-        entries[layer] = int(rng.integers(budget.n_affordable(layer, entries, settled)))
+        affordable = budget.affordable(layer, entries, settled)
+        entries[layer] = affordable[int(rng.integers(len(affordable)))]
         settled.add(layer)
     for layer in rng.permutation(len(entries)).tolist():
-        entries[layer] = budget.n_affordable(layer, entries, settled) - 1
+        entries[layer] = budget.affordable(layer, entries, settled)[-1]
     return tuple(entries)
 
 
 def random(search: Search) -> None:
-    """Judges random plans; see `agents.search.search.Strategy`."""
+    """Judge random plans; see `agents.search.search.Strategy`."""
     budget, recorder = search.budget, search.recorder
     rng = np.random.default_rng(search.seed)
     while not recorder.finished:

@@ -1,4 +1,4 @@
-"""What the Optuna samplers share: a study whose parameters are the layers' menu entries. Loads Optuna."""
+"""A study of Optuna whose parameters are the entries of decisions: what its samplers share. Loads Optuna."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from agents.search.search import Search
 from agents.strategies.baselines.greedy import greedy_plan
 from agents.strategies.baselines.uniform import uniform_plan
 from envs.budget import Budget, Entries
-from envs.retained_energy import Energies
+from envs.decision import PerOption
 from shrinkml.plan.compression_plan import CompressionPlan
 
 PROPOSALS_PER_EVALUATION = 2  # a sampler that has settled repeats itself, and each proposal takes longer than the last
@@ -21,10 +21,10 @@ def sample_plans(
     search: Search,
     sampler: BaseSampler,
     *,
-    within: Callable[[Entries, Budget, Energies], Entries],
+    within: Callable[[Entries, Budget, PerOption], Entries],
     objectives: Callable[[CompressionPlan, float], Sequence[float]],
 ) -> None:
-    """Judges the greedy and the uniform plan, then what `sampler` proposes.
+    """Judge the greedy and the uniform plan, then what `sampler` proposes.
 
     Ends when the recorder has finished, or after PROPOSALS_PER_EVALUATION for each evaluation that it had left.
 
@@ -36,7 +36,7 @@ def sample_plans(
     """
     budget, recorder = search.budget, search.recorder
     menus: dict[str, BaseDistribution] = {
-        name: IntDistribution(0, len(menu) - 1) for name, menu in zip(budget.names, budget.menus, strict=True)
+        name: IntDistribution(0, len(prices) - 1) for name, prices in zip(budget.names, budget.weights, strict=True)
     }
     with _quiet():
         n_objectives = len(objectives(CompressionPlan(), 0.0))

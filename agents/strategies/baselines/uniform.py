@@ -3,11 +3,11 @@
 from agents.search.search import Search
 from agents.strategies.thresholds import raised_in_turn
 from envs.budget import Budget
-from envs.problem import RankProblem
+from envs.problem import CompressionProblem
 from shrinkml.plan.compression_plan import CompressionPlan
 
 
-def uniform_plan(problem: RankProblem) -> CompressionPlan:
+def uniform_plan(problem: CompressionProblem) -> CompressionPlan:
     """The plan whose layers all keep the same fraction of their heaviest entry, as closely as menus and budget allow.
 
     The fraction is raised as long as every layer can follow; what is left then goes, lowest fraction first, to the
@@ -22,6 +22,6 @@ def uniform_plan(problem: RankProblem) -> CompressionPlan:
 
 
 def uniform(search: Search) -> None:
-    """Judges the uniform plan alone; see `agents.search.search.Strategy`."""
+    """Judge the uniform plan alone; see `agents.search.search.Strategy`."""
     if not search.recorder.finished:
         search.recorder(uniform_plan(search.problem))

@@ -1,8 +1,8 @@
-"""A policy that learns inside a learned model of the evaluations which ranks to move, and which is kept.
+"""A policy that learns inside a learned model of the evaluations which choices to move, and which is kept.
 
 As `agents.strategies.model_based.surrogate`, but what mutates plans in the model is a policy: it sees each layer of a
 plan (`agents.strategies.model_based.move_features`), moves it up or down its menu or leaves it alone, and is rewarded
-by how much damage that takes away in the model, within the budget. In terms of `envs.rank_env.RankEnv`, an episode
+by how much word loss that takes away in the model, within the budget. In terms of `envs.plan_env.PlanEnv`, an episode
 deviates from a good plan, its reward is `log_damage`, and thousands of them are run in batches. It learns by REINFORCE
 (Williams 1992) from the best of each batch alone, for it is these that are judged: the risk-seeking policy gradient
 (Petersen et al. 2021,
@@ -18,19 +18,19 @@ import numpy as np
 
 from agents.search.search import Search
 from agents.search.search_result import Policy
-from agents.strategies.measured_damage import Damages
-from agents.strategies.model_based.model_search import Mutation, search_in_imagination
+from agents.strategies.model_based.model_search import Mutation, search_in_model
 from agents.strategies.model_based.move_features import MOVES, MoveFeatures
 from agents.strategies.model_based.surrogate import RandomMutation
 from agents.strategies.model_based.surrogate_model import Floats
 from envs.batch_projection import Bools, Ints
+from envs.decision import PerOption
 
 if TYPE_CHECKING:
     from agents.strategies.model_based.move_policy import MovePolicy
 
 
 def dyna(search: Search) -> Policy:
-    """Judges what a policy finds in a model of the damages; see `agents.search.search.Strategy`."""
+    """Judge what a policy finds in a model of the word losses; see `agents.search.search.Strategy`."""
     # Imported here, so that the table of strategies loads without torch.
     from agents.strategies.agents.reproducible import reproducible
     from agents.strategies.model_based.move_policy import MovePolicy
@@ -38,11 +38,11 @@ def dyna(search: Search) -> Policy:
     with reproducible():
         policy = MovePolicy(len(search.budget.names), seed=search.seed, start=search.policy)
 
-        def mutation(damages: Damages, rng: np.random.Generator) -> Mutation:
-            features = MoveFeatures.of(search.problem.cost.layers, search.budget, damages)
+        def mutation(losses: PerOption, rng: np.random.Generator) -> Mutation:
+            features = MoveFeatures.of(search.problem.decisions, search.budget, losses)
             return LearnedMutation(policy, features, rng)
 
-        search_in_imagination(search, mutation)
+        search_in_model(search, mutation)
     return policy.to_json()
 
 

@@ -1,4 +1,4 @@
-"""What a policy sees of each layer of a plan before it moves it: the same columns for every layer of every model.
+"""The features of each layer of a plan, by which a policy moves it: the same columns for every layer of every model.
 
 Nothing here counts layers or menu entries, so what was learned of one problem can be asked of another.
 """
@@ -11,17 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.strategies.baselines.evolution import MAX_STEP
-from agents.strategies.measured_damage import Damages
 from envs.batch_projection import Bools, Ints
 from envs.budget import Budget
-from envs.observation import KINDS, LOG2_LARGEST_SIDE
-from shrinkml.plan.layer_spec import LayerSpec
+from envs.decision import Decision, PerOption
+from envs.observation import KINDS, LOG2_LARGEST_SIDE, one_hot
 
 Floats = npt.NDArray[np.float64]
 
 MOVES = np.arange(-MAX_STEP, MAX_STEP + 1)  # menu entries that a layer goes up, all at once
 N_FEATURES = len(KINDS) + 6 + 2 * len(MOVES)
-LEAST_SHARE = 1e-4  # of a damage or a price; logarithms of less are those of this
+LEAST_SHARE = 1e-4  # of a loss or a price; logarithms of less are those of this
 CHANGES = 30.0  # a change by a thirtieth of the whole is where its scale turns from linear to logarithmic
 
 
@@ -34,35 +33,35 @@ class MoveFeatures:
     | 4 | the layer's kind (linear, LSTM input, LSTM recurrent, embedding) |
     | 2 | log2 of its rows and of its columns, over 20 |
     | 1 | its place, from the first layer (-1) to the last (1) |
-    | 1 | log of its share in the plan's damage, if damages add up |
+    | 1 | log of its share in the plan's loss, if losses add up |
     | 1 | log of its share in the budget |
     | 1 | its price over that of its last entry |
-    | 7 | of each move: what it changes in damage, as a share of the plan's |
+    | 7 | of each move: what it changes in loss, as a share of the plan's |
     | 7 | of each move: what it changes in price, as a share of the budget |
 
     Attributes:
-        damages: [n_layers, longest menu] of each layer alone, as expected before plans are judged.
+        losses: [n_layers, longest menu] of each option alone, as expected before plans are judged.
         prices: [n_layers, longest menu] of each entry.
         lasts: [n_layers] last entry of each menu.
         limit: of the sum of prices.
         fixed: [n_layers, 7] the columns that plans do not change.
     """
 
-    damages: Floats
+    losses: Floats
     prices: Floats
     lasts: Ints
     limit: int
     fixed: Floats
 
     @classmethod
-    def of(cls, layers: Sequence[LayerSpec], budget: Budget, damages: Damages) -> "MoveFeatures":
-        """Of the plans of `budget`, by the damage of each layer at each entry."""
+    def of(cls, decisions: Sequence[Decision], budget: Budget, losses: PerOption) -> "MoveFeatures":
+        """Of the plans of `budget`, by the loss of each option."""
         lasts = np.array([len(prices) - 1 for prices in budget.weights])
-        kinds = np.eye(len(KINDS))[[KINDS.index(layer.kind) for layer in layers]]
-        sides = [[math.log2(side) / LOG2_LARGEST_SIDE for side in (it.out_features, it.in_features)] for it in layers]
-        places = np.linspace(-1.0, 1.0, len(layers))[:, None]
+        kinds = np.array([one_hot(decision.kind) for decision in decisions])
+        sides = [[math.log2(side) / LOG2_LARGEST_SIDE for side in decision.shape] for decision in decisions]
+        places = np.linspace(-1.0, 1.0, len(decisions))[:, None]
         fixed = np.concatenate([kinds, np.array(sides), places], axis=1)
-        return cls(_rectangle(damages), _rectangle(budget.weights), lasts, budget.limit, fixed)
+        return cls(_rectangle(losses), _rectangle(budget.weights), lasts, budget.limit, fixed)
 
     def allowed(self, plans: Ints) -> Bools:
         """[n, n_layers, n_moves] which moves stay on the menus, of `plans` [n, n_layers]."""
@@ -73,16 +72,16 @@ class MoveFeatures:
     def at(self, plans: Ints) -> npt.NDArray[np.float32]:
         """[n, n_layers, N_FEATURES] of the layers of `plans` [n, n_layers]."""
         layers = np.arange(len(self.lasts))
-        damages, prices = self.damages[layers, plans], self.prices[layers, plans]
-        total = np.maximum(damages.sum(axis=1, keepdims=True), LEAST_SHARE)
+        losses, prices = self.losses[layers, plans], self.prices[layers, plans]
+        total = np.maximum(losses.sum(axis=1, keepdims=True), LEAST_SHARE)
         shares = [
-            np.log(damages / total + LEAST_SHARE) / -math.log(LEAST_SHARE),
+            np.log(losses / total + LEAST_SHARE) / -math.log(LEAST_SHARE),
             np.log(prices / self.limit + LEAST_SHARE) / -math.log(LEAST_SHARE),
             prices / np.maximum(self.prices[layers, self.lasts], 1.0),
         ]
         moved = np.clip(plans[:, :, None] + MOVES, 0, self.lasts[:, None])
         changes = [
-            _squashed((self.damages[layers[:, None], moved] - damages[:, :, None]) / total[:, :, None]),
+            _squashed((self.losses[layers[:, None], moved] - losses[:, :, None]) / total[:, :, None]),
             _squashed((self.prices[layers[:, None], moved] - prices[:, :, None]) / self.limit),
         ]
         fixed = np.broadcast_to(self.fixed, (len(plans), *self.fixed.shape))

@@ -14,6 +14,7 @@ from agents.strategies.model_based.kept_policy import HIDDEN_UNITS, SHAPES, as_p
 from agents.strategies.model_based.move_features import MOVES, N_FEATURES
 from agents.strategies.model_based.surrogate_model import Floats
 from envs.batch_projection import Bools, Ints
+from envs.observation import KINDS
 
 LEARNING_RATE = 1e-2  # Adam's; 3e-3 was as good on toys of a recogniser
 ENT_COEF = 0.01  # per plan, in nats of all its layers; without it, 3e-2 and this ended about alike
@@ -54,7 +55,7 @@ class MovePolicy:
         return sampled
 
     def learn_(self, gains: Floats) -> None:
-        """A step of the risk-seeking policy gradient; `gains` [n] of the plans last sampled: losses teach nothing."""
+        """Step along the risk-seeking policy gradient; `gains` [n] of the plans last sampled: losses teach nothing."""
         assert self._last is not None, "nothing was sampled"
         if not len(gains):
             return
@@ -67,8 +68,9 @@ class MovePolicy:
         self._optimizer.step()
 
     def to_json(self) -> Policy:
-        """Its weights as plain JSON values."""
-        return {name: weight.tolist() for name, weight in self._net.state_dict().items()}
+        """Its weights as plain JSON values, and the kinds that their first columns are of."""
+        weights = {name: weight.tolist() for name, weight in self._net.state_dict().items()}
+        return {**weights, "kinds": list(KINDS)}
 
 
 def _untrained(n_layers: int, seed: int) -> nn.Sequential:

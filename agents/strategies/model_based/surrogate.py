@@ -12,15 +12,15 @@ import numpy as np
 
 from agents.search.search import Search
 from agents.strategies.baselines.evolution import MAX_STEP, mutated_share
-from agents.strategies.model_based.model_search import search_in_imagination
+from agents.strategies.model_based.model_search import search_in_model
 from agents.strategies.model_based.surrogate_model import Floats
 from envs.batch_projection import Bools, Ints
 
 
 def surrogate(search: Search) -> None:
-    """Judges what a model of the damages proposes; see `agents.search.search.Strategy`."""
+    """Judge what a model of the word losses proposes; see `agents.search.search.Strategy`."""
     lasts = np.array([len(prices) - 1 for prices in search.budget.weights])
-    search_in_imagination(search, lambda damages, rng: RandomMutation(lasts, rng))
+    search_in_model(search, lambda losses, rng: RandomMutation(lasts, rng))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""A model of what plans do to the WER: the damages of single layers, added up, corrected by every plan judged so far.
+"""A model of the word losses of plans: those of single options, added up, corrected by every plan judged so far.
 
-It predicts the logarithm of the damage (`envs.word_damage`), a scale on which a factor that the sum is off by
+It predicts the logarithm of the word loss (`envs.word_loss`), a scale on which a factor that the sum is off by
 is an addition. What the sum leaves over is a Gaussian process (Rasmussen and Williams 2006, Gaussian Processes for
-Machine Learning, equations 2.25, 2.26 and 2.30): linear in the share that each layer has in the damage, which to first
+Machine Learning, equations 2.25, 2.26 and 2.30): linear in the share that each layer has in the loss, which to first
 order corrects each layer's curve by a factor of its own, and, for what layers do to each other, smooth in the
 logarithms of the weights that they keep. Several such processes, from stiff to supple, form an ensemble, weighted by
 how probable each makes the plans judged.
@@ -16,45 +16,45 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from agents.strategies.measured_damage import Damages
 from envs.batch_projection import Ints
 from envs.budget import Budget
-from envs.word_damage import LEAST_DAMAGE
+from envs.decision import PerOption
+from envs.word_loss import LEAST_WORD_LOSS
 
 Floats = npt.NDArray[np.float64]
 
-OFFSET_SIGMA = 1.0  # of the logarithm of the factor that the sum of the damages is off by
-SLOPE_SIGMA = 0.5  # of how much faster or slower than their sum the damages of layers grow together
+OFFSET_SIGMA = 1.0  # of the logarithm of the factor that the sum of the losses is off by
+SLOPE_SIGMA = 0.5  # of how much faster or slower than their sum the losses of layers grow together
 CURVE_SIGMA = 0.7  # of the logarithm of the factor that one layer's curve is off by
 LENGTHS = (1.0, 3.0)  # in the logarithms of weights: all layers together move this far before correlation fades
 AMPLITUDES = (0.05, 0.3)  # of the smooth part
-NOISES = (0.02, 0.1)  # of the logarithm of a measured damage
+NOISES = (0.02, 0.1)  # of the logarithm of a measured word loss
 N_MEMBERS = 3  # the most probable of all combinations
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the model sees of plans.
+    """The features of plans that the model sees.
 
     Attributes:
-        damages: [n_layers, longest menu] of each layer alone.
+        losses: [n_layers, longest menu] of each option alone, in the magnitude of word losses (nats per utterance).
         kept: [n_layers, longest menu] logarithms of the share of its weights that a layer keeps.
     """
 
-    damages: Floats
+    losses: Floats
     kept: Floats
 
     @classmethod
-    def of(cls, budget: Budget, damages: Damages) -> Self:
-        """Of the plans of `budget`, by the damage of each layer at each entry."""
-        table = np.zeros((2, len(damages), max(map(len, damages))))
-        for layer, (harm, prices) in enumerate(zip(damages, budget.weights, strict=True)):
-            table[:, layer, : len(harm)] = harm, np.log(np.asarray(prices) / prices[-1])
+    def of(cls, budget: Budget, losses: PerOption) -> Self:
+        """Of the plans of `budget`, by the loss of each option."""
+        table = np.zeros((2, len(losses), max(map(len, losses))))
+        for layer, (row, prices) in enumerate(zip(losses, budget.weights, strict=True)):
+            table[:, layer, : len(row)] = row, np.log(np.asarray(prices) / prices[-1])
         return cls(table[0], table[1])
 
     def prior(self, entries: Ints) -> Floats:
-        """[n] logarithm of the sum of damages of each row of `entries` [n, n_layers]."""
-        prior: Floats = np.log(self._damages_at(entries).sum(axis=1) + LEAST_DAMAGE)
+        """[n] logarithm of the sum of losses of each row of `entries` [n, n_layers]."""
+        prior: Floats = np.log(self._losses_at(entries).sum(axis=1) + LEAST_WORD_LOSS)
         return prior
 
     def linear(self, entries: Ints, centre: float) -> Floats:
@@ -62,10 +62,10 @@ class Features:
 
         Args:
             entries: [n, n_layers] menu indices.
-            centre: a prior at which the sum of damages is corrected by a factor alone.
+            centre: a prior at which the sum of losses is corrected by a factor alone.
         """
         prior = self.prior(entries)
-        shares = self._damages_at(entries) / np.exp(prior)[:, None]
+        shares = self._losses_at(entries) / np.exp(prior)[:, None]
         offset = np.full(len(entries), OFFSET_SIGMA)
         return np.column_stack([offset, SLOPE_SIGMA * (prior - centre), CURVE_SIGMA * shares])
 
@@ -74,9 +74,9 @@ class Features:
         place: Floats = self.kept[np.arange(len(self.kept)), entries]
         return place
 
-    def _damages_at(self, entries: Ints) -> Floats:
-        damages: Floats = self.damages[np.arange(len(self.damages)), entries]
-        return damages
+    def _losses_at(self, entries: Ints) -> Floats:
+        losses: Floats = self.losses[np.arange(len(self.losses)), entries]
+        return losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Member:
     def fit(
         cls, gram: Floats, squares: Floats, residual: Floats, *, length: float, amplitude: float, noise: float
     ) -> Self:
-        """Conditioned on what was judged.
+        """Condition a process on what was judged.
 
         Args:
             gram: [n_judged, n_judged] products of linear features.
@@ -150,13 +150,13 @@ class SurrogateModel:
     members: tuple[Member, ...]
 
     @classmethod
-    def fit(cls, features: Features, judged: Ints, damages: Floats) -> Self:
-        """Fitted to the measured `damages` [n_judged] of the plans `judged` [n_judged, n_layers]; at least one."""
+    def fit(cls, features: Features, judged: Ints, word_losses: Floats) -> Self:
+        """Fit the ensemble to the `word_losses` [n_judged] of the plans `judged` [n_judged, n_layers]; at least one."""
         prior = features.prior(judged)
         centre = float(prior.mean())
         linear, place = features.linear(judged, centre), features.place(judged)
         gram, squares = linear @ linear.T, _squared_distances(place, place)
-        residual = np.log(damages + LEAST_DAMAGE) - prior
+        residual = np.log(word_losses + LEAST_WORD_LOSS) - prior
         members = [
             Member.fit(gram, squares, residual, length=length, amplitude=amplitude, noise=noise)
             for length, amplitude, noise in product(LENGTHS, AMPLITUDES, NOISES)
@@ -165,7 +165,7 @@ class SurrogateModel:
         return cls(features, judged, centre, tuple(members[:N_MEMBERS]))
 
     def predict(self, entries: Ints) -> tuple[Floats, Floats]:
-        """[n] mean and [n] standard deviation of the logarithm of the damage of each row of `entries` [n, n_layers].
+        """[n] mean and [n] standard deviation of the logarithm of the word loss of each row of `entries` [n, n_layers].
 
         The deviation holds what each member does not know and what they disagree about.
         """
@@ -192,7 +192,7 @@ class SurrogateModel:
 
     @property
     def _shares(self) -> Floats:
-        """[n_members] how probable each is."""
+        """[n_members] their probabilities."""
         shares: Floats = np.exp([member.evidence - self.members[0].evidence for member in self.members])
         shares /= shares.sum()
         return shares

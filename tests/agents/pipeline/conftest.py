@@ -34,9 +34,9 @@ def half(materials: Materials, pose_search: Callable[..., None], tmp_path_factor
     """A checkpoint of the tiny recogniser with every layer at half of its break-even rank."""
     folder = tmp_path_factory.mktemp("half")
     pose_search(materials, folder, materials.original, 1.5)
-    plan = CompressionPlan.of_ranks(
-        {layer.name: max(1, layer.break_even_rank // 2) for layer in read_problem(folder).cost.layers}
-    )
+    shapes = {decision.name: decision.shape for decision in read_problem(folder).decisions}
+    ranks = {name: max(1, out * inp // (out + inp) // 2) for name, (out, inp) in shapes.items()}
+    plan = CompressionPlan.of_ranks(ranks)
     save_factorized(materials, folder / "model", start=materials.original, workspace=folder, plan=plan)
     return folder / "model"
 

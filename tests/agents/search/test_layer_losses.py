@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import shrinkml
-from agents.search.layer_losses import EVERY, N_HEARD, layer_divergences
+from agents.search.layer_losses import EVERY, N_HEARD, layer_losses
 from agents.search.model_evaluator import shrunk
 from envs.menus import build_menus
 from shrinkml.compression.factorize import factorize
@@ -39,8 +39,13 @@ def cut(model):
 
 
 @pytest.fixture(scope="module")
-def told(model, cut, menus, speech):
-    return layer_divergences(model, cut, menus, speech)
+def losses(model, cut, menus, speech):
+    return layer_losses(model, cut, menus, speech)
+
+
+@pytest.fixture(scope="module")
+def told(losses):
+    return losses.curves
 
 
 def posteriors(model, speech, i):
@@ -49,18 +54,24 @@ def posteriors(model, speech, i):
     return row.double().log_softmax(-1)
 
 
-def test_it_is_the_divergence_of_the_posteriors_at_measured_ranks(model, cut, menus, speech, told):
+def test_it_is_the_divergence_of_the_posteriors_per_token_at_measured_ranks(model, cut, menus, speech, told):
     assert len(speech) <= N_HEARD, "all are heard"
     layer = "encoder.0.weight_ih_l0"
     for rank in menus[layer][:-1][::EVERY]:
-        total = 0.0
+        total, n_tokens = 0.0, 0
         for i in range(len(speech)):
             before, after = (
                 posteriors(model, speech, i),
                 posteriors(cut(CompressionPlan.of_ranks({layer: rank})), speech, i),
             )
             total += float((before.exp() * (before - after)).sum())
-        assert told[layer][rank] == pytest.approx(total / len(speech), rel=1e-3)
+            n_tokens += len(before)
+        assert told[layer][rank] == pytest.approx(total / n_tokens, rel=1e-3)
+
+
+def test_an_utterance_has_as_many_tokens_as_the_decoder_is_asked_for(model, speech, losses):
+    n_tokens = sum(len(posteriors(model, speech, i)) for i in range(len(speech)))
+    assert losses.tokens_per_utterance == pytest.approx(n_tokens / len(speech))
 
 
 def test_every_layer_is_told_of_up_to_its_highest_rank_and_never_more_for_more(menus, told):
@@ -77,7 +88,7 @@ def test_what_transcripts_are_not_read_from_costs_nothing(told):
 
 def test_a_module_without_scores_tells_nothing(speech):
     own = OwnModel(torch.nn.Linear(2, 2), lambda m, f, t: m(torch.ones(1, 2)).sum(), lambda m, f: ["" for _ in f])
-    assert layer_divergences(own, lambda plan: own, {"weight": (1, None)}, speech) == {}
+    assert layer_losses(own, lambda plan: own, {"weight": (1, None)}, speech) is None
 
 
 def told_by(scores, cut_bias=None):
@@ -94,7 +105,7 @@ def told_by(scores, cut_bias=None):
         return own.with_module(small)
 
     heard = Dataset([torch.randn(5, 4) for _ in range(3)], ["a"] * 3, [0.0] * 3, [None] * 3)
-    return layer_divergences(own, cut, {"weight": (1, 2, None)}, heard)["weight"]
+    return layer_losses(own, cut, {"weight": (1, 2, None)}, heard).curves["weight"]
 
 
 def logits(module, features, texts):

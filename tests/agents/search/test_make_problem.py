@@ -4,26 +4,41 @@ import dataclasses
 
 import pytest
 
-from agents.search.make_problem import HARMLESS, with_divergences
-from agents.strategies import STRATEGIES
+from agents.search.layer_losses import LayerLosses
+from agents.search.make_problem import HARMLESS, with_losses
+from agents.strategies.strategies import STRATEGIES
 from envs.budget import Budget
+from envs.rank_options import rank_menus
 from envs.toys import recogniser, separable
 from tests.agents.toy_search import search, telling
 
 
 def cut(toy):
+    """The toy's problem, told everything, and what is left of it."""
     told = telling(toy).problem
-    return told, with_divergences(toy.problem, told.divergences)
+    curves = {}
+    for decision in told.decisions:
+        known = [(option.choice.rank, option.expected_loss) for option in decision.options[:-1]]
+        curves[decision.name] = tuple(
+            next((loss for at, loss in known if at >= rank), 0.0) for rank in range(known[-1][0] + 2)
+        )
+    return told, with_losses(toy.problem, LayerLosses(curves, 1.0))
 
 
-def n_ranks(menus):
-    return sum(len(menu) for menu in menus.values())
+def n_options(problem):
+    return sum(len(decision.options) for decision in problem.decisions)
 
 
-def test_where_damages_add_up_a_search_of_what_is_left_reaches_the_best_plan_of_all():
+def constant(problem, loss, tokens_per_utterance=1.0):
+    """Every layer alone loses `loss(rank)`."""
+    curve = tuple(map(loss, range(999)))
+    return LayerLosses(dict.fromkeys((it.name for it in problem.decisions), curve), tokens_per_utterance)
+
+
+def test_where_losses_add_up_a_search_of_what_is_left_reaches_the_best_plan_of_all():
     toy = separable()
     whole, problem = cut(toy)
-    assert n_ranks(problem.menus) < n_ranks(whole.menus)
+    assert n_options(problem) < n_options(whole)
     best = search("divergence", dataclasses.replace(toy, problem=whole), evaluations=1).best.plan
     assert best == search("divergence", dataclasses.replace(toy, problem=problem), evaluations=1).best.plan
     assert toy.evaluate(best) == pytest.approx(toy.evaluate(toy.best_plan()))
@@ -34,28 +49,31 @@ def test_ranks_are_on_a_menu_or_cut_and_the_budget_stays_within_reach(ratio):
     whole, problem = cut(recogniser(ratio))
     budget = Budget.of(problem)
     assert budget.spent(budget.cheapest) <= budget.limit
-    for name, menu in whole.menus.items():
-        assert {*problem.menus[name], *problem.cut[name]} == set(menu)
-        assert problem.menus[name][-1] == menu[-1], "the layer as it is"
-        assert not set(problem.menus[name]) & set(problem.cut[name])
+    for before, after in zip(whole.decisions, problem.decisions, strict=True):
+        assert after.whole == before
+        assert after.choices[-1] == before.choices[-1], "the layer as it is"
+        assert not set(after.options) & set(after.left_out)
 
 
 def test_ranks_that_hardly_do_anything_stay_however_little_the_best_plan_does():
     toy = recogniser(1.01)
-    told = {name: tuple(HARMLESS / (rank + 2) for rank in range(999)) for name in toy.problem.menus}
-    assert with_divergences(toy.problem, told).menus == toy.problem.menus
+    for tokens in (1.0, 20.0):
+        losses = constant(toy.problem, lambda rank, n=tokens: HARMLESS / n / (rank + 2), tokens)
+        assert rank_menus(with_losses(toy.problem, losses)) == rank_menus(toy.problem)
 
 
 def test_a_model_that_tells_no_scores_keeps_its_menus_whole():
     problem = recogniser().problem
-    assert with_divergences(problem, {}) == problem
+    assert with_losses(problem, None) == problem
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_menus_of_one_entry_are_searched_too(strategy):
     toy = separable()
-    told = dict.fromkeys(toy.problem.menus, (9.0,) * 99)
-    problem = with_divergences(dataclasses.replace(toy.problem, compression_ratio=1.0), told)
-    assert {len(menu) for menu in problem.menus.values()} == {1}
-    (trial,) = search(strategy, dataclasses.replace(toy, problem=problem, damage=((0.0,),) * 6), evaluations=5).trials
+    whole = dataclasses.replace(toy.problem, compression_ratio=1.0)
+    problem = with_losses(whole, constant(whole, lambda rank: 9.0))
+    assert {len(decision.options) for decision in problem.decisions} == {1}
+    (trial,) = search(
+        strategy, dataclasses.replace(toy, problem=problem, word_losses=((0.0,),) * 6), evaluations=5
+    ).trials
     assert not trial.plan.ranks

@@ -7,6 +7,7 @@ import pytest
 from agents.search.model_evaluator import shrunk
 from agents.search.opened_workspace import context_of, open_workspace
 from agents.search.workspace import RECORD, StoredDecompositions, read_problem, read_proxy, read_record, write_workspace
+from shrinkml.compression.sites import model_cost
 from shrinkml.measure.evaluation import count_parameters, word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import load
@@ -44,13 +45,15 @@ def decompositions(workspace):
 
 
 def small_plan(problem):
-    return CompressionPlan.of_ranks({layer.name: max(1, layer.break_even_rank // 2) for layer in problem.cost.layers})
+    shapes = {decision.name: decision.shape for decision in problem.decisions}
+    ranks = {name: max(1, out * inp // (out + inp) // 2) for name, (out, inp) in shapes.items()}
+    return CompressionPlan.of_ranks(ranks)
 
 
 def test_a_plan_is_judged_by_the_transcripts_of_the_smaller_model(workspace, model, problem, decompositions, proxy):
     plan = small_plan(problem)
     small = shrunk(model, plan, decompositions)
-    assert count_parameters(small) == problem.cost.parameters(plan) < count_parameters(model)
+    assert count_parameters(small) == model_cost(model.module).parameters(plan) < count_parameters(model)
     assert open_workspace(workspace).evaluate(plan) == word_error_rate(small, proxy)
 
 

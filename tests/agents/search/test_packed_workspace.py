@@ -11,7 +11,7 @@ from agents.search.evaluations.memory_evaluations import MemoryEvaluations
 from agents.search.opened_workspace import context_of, open_workspace
 from agents.search.packed_workspace import BLOCK_BYTES, PREFIX, open_packed, pack, remove_stale, unpack
 from agents.search.workspace import own_files, read_problem, read_record
-from envs.problem import RankProblem
+from envs.problem import CompressionProblem
 from shrinkml.plan.compression_plan import CompressionPlan
 
 
@@ -53,8 +53,10 @@ def test_what_is_unpacked_is_the_same_workspace(folder, tmp_path, caplog):
     assert packed.n_bytes == sum(map(len, before)) + sum(map(len, files.values()))
 
 
-def cut(problem: RankProblem) -> CompressionPlan:
-    return CompressionPlan.of_ranks({layer.name: max(1, layer.break_even_rank // 2) for layer in problem.cost.layers})
+def cut(problem: CompressionProblem) -> CompressionPlan:
+    shapes = {decision.name: decision.shape for decision in problem.decisions}
+    ranks = {name: max(1, out * inp // (out + inp) // 2) for name, (out, inp) in shapes.items()}
+    return CompressionPlan.of_ranks(ranks)
 
 
 def test_a_plan_is_judged_as_in_the_folder_when_the_folder_is_gone(folder, temporary):

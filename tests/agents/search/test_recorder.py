@@ -97,7 +97,7 @@ def test_without_a_trial_there_is_no_result():
 
 def test_trials_inside_the_budget_are_told_in_order():
     recorder = make_recorder()
-    heaviest = BUDGET.plan([len(menu) - 1 for menu in BUDGET.menus])
+    heaviest = BUDGET.plan([len(menu) - 1 for menu in BUDGET.weights])
     recorder(PLANS[1])
     recorder.measure(heaviest)
     recorder(PLANS[0])
@@ -135,7 +135,7 @@ def test_a_plan_races_only_against_those_no_larger_so_that_a_front_keeps_its_sma
         TOY.problem, racer, evaluations=3, on_trial=lambda trial, n_done: None, should_stop=lambda: False
     )
     smaller, larger, lost = PLANS[0], PLANS[1], PLANS[2]
-    sizes = [TOY.problem.cost.parameters(plan) for plan in (smaller, larger, lost)]
+    sizes = [TOY.problem.cost(plan).parameters for plan in (smaller, larger, lost)]
     assert sizes[0] < 0.99 * min(sizes[1:])
     assert [recorder(larger), recorder(smaller), recorder(lost)] == [0.3, 0.3, 0.4]
     assert racer.raced == [(lost, smaller)]

@@ -15,7 +15,7 @@ from agents.search.workspace import (
     write_workspace,
 )
 from envs.menus import build_menus
-from envs.problem import RankProblem
+from envs.rank_options import rank_problem, with_rank_losses
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import model_cost
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -43,16 +43,16 @@ def decompositions(model):
 @pytest.fixture(scope="module")
 def problem(model, decompositions):
     cost = model_cost(model)
-    return RankProblem(
-        cost=cost,
+    problem = rank_problem(
+        cost,
         menus=build_menus(cost.layers, current_ranks=CompressionPlan()),
         prices=parameter_prices(cost),
         compression_ratio=2.0,
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
         baseline_wer=0.125,
-        divergences={name: tuple(0.5 for _ in range(found.max_rank + 1)) for name, found in decompositions.items()},
-        cut=dict.fromkeys(decompositions, (1, 2)),
     )
+    curves = {name: tuple(0.5 for _ in range(found.max_rank + 1)) for name, found in decompositions.items()}
+    return with_rank_losses(problem, curves, tokens_per_utterance=6.5)
 
 
 @pytest.fixture

@@ -5,23 +5,27 @@ import sys
 
 import pytest
 
-from agents.strategies import AGENTS, KEEPING, STRATEGIES
 from agents.strategies.baselines.greedy import greedy_plan
 from agents.strategies.baselines.uniform import uniform_plan
+from agents.strategies.strategies import STRATEGIES
 from envs.rewards import REWARDS
-from envs.toys import TOYS, coupled, recogniser, separable
+from envs.toys import TOYS, coupled, mixed, recogniser, separable
 from shrinkml.errors import ConfigError, PlanError, StoppedError, UnknownNameError
 from shrinkml.job import SearchSpec
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.prices import GroupTerm
 from tests.agents.toy_search import search
 
 FIXED = ("greedy", "uniform", "energy", "by_type", "divergence")  # strategies that know one plan only
 MEASURING = ("sensitivity", "knapsack", "surrogate", "dyna")  # layers alone, by plans that may be over the budget
 SAMPLING = ("random", "evolution", "tpe", "nsga2")
+AGENTS = [name for name, row in STRATEGIES.items() if row.kind == "agent"]
+KEEPING = [name for name, row in STRATEGIES.items() if row.keeps_policy]
 SEARCHING = [name for name in STRATEGIES if name not in FIXED]
 STARTING_FROM_BASELINES = [name for name in SEARCHING if name != "random"]
 
 # How many times the lowest possible WER a strategy may end at; not listed: 1. The fixed plans know nothing of
-# sensitivities, by which the toys' layers differ several times; sensitivity and knapsack add damages up, which those of
+# sensitivities, by which the toys' layers differ several times; sensitivity and knapsack add losses up, which those of
 # coupled layers do not; random search only comes near, and NSGA-II has all sizes to look at.
 TOLERATED = {
     "greedy": 1.5, "uniform": 4.0, "energy": 1.5, "by_type": 1.5, "divergence": 1.5,
@@ -33,12 +37,12 @@ class Goal:
     """Stops a search as soon as a trial inside the toy's budget is at `wer` or below."""
 
     def __init__(self, toy, wer):
-        self._budget = toy.problem.limit
+        self._problem = toy.problem
         self._wer = wer
         self._met = False
 
     def on_trial(self, trial, n_done):
-        self._met = self._met or (trial.wer <= self._wer and trial.parameters <= self._budget)
+        self._met = self._met or (trial.wer <= self._wer and self._problem.admits(trial.plan))
 
     def should_stop(self):
         return self._met
@@ -52,6 +56,31 @@ def test_every_strategy_finds_the_best_plan_of_a_small_toy_as_closely_as_it_can(
     goal = Goal(toy, lowest)
     result = search(name, toy, on_trial=goal.on_trial, should_stop=goal.should_stop)
     assert lowest <= result.best.wer <= lowest * TOLERATED.get(name, 1.0)
+
+
+@pytest.mark.parametrize("name", ["knapsack", "evolution", "surrogate", "ppo", "dyna"])
+def test_decisions_about_ranks_bits_and_modules_are_searched_by_the_same_code(name):
+    toy = mixed()
+    lowest = toy.evaluate(toy.best_plan())
+    assert lowest < toy.evaluate(greedy_plan(toy.problem))
+    goal = Goal(toy, lowest)
+    result = search(name, toy, on_trial=goal.on_trial, should_stop=goal.should_stop)
+    assert result.best.wer == lowest
+    assert result.best.plan == toy.best_plan()
+    assert toy.problem.admits(result.best.plan)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_terms_for_groups_of_sites_keep_every_result_within_the_budget(name):
+    toy = mixed()
+    best, dense = toy.best_plan(), CompressionPlan()
+    dearer = GroupTerm({site: (best.choice(site),) for site in ("layer0", "layer1")}, 2000)
+    cheaper = GroupTerm({site: (dense.choice(site),) for site in ("block", "layer3")}, -3000)
+    prices = dataclasses.replace(toy.problem.prices, terms=(dearer, cheaper))
+    toy = dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, prices=prices))
+    assert not toy.problem.admits(best)
+    result = search(name, toy, evaluations=12)
+    assert prices.price(result.best.plan) <= toy.problem.limit
 
 
 # NSGA-II spreads over all sizes: at the budget itself it found nothing better than the greedy plan in 200 evaluations.
@@ -100,7 +129,7 @@ def test_no_result_exceeds_the_budget_and_no_search_its_evaluations(reward, name
     )
     budget = toy.problem.limit
     inside = [trial for trial in result.trials if trial.parameters <= budget]
-    assert all(trial.parameters == toy.problem.cost.parameters(trial.plan) for trial in result.trials)
+    assert all(trial.parameters == toy.problem.cost(trial.plan).parameters for trial in result.trials)
     assert name in MEASURING or inside == list(result.trials)
     assert len(result.trials) == (1 if name in FIXED else 12)
     assert judged == [trial.plan for trial in result.trials]
@@ -143,8 +172,8 @@ def test_an_unreachable_budget_is_refused_with_the_smallest_reachable_size(name)
 def test_a_search_ends_when_every_plan_is_known(name, monkeypatch):
     monkeypatch.setattr("agents.search.recorder.MAX_REPEATS", 40)  # enough for several agents in turn, and quicker
     toy = separable()
-    first_entries_only = {layer: menu[:1] for layer, menu in toy.problem.menus.items()}
-    tiny = dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, menus=first_entries_only))
+    first_only = tuple(dataclasses.replace(it, options=it.options[:1]) for it in toy.problem.decisions)
+    tiny = dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, decisions=first_only))
     assert len(search(name, tiny, evaluate=lambda plan: 0.5).trials) == 1
 
 
@@ -216,7 +245,6 @@ def test_searches_leave_no_output_no_file_and_no_global_state(name, capfd, tmp_p
 
 
 def test_the_table_loads_without_torch_and_optuna():
-    code = (
-        "import sys, agents.strategies, envs.rank_env, envs.toys; sys.exit(bool({'torch', 'optuna'} & {*sys.modules}))"
-    )
+    loaded = "agents.search.search_plans, agents.strategies.strategies, envs.rank_env, envs.toys"
+    code = f"import sys, {loaded}; sys.exit(bool({{'torch', 'optuna'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,7 +1,7 @@
 import pytest
 
 from agents.pipeline.exports.export_table import EXPORTS
-from agents.strategies import STRATEGIES
+from agents.strategies.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
 

@@ -1,7 +1,7 @@
 import pytest
 
 from agents.pipeline.exports.export_table import EXPORTS
-from agents.strategies import STRATEGIES
+from agents.strategies.strategies import STRATEGIES
 from envs.rewards import REWARDS
 from server.jobs.job_names import NAMED_FIELDS, check_names, describe_names
 from shrinkml.compression.factorizer_table import FACTORIZERS

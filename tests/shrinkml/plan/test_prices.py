@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shrinkml.errors import PlanError
+from shrinkml.plan.choice import DENSE, DROPPED, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.prices import LayerPrices, PriceList, mac_prices, parameter_prices
+from shrinkml.plan.prices import GroupTerm, PriceList, SitePrices, mac_prices, parameter_prices
 
 COST = ModelCost(
     (
@@ -19,7 +21,7 @@ COST = ModelCost(
     other=Cost(7, 28),
 )
 ranks = st.fixed_dictionaries({layer.name: st.none() | st.integers(1, layer.max_rank) for layer in COST.layers})
-MEASURED = LayerPrices((2, 4, 8), (10, 30, 31), dense=25)
+MEASURED = SitePrices((2, 4, 8), (10, 30, 31), dense=25)
 
 
 def plan_of(ranks):
@@ -59,9 +61,56 @@ def test_the_limit_is_met_exactly_when_the_ratio_is_reached():
 
 @pytest.mark.parametrize(("rank", "price"), [(1, 10), (2, 10), (3, 20), (4, 30), (6, 30), (8, 31), (9, 31), (None, 25)])
 def test_prices_are_interpolated_between_ranks_and_flat_beyond_them(rank, price):
-    assert MEASURED.at(rank) == price
+    assert MEASURED.at(Choice(rank=rank)) == price
 
 
 def test_a_list_survives_json():
     prices = PriceList("latency", {"layer": MEASURED}, other=3, original=40)
     assert PriceList.from_json(json.loads(json.dumps(prices.to_json()))) == prices
+
+
+MIXED = SitePrices((2, 8), (10, 40), dense=50, others={Choice(rank=8, bits=4): 6, DROPPED: 1})
+TOGETHER = PriceList(
+    "latency",
+    {"a": MEASURED, "b": MIXED},
+    other=3,
+    original=100,
+    terms=(GroupTerm({"a": (DENSE,), "b": (DENSE, DROPPED)}, -20), GroupTerm({"b": (Choice(rank=2),)}, 7)),
+)
+
+
+def test_choices_of_bits_or_of_nothing_at_all_have_prices_of_their_own():
+    assert [MIXED.at(choice) for choice in (Choice(rank=8), Choice(rank=8, bits=4), DROPPED)] == [40, 6, 1]
+
+
+def test_a_choice_without_a_price_is_refused():
+    with pytest.raises(PlanError, match=r"no price for the choice {'rank': 8, 'bits': 2}; allowed: a rank, dense, or"):
+        MIXED.at(Choice(rank=8, bits=2))
+
+
+@pytest.mark.parametrize(
+    ("plan", "price"),
+    [
+        (CompressionPlan(), 3 + 25 + 50 - 20),
+        (CompressionPlan({"b": DROPPED}), 3 + 25 + 1 - 20),
+        (CompressionPlan({"a": Choice(rank=2)}), 3 + 10 + 50),
+        (CompressionPlan({"b": Choice(rank=2)}), 3 + 25 + 10 + 7),
+    ],
+    ids=str,
+)
+def test_a_term_counts_where_its_whole_group_makes_such_choices(plan, price):
+    assert TOGETHER.price(plan) == price
+
+
+def test_terms_and_prices_of_other_choices_survive_json():
+    assert PriceList.from_json(json.loads(json.dumps(TOGETHER.to_json()))) == TOGETHER
+
+
+def test_the_lists_of_older_jobs_are_read():
+    old = {
+        "resource": "macs",
+        "layers": {"a": {"ranks": [2, 4, 8], "prices": [10, 30, 31], "dense": 25}},
+        "other": 3,
+        "original": 40,
+    }
+    assert PriceList.from_json(old) == PriceList("macs", {"a": MEASURED}, other=3, original=40)

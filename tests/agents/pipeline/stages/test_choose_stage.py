@@ -7,6 +7,8 @@ from agents.search.model_evaluator import shrunk
 from agents.search.search_result import SearchResult, Trial
 from agents.search.workspace import StoredDecompositions, read_problem
 from agents.strategies.baselines.greedy import greedy_plan
+from envs.rank_options import rank_menus
+from shrinkml.compression.sites import model_cost
 from shrinkml.errors import StoppedError
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -16,7 +18,7 @@ def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_bu
     materials, pose_search, tmp_path, monkeypatch
 ):
     pose_search(materials, tmp_path, materials.original, 1.5)
-    cost = read_problem(tmp_path).cost
+    cost = model_cost(materials.model.module)
     layers = {layer.name: layer.break_even_rank for layer in cost.layers}
     good = CompressionPlan.of_ranks({name: max(1, rank // 2) for name, rank in layers.items()})
     bad, stopped = (CompressionPlan.of_ranks(dict.fromkeys(layers, rank)) for rank in (1, 2))
@@ -39,10 +41,10 @@ def test_the_plan_that_is_taken_is_the_best_on_all_of_dev_of_those_within_the_bu
         choose_from(materials, results, start=materials.original, workspace=tmp_path)
 
 
-def test_of_plans_that_seem_to_lose_nothing_the_least_expected_harm_comes_first(materials, pose_search, tmp_path):
+def test_of_plans_that_seem_to_lose_nothing_the_least_expected_loss_comes_first(materials, pose_search, tmp_path):
     pose_search(materials, tmp_path, materials.original, 1.1)
     problem = dataclasses.replace(read_problem(tmp_path), baseline_wer=0.5)
-    name, menu = max(problem.menus.items(), key=lambda item: len(item[1]))
+    name, menu = max(rank_menus(problem).items(), key=lambda item: len(item[1]))
     low, high = (CompressionPlan.of_ranks({**greedy_plan(problem).ranks, name: rank}) for rank in (menu[0], menu[1]))
     trials = tuple(
         Trial(plan, wer, 1) for plan, wer in ((low, 0.1), (high, 0.4), (CompressionPlan.of_ranks({name: menu[2]}), 0.6))

@@ -12,7 +12,8 @@ import pytest
 from agents.search.evaluations.judge_once import judged_once
 from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 from agents.search.racing import RacingJudge
-from agents.strategies import STRATEGIES, search_plans
+from agents.search.search_plans import search_plans
+from agents.strategies.strategies import STRATEGIES
 from envs.toys import coupled
 from shrinkml.plan.compression_plan import CompressionPlan
 from tests.agents.search.evaluations.contract import ASKED, ERRORS, ME, PLAN, EvaluationStoreContract, hear, never

@@ -34,7 +34,7 @@ def plans(toy):
 
 @pytest.fixture(scope="module")
 def features(toy):
-    return MoveFeatures.of(toy.problem.cost.layers, Budget.of(toy.problem), toy.damage)
+    return MoveFeatures.of(toy.problem.decisions, Budget.of(toy.problem), toy.word_losses)
 
 
 @pytest.fixture(autouse=True)
@@ -54,17 +54,17 @@ def test_features_lie_about_between_minus_one_and_one_whatever_the_model(feature
     assert found.shape == (*plans.shape, N_FEATURES)
     assert np.abs(found).max() <= 1.5
     small = separable()
-    other = MoveFeatures.of(small.problem.cost.layers, Budget.of(small.problem), small.damage)
+    other = MoveFeatures.of(small.problem.decisions, Budget.of(small.problem), small.word_losses)
     assert other.at(np.zeros((1, 6), int)).shape == (1, 6, N_FEATURES)
 
 
-def test_a_move_up_costs_and_a_move_down_harms_and_none_does_neither(features, plans):
-    harms, prices = np.split(features.at(plans)[:, :, -2 * len(MOVES) :], 2, axis=2)
-    assert (harms[:, :, :KEEP] >= 0.0).all()
+def test_a_move_up_costs_and_a_move_down_loses_and_none_does_neither(features, plans):
+    losses, prices = np.split(features.at(plans)[:, :, -2 * len(MOVES) :], 2, axis=2)
+    assert (losses[:, :, :KEEP] >= 0.0).all()
     assert (prices[:, :, :KEEP] <= 0.0).all()
-    assert (harms[:, :, KEEP + 1 :] <= 0.0).all()
+    assert (losses[:, :, KEEP + 1 :] <= 0.0).all()
     assert (prices[:, :, KEEP + 1 :] >= 0.0).all()
-    assert (harms[:, :, KEEP] == 0.0).all()
+    assert (losses[:, :, KEEP] == 0.0).all()
     assert (prices[:, :, KEEP] == 0.0).all()
 
 
@@ -169,7 +169,7 @@ def test_results_of_before_had_no_policy(toy):
 
 def test_an_agent_that_measures_layers_itself_learns_too(make_search):
     found = make_search(recogniser(), evaluations=12)
-    assert as_policy(dyna(found)).keys() == SHAPES.keys()
+    assert as_policy(dyna(found)).keys() == SHAPES.keys() | {"kinds"}
 
 
 @pytest.mark.parametrize(

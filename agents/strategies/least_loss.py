@@ -1,4 +1,4 @@
-"""Which entry each layer takes if damages add up: a multiple-choice knapsack problem.
+"""The plan of least loss if losses add up: a multiple-choice knapsack problem.
 
 Dynamic programming over the budget left solves it exactly (Kellerer, Pferschy and Pisinger 2004, Knapsack Problems,
 chapter 11).
@@ -10,25 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.budget import Budget, Entries
+from envs.decision import PerOption
 
 MAX_CELLS = 50_000  # of the table, per layer; with more weights than that to give away, prices are rounded up
 
 
-def least_damage(budget: Budget, damages: Sequence[Sequence[float]]) -> Entries:
-    """Entries within the budget of the least sum of `damages`; exact unless prices were rounded up (MAX_CELLS).
+def least_loss(budget: Budget, losses: PerOption) -> Entries:
+    """Entries within the budget of the least sum of `losses`; exact unless prices were rounded up (MAX_CELLS).
+
+    Terms for groups are left out: with some, the plan may be over the budget, for `envs.projection` to bring inside.
 
     Args:
         budget: prices and limit.
-        damages: of each layer at each entry.
+        losses: of each option of each decision, in any unit.
     """
     extra = [np.asarray(prices) - prices[0] for prices in budget.weights]
     left = budget.limit - budget.spent(budget.cheapest)
     common = max(1, int(np.gcd.reduce(np.concatenate(extra))))
     unit = max(common, -(-left // MAX_CELLS))
     costs = [-(-prices // unit) for prices in extra]
-    least = np.zeros(left // unit + 1)  # damage of the layers so far, for at most that many units
+    least = np.zeros(left // unit + 1)  # loss of the decisions so far, for at most that many units
     choices: list[npt.NDArray[np.int64]] = []
-    for layer_costs, row in zip(costs, damages, strict=True):
+    for layer_costs, row in zip(costs, losses, strict=True):
         options = np.full((len(row), len(least)), np.inf)
         for entry, cost in enumerate(layer_costs):
             if cost < len(least):

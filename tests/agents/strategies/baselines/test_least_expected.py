@@ -1,4 +1,4 @@
-"""Toys that tell the divergences of their layers: what is expected is then what happens, but for couplings."""
+"""Toys that tell the expected losses of their options: what is expected is then what happens, but for couplings."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from shrinkml.errors import PlanError
 from tests.agents.toy_search import search, telling
 
 
-def test_one_evaluation_is_enough_where_damages_add_up():
+def test_one_evaluation_is_enough_where_losses_add_up():
     toy = telling(separable())
     assert search("divergence", toy, evaluations=1).best.wer == pytest.approx(toy.evaluate(toy.best_plan()))
 
@@ -39,7 +39,7 @@ def test_the_surrogate_measures_no_layer_alone_that_it_was_told_of():
 
 def test_a_layer_left_out_is_a_clear_error():
     toy = telling(separable())
-    divergences = {name: row for name, row in toy.problem.divergences.items() if name != "layer2"}
-    broken = dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, divergences=divergences))
+    silent = separable().problem.decisions[2]
+    decisions = (*toy.problem.decisions[:2], silent, *toy.problem.decisions[3:])
     with pytest.raises(PlanError, match="layer2"):
-        search("divergence", broken, evaluations=1)
+        dataclasses.replace(toy.problem, decisions=decisions)

@@ -1,6 +1,6 @@
-"""What compressing each layer alone does, measured: for the strategies that allocate by sensitivity.
+"""The word losses of single decisions, measured: for the strategies that allocate by sensitivity.
 
-Every measurement is one evaluation of a plan that compresses one layer and leaves all others as large as they may be.
+Every measurement is one evaluation of a plan that decides one and leaves all others as large as they may be.
 Such plans are usually over the budget: they are counted and told like any other, but cannot be the result.
 """
 
@@ -11,20 +11,19 @@ from statistics import median
 import numpy as np
 
 from agents.search.search import Search
-from envs.word_damage import damage_of
+from envs.decision import PerOption
+from envs.word_loss import word_loss
 
-Damages = tuple[tuple[float, ...], ...]
-
-TIE = 1e-4  # damage per lost energy: orders entries that do no measurable damage, and far below what can be measured
+TIE = 1e-4  # per lost energy: orders options without a measurable loss, and far below what can be measured
 
 
-def measure_damages(search: Search, *, reserve: int) -> Damages:
-    """The damage (`damage_of`) of each layer at each of its entries, never rising with the entry.
+def measure_word_losses(search: Search, *, reserve: int) -> PerOption:
+    """The word loss (`envs.word_loss`) of each option alone, never rising with the entry.
 
     With enough evaluations every entry but the last is measured. With fewer, each layer gets about equally many, first
-    the middle of its menu and then always the entry farthest from those known; between them damage is interpolated over
+    the middle of its menu and then always the entry farthest from those known; between them it is interpolated over
     the energy that an entry loses, and beyond them it grows in proportion to that. With fewer evaluations than layers,
-    the heaviest layers are measured, and the others get the median of their damage per lost energy.
+    the heaviest layers are measured, and the others get the median of their loss per lost energy.
 
     Args:
         search: judges the plans.
@@ -36,7 +35,7 @@ def measure_damages(search: Search, *, reserve: int) -> Damages:
         if search.recorder.finished:
             break
         wer = search.recorder.measure(search.budget.plan([*dense[:layer], entry, *dense[layer + 1 :]]))
-        measured[layer].append((1.0 - search.energies[layer][entry], damage_of(wer, search.problem.baseline_wer)))
+        measured[layer].append((1.0 - search.energies[layer][entry], word_loss(wer, search.problem.baseline_wer)))
     return _interpolated(search, measured)
 
 
@@ -58,22 +57,22 @@ def _spreading(dense: int) -> list[int]:
     return order
 
 
-def _interpolated(search: Search, measured: list[list[tuple[float, float]]]) -> Damages:
+def _interpolated(search: Search, measured: list[list[tuple[float, float]]]) -> PerOption:
     curves = []
     for points in measured:
         points.sort()
         lost = [0.0, *(point[0] for point in points)]
         curves.append((lost, list(accumulate((0.0, *(point[1] for point in points)), max))))
-    slopes = [harm[-1] / lost[-1] for lost, harm in curves if lost[-1] > 0.0]
+    slopes = [losses[-1] / lost[-1] for lost, losses in curves if lost[-1] > 0.0]
     usual = median(slopes) if slopes else 1.0
     return tuple(
-        tuple(_at(1.0 - kept, lost, harm, usual) for kept in row)
-        for row, (lost, harm) in zip(search.energies, curves, strict=True)
+        tuple(_at(1.0 - kept, lost, losses, usual) for kept in row)
+        for row, (lost, losses) in zip(search.energies, curves, strict=True)
     )
 
 
-def _at(lost: float, measured: list[float], harm: list[float], usual: float) -> float:
-    """Damage where an entry loses the share `lost` of its layer's energy."""
-    slope = harm[-1] / measured[-1] if measured[-1] > 0.0 else usual
+def _at(lost: float, measured: list[float], losses: list[float], usual: float) -> float:
+    """The word loss where an entry loses the share `lost` of its layer's energy."""
+    slope = losses[-1] / measured[-1] if measured[-1] > 0.0 else usual
     beyond = max(0.0, lost - measured[-1])
-    return float(np.interp(lost, measured, harm)) + beyond * slope + TIE * lost
+    return float(np.interp(lost, measured, losses)) + beyond * slope + TIE * lost
