@@ -26,7 +26,6 @@ UNTESTED: set[str] = {
     "agents/strategies/baselines/sensitivity.py",
     "agents/strategies/baselines/studies.py",
     "agents/strategies/baselines/tpe.py",
-    "agents/strategies/model_based/kept_policy.py",
     "agents/strategies/model_based/model_search.py",
     "agents/strategies/model_based/move_features.py",
     "agents/strategies/model_based/move_policy.py",
