@@ -9,6 +9,9 @@ SHRINKML := $(BIN)/shrinkml
 READY := $(VENV)/.runtime-ready
 DEV_READY := $(VENV)/.dev-ready
 
+# Tests run on one thread each; two at a time fill a machine of two cores.
+TEST_PROCESSES ?= 2
+
 # Recordings of real people; nothing is downloaded. Elsewhere: make digits FSDD=/path/to/free-spoken-digit-dataset
 FSDD ?= ../shared/data/fsdd
 LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
@@ -27,7 +30,7 @@ serve: $(READY)  ## Start the HTTP service and its worker on this machine.
 	$(SHRINKML) serve
 
 test: $(DEV_READY)  ## Run the tests (under 10 minutes, no network).
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(DEV_READY)  ## Run the proofs that take minutes.
 	$(BIN)/pytest -m slow

@@ -20,6 +20,7 @@ from shrinkml.weights.forms import get_form
 
 SCAN_UNITS = 200  # a low-rank recurrence of so many units or more is a Scan
 INT8_SCAN_UNITS = 600  # the same in int8
+LARGEST_INT8 = 63.0  # of a weight that multiplies in int8: 7 bits, see `shrinkml.export.int8_graph`
 SHUT = -1e4  # a gate's input whose sigmoid is zero
 ONNX_GATES = [0, 3, 1, 2]  # input, output, forget, cell, out of torch's input, forget, cell, output
 
@@ -109,7 +110,7 @@ def _int8_operator(graph: Graph, x: str, counts: str, direction: _Direction) -> 
 def _quantized(graph: Graph, matrix: str) -> tuple[str, str]:
     """`matrix` [rows, columns] as int8 [1, columns, rows] and its scales [1, rows], made when the graph is loaded."""
     largest = graph.op("ReduceMax", graph.op("Abs", matrix), graph.ints(1))
-    scales = graph.op("Div", graph.op("Max", largest, graph.constant(1e-30)), graph.constant(127.0))
+    scales = graph.op("Div", graph.op("Max", largest, graph.constant(1e-30)), graph.constant(LARGEST_INT8))
     rounded = graph.op("Cast", graph.op("Round", graph.op("Div", matrix, scales)), to=TensorProto.INT8)
     return _first(graph, graph.op("Transpose", rounded)), graph.op("Transpose", scales)
 
