@@ -95,6 +95,7 @@ def test_workers_side_by_side_share_a_gpu(make_task):
 
 PROGRAM = """
 import sys
+from agents.execution.executor import SearchTask
 from agents.execution.ray.ray_executor import RayExecutor
 workspace, how = sys.argv[1:]
 executor = RayExecutor(workers=1)
