@@ -87,7 +87,7 @@ class Budget:
         return alone + sum(term.at(entries) for term in self.terms)
 
     def extra(self, entries: Sequence[int], decision: int, entry: int) -> int:
-        """How much more is spent when one decision of `entries` takes another entry."""
+        """The price added when one decision of `entries` takes another entry."""
         change = self.weights[decision][entry] - self.weights[decision][entries[decision]]
         if not self.terms:
             return change

@@ -51,7 +51,7 @@ class DataSpec(Part):
 
 
 class Goal(Part):
-    """What the user wants."""
+    """The compression that the user asks for, and the accuracy that it may cost."""
 
     compression_ratio: float = Field(
         gt=1.0,
@@ -71,7 +71,7 @@ class Goal(Part):
 
 
 class SearchSpec(Part):
-    """How ranks are searched."""
+    """The search for ranks."""
 
     strategy: str = Field(
         "surrogate",
@@ -109,7 +109,7 @@ class SearchSpec(Part):
 
 
 class FinetuneSpec(Part):
-    """How a factorized model is trained on."""
+    """The training of a factorized model."""
 
     epochs: int = Field(3, ge=0, le=1000, description="Passes over the training set per step; 0 turns it off.")
     final_epochs: int | None = Field(

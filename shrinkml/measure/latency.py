@@ -1,4 +1,4 @@
-"""How long each layer of a recogniser takes at each rank, here and now: the price list of a search for a faster model.
+"""The time that each layer of a recogniser takes at each rank, here and now: the price list of a search for speed.
 
 What every module is called with is recorded while the model transcribes one utterance after the other. The calls are
 then repeated in their order, by modules whose matrices have the ranks of their menus, in the form that a compressed
@@ -88,7 +88,7 @@ def latency_prices(
     rounds: int = ROUNDS,
     should_stop: ShouldStop = lambda: False,
 ) -> PriceList:
-    """What plans of `model` take, in nanoseconds of one thread per second of audio, at batch 1.
+    """Measure the time that plans of `model` take, in nanoseconds of one thread per second of audio, at batch 1.
 
     Args:
         model: on the CPU; ratios count from it as it is.
@@ -216,7 +216,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _own_shares(curves: Mapping[str, Times]) -> dict[str, dict[int | None, float]]:
-    """What of a module's time is each matrix's, at each of its ranks.
+    """The share of each matrix in a module's time, at each of its ranks.
 
     What a matrix adds to the lowest rank of its menu is its own; what the module would take with all at their lowest is
     shared equally. A matrix that is alone has all.

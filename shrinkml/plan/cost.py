@@ -22,7 +22,7 @@ class Cost:
         return Cost(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def __sub__(self, other: "Cost") -> "Cost":
-        """What is left of this without `other`, figure by figure."""
+        """The cost left of this without `other`, figure by figure."""
         return Cost(*(getattr(self, field.name) - getattr(other, field.name) for field in fields(self)))
 
 

@@ -23,7 +23,7 @@ LEAST = 1  # unit that every layer costs: what is never called too, so that shar
 
 
 class Words(NamedTuple):
-    """How messages speak of a resource: what a cheaper model is, and what is counted."""
+    """The words of messages about a resource: for a cheaper model, and for its unit."""
 
     better: str
     unit: str

@@ -34,15 +34,7 @@ UNTESTED: set[str] = {
 }
 
 # Sources with a docstring that opens with a question.
-ASKING: set[str] = {
-    "agents/strategies/agents/ppo.py",
-    "agents/strategies/model_based/model_search.py",
-    "envs/budget.py",
-    "shrinkml/job.py",
-    "shrinkml/measure/latency.py",
-    "shrinkml/plan/cost.py",
-    "shrinkml/plan/prices.py",
-}
+ASKING: set[str] = set()
 
 # Sources that name a family of models outside its place.
 NAMING_FAMILIES: set[str] = set()

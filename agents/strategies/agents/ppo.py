@@ -42,7 +42,7 @@ def ppo(search: Search) -> None:
 
 
 def update_settings(search: Search) -> dict[str, Any]:
-    """How every form of PPO updates its policy: whole episodes, all in one batch."""
+    """Settings by which every form of PPO updates its policy: whole episodes, all in one batch."""
     n_steps = EPISODES_PER_UPDATE * len(search.budget.names)
     return {
         "learning_rate": LEARNING_RATE,

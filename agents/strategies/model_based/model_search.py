@@ -104,7 +104,7 @@ class ModelEvolution:
         self._judged: list[Entries] = []  # of the recorder's trials inside the budget, in order
 
     def proposals(self) -> list[Entries]:
-        """What to judge next, at least one: for each BOLDNESS the plan of least hoped-for word loss that is new.
+        """Plans to judge next, at least one: for each BOLDNESS the plan of least hoped-for word loss that is new.
 
         When the model knows of nothing new, it is a mutation of the best plan, new or not.
         """
