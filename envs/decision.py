@@ -1,7 +1,7 @@
 """One decision of a search: a place in the model, and the options for it, ascending in price.
 
 A place is a matrix, or a module as a whole. Ranks are one way to make options (`envs.rank_options`); the front of
-ranks, bits and sparsity, and keeping or dropping a module, are others (`envs.mixed_toy` has both).
+ranks, bits and sparsity, and keeping or dropping a module, are others (`envs.toys.mixed_toy` has both).
 """
 
 from collections.abc import Iterable, Sequence

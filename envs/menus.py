@@ -28,17 +28,23 @@ def build_menus(
 
     Args:
         layers: the model's factorizable matrices.
-        current_ranks: what is factorized already; such a layer can only get that rank or a lower one.
+        current_ranks: the plan that the model is under; a factorized layer can only get its rank or a lower one.
         steps: entries of a menu, at most; small layers have fewer.
         multiple_of: ranks are rounded to it, as kernels like it; ranks below four times that to a half of it, and so
             on.
 
     Raises:
-        PlanError: `current_ranks` names a layer that is not in `layers`.
+        PlanError: `current_ranks` names a layer that is not in `layers`, or makes a choice that is no rank.
     """
     unknown = {name for name, _ in current_ranks} - {layer.name for layer in layers}
     if unknown:
         raise PlanError(f"current ranks of layers that the model lacks: {', '.join(sorted(unknown))}")
+    for name, choice in current_ranks:
+        if choice != Choice(rank=choice.rank):
+            raise PlanError(
+                f"layer {name!r} has the choice {choice.to_json()}, which a menu of ranks would undo; "
+                "allowed: a rank alone"
+            )
     return {layer.name: _menu(layer, current_ranks.choice(layer.name).rank, steps, multiple_of) for layer in layers}
 
 

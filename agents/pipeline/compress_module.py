@@ -54,7 +54,8 @@ class Compressed:
         plan: the ranks of its layers.
         before: the given module on test.
         after: the smaller one on test.
-        kept: "fine-tuned", or "factorized" where fine-tuning made it worse or there was none.
+        kept: "fine-tuned", or "factorized" where there was no fine-tuning, or it left more errors than both the
+            factorized and the given module make on dev.
         searches: every strategy's result; the best plan of all was taken.
     """
 

@@ -67,7 +67,7 @@ class ProgressView:
         """Show what happened."""
         if event.kind == "stage_started":
             self._best = None
-        # What costs more than the stage allows only measured a layer; workers of an older version do not tell.
+        # A plan that costs more than the step allows only measured a layer; workers of an older version do not tell.
         fits = event.kind == "evaluated" and event.data.get("within_budget", True)
         better = fits and (self._best is None or event.data["wer"] < self._best["wer"])
         if better:

@@ -40,6 +40,9 @@ def adopt_earlier_runs(jobs: Path, store: ArtefactStore) -> None:
     for index in sorted(jobs.glob("*/artefacts/index.json")):
         folder = index.parent.parent
         publish_run(folder, store, folder.name)
+        if not (folder / "checkpoints").is_dir():  # what was packed is all that is left of them
+            for packed in sorted(index.parent.glob("*.tar")):
+                _put_file(store, folder.name, packed.name, ArtefactKind.CHECKPOINT, packed)
         shutil.rmtree(index.parent)
 
 

@@ -7,8 +7,11 @@ from torch import nn
 
 from shrinkml.compression.sites import find_sites, sites_by_layer
 from shrinkml.compression.surgery import check_names, with_forms
+from shrinkml.errors import PlanError, RankError
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.weights.decomposition import Decomposition
+from shrinkml.weights.form import Form
 from shrinkml.weights.forms import form_of
 
 
@@ -27,13 +30,20 @@ def factorize(model: nn.Module, plan: CompressionPlan, decompositions: Mapping[s
     with torch.no_grad():
         small = with_forms(
             model,
-            {
-                layer: form_of(choice).compressed(sites[layer].form, choice, decompositions[layer])
-                for layer, choice in plan
-            },
+            {layer: _compressed(layer, sites[layer].form, choice, decompositions[layer]) for layer, choice in plan},
         )
         _shift_(small, plan, decompositions)
     return small
+
+
+def _compressed(layer: str, form: Form, choice: Choice, decomposition: Decomposition) -> Form:
+    """The matrix of `layer` under `choice`; errors name the layer."""
+    try:
+        return form_of(choice).compressed(form, choice, decomposition)
+    except RankError as error:
+        raise RankError(f"layer {layer!r}: {error}") from None
+    except PlanError as error:
+        raise PlanError(f"layer {layer!r}: {error}") from None
 
 
 def _shift_(small: nn.Module, plan: CompressionPlan, decompositions: Mapping[str, Decomposition]) -> None:

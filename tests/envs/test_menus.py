@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from envs.menus import MENU_STEPS, build_menus, worthwhile
 from shrinkml.errors import PlanError
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
@@ -75,6 +76,12 @@ def test_a_factorized_layer_can_become_four_times_smaller_again():
 def test_ranks_of_unknown_layers_are_refused():
     with pytest.raises(PlanError, match="layers that the model lacks: elsewhere"):
         build_menus([LayerSpec("layer", "linear", 8, 8)], current_ranks=CompressionPlan.of_ranks({"elsewhere": 2}))
+
+
+@pytest.mark.parametrize("choice", [Choice(bits=4), Choice(rank=2, bits=4), Choice(dropped=True)])
+def test_a_menu_of_ranks_does_not_undo_another_choice(choice):
+    with pytest.raises(PlanError, match=r"layer 'layer' has the choice .*allowed: a rank alone"):
+        build_menus([LayerSpec("layer", "linear", 8, 8)], current_ranks=CompressionPlan({"layer": choice}))
 
 
 @given(sides, sides)

@@ -44,7 +44,7 @@ def hear_in_int8(materials: Materials, model: Path) -> Mapping[str, Any] | None:
 
 def _run(context: StageContext) -> Exported:
     spec, materials, checkpoints = context.tools.spec, context.tools.materials, context.tools.folder.checkpoints
-    exports = [look_up(EXPORTS, name, kind="export") for name in spec.export]
+    exports = [look_up(EXPORTS, name, kind="export") for name in dict.fromkeys(spec.export)]
     rows = [row for export in exports for row in export.write(materials, spec, checkpoints)]
     return Exported(rows, hear_in_int8(materials, checkpoints / FINAL) if spec.quantize == "int8" else None)
 

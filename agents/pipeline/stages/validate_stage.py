@@ -65,7 +65,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     model = materials.model
     check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)
     for name in spec.export:
-        look_up(EXPORTS, name, kind="export").check(materials)
+        EXPORTS[name].check(materials)
     cost, ranks, notes = model_cost(model.module), current_plan(model.module), list_parameters(model.module)
     if spec.strict:
         _refuse_unknown(notes)
@@ -92,6 +92,8 @@ def _check_names(spec: JobSpec) -> None:
         look_up(STRATEGIES, name, kind="strategy")
     look_up(REWARDS, spec.search.reward, kind="reward")
     look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
+    for name in spec.export:
+        look_up(EXPORTS, name, kind="export")
     if spec.search.policy is not None:
         read_policy(Path(spec.search.policy))
 

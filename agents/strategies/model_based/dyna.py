@@ -8,7 +8,7 @@ deviates from a good plan, its reward is `log_damage`, and thousands of them are
 (Petersen et al. 2021,
 arXiv:1912.04871). Before it has learned anything it mutates about as evolution does.
 
-The features are the same for every model, so a policy that was learned at one stage, ratio or model starts the search
+The features are the same for every model, so a policy that was learned at one step, ratio or model starts the search
 of another: `policy` in what `search_plans` takes and gives. Whether that pays, `make bench-transfer` shows.
 """
 

@@ -1,4 +1,4 @@
-"""The merge command; what it writes is tested in tests/models/test_huggingface_merged.py."""
+"""The merge command; what it writes is tested in tests/shrinkml/storage/test_merging.py."""
 
 
 def test_merge_refuses_what_transformers_could_not_open(shrinkml, tmp_path):

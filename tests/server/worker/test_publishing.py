@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import tarfile
 
 import pytest
@@ -82,3 +83,14 @@ def test_jobs_of_an_earlier_version_can_still_be_downloaded(folder, store):
     store.delete("tiny-1", "final.tar")
     adopt_earlier_runs(folder.parent, store)
     assert "final.tar" not in names(store), "once is enough"
+
+
+def test_what_an_earlier_version_packed_is_kept_where_its_checkpoints_are_gone(folder, store):
+    shutil.rmtree(folder / "checkpoints")
+    packed = folder / "artefacts"
+    packed.mkdir()
+    (packed / "final.tar").write_bytes(b"tar")
+    (packed / "index.json").write_text("[]")
+    adopt_earlier_runs(folder.parent, store)
+    assert names(store, ArtefactKind.CHECKPOINT) == ["final.tar"]
+    assert not packed.exists()

@@ -103,5 +103,7 @@ def test_a_rank_above_the_current_one_is_refused(recogniser):
 @pytest.mark.parametrize("choice", [Choice(bits=4), Choice(rank=2, bits=4), Choice(rank=2, sparsity=0.5)])
 def test_a_choice_that_no_form_holds_is_refused(recogniser, choice):
     plan = CompressionPlan({"query.weight": choice})
-    with pytest.raises(PlanError, match=r"no form of a weight holds the choice .*; known forms: dense, low_rank"):
+    with pytest.raises(
+        PlanError, match=r"layer 'query.weight': no form of a weight holds the choice .*; known forms: dense, low_rank"
+    ):
         factorize(recogniser, plan, decompose(recogniser))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agents.pipeline.stages.validate_stage import validate
-from shrinkml.errors import ConfigError, ExportError, PlanError
+from shrinkml.errors import ConfigError, ExportError, PlanError, UnknownNameError
 from shrinkml.storage import checkpoint
 
 
@@ -22,6 +22,11 @@ def test_the_pre_flight_tells_what_will_be_factorized_and_what_is_left_alone(mat
 def test_a_dense_copy_for_transformers_is_refused_before_any_work_where_the_model_is_none_of_it(materials, tiny_job):
     with pytest.raises(ExportError, match=r"of family 'las', which nothing but ShrinkML opens"):
         validate(materials, tiny_job(export=["transformers"]))
+
+
+def test_an_unknown_export_is_refused_before_data_and_model_are_read(spec):
+    with pytest.raises(UnknownNameError, match=r"no export named 'onx'; known: onnx, transformers"):
+        validate(None, spec.model_copy(update={"export": ("onx",)}))
 
 
 def test_a_model_without_anything_to_gain_is_refused(materials, spec):
