@@ -18,7 +18,7 @@ LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-structure digits librispeech results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-quantization: data/commands/train.jsonl  ## Static and torch's own int8 be
 
 bench-memory: $(READY)  ## Memory and time of Whisper's full shapes, and of larger ones by their shapes (needs LIBRISPEECH).
 	$(BIN)/python benchmarks/memory.py --source $(LIBRISPEECH)
+
+bench-structure: $(READY)  ## Count folders, words, forms, dictionaries, lengths and tests of the sources (seconds).
+	$(BIN)/python benchmarks/structure.py
 
 bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluations, without retraining (resumable; hours).
 	$(BIN)/python benchmarks/search.py

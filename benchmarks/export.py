@@ -34,7 +34,8 @@ from shrinkml.export.int8_graph import write_int8
 from shrinkml.export.lstm_graph import bidirectional_lstm
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.measure import evaluation
-from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
+from shrinkml.measure.runtimes import INT8, Contender, compare_runtimes
+from shrinkml.measure.speed import BATCH_SIZES
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.manifest import read_manifest
@@ -120,9 +121,15 @@ def recogniser_rows(names: Sequence[str], manifest: Path, n_utterances: int, rou
         for recogniser, row in zip(recognisers, timed, strict=True):
             wer = word_errors([utterance.text for utterance in utterances], transcripts(recogniser, utterances)).wer
             yield {
-                **{key: row[key] for key in ("model", "runtime", "precision", "bytes", "peak_bytes", "load_s")},
+                "model": row.model,
+                "runtime": row.runtime,
+                "precision": row.precision,
+                "bytes": row.bytes,
+                "peak_bytes": row.peak_bytes,
+                "load_s": row.load_s,
                 "WER %": 100 * wer,
-                **{f"ms_batch{size}": ms * row[f"rtf_batch{size}"] for size in BATCH_SIZES},
+                "ms_batch1": ms * row.rtf_batch1,
+                "ms_batch16": ms * row.rtf_batch16,
             }
 
 

@@ -224,8 +224,8 @@ def _measured(spec: JobSpec, model: Path) -> Row:
     return {
         **{key: test[key] for key in keys},
         "dev_wer": dev.wer,
-        "batch1": speed["batch1"],
-        "batch16": speed["batch16"],
+        "batch1": speed.batch1,
+        "batch16": speed.batch16,
     }
 
 

@@ -62,8 +62,8 @@ def summarise(
         "sets": {"dev": _set_row(baseline.dev), "proxy": _set_row(baseline.proxy)},
         "compression_ratio": before.parameters / after.parameters,
         "size_ratio": before.bytes / after.bytes,
-        "speedup": dict(timed.speedup),
-        "runtimes": [dict(row) for row in timed.runtimes],
+        "speedup": timed.speedup,
+        "runtimes": timed.runtimes,
         "stages": [_stage_row(number, outcome, before.parameters) for number, outcome in enumerate(outcomes, 1)],
         "comparison": [_comparison_row(result, before.parameters) for result in last.results],
         "menus": menu_rows(last.problem, last.plan, last.results),
@@ -98,7 +98,7 @@ def missed_by(
     """
     goal = spec.goal
     foreseen = best_of([outcome.step for outcome in outcomes]).reached
-    reached = timed.speedup["batch1"] if goal.resource == "latency" else foreseen
+    reached = timed.speedup.batch1 if goal.resource == "latency" else foreseen
     at_goal = [outcome.step.wer for outcome in outcomes if outcome.step.ratio == goal.compression_ratio]
     allowed = tested.baseline.wer + goal.max_wer_increase
     return {

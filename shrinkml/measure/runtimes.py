@@ -4,19 +4,18 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from shrinkml.events import ShouldStop
-from shrinkml.measure.speed import median_and_range
+from shrinkml.measure.speed import BATCH_SIZES, median_and_range
+from shrinkml.measure.speed_rows import RuntimeRow
 from shrinkml.measure.timed_process import TORCH, Pass, TimedProcess
 from shrinkml.speech.utterance import Utterance
 from shrinkml.storage.model_folder import look_into
 
-BATCH_SIZES = (1, 16)
 INT8 = "int8"
 ROUNDS = 5
 MOST_S = 15.0  # of rounds per thread count, begun before; large models get fewer rounds
@@ -62,8 +61,8 @@ def compare_runtimes(
     rounds: int = ROUNDS,
     most_s: float = MOST_S,
     should_stop: ShouldStop = lambda: False,
-) -> list[dict[str, Any]]:
-    """A row (`shrinkml.measure.speed_rows.RuntimeRow`) per contender and thread count, each from a process of its own.
+) -> list[RuntimeRow]:
+    """A row per contender and thread count, each from a process of its own.
 
     The processes of one thread count are started one after another, and then take turns: in each round every one
     transcribes all utterances, from waveform to text, at every batch size. A first round is not counted, unless it
@@ -83,7 +82,7 @@ def compare_runtimes(
         StoppedError: stopped.
     """
     audio, audio_s = [u.audio for u in utterances], sum(u.duration_s for u in utterances)
-    rows = []
+    rows: list[RuntimeRow] = []
     for count in threads or thread_counts():
         with ExitStack() as stack:
             processes = [
@@ -104,7 +103,7 @@ def compare_runtimes(
         for one, process, passes in zip(contenders, processes, zip(*turns, strict=True), strict=True):
             rtfs = _rtfs(passes, audio_s, processor_time=count == 1)
             first = firsts.setdefault((one.runtime, one.precision), rtfs)
-            rows.append({**_facts(one, process, passes), "threads": count, **_speeds(rtfs, first)})
+            rows.append(_row(one, process, passes, count, rtfs, first))
     return rows
 
 
@@ -121,16 +120,29 @@ def _take_turns(processes: Sequence[TimedProcess], rounds: int, most_s: float) -
     return done[1:] or done
 
 
-def _facts(contender: Contender, process: TimedProcess, rounds: Sequence[Passes]) -> dict[str, Any]:
-    return {
-        "runtime": contender.runtime,
-        "model": contender.model,
-        "precision": contender.precision,
-        "bytes": contender.stored_bytes,
-        "peak_bytes": max(one.peak_bytes for passes in rounds for one in passes.values()),
-        **asdict(process.start),
-        "rounds": len(rounds),
-    }
+def _row(
+    contender: Contender, process: TimedProcess, rounds: Sequence[Passes], threads: int, rtfs: Rtfs, first: Rtfs
+) -> RuntimeRow:
+    """The row of one process; `first` are the real-time factors of the one that it is compared with."""
+    (rtf_batch1, batch1_range), (rtf_batch16, batch16_range) = (median_and_range(rtfs[size]) for size in BATCH_SIZES)
+    speedup_batch1, speedup_batch16 = (_times_as_fast(first[size], rtfs[size]) for size in BATCH_SIZES)
+    return RuntimeRow(
+        runtime=contender.runtime,
+        model=contender.model,
+        precision=contender.precision,
+        threads=threads,
+        rtf_batch1=rtf_batch1,
+        rtf_batch1_range=batch1_range,
+        rtf_batch16=rtf_batch16,
+        rtf_batch16_range=batch16_range,
+        speedup_batch1=speedup_batch1,
+        speedup_batch16=speedup_batch16,
+        rounds=len(rounds),
+        import_s=process.start.import_s,
+        load_s=process.start.load_s,
+        peak_bytes=max(one.peak_bytes for passes in rounds for one in passes.values()),
+        bytes=contender.stored_bytes,
+    )
 
 
 def _rtfs(rounds: Sequence[Passes], audio_s: float, *, processor_time: bool) -> Rtfs:
@@ -138,11 +150,5 @@ def _rtfs(rounds: Sequence[Passes], audio_s: float, *, processor_time: bool) -> 
     return {size: [clock(passes[size]) / audio_s for passes in rounds] for size in BATCH_SIZES}
 
 
-def _speeds(rtfs: Rtfs, first: Rtfs) -> dict[str, Any]:
-    speeds: dict[str, Any] = {}
-    for size, values in rtfs.items():
-        speeds |= median_and_range(f"rtf_batch{size}", values)
-        speeds[f"speedup_batch{size}"] = median(
-            before / after for before, after in zip(first[size], values, strict=True)
-        )
-    return speeds
+def _times_as_fast(first: Sequence[float], rtfs: Sequence[float]) -> float:
+    return median(before / after for before, after in zip(first, rtfs, strict=True))

@@ -5,12 +5,14 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from shrinkml.measure.speed_rows import Range, SpeedSetting, Speedup
 from shrinkml.models.protocol import AsrModel
+
+BATCH_SIZES = (1, 16)  # the two that a report heads with
 
 
 def speedup(
@@ -19,11 +21,48 @@ def speedup(
     features: Sequence[Tensor],
     durations_s: Sequence[float],
     *,
-    batch_sizes: Sequence[int] = (1, 16),
     runs: int = 5,
     threads: int = 1,
-) -> dict[str, Any]:
-    """Time `compressed` beside `dense`: how many times as fast it transcribes, by batch size.
+) -> Speedup:
+    """Time `compressed` beside `dense`: how many times as fast it transcribes, one utterance and sixteen at a time.
+
+    Args:
+        dense: the original.
+        compressed: what became of it; takes the same features.
+        features: [frames, dims] per utterance.
+        durations_s: seconds of audio of each utterance.
+        runs: timed passes of each model per setting, at least 1.
+        threads: of the headline figures; everything is also measured with all of the machine's.
+    """
+    thread_counts = sorted({threads, os.cpu_count() or 1}, key=lambda count: count != threads)
+    settings = tuple(
+        speed_at(dense, compressed, features, durations_s, batch_size=size, threads=count, runs=runs)
+        for count in thread_counts
+        for size in BATCH_SIZES
+    )
+    headline = {row.batch_size: row.speedup for row in settings if row.threads == threads}
+    return Speedup(
+        batch1=headline[1],
+        batch16=headline[16],
+        threads=threads,
+        runs=runs,
+        n_utterances=len(features),
+        audio_s=sum(durations_s),
+        settings=settings,
+    )
+
+
+def speed_at(
+    dense: AsrModel,
+    compressed: AsrModel,
+    features: Sequence[Tensor],
+    durations_s: Sequence[float],
+    *,
+    batch_size: int,
+    threads: int,
+    runs: int,
+) -> SpeedSetting:
+    """Time `compressed` beside `dense` at one batch size on so many threads.
 
     The whole recogniser is timed (encoder and greedy decoding), without feature extraction. Every run transcribes all
     utterances with one model, then with the other, in turns, after one pass of each that is not counted.
@@ -33,53 +72,29 @@ def speedup(
         compressed: what became of it; takes the same features.
         features: [frames, dims] per utterance.
         durations_s: seconds of audio of each utterance.
-        batch_sizes: utterances transcribed at once.
-        runs: timed passes of each model per setting, at least 1.
-        threads: of the headline figures; everything is also measured with all of the machine's.
-
-    Returns:
-        `batch<size>`: median over the runs of (dense time / compressed time) at `threads`, for every batch size;
-        `threads`, `runs`, `n_utterances`, `audio_s`; and `settings`, one row per batch size and thread count:
-        `batch_size`, `threads`, `speedup`, `speedup_range`, and real-time factors (processing time / audio time)
-        `rtf_dense`, `rtf_dense_range`, `rtf_compressed`, `rtf_compressed_range`, medians with [least, most].
+        batch_size: utterances transcribed at once.
+        threads: that torch may use.
+        runs: timed passes of each model, at least 1.
     """
-    thread_counts = sorted({threads, os.cpu_count() or 1}, key=lambda count: count != threads)
-    settings = [
-        {"batch_size": size, "threads": count, **_compare(dense, compressed, features, durations_s, size, runs, count)}
-        for count in thread_counts
-        for size in batch_sizes
-    ]
-    return {
-        **{f"batch{row['batch_size']}": row["speedup"] for row in settings if row["threads"] == threads},
-        "threads": threads,
-        "runs": runs,
-        "n_utterances": len(features),
-        "audio_s": sum(durations_s),
-        "settings": settings,
-    }
-
-
-def _compare(
-    dense: AsrModel,
-    compressed: AsrModel,
-    features: Sequence[Tensor],
-    durations_s: Sequence[float],
-    batch_size: int,
-    runs: int,
-    threads: int,
-) -> dict[str, Any]:
-    """One row of `speedup`'s settings."""
     batches = _batches(features, batch_size)
     with ready_to_time((dense, compressed), threads):
         for model in (dense, compressed):
             _pass_s(model, batches)
         times = [(_pass_s(dense, batches), _pass_s(compressed, batches)) for _ in range(runs)]
     audio_s = sum(durations_s)
-    return {
-        **median_and_range("speedup", [before / after for before, after in times]),
-        **median_and_range("rtf_dense", [before / audio_s for before, _ in times]),
-        **median_and_range("rtf_compressed", [after / audio_s for _, after in times]),
-    }
+    ratio, speedup_range = median_and_range([before / after for before, after in times])
+    rtf_dense, rtf_dense_range = median_and_range([before / audio_s for before, _ in times])
+    rtf_compressed, rtf_compressed_range = median_and_range([after / audio_s for _, after in times])
+    return SpeedSetting(
+        batch_size=batch_size,
+        threads=threads,
+        speedup=ratio,
+        speedup_range=speedup_range,
+        rtf_dense=rtf_dense,
+        rtf_dense_range=rtf_dense_range,
+        rtf_compressed=rtf_compressed,
+        rtf_compressed_range=rtf_compressed_range,
+    )
 
 
 def _batches(features: Sequence[Tensor], batch_size: int) -> list[list[Tensor]]:
@@ -96,9 +111,9 @@ def _pass_s(model: AsrModel, batches: Sequence[Sequence[Tensor]]) -> float:
     return time.perf_counter() - start
 
 
-def median_and_range(name: str, values: Sequence[float]) -> dict[str, Any]:
-    """`name`: the median of `values`; `name`_range: [least, most]."""
-    return {name: statistics.median(values), f"{name}_range": [min(values), max(values)]}
+def median_and_range(values: Sequence[float]) -> tuple[float, Range]:
+    """Return the median of `values`, and (least, most)."""
+    return statistics.median(values), (min(values), max(values))
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
 
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
@@ -19,8 +18,9 @@ from agents.pipeline.stages.export_stage import EXPORT
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.errors import ExportError
-from shrinkml.measure.runtimes import BATCH_SIZES, INT8, Contender, compare_runtimes
-from shrinkml.measure.speed import speedup
+from shrinkml.measure.runtimes import INT8, Contender, compare_runtimes
+from shrinkml.measure.speed import BATCH_SIZES, speedup
+from shrinkml.measure.speed_rows import RuntimeRow, Speedup
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.speech.utterance import Utterance
@@ -38,15 +38,15 @@ class Timed:
     """The speed of the result, beside that of the original.
 
     Attributes:
-        speedup: `shrinkml.report.record.Speed`, in torch.
-        runtimes: a `shrinkml.report.record.RuntimeRow` of each model in each runtime.
+        speedup: in torch.
+        runtimes: a row of each model in each runtime.
     """
 
-    speedup: Mapping[str, Any]
-    runtimes: Sequence[Mapping[str, Any]]
+    speedup: Speedup
+    runtimes: Sequence[RuntimeRow]
 
 
-def time_speed(materials: Materials, model: Path) -> Mapping[str, Any]:
+def time_speed(materials: Materials, model: Path) -> Speedup:
     """The speed of the checkpoint `model` beside that of the original, here and now, on the CPU."""
     timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
     stop = materials.should_stop
@@ -66,7 +66,7 @@ def time_runtimes(
     scratch: Path,
     *,
     on_timed: Callable[[str, int], None],
-) -> list[dict[str, Any]]:
+) -> list[RuntimeRow]:
     """Time the original and every checkpoint of `models` in every runtime, here and now, on the CPU.
 
     Each checkpoint takes turns with the original, so that no more than two models are held in all their forms at once.
@@ -78,13 +78,10 @@ def time_runtimes(
         exports: precision ("float32" or "int8") -> folder of an export of that one.
         scratch: folder that the original and the other checkpoints are exported to in the meantime.
         on_timed: called with each checkpoint that was timed, and how many of them by now.
-
-    Returns:
-        `RuntimeRow`s: see `shrinkml.report.record`.
     """
     utterances = _heard(materials)
     original = _forms(materials, materials.original, exports, scratch / "original")
-    rows: list[dict[str, Any]] = []
+    rows: list[RuntimeRow] = []
     for n_done, (name, model) in enumerate(models.items(), start=1):
         made = scratch / "compressed"
         forms = _forms(materials, model, exports, made) if rows else _in_torch(model, exports) | _exported(exports)
@@ -95,7 +92,7 @@ def time_runtimes(
             if (runtime, precision) in original
         ]
         found = compare_runtimes(contenders, utterances, should_stop=materials.should_stop)
-        rows += [row for row in found if row["model"] == name or not rows]
+        rows += [row for row in found if row.model == name or not rows]
         shutil.rmtree(made, ignore_errors=True)
         on_timed(name, n_done)
     shutil.rmtree(scratch / "original", ignore_errors=True)

@@ -9,6 +9,7 @@ from agents.pipeline.stages.speed_stage import Timed
 from agents.pipeline.step import StepOutcome
 from agents.pipeline.summary import missed_by
 from shrinkml.measure.evaluation import Evaluation
+from shrinkml.measure.speed_rows import Speedup
 
 ORIGINAL = Evaluation(
     wer=0.10, wer_ci95=(0.08, 0.12), cer=0.05, substitutions=6, deletions=2, insertions=2, n_utterances=20, n_words=100,
@@ -29,7 +30,7 @@ def missed(spec, outcomes, batch1=3.0):
         outcomes,
         baseline=Baseline({}, ORIGINAL, ORIGINAL),
         tested=FinalFigures(ORIGINAL, SMALL, []),
-        timed=Timed({"batch1": batch1}, []),
+        timed=Timed(Speedup(batch1, batch1, 1, 5, 32, 60.0, ()), []),
     )
 
 
