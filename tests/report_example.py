@@ -84,7 +84,7 @@ def menu_row(name, rows, columns, chosen):
             {
                 "rank": rank,
                 "weights_kept": share,
-                "divergence_alone": expected[rank],
+                "expected_loss": expected[rank],
                 "wer_alone": alone.get(rank),
                 "chosen": rank == chosen,
             }

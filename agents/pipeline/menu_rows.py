@@ -1,21 +1,21 @@
 """Rows of the report: the options of each layer in a step's search, and what was known of each alone."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from agents.search.search_result import SearchResult
-from envs.decision import Decision
+from envs.decision import Decision, Option
 from envs.problem import CompressionProblem
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.report.search_rows import MenuEntry, MenuRow
 
 Alone = dict[tuple[str, Choice], float]  # name of the decision and choice -> WER where all else is as it was
 
 
 def menu_rows(
     problem: CompressionProblem, plan: CompressionPlan, results: Sequence[SearchResult]
-) -> list[dict[str, Any]]:
-    """A `shrinkml.report.record.MenuRow` per decision, in forward order.
+) -> tuple[MenuRow, ...]:
+    """A row per decision, in forward order.
 
     Args:
         problem: of the step.
@@ -23,29 +23,26 @@ def menu_rows(
         results: of all its searches, whatever their strategy.
     """
     alone = wers_alone(problem, results)
-    return [_row(decision, problem, plan.choice(decision.name), alone) for decision in problem.decisions]
+    return tuple(_row(decision, problem, plan.choice(decision.name), alone) for decision in problem.decisions)
 
 
-def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone: Alone) -> dict[str, Any]:
+def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone: Alone) -> MenuRow:
     as_it_is = decision.options[-1]
-    return {
-        "name": decision.name,
-        "entries": [
-            {
-                "rank": option.choice.rank,
-                "weights_kept": option.cost.parameters / as_it_is.cost.parameters,
-                "divergence_alone": _per_utterance(problem, option.expected_loss),
-                "wer_alone": problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),
-                "chosen": option.choice == chosen,
-            }
-            for option in decision.options
-        ],
-        "cut": [option.choice.rank for option in decision.left_out],
-    }
+    entries = tuple(
+        MenuEntry(
+            rank=option.choice.rank,
+            weights_kept=option.cost.parameters / as_it_is.cost.parameters,
+            expected_loss=option.expected_loss,
+            wer_alone=problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),
+            chosen=option.choice == chosen,
+        )
+        for option in decision.options
+    )
+    return MenuRow(decision.name, entries, cut=tuple(_ranks(decision.left_out)))
 
 
-def _per_utterance(problem: CompressionProblem, expected_loss: float | None) -> float | None:
-    return None if expected_loss is None else problem.per_utterance(expected_loss)
+def _ranks(left_out: Iterable[Option]) -> Iterator[int]:
+    return (option.choice.rank for option in left_out if option.choice.rank is not None)
 
 
 def wers_alone(problem: CompressionProblem, results: Sequence[SearchResult]) -> Alone:

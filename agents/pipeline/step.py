@@ -10,6 +10,7 @@ from agents.search.search_result import SearchResult
 from envs.problem import CompressionProblem
 from shrinkml.measure.evaluation import Evaluation
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.report.search_rows import Finalist
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +40,6 @@ class Step:
     def checkpoint(self) -> str:
         """The name in checkpoints/ of what comes of it."""
         return f"step-{self.label}"
-
-
-@dataclass(frozen=True, slots=True)
-class Finalist:
-    """A plan that was judged again.
-
-    Attributes:
-        strategy: that found it.
-        seed: of that search.
-        proxy_wer: on the proxy set.
-        dev_wer: on all of dev.
-    """
-
-    strategy: str
-    seed: int
-    proxy_wer: float
-    dev_wer: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,7 @@
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from agents.pipeline.menu_rows import menu_rows
 from agents.pipeline.schedule import best_of
@@ -16,6 +14,8 @@ from agents.pipeline.step import StepOutcome
 from agents.search.search_result import SearchResult
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
+from shrinkml.report.record import CheckpointRow, GoalRow, LayerRow, MissedBy, Report, SetRow, Sets
+from shrinkml.report.search_rows import ComparisonRow, StepRow, TrialRow
 from shrinkml.storage import checkpoint
 from shrinkml.storage.compression_record import installed, layers_of
 from shrinkml.storage.model_folder import CONFIG, digest_of
@@ -36,8 +36,8 @@ def summarise(
     exported: Exported,
     checkpoints: Path,
     seconds: float,
-) -> dict[str, Any]:
-    """Everything that `shrinkml.report.record.Report` lists, JSON-able.
+) -> Report:
+    """The findings of a job.
 
     Args:
         spec: the job.
@@ -51,34 +51,31 @@ def summarise(
     """
     before, after = tested.baseline, tested.result
     missed = missed_by(spec, outcomes, baseline=baseline, tested=tested, timed=timed)
-    last = outcomes[-1]
-    return {
-        "job": spec.model_dump(mode="json"),
-        "goal": spec.goal.model_dump(mode="json"),
-        "goal_met": missed["compression_ratio"] == 0 and missed["wer"] == 0,
-        "missed_by": missed,
-        "baseline": before.to_json(),
-        "result": after.to_json(),
-        "sets": {"dev": _set_row(baseline.dev), "proxy": _set_row(baseline.proxy)},
-        "compression_ratio": before.parameters / after.parameters,
-        "size_ratio": before.bytes / after.bytes,
-        "speedup": timed.speedup,
-        "runtimes": timed.runtimes,
-        "stages": [_stage_row(number, outcome, before.parameters) for number, outcome in enumerate(outcomes, 1)],
-        "comparison": [_comparison_row(result, before.parameters) for result in last.results],
-        "menus": menu_rows(last.problem, last.plan, last.results),
-        "layers": [
-            layer.to_json()
-            for layer in layers_of(checkpoint.load(checkpoints / best_of([o.step for o in outcomes]).checkpoint))
-        ],
-        "trials": _trial_rows(outcomes),
-        "exports": [dict(row) for row in exported.exports],
-        "torch_int8": exported.torch_int8,
-        "checkpoints": [_checkpoint_row(path) for path in sorted(checkpoints.iterdir())],
-        "samples": [asdict(sample) for sample in tested.samples],
-        "seconds": seconds,
-        "versions": {"python": platform.python_version(), **installed(PACKAGES)},
-    }
+    last, best = outcomes[-1], best_of([outcome.step for outcome in outcomes])
+    return Report(
+        job=spec.model_dump(mode="json"),
+        goal=GoalRow(spec.goal.compression_ratio, spec.goal.max_wer_increase, spec.goal.resource),
+        goal_met=missed.compression_ratio == 0 and missed.wer == 0,
+        missed_by=missed,
+        baseline=before,
+        result=after,
+        sets=Sets(_set_row(baseline.dev), _set_row(baseline.proxy)),
+        compression_ratio=before.parameters / after.parameters,
+        size_ratio=before.bytes / after.bytes,
+        speedup=timed.speedup,
+        runtimes=tuple(timed.runtimes),
+        steps=tuple(_step_row(number, outcome, before.parameters) for number, outcome in enumerate(outcomes, 1)),
+        comparison=tuple(_comparison_row(result, before.parameters) for result in last.results),
+        menus=menu_rows(last.problem, last.plan, last.results),
+        layers=_layer_rows(checkpoints / best.checkpoint),
+        trials=_trial_rows(outcomes),
+        exports=tuple(exported.exports),
+        torch_int8=exported.torch_int8,
+        checkpoints=tuple(_checkpoint_row(path) for path in sorted(checkpoints.iterdir())),
+        samples=tuple(tested.samples),
+        seconds=seconds,
+        versions={"python": platform.python_version(), **installed(PACKAGES)},
+    )
 
 
 def missed_by(
@@ -88,81 +85,78 @@ def missed_by(
     baseline: Baseline,
     tested: FinalFigures,
     timed: Timed,
-) -> dict[str, float]:
-    """The distance of the result from the goal; 0 where a part of it is met.
-
-    Returns:
-        `compression_ratio`: what the result lacks to the goal's ratio; in time, as measured in the end;
-        `wer`: what it has above the allowed WER, on test;
-        `wer_at_goal_ratio`: what the best model made for the goal's ratio has above the allowed WER, on dev.
-    """
+) -> MissedBy:
+    """The distance of the result from the goal; a ratio of time is the one measured in the end."""
     goal = spec.goal
     foreseen = best_of([outcome.step for outcome in outcomes]).reached
     reached = timed.speedup.batch1 if goal.resource == "latency" else foreseen
     at_goal = [outcome.step.wer for outcome in outcomes if outcome.step.ratio == goal.compression_ratio]
     allowed = tested.baseline.wer + goal.max_wer_increase
-    return {
-        "compression_ratio": max(0.0, goal.compression_ratio - reached),
-        "wer": max(0.0, tested.result.wer - allowed),
-        "wer_at_goal_ratio": max(0.0, min(at_goal) - baseline.dev.wer - goal.max_wer_increase),
-    }
+    return MissedBy(
+        compression_ratio=max(0.0, goal.compression_ratio - reached),
+        wer=max(0.0, tested.result.wer - allowed),
+        wer_at_goal_ratio=max(0.0, min(at_goal) - baseline.dev.wer - goal.max_wer_increase),
+    )
 
 
-def _set_row(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "n_utterances": evaluation.n_utterances,
-        "n_words": evaluation.n_words,
-        "baseline_wer": evaluation.wer,
-    }
+def _set_row(evaluation: Evaluation) -> SetRow:
+    return SetRow(evaluation.n_utterances, evaluation.n_words, baseline_wer=evaluation.wer)
 
 
-def _stage_row(number: int, outcome: StepOutcome, original_parameters: int) -> dict[str, Any]:
-    return {
-        "stage": number,
-        "target_ratio": outcome.step.ratio,
-        "reached_ratio": outcome.step.reached,
-        "compression_ratio": original_parameters / outcome.after.parameters,
-        "parameters": outcome.after.parameters,
-        "strategy": outcome.finalists[0].strategy,
-        "finalists": [asdict(finalist) for finalist in outcome.finalists],
-        "evaluations": sum(len(result.trials) for result in outcome.results),
-        "wer_before": outcome.before.wer,
-        "wer_after": outcome.after.wer,
-        "kept": outcome.kept,
-        "accepted": outcome.step.passed,
-        "seconds": outcome.seconds,
-    }
+def _step_row(number: int, outcome: StepOutcome, original_parameters: int) -> StepRow:
+    return StepRow(
+        step=number,
+        target_ratio=outcome.step.ratio,
+        reached_ratio=outcome.step.reached,
+        compression_ratio=original_parameters / outcome.after.parameters,
+        parameters=outcome.after.parameters,
+        strategy=outcome.finalists[0].strategy,
+        finalists=tuple(outcome.finalists),
+        evaluations=sum(len(result.trials) for result in outcome.results),
+        wer_before=outcome.before.wer,
+        wer_after=outcome.after.wer,
+        kept=outcome.kept,
+        accepted=outcome.step.passed,
+        seconds=outcome.seconds,
+    )
 
 
-def _comparison_row(result: SearchResult, original_parameters: int) -> dict[str, Any]:
-    return {
-        "strategy": result.strategy,
-        "seed": result.seed,
-        "evaluations": len(result.trials),
-        "compression_ratio": original_parameters / result.best.parameters,
-        "wer": result.best.wer,
-    }
+def _comparison_row(result: SearchResult, original_parameters: int) -> ComparisonRow:
+    return ComparisonRow(
+        strategy=result.strategy,
+        seed=result.seed,
+        evaluations=len(result.trials),
+        compression_ratio=original_parameters / result.best.parameters,
+        wer=result.best.wer,
+    )
 
 
-def _trial_rows(outcomes: Sequence[StepOutcome]) -> list[dict[str, Any]]:
-    return [
-        {
-            "stage": number,
-            "strategy": result.strategy,
-            "seed": result.seed,
-            "wer": trial.wer,
-            "heard": trial.heard,
-            "parameters": trial.parameters,
-            "within_budget": outcome.problem.admits(trial.plan),
-        }
+def _layer_rows(model: Path) -> tuple[LayerRow, ...]:
+    return tuple(
+        LayerRow(layer.name, layer.shape, layer.rank, layer.break_even_rank)
+        for layer in layers_of(checkpoint.load(model))
+    )
+
+
+def _trial_rows(outcomes: Sequence[StepOutcome]) -> tuple[TrialRow, ...]:
+    return tuple(
+        TrialRow(
+            step=number,
+            strategy=result.strategy,
+            seed=result.seed,
+            wer=trial.wer,
+            parameters=trial.parameters,
+            within_budget=outcome.problem.admits(trial.plan),
+            heard=trial.heard,
+        )
         for number, outcome in enumerate(outcomes, 1)
         for result in outcome.results
         for trial in result.trials
-    ]
+    )
 
 
-def _checkpoint_row(folder: Path) -> dict[str, Any]:
+def _checkpoint_row(folder: Path) -> CheckpointRow:
     files = sorted(folder.iterdir())
     is_model = (folder / CONFIG).is_file()  # exports are called by all of their files
     digest = checkpoint.inspect(folder).digest if is_model else digest_of(files)
-    return {"name": folder.name, "sha256": digest, "bytes": sum(path.stat().st_size for path in files)}
+    return CheckpointRow(folder.name, digest, bytes=sum(path.stat().st_size for path in files))

@@ -13,7 +13,7 @@ class Cell(NamedTuple):
     layer: str
     rank: str  # or "dense"
     weights_kept: float
-    divergence: float | None  # nats per utterance that the outputs are expected to move, the layer alone compressed
+    expected_loss: float | None  # nats per token that the outputs are expected to move, the layer alone compressed
     wer: float | None  # the same layer alone, judged; None where it was not, as of the last entry
     added: float | None  # `wer` less that with no layer compressed; None where `wer` is
     chosen: bool
@@ -30,7 +30,7 @@ def cells_of(report: Report) -> Iterator[Cell]:
                 layer=row.name,
                 rank="dense" if entry.rank is None else str(entry.rank),
                 weights_kept=entry.weights_kept,
-                divergence=entry.divergence_alone,
+                expected_loss=entry.expected_loss,
                 wer=wer,
                 added=None if wer is None or start is None else wer - start,
                 chosen=entry.chosen,
@@ -65,13 +65,13 @@ def _measured_in_words(report: Report) -> str:
 
 
 def _expected_in_words(report: Report) -> str:
-    chosen = [(cell, cell.divergence) for cell in cells_of(report) if cell.chosen and cell.divergence]
+    chosen = [(cell, cell.expected_loss) for cell in cells_of(report) if cell.chosen and cell.expected_loss]
     if not chosen:
         return ""
     worst, nats = max(chosen, key=lambda pair: pair[1])
     return (
         f"Of the chosen ranks, {worst.layer}'s {worst.rank} is expected to move the outputs most: {nats:.2g} nats per "
-        "utterance, alone."
+        "token, alone."
     )
 
 

@@ -97,21 +97,21 @@ class TrialRow:
     heard: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MenuEntry:
     """A rank that a search could give to a layer.
 
     Attributes:
         rank: None is dense.
         weights_kept: of those that the layer had before the step.
-        divergence_alone: nats per utterance that the outputs are expected to move; None is not known.
+        expected_loss: of this choice alone, in nats per token; None is not known, as in older reports.
         wer_alone: with this layer alone compressed, on the proxy set; None where no strategy measured it.
         chosen: by the plan taken.
     """
 
     rank: int | None
     weights_kept: float
-    divergence_alone: float | None
+    expected_loss: float | None = None
     wer_alone: float | None
     chosen: bool
 

@@ -1,19 +1,18 @@
 """The table of exports. Loads no torch: whoever takes a row loads what that needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agents.pipeline.folder.run_folder import FINAL
 from shrinkml.job import JobSpec
+from shrinkml.report.record import ExportRow
 
 if TYPE_CHECKING:
     from agents.pipeline.materials import Materials
 
 DENSE = "final-dense"  # the checkpoint for transformers alone
-
-Rows = Sequence[Mapping[str, Any]]  # `shrinkml.report.record.ExportRow`s
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Export:
 
     words: str
     check: Callable[["Materials"], None]
-    write: Callable[["Materials", JobSpec, Path], Rows]
+    write: Callable[["Materials", JobSpec, Path], Sequence[ExportRow]]
 
 
 def _check_onnx(materials: "Materials") -> None:
@@ -37,7 +36,7 @@ def _check_onnx(materials: "Materials") -> None:
     check_exportable(materials.model)
 
 
-def _write_onnx(materials: "Materials", spec: JobSpec, checkpoints: Path) -> Rows:
+def _write_onnx(materials: "Materials", spec: JobSpec, checkpoints: Path) -> Sequence[ExportRow]:
     from agents.pipeline.exports.onnx_export import write_onnx
 
     return write_onnx(materials, checkpoints, int8=spec.quantize == "int8")
@@ -49,7 +48,7 @@ def _check_transformers(materials: "Materials") -> None:
     check_mergeable(materials.original)
 
 
-def _write_transformers(materials: "Materials", spec: JobSpec, checkpoints: Path) -> Rows:
+def _write_transformers(materials: "Materials", spec: JobSpec, checkpoints: Path) -> Sequence[ExportRow]:
     from shrinkml.storage.merging import save_merged
 
     save_merged(checkpoints / FINAL, checkpoints / DENSE)

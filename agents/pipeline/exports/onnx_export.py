@@ -1,11 +1,8 @@
 """The export for ONNX Runtime, measured: how like the checkpoint it is, and how well it hears."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from agents.pipeline.exports.export_table import Rows
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
@@ -16,6 +13,7 @@ from shrinkml.export.exporter import Exporter
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import stress
+from shrinkml.report.record import ExportRow
 from shrinkml.speech.scoring import score
 
 ONNX, ONNX_INT8 = "final-onnx", "final-onnx-int8"  # checkpoints for ONNX Runtime
@@ -23,7 +21,7 @@ N_COMPARED = 100  # utterances that an exported recogniser must hear as the chec
 MOST_DIFFERENCE = 1e-2  # between the scores of a checkpoint and of its export in float; about 1e-5 is usual
 
 
-def write_onnx(materials: Materials, checkpoints: Path, *, int8: bool) -> Rows:
+def write_onnx(materials: Materials, checkpoints: Path, *, int8: bool) -> list[ExportRow]:
     """Write the final one of `checkpoints` for ONNX Runtime, in float and perhaps also in `int8`; a row of each.
 
     Raises:
@@ -36,7 +34,7 @@ def write_onnx(materials: Materials, checkpoints: Path, *, int8: bool) -> Rows:
     return rows
 
 
-def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8: bool = False) -> Mapping[str, Any]:
+def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8: bool = False) -> ExportRow:
     """Write a checkpoint for ONNX Runtime to `folder`: its name, size, likeness on dev and WER on test.
 
     Args:
@@ -61,7 +59,15 @@ def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8:
     heard = exported_transcripts.transcripts(exported, test, should_stop=stop)
     found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-    facts = {"name": folder.name, "int8": int8, "kept_layers": sorted(kept), "bytes": n_bytes}
-    facts |= {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
     alone = wer_by_component(exporter.drawn, kept, few, should_stop=stop) if int8 else {}
-    return {**facts, **asdict(parity), **asdict(stress(asking, exported, few)), "component_wers": alone}
+    return ExportRow(
+        name=folder.name,
+        int8=int8,
+        kept_layers=tuple(sorted(kept)),
+        bytes=n_bytes,
+        wer=found.wer,
+        wer_ci95=found.wer_ci95,
+        **asdict(parity),
+        **asdict(stress(asking, exported, few)),
+        component_wers=alone,
+    )

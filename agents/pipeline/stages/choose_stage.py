@@ -9,7 +9,6 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.stages.calibrate_stage import CALIBRATE
 from agents.pipeline.stages.search_stage import SEARCH, read_results
-from agents.pipeline.step import Finalist
 from agents.search.interruptible import Interruptible
 from agents.search.model_evaluator import BATCH_SIZE, shrunk
 from agents.search.search_result import SearchResult, Trial
@@ -17,6 +16,7 @@ from agents.search.workspace import StoredDecompositions, read_problem
 from envs.problem import CompressionProblem
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.report.search_rows import Finalist
 
 N_FINALISTS = 5  # plans of a step that are judged again, on all of dev
 

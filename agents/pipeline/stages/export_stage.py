@@ -1,9 +1,8 @@
 """The stage that writes the final model in the other forms that the job asks for, and says how like they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.folder.run_folder import FINAL
@@ -13,6 +12,7 @@ from agents.search.interruptible import Interruptible
 from shrinkml.errors import PrecisionError
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import transcripts
+from shrinkml.report.record import ExportRow, Int8Row
 from shrinkml.speech.scoring import score
 from shrinkml.storage import checkpoint
 from shrinkml.tables import look_up
@@ -23,15 +23,15 @@ class Exported:
     """The exports of the final model for ONNX Runtime.
 
     Attributes:
-        exports: a `shrinkml.report.record.ExportRow` of each.
+        exports: a row of each.
         torch_int8: the model in int8 in torch, where the job asks for that and any layer gains by it.
     """
 
-    exports: Sequence[Mapping[str, Any]] = ()
-    torch_int8: Mapping[str, Any] | None = None
+    exports: Sequence[ExportRow] = ()
+    torch_int8: Int8Row | None = None
 
 
-def hear_in_int8(materials: Materials, model: Path) -> Mapping[str, Any] | None:
+def hear_in_int8(materials: Materials, model: Path) -> Int8Row | None:
     """The WER of the checkpoint `model` on test where torch multiplies in int8, on the CPU; None if it would not."""
     try:
         small = Interruptible(checkpoint.load(model, int8=True), materials.should_stop)
@@ -39,7 +39,7 @@ def hear_in_int8(materials: Materials, model: Path) -> Mapping[str, Any] | None:
         return None
     test = materials.test
     found = score(test.texts, transcripts(small, test), groups=test.speakers, seed=materials.seed)
-    return {"wer": found.wer, "wer_ci95": list(found.wer_ci95)}
+    return Int8Row(found.wer, found.wer_ci95)
 
 
 def _run(context: StageContext) -> Exported:

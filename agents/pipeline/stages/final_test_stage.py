@@ -10,23 +10,9 @@ from agents.pipeline.measuring import describe, measure
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.stages.baseline_stage import BASELINE
 from shrinkml.measure.evaluation import Evaluation, transcripts
+from shrinkml.report.record import Sample
 
 N_SAMPLES = 8  # transcripts shown in the report
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The transcripts of one utterance by both models.
-
-    Attributes:
-        reference: what was said.
-        baseline: the original's transcript.
-        result: that of the compressed model.
-    """
-
-    reference: str
-    baseline: str
-    result: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from agents.pipeline.stages.export_stage import EXPORT, Exported
 from agents.pipeline.stages.final_test_stage import TEST
 from agents.pipeline.stages.speed_stage import SPEED
 from agents.pipeline.summary import summarise
-from shrinkml.report import from_json, write_report
+from shrinkml.report import write_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ def _run(context: StageContext) -> Reported:
         checkpoints=tools.folder.checkpoints,
         seconds=context.state.seconds,
     )
-    write_report(from_json(report), tools.folder.root)
-    return Reported(report["goal_met"], report["compression_ratio"], report["size_ratio"])
+    write_report(report, tools.folder.root)
+    return Reported(report.goal_met, report.compression_ratio, report.size_ratio)
 
 
 REPORT = Stage("report", Reported, _run, takes(2.0))

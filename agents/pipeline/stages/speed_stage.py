@@ -137,7 +137,7 @@ def _run(context: StageContext) -> Timed:
     others = [step.checkpoint for step in steps if step.checkpoint != best]
     models = {"compressed": checkpoints / FINAL, **{name: checkpoints / name for name in others}}
     exports = {
-        INT8 if row["int8"] else "float32": checkpoints / row["name"] for row in (exported.exports if exported else ())
+        INT8 if row.int8 else "float32": checkpoints / row.name for row in (exported.exports if exported else ())
     }
 
     def on_timed(name: str, n_done: int) -> None:

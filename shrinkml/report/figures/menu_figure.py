@@ -76,9 +76,9 @@ def _dots(cells: Sequence[Cell]) -> Figure:
 
 
 def _size(cell: Cell) -> float:
-    """Diameter in pixels: 3 more for every tenfold of what the outputs are expected to move, 13 for a nat."""
-    decades = math.log10(max(cell.divergence or 0.0, 0.001))
-    return min(18.0, 13.0 + 3.0 * decades)
+    """Diameter in pixels: 3 more for every tenfold of the expected loss, 16 for a nat per token."""
+    decades = math.log10(max(cell.expected_loss or 0.0, 0.0001))
+    return min(18.0, 16.0 + 3.0 * decades)
 
 
 def _squares(level: Increase, cells: Sequence[Cell]) -> Figure:
@@ -117,5 +117,5 @@ def _trace(name: str, cells: Sequence[Cell]) -> Figure:
 
 def _known(cell: Cell) -> str:
     wer = [] if cell.wer is None else [f"{percent(cell.wer)} WER"]
-    nats = [] if cell.divergence is None else [f"{cell.divergence:.2g} nats expected"]
+    nats = [] if cell.expected_loss is None else [f"{cell.expected_loss:.2g} nats per token expected"]
     return f"; alone: {', '.join([*wer, *nats])}" if wer or nats else ""

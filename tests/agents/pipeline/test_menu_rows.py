@@ -48,12 +48,12 @@ def test_what_is_expected_of_a_layer_is_told_at_every_rank_and_unknown_where_the
     toy = TOYS["separable"]()
     problem, result = toy.problem, search("greedy", toy, evaluations=1)
     rows = menu_rows(problem, result.best.plan, [result])
-    assert {entry["divergence_alone"] for row in rows for entry in row["entries"]} == {None}
+    assert {entry.expected_loss for row in rows for entry in row.entries} == {None}
     curves = {decision.name: tuple(0.25 / (rank + 1) for rank in range(999)) for decision in problem.decisions}
-    told = with_rank_losses(problem, curves, tokens_per_utterance=4.0)  # and so 1 / (rank + 1) per utterance
+    told = with_rank_losses(problem, curves, tokens_per_utterance=4.0)
     rows = menu_rows(told, result.best.plan, [result])
-    for entry in (entry for row in rows for entry in row["entries"]):
-        assert entry["divergence_alone"] == (0.0 if entry["rank"] is None else 1.0 / (entry["rank"] + 1))
+    for entry in (entry for row in rows for entry in row.entries):
+        assert entry.expected_loss == (0.0 if entry.rank is None else 0.25 / (entry.rank + 1)), "in nats per token"
 
 
 def test_the_rows_of_a_recogniser_hold_its_menus_what_was_measured_and_what_was_chosen(make_task):
@@ -62,15 +62,15 @@ def test_the_rows_of_a_recogniser_hold_its_menus_what_was_measured_and_what_was_
     workspace = open_workspace(Path(task.workspace))
     problem = workspace.problem
     rows = menu_rows(problem, result.best.plan, [result])
-    assert {row["name"]: tuple(entry["rank"] for entry in row["entries"]) for row in rows} == rank_menus(problem)
-    assert {frozenset(row) for row in rows} == {frozenset(MenuRow.__annotations__)}
-    assert {frozenset(entry) for row in rows for entry in row["entries"]} == {frozenset(MenuEntry.__annotations__)}
-    chosen = {row["name"]: entry["rank"] for row in rows for entry in row["entries"] if entry["chosen"]}
+    assert {row.name: tuple(entry.rank for entry in row.entries) for row in rows} == rank_menus(problem)
+    assert {type(row) for row in rows} == {MenuRow}
+    assert {type(entry) for row in rows for entry in row.entries} == {MenuEntry}
+    chosen = {row.name: entry.rank for row in rows for entry in row.entries if entry.chosen}
     assert chosen == {name: result.best.plan.choice(name).rank for name in rank_menus(problem)}
-    assert {row["entries"][-1]["wer_alone"] for row in rows} == {problem.baseline_wer}
-    assert {row["entries"][-1]["weights_kept"] for row in rows} == {1.0}
-    compressed = [(row["name"], entry) for row in rows for entry in row["entries"][:-1]]
-    measured = [(name, entry) for name, entry in compressed if entry["wer_alone"] is not None]
+    assert {row.entries[-1].wer_alone for row in rows} == {problem.baseline_wer}
+    assert {row.entries[-1].weights_kept for row in rows} == {1.0}
+    compressed = [(row.name, entry) for row in rows for entry in row.entries[:-1]]
+    measured = [(name, entry) for name, entry in compressed if entry.wer_alone is not None]
     assert len(measured) == 9, "greedy, uniform and the solution are the other three"
     for name, entry in measured:
-        assert entry["wer_alone"] == workspace.evaluate(with_one(problem, name, Choice(rank=entry["rank"])))
+        assert entry.wer_alone == workspace.evaluate(with_one(problem, name, Choice(rank=entry.rank)))

@@ -10,6 +10,7 @@ from agents.pipeline.step import StepOutcome
 from agents.pipeline.summary import missed_by
 from shrinkml.measure.evaluation import Evaluation
 from shrinkml.measure.speed_rows import Speedup
+from shrinkml.report.record import MissedBy
 
 ORIGINAL = Evaluation(
     wer=0.10, wer_ci95=(0.08, 0.12), cer=0.05, substitutions=6, deletions=2, insertions=2, n_utterances=20, n_words=100,
@@ -36,18 +37,18 @@ def missed(spec, outcomes, batch1=3.0):
 
 def test_a_goal_that_was_met_was_missed_by_nothing(tiny_job):
     spec = tiny_job(goal={"compression_ratio": 4.0, "max_wer_increase": 0.1}, steps=[4.0])
-    assert set(missed(spec, [outcome(4.0, 4.2, 0.15, True)]).values()) == {0.0}
+    assert missed(spec, [outcome(4.0, 4.2, 0.15, True)]) == MissedBy(0.0, 0.0, 0.0)
 
 
 def test_the_distance_to_the_goal_counts_ratio_and_wer_and_what_the_goals_ratio_would_cost(tiny_job):
     spec = tiny_job(goal={"compression_ratio": 8.0, "max_wer_increase": 0.02}, steps=[4.0, 8.0])
     found = missed(spec, [outcome(4.0, 4.2, 0.11, True), outcome(8.0, 8.1, 0.4, False)])
-    assert found["compression_ratio"] == pytest.approx(8.0 - 4.2)
-    assert found["wer"] == pytest.approx(0.15 - 0.10 - 0.02)
-    assert found["wer_at_goal_ratio"] == pytest.approx(0.4 - 0.10 - 0.02)
+    assert found.compression_ratio == pytest.approx(8.0 - 4.2)
+    assert found.wer == pytest.approx(0.15 - 0.10 - 0.02)
+    assert found.wer_at_goal_ratio == pytest.approx(0.4 - 0.10 - 0.02)
 
 
 def test_a_ratio_of_time_is_the_one_measured_in_the_end(tiny_job):
     goal = {"compression_ratio": 4.0, "max_wer_increase": 0.1, "resource": "latency"}
     found = missed(tiny_job(goal=goal, steps=[4.0]), [outcome(4.0, 4.2, 0.15, True)], batch1=3.5)
-    assert found["compression_ratio"] == pytest.approx(0.5)
+    assert found.compression_ratio == pytest.approx(0.5)

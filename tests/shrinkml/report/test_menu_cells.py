@@ -16,10 +16,8 @@ def test_the_sentence_names_the_layer_that_does_most_harm_alone(report):
 
 
 def test_the_sentence_names_the_chosen_rank_that_is_expected_to_do_most(report):
-    report["menus"][6]["entries"][-2].update(rank=48, divergence_alone=2.345, chosen=True)
-    expected = (
-        "encoder.1.weight_ih_l0_reverse's 48 is expected to move the outputs most: 2.3 nats per utterance, alone."
-    )
+    report["menus"][6]["entries"][-2].update(rank=48, expected_loss=2.345, chosen=True)
+    expected = "encoder.1.weight_ih_l0_reverse's 48 is expected to move the outputs most: 2.3 nats per token, alone."
     assert expected in alone_in_words(from_json(report))
 
 

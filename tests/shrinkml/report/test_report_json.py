@@ -5,6 +5,8 @@ import json
 import pytest
 
 from shrinkml.errors import ConfigError
+from shrinkml.report import write_report
+from shrinkml.report.menu_cells import alone_in_words
 from shrinkml.report.report_json import from_json, read_report, to_json
 
 
@@ -29,6 +31,16 @@ def test_a_report_older_than_some_rows_has_none_of_them(report):
     found = from_json(report)
     assert (found.runtimes, found.exports, found.torch_int8) == ((), (), None)
     assert (found.goal.resource, found.steps[0].reached_ratio, found.trials[0].heard) == ("parameters", None, 1.0)
+
+
+def test_losses_of_older_reports_were_per_utterance_and_are_not_known_per_token(report, tmp_path):
+    for entry in (entry for row in report["menus"] for entry in row["entries"]):
+        entry["divergence_alone"] = entry.pop("expected_loss")
+    older = from_json(report)
+    assert {entry.expected_loss for row in older.menus for entry in row.entries} == {None}
+    assert "expected to move the outputs most" not in alone_in_words(older)
+    write_report(older, tmp_path)
+    assert "nats per token as chosen" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_unknown_keys_are_left_aside(report):

@@ -15,7 +15,7 @@ def test_an_export_that_computes_something_else_is_refused(materials, half, tmp_
 
 def test_it_is_written_in_float_and_on_request_in_int8(materials, half, tmp_path):
     (tmp_path / FINAL).symlink_to(half)
-    assert [(row["name"], row["int8"]) for row in write_onnx(materials, tmp_path, int8=True)] == [
+    assert [(row.name, row.int8) for row in write_onnx(materials, tmp_path, int8=True)] == [
         (ONNX, False),
         (ONNX_INT8, True),
     ]

@@ -1,5 +1,7 @@
 """Every entry of every menu is drawn by what it keeps, coloured by what it adds alone."""
 
+import math
+
 import pytest
 
 from shrinkml.report import write_report
@@ -63,18 +65,19 @@ def test_what_a_layer_keeps_is_its_place_in_percent(report):
 def test_a_circle_is_the_larger_the_farther_the_outputs_are_expected_to_move(report):
     _, few, chosen, many, _ = report["menus"][1]["entries"]
     assert chosen["chosen"]
-    few["divergence_alone"], many["divergence_alone"] = 3.0, 0.2
+    few["expected_loss"], many["expected_loss"] = 3.0, 0.2
     (circles,) = (trace for trace in menus_figure(from_json(report))["data"] if trace["name"] == "on the menu")
     first = circles["y"].index("encoder.0.weight_hh_l0")
     large, small, none = circles["marker"]["size"][first : first + 3]
     assert large > small > none
-    assert circles["customdata"][first] == [str(few["rank"]), "; alone: 3 nats expected"]
+    assert small == pytest.approx(16.0 + 3.0 * math.log10(0.2)), "16 pixels for a nat per token, 3 more for ten"
+    assert circles["customdata"][first] == [str(few["rank"]), "; alone: 3 nats per token expected"]
 
 
 def test_without_a_measurement_the_page_says_what_would_make_some(report, tmp_path):
     for row in report["menus"]:
         for entry in row["entries"]:
-            entry["divergence_alone"] = None
+            entry["expected_loss"] = None
         row["entries"][0]["wer_alone"] = None
     assert MEASURED.isdisjoint(drawn(report))
     write_report(from_json(report), tmp_path)
