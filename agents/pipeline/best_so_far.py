@@ -42,8 +42,8 @@ def _keep_best(tools: Tools, state: RunState) -> None:
 
 def _keep_best_of_step(tools: Tools, state: RunState, step: Step) -> None:
     """The factorized model, if there is one; else the best plan of the searches, factorized."""
-    original, posed, factorized = state.find(BASELINE), state.find(CALIBRATE), state.find(FACTORIZE)
-    if original is None or posed is None:
+    original, calibrated, factorized = state.find(BASELINE), state.find(CALIBRATE), state.find(FACTORIZE)
+    if original is None or calibrated is None:
         return
     if factorized is not None:
         after = factorized.record.dev.to_json()
@@ -53,5 +53,5 @@ def _keep_best_of_step(tools: Tools, state: RunState, step: Step) -> None:
     results = read_results(tools.folder.begun(f"{SEARCH.name}-{step.label}"))
     if results:
         best, kept = winner(results).best, tools.folder.checkpoints / SO_FAR
-        save_factorized(tools.materials, kept, start=step.start, workspace=posed.folder, plan=best.plan)
+        save_factorized(tools.materials, kept, start=step.start, workspace=calibrated.folder, plan=best.plan)
         describe(tools.materials, kept, on="proxy", before=original.record.proxy, after={"wer": best.wer})

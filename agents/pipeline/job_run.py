@@ -12,7 +12,7 @@ from agents.execution.executor import Executor
 from agents.execution.local_executor import LocalExecutor
 from agents.pipeline.best_so_far import best_kept_on_stop
 from agents.pipeline.folder.hub_revision import local_model
-from agents.pipeline.folder.language import told_language
+from agents.pipeline.folder.language import with_language
 from agents.pipeline.folder.policies import first_policies, policies_of
 from agents.pipeline.folder.run_folder import SO_FAR, opened
 from agents.pipeline.materials import Materials
@@ -68,7 +68,7 @@ def run_job(
     """
     with opened(folder, spec) as run_folder, closing(make_executor(spec)) as executor:
         run_folder.withdraw(SO_FAR)
-        model = told_language(run_folder, local_model(run_folder, spec.model, allow_hub=allow_hub), spec.language)
+        model = with_language(run_folder, local_model(run_folder, spec.model, allow_hub=allow_hub), spec.language)
         own = Materials(model, spec.data, seed=spec.seed, should_stop=should_stop, device=spec.device, dtype=spec.dtype)
         tools = Tools(spec, run_folder, materials or own, executor, should_stop)
         runner = StageRunner(tools, ProgressMeter(spec, stages), on_event=on_event, run_stage=run_stage)

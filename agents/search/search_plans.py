@@ -33,11 +33,11 @@ def search_plans(
         strategy: name in `agents.strategies.strategies.STRATEGIES`.
         problem: what is searched.
         evaluate: judges a plan.
-        reward: name in `envs.rewards.REWARDS`; only agents that learn by judged plans alone heed it.
+        reward: name in `envs.rewards.REWARDS`; only agents that learn by judged plans alone use it.
         evaluations: plans that may be judged, those included that only measure a layer.
         seed: of everything random.
         policy: that an earlier search of the same strategy returned, to go on from; see `keeps_policy`.
-        on_trial: hears of each judged plan.
+        on_trial: called with each judged plan.
         should_stop: asked before each.
 
     Raises:

@@ -116,7 +116,7 @@ class Family:
         exported: the models of the family that can be exported, in brackets, for cards; empty for all.
         float32_only: why its models do not learn in bfloat16; None where they do.
         multilingual: the models of the family that can be told a language, in words; empty for none.
-        told_language: config.json of a model and a language -> the settings of generation that tell it; None for a
+        language_settings: config.json of a model and a language -> the settings of generation that tell it; None for a
             model that cannot be told one.
     """
 
@@ -132,7 +132,7 @@ class Family:
     exported: str = ""
     float32_only: str | None = None
     multilingual: str = ""
-    told_language: Callable[[Mapping[str, Any], str], dict[str, Any] | None] = lambda config, language: None
+    language_settings: Callable[[Mapping[str, Any], str], dict[str, Any] | None] = lambda config, language: None
 
     def check_mixed_precision(self, field: str) -> None:
         """Raise where models of this family cannot learn in bfloat16, as `field` asks.

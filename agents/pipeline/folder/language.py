@@ -12,7 +12,7 @@ from shrinkml.storage.model_folder import look_into
 GENERATION = "generation_config.json"
 
 
-def told_language(run: RunFolder, model: str, language: str | None) -> str:
+def with_language(run: RunFolder, model: str, language: str | None) -> str:
     """`model`, or a folder of links to its files whose generation is told `language`, as are checkpoints made from it.
 
     Raises:
@@ -22,7 +22,7 @@ def told_language(run: RunFolder, model: str, language: str | None) -> str:
     if language is None:
         return model
     found = look_into(model)
-    told = found.family.told_language(found.config, language)
+    told = found.family.language_settings(found.config, language)
     if told is None:
         able = ", ".join(family.multilingual for family in FAMILIES.values() if family.multilingual)
         raise ConfigError(f"language is {language!r}, but only {able} can be told one, and {model} is none")

@@ -1,4 +1,4 @@
-"""The stage that decomposes every layer, measures what each alone costs in accuracy, and so poses a search."""
+"""The stage that decomposes every layer, measures what each alone costs in accuracy, and so sets up a search."""
 
 import time
 from collections.abc import Callable, Mapping

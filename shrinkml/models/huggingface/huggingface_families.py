@@ -44,7 +44,7 @@ def model_type(config: Mapping[str, Any]) -> Any:
     return network.get("model_type") if isinstance(network, Mapping) else None
 
 
-def _told_language(config: Mapping[str, Any], language: str) -> dict[str, Any] | None:
+def _language_settings(config: Mapping[str, Any], language: str) -> dict[str, Any] | None:
     """Settings for the generation of a Whisper that transformers wrote; checkpoints of ours are told already."""
     return {"language": language, "task": "transcribe"} if config.get("model_type") == MULTILINGUAL else None
 
@@ -81,5 +81,5 @@ HUGGINGFACE_SEQ2SEQ = Family(
     library=LIBRARY,
     exported=EXPORTED,
     multilingual="a Whisper",
-    told_language=_told_language,
+    language_settings=_language_settings,
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import shrinkml
-from agents.pipeline.folder.language import told_language
+from agents.pipeline.folder.language import with_language
 from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.job_run import run_job
 from agents.pipeline.materials import Materials
@@ -95,8 +95,8 @@ def test_a_whisper_that_looks_for_the_language_is_refused(stock_dir, tiny_data, 
 def test_a_job_tells_a_whisper_its_language_and_leaves_the_model_alone(stock_dir, tiny_data, validate, tmp_path):
     model = stock_dir("whisper-multilingual")
     before = digest_of(sorted(model.iterdir()))
-    told = Path(told_language(RunFolder(tmp_path), str(model), "en"))
-    assert told_language(RunFolder(tmp_path), str(model), "en") == str(told), "a resumed job finds it"
+    told = Path(with_language(RunFolder(tmp_path), str(model), "en"))
+    assert with_language(RunFolder(tmp_path), str(model), "en") == str(told), "a resumed job finds it"
     assert validate(told, tiny_data["dev"]).utterances["dev"] == 24
     save(shrinkml.load(told), tmp_path / "checkpoint")
     assert [len(choices) for choices in shrinkml.load(tmp_path / "checkpoint").prompt] == [1, 1, 1, 1]

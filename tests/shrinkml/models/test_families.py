@@ -163,8 +163,8 @@ def test_its_card_tells_where_else_it_runs(family):
 
 def test_models_are_told_a_language_only_where_the_family_says_which(family, model, tmp_path):
     save(model, tmp_path / "m")
-    assert family.told_language(look_into(tmp_path / "m").config, "en") is None, "a checkpoint is told already"
-    assert (family.told_language({"model_type": family.fresh_kinds[0]}, "en") is None) == (not family.multilingual)
+    assert family.language_settings(look_into(tmp_path / "m").config, "en") is None, "a checkpoint is told already"
+    assert (family.language_settings({"model_type": family.fresh_kinds[0]}, "en") is None) == (not family.multilingual)
 
 
 def test_names_lead_to_their_families():

@@ -24,7 +24,7 @@ def test_any_other_family_learns_in_bfloat16():
 
 
 def test_a_family_is_told_no_language_unless_it_says_how():
-    assert replace(ANY).told_language({"model_type": "any"}, "en") is None
+    assert replace(ANY).language_settings({"model_type": "any"}, "en") is None
 
 
 def test_a_model_that_needs_nothing_else_is_trained_as_it_is():

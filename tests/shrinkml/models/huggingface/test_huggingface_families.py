@@ -43,10 +43,10 @@ def test_a_checkpoint_without_a_network_has_no_type():
 
 def test_a_whisper_alone_is_told_a_language():
     told = {"language": "de", "task": "transcribe"}
-    assert HUGGINGFACE_SEQ2SEQ.told_language({"model_type": "whisper"}, "de") == told
-    assert HUGGINGFACE_SEQ2SEQ.told_language({"model_type": "moonshine"}, "de") is None
-    assert HUGGINGFACE_SEQ2SEQ.told_language(of_ours("whisper"), "de") is None
-    assert HUGGINGFACE_CTC.told_language({"model_type": "wav2vec2"}, "de") is None
+    assert HUGGINGFACE_SEQ2SEQ.language_settings({"model_type": "whisper"}, "de") == told
+    assert HUGGINGFACE_SEQ2SEQ.language_settings({"model_type": "moonshine"}, "de") is None
+    assert HUGGINGFACE_SEQ2SEQ.language_settings(of_ours("whisper"), "de") is None
+    assert HUGGINGFACE_CTC.language_settings({"model_type": "wav2vec2"}, "de") is None
 
 
 def test_their_operations_are_those_of_their_folder():
