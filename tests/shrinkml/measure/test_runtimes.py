@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from server.worker.processes import descendants
-from shrinkml.errors import CheckpointError, StoppedError
+from shrinkml.errors import StoppedError
 from shrinkml.export.exporter import export
 from shrinkml.measure.runtimes import Contender, compare_runtimes, thread_counts
 from shrinkml.measure.speed_rows import RuntimeRow
-from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH, TimedProcess
+from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.tokenizer import Tokenizer
 from shrinkml.speech.manifest import read_manifest
@@ -64,19 +64,6 @@ def test_an_export_is_run_without_torch_and_takes_less_to_start_and_to_keep(tiny
     assert (torchs.rounds, onnxs.rounds) == (1, 1), "where there is no time for a second, the first one counts"
     assert onnxs.peak_bytes < torchs.peak_bytes / 1.5
     assert onnxs.import_s < torchs.import_s
-
-
-def test_what_a_process_fails_with_is_passed_on(tmp_path, utterances):
-    with pytest.raises(CheckpointError, match=r"in onnxruntime cannot be timed: .*is no exported recogniser"):
-        TimedProcess(ONNXRUNTIME, tmp_path, [utterances[0].audio], threads=1, should_stop=lambda: False)
-
-
-def test_a_process_that_was_killed_is_an_error_and_no_wait(narrow, utterances):
-    with TimedProcess(ONNXRUNTIME, narrow, [utterances[0].audio], threads=1, should_stop=lambda: False) as timed:
-        timed._process.kill()
-        timed._process.wait()
-        with pytest.raises(CheckpointError, match="cannot be timed: its process was ended from outside"):
-            timed.run(1)
 
 
 def test_a_stop_ends_the_timing_and_its_processes(narrow, utterances):
