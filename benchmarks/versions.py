@@ -25,14 +25,19 @@ from typing import Any
 import yaml
 from safetensors.numpy import load_file
 
+from shrinkml.speech.manifest import read_manifest, write_manifest
+
 HERE = Path(__file__).resolve().parents[1]
 TOYS = ("separable", "coupled")
 EVALUATIONS = 40
 SMALLER = {  # what makes a job of configs/ short; the same in both versions
-    "demo": {"data": {"proxy_utterances": 100, "train_utterances": 1000}, "search": {"evaluations": 20}},
+    "demo": {
+        "data": {"proxy_utterances": 60},
+        "search": {"evaluations": 8, "baselines": ["greedy", "divergence", "evolution"]},
+    },
     "ctc": {
-        "data": {"proxy_utterances": 60, "train_utterances": 300},
-        "search": {"evaluations": 12, "baselines": ["greedy", "divergence"]},
+        "data": {"proxy_utterances": 60},
+        "search": {"evaluations": 8, "baselines": ["greedy", "divergence"]},
         "finetune": {"epochs": 2, "learning_rate": 1.2e-3},
         "export": [],
         "quantize": "none",
@@ -82,17 +87,21 @@ def searches(checkout: Path) -> Iterator[Row]:
         yield Row(name, f"{n_trials} plans, best {100 * wer:.2f} % WER", digest)
 
 
-def job(checkout: Path, name: str, data: Path, out: Path) -> Iterator[Row]:
-    """The job `name` of configs/, made smaller, run by the version in `checkout` in the folder `out`."""
+def job(checkout: Path, name: str, data: Path, out: Path, n_utterances: int) -> Iterator[Row]:
+    """The job `name` of configs/, made smaller, run by the version in `checkout` in the folder `out`.
+
+    Each split is the first `n_utterances` of its manifest in `data`.
+    """
+    out.mkdir(parents=True)
     spec = yaml.safe_load((HERE / "configs" / f"{name}.yaml").read_text())
     for key, value in SMALLER[name].items():
         spec[key] = {**spec.get(key, {}), **value} if isinstance(value, dict) else value
     for split in ("train", "dev", "test"):
-        spec["data"][split] = str(data / f"{split}.jsonl")
+        spec["data"][split] = str(out / f"{split}.jsonl")
+        write_manifest(out / f"{split}.jsonl", read_manifest(data / f"{split}.jsonl")[:n_utterances])
     if "steps" in spec:  # its old name is understood by both versions
         spec["stages"] = spec.pop("steps")
     spec["executor"] = "local"
-    out.mkdir(parents=True)
     (out / "job.yaml").write_text(yaml.safe_dump(spec))
     module = "server.cli.main" if (checkout / "server" / "cli" / "main.py").exists() else "server.cli"
     run(checkout, ["-m", module, "compress", str(out / "job.yaml"), "--out", str(out / "run"), "--json"])
@@ -148,6 +157,7 @@ def main() -> int:
     parser.add_argument("--before", type=Path, required=True, help="a checkout of the other version")
     parser.add_argument("--data", type=Path, default=HERE / "data" / "commands", help="of `shrinkml prepare commands`")
     parser.add_argument("--jobs", nargs="*", default=["demo", "ctc"], choices=sorted(SMALLER), help="none: toys alone")
+    parser.add_argument("--utterances", type=int, default=200, help="of each split, in jobs")
     parser.add_argument("--no-toys", action="store_true", help="jobs alone")
     arguments = parser.parse_args()
     found: list[dict[str, Row]] = []
@@ -155,7 +165,8 @@ def main() -> int:
         for number, checkout in enumerate((arguments.before.resolve(), HERE)):
             rows = [] if arguments.no_toys else list(searches(checkout))
             for name in arguments.jobs:
-                rows += job(checkout, name, arguments.data.resolve(), Path(scratch, str(number), name))
+                out = Path(scratch, str(number), name)
+                rows += job(checkout, name, arguments.data.resolve(), out, arguments.utterances)
             found.append({row.name: row for row in rows})
     lines = compared(*found)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
