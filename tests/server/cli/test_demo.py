@@ -54,7 +54,7 @@ def test_the_demo_leaves_a_checkpoint_and_a_report_and_no_process(small_demo, ca
 WAITING_DEMO = """
 import sys, time
 from pathlib import Path
-from server import demo
+from server.cli import demo
 
 def run():
     with demo.running_server(Path("home"), Path("log")) as url:
