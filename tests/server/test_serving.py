@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 PROGRAM = """
@@ -24,7 +25,9 @@ def command(home, port: int = 0) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_in_order_and_its_log_tells_of_the_worker(tmp_path, number):
     with subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{url}/healthz", timeout=30).is_success  # it listens already; from here on it serves
         os.kill(process.pid, number)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
