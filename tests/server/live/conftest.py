@@ -17,6 +17,7 @@ from server.worker.processes import descendants
 from shrinkml.client import Client, JobHandle
 
 STANDIN = Path(__file__).with_name("standin_worker.py")
+REPOSITORY = Path(__file__).parents[3]  # the stand-in imports from `tests`
 PATIENCE_S = 60.0
 
 PROGRAM = """
@@ -36,7 +37,8 @@ class LiveServer:
 
     def __init__(self, home: Path, data: Path, worker: Path | None) -> None:
         command = [sys.executable, "-c", PROGRAM, str(home), str(data), str(worker or "")]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         self.home = home
         self.url = self.process.stdout.readline().strip()
         self.client = Client(self.url)
