@@ -9,6 +9,7 @@ from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.models.heads import Heads
 from shrinkml.models.protocol import AsrModel
+from shrinkml.speech.spelling import Spelling
 
 
 class Interruptible:
@@ -31,6 +32,10 @@ class Interruptible:
     def misfit(self, text: str) -> str | None:
         """The reason why the model cannot write `text`; None where it can."""
         return self._model.misfit(text)
+
+    def spelling(self, text: str) -> Spelling | None:
+        """The model's tokens of `text`."""
+        return self._model.spelling(text)
 
     @property
     def sample_rate_hz(self) -> int:

@@ -107,6 +107,9 @@ class OwnModel:
     def misfit(self, text: str) -> None:
         """None: which texts can be written is for the user to know."""
 
+    def spelling(self, text: str) -> None:
+        """None: how texts are written is for the user to know."""
+
     @property
     def sample_rate_hz(self) -> int:
         """Not known.

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from shrinkml.models.heads import Heads
+from shrinkml.speech.spelling import Spelling
 
 
 @runtime_checkable
@@ -30,6 +31,10 @@ class AsrModel(Protocol):
 
     def misfit(self, text: str) -> str | None:
         """The reason why `text` cannot be written; None where it can."""
+        ...
+
+    def spelling(self, text: str) -> Spelling | None:
+        """The tokens that the reference `text` is taught in; None where they are not known."""
         ...
 
     @property

@@ -12,8 +12,13 @@ def normalise(text: str) -> str:
     apostrophes within a word ("don't"); everything else parts words. Numbers, abbreviations and spelling variants
     are left as they are.
     """
-    lower = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").lower()
-    plain = unicodedata.normalize("NFKC", lower)
+    lower = unicodedata.normalize("NFKC", text).lower()
+    return without_punctuation(lower)
+
+
+def without_punctuation(text: str) -> str:
+    """The same with upper and lower case kept."""
+    plain = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in plain)
     words = (word.strip("'") for word in kept.split())
     return " ".join(word for word in words if word)

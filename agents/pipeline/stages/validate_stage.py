@@ -1,7 +1,7 @@
 """The pre-flight stage: that everything asked for exists, and what becomes of every parameter."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
 from shrinkml.plan.prices import parameter_prices
 from shrinkml.speech.manifest import check_fit, check_splits
+from shrinkml.speech.unknown_tokens import check_known, unknown_share
 from shrinkml.tables import look_up
 
 
@@ -35,6 +36,7 @@ class Preflight:
         left_alone: everything else -> why it will not be.
         tied: other names of tensors that are listed already -> the same.
         utterances: of each split.
+        unknown_tokens: split -> share of its reference's tokens that the model does not know; of train and dev.
     """
 
     parameters: int
@@ -43,6 +45,7 @@ class Preflight:
     left_alone: Mapping[str, str]
     tied: Mapping[str, str]
     utterances: Mapping[str, int]
+    unknown_tokens: Mapping[str, float] = field(default_factory=dict)  # older runs did not count them
 
 
 def validate(materials: Materials, spec: JobSpec) -> Preflight:
@@ -51,7 +54,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     Raises:
         UnknownNameError: a strategy, reward, factorizer or export that does not exist.
         ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear or
-            write.
+            write, or it does not know the tokens of what it shall learn from.
         CheckpointError: the model cannot be loaded.
         ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, its policy is none,
             or the model's generation looks for the language of each utterance.
@@ -64,6 +67,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     splits = check_splits(materials.manifests)
     model = materials.model
     check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)
+    learnt = "train" if "train" in splits else "dev"
+    check_known(learnt, splits[learnt], model.spelling)
     for name in spec.export:
         EXPORTS[name].check(materials)
     cost, ranks, notes = model_cost(model.module), current_plan(model.module), list_parameters(model.module)
@@ -84,6 +89,11 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         },
         tied={note.name: note.why for note in notes if note.verdict == "tied"},
         utterances={split: len(utterances) for split, utterances in splits.items()},
+        unknown_tokens={
+            split: unknown_share((utterance.text for utterance in splits[split]), model.spelling)
+            for split in ("train", "dev")
+            if split in splits
+        },
     )
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from shrinkml.models.huggingface.speech_input import Speech
 from shrinkml.models.huggingface.text_tokens import Text
+from shrinkml.speech.spelling import Spelling
 
 
 class HuggingFaceModel(nn.Module):
@@ -48,6 +49,10 @@ class HuggingFaceModel(nn.Module):
             return None
         named = ", ".join(map(repr, self.text.tokenizer.convert_ids_to_tokens(above)))
         return f"a transcript with {named}, for which this model has no output: leave the utterance out or rewrite it"
+
+    def spelling(self, text: str) -> Spelling:
+        """The tokens of `text` alone."""
+        return self.text.spelling(text)
 
     @property
     def module(self) -> nn.Module:

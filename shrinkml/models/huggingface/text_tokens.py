@@ -1,31 +1,35 @@
 """Text to token ids and back, by the tokenizer of a Hugging Face model."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from shrinkml.errors import ExportError
+from shrinkml.speech.spelling import Spelling, spell
 
-CASES: tuple[Callable[[str], str], ...] = (str, str.upper)
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes become that are no whole letter
 
 
 class Text:
-    """A tokenizer that is fed texts in the letters that it knows; shared by copies, never changed."""
+    """A tokenizer that is fed each text in the form that it knows best; shared by copies, never changed."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        # Some know capital letters alone: to them, our lower-case references are nothing but unknown tokens.
-        letters = _letters(tokenizer)
-        self._case = min(CASES, key=lambda case: _n_unknown(tokenizer, case(letters)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Text":
         return self
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text` alone: a prompt and the end are for generation to say."""
-        ids: list[int] = self.tokenizer(self._case(text), add_special_tokens=False).input_ids
+        return self.spelling(text).tokens
+
+    def spelling(self, text: str) -> Spelling:
+        """The same, and how many of them are unknown."""
+        return spell(text, self._encode, self.tokenizer.unk_token_id)
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -73,14 +77,3 @@ def _bytes_by_letter() -> dict[str, int]:
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     return {letter: byte for byte, letter in bytes_to_unicode().items()}
-
-
-def _letters(tokenizer: Any) -> str:
-    """The letters in the vocabulary, as lower-case references have them, a word each."""
-    tokens = tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens}
-    return " ".join(sorted({letter.lower() for token in tokens for letter in token if letter.isalpha()}))
-
-
-def _n_unknown(tokenizer: Any, text: str) -> int:
-    ids = tokenizer(text, add_special_tokens=False).input_ids
-    return sum(token == tokenizer.unk_token_id for token in ids)

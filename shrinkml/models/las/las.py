@@ -22,6 +22,7 @@ from shrinkml.models.heads import ATTENTION, CTC, IGNORE, AttentionHead, CtcHead
 from shrinkml.models.las.las_family import LAS
 from shrinkml.models.las.tokenizer import BLANK, END, Tokenizer
 from shrinkml.speech.features import log_mel
+from shrinkml.speech.spelling import Spelling
 
 QUIETEST = 0.0  # log-mel energy; rounding to 16 bits leaves about as much, digital silence would lie 16 below
 SPREAD_EPSILON = 1e-3  # added to the standard deviation of each bin: silence has none
@@ -130,6 +131,10 @@ class Las(nn.Module):
 
     def misfit(self, text: str) -> None:
         """None: every text can be written, words that are not known have a token of their own."""
+
+    def spelling(self, text: str) -> Spelling:
+        """The tokens of `text`, without the end."""
+        return self.tokenizer.spelling(text)
 
     @property
     def module(self) -> nn.Module:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 from shrinkml.errors import CheckpointError
+from shrinkml.speech.spelling import Spelling, spell
 
 Unit = Literal["word", "char"]
 
@@ -38,7 +39,14 @@ class Tokenizer:
         return len(self.vocabulary)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`, without the end."""
+        """Token ids of `text` in the form that the vocabulary knows best, without the end."""
+        return self.spelling(text).tokens
+
+    def spelling(self, text: str) -> Spelling:
+        """The same, and how many of them are unknown."""
+        return spell(text, self._encode, UNKNOWN)
+
+    def _encode(self, text: str) -> list[int]:
         return [self._ids.get(token, UNKNOWN) for token in _split(text, self.unit)]
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -22,6 +22,7 @@ from shrinkml.models.family import Family, FreshModel, Operations
 from shrinkml.models.heads import ATTENTION, AttentionHead, transcript_head
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.speech.spelling import Spelling
 from shrinkml.storage import model_folder
 from shrinkml.storage.checkpoint import inspect, save
 from shrinkml.storage.merging import check_mergeable
@@ -91,6 +92,7 @@ def test_a_model_of_the_family_is_a_recogniser_that_names_it(family, model):
     assert model.module is model
     assert model.family == family.name
     assert model.misfit(TEXTS[0]) is None
+    assert model.spelling(TEXTS[0]).n_unknown == 0
 
 
 def test_the_same_seed_draws_the_same_model(family, model):
@@ -199,6 +201,9 @@ class Toy(nn.Module):
 
     def misfit(self, text):
         return None
+
+    def spelling(self, text):
+        return Spelling([0], 0)
 
     def features(self, waveform):
         return torch.ones(2, 4)

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from shrinkml.models.heads import ATTENTION, CTC, IGNORE, CtcHead, Heads
 from shrinkml.models.huggingface.learning.short_window import frames_per_position
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
+from shrinkml.speech.spelling import Spelling
 
 CTC_WEIGHT = 0.3  # share of the CTC loss: Kim et al. found 0.2 to 0.5 to serve
 
@@ -47,6 +48,10 @@ class JointCtc(nn.Module):
     def misfit(self, text: str) -> str | None:
         """That of the learner."""
         return self.learner.misfit(text)
+
+    def spelling(self, text: str) -> Spelling:
+        """That of the learner."""
+        return self.learner.spelling(text)
 
     @property
     def module(self) -> nn.Module:

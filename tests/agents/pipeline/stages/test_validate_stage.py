@@ -1,10 +1,14 @@
 import copy
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from agents.pipeline.materials import Materials
 from agents.pipeline.stages.validate_stage import validate
-from shrinkml.errors import ConfigError, ExportError, PlanError, UnknownNameError
+from shrinkml.errors import ConfigError, ExportError, ManifestError, PlanError, UnknownNameError
+from shrinkml.speech.manifest import read_manifest, write_manifest
 from shrinkml.storage import checkpoint
 
 
@@ -17,6 +21,7 @@ def test_the_pre_flight_tells_what_will_be_factorized_and_what_is_left_alone(mat
     assert found.parameters == checkpoint.stored_parameters(materials.original)
     assert found.smallest_parameters < found.parameters / spec.goal.compression_ratio
     assert found.utterances == {"train": 48, "dev": 24, "test": 24}
+    assert found.unknown_tokens == {"train": 0.0, "dev": 0.0}
 
 
 def test_a_dense_copy_for_transformers_is_refused_before_any_work_where_the_model_is_none_of_it(materials, tiny_job):
@@ -45,6 +50,22 @@ def test_a_strict_job_names_the_matrices_that_cannot_be_factorized(materials, sp
     message = r"the job is strict, .*\n  mixer\.weight \[4, 3, 2, 2\]: no factorizer for Conv2d$"
     with pytest.raises(PlanError, match=message):
         validate(materials, strict)
+
+
+@pytest.mark.parametrize("with_train", [True, False])
+def test_references_that_the_model_does_not_know_are_refused_where_it_learns_from_them(tiny_job, tmp_path, with_train):
+    job = tiny_job()
+    split = "train" if with_train else "dev"
+    strange = [replace(u, text="xyzzy plugh") for u in read_manifest(Path(getattr(job.data, split)))]
+    write_manifest(tmp_path / "strange.jsonl", strange)
+    changes = {split: str(tmp_path / "strange.jsonl")} | ({} if with_train else {"train": None})
+    spec = job.model_copy(update={"data": job.data.model_copy(update=changes)})
+    materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
+    message = (
+        rf"100% of the tokens of {split} are unknown to the model, .* allowed: 20%\. Leave .*\n  .*: 'xyzzy plugh'"
+    )
+    with pytest.raises(ManifestError, match=message):
+        validate(materials, spec)
 
 
 def test_a_las_cannot_be_asked_to_learn_in_bfloat16(materials, spec):
