@@ -129,7 +129,8 @@ def test_audio_with_a_good_header_that_cannot_be_decoded_is_told_when_it_is_comp
     paths = {"train": make_manifest("a", (300.0,)), "test": make_manifest("b", (400.0,))}
     broken = tmp_path / "b-audio/0.flac"
     content = broken.read_bytes()
-    broken.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    start, n = len(content) // 4, len(content) // 8
+    broken.write_bytes(content[:start] + bytes(n) + content[start + n :])
     with pytest.raises(ManifestError, match=r"test: cannot read .*b-audio/0\.flac as audio"):
         check_splits(paths)
 
