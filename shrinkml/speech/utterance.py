@@ -16,6 +16,7 @@ from shrinkml.speech.text import normalise
 REQUIRED = ("audio_filepath", "duration", "text")
 OPTIONAL = ("speaker", "lang")
 _PATH = re.compile("[^\0\ud800-\udfff]+")  # neither NUL nor half a character, which no file's name can hold
+_HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can hold one, UTF-8 cannot
 # A stated duration may differ from the file's by the larger of the two: tools round to a tenth of a second, and count
 # or drop the padding of an MP3 encoder, up to two frames of 1,152 samples (0.144 s at 16 kHz).
 DURATION_TOLERANCE_S = 0.15
@@ -70,7 +71,7 @@ def parse_line(
         return None, [f"broken JSON: {error}"]
     if not isinstance(value, dict):
         return None, [f"a line must be a JSON object, not {line.strip()[:40]!r}"]
-    problems = [*_key_problems(value), *_value_problems(value)]
+    problems = [*_key_problems(value), *value_problems(value)]
     if problems:
         return None, problems
     audio = Path(os.path.normpath(base / value["audio_filepath"]))
@@ -94,10 +95,14 @@ def _key_problems(value: Mapping[str, Any]) -> Iterator[str]:
             yield f"no {key!r}; every line needs {', '.join(REQUIRED)}"
 
 
-def _value_problems(value: Mapping[str, Any]) -> Iterator[str]:
+def value_problems(value: Mapping[str, Any]) -> Iterator[str]:
+    """Everything that is wrong with the values of a manifest's line, or of a part of one; no file is looked at."""
     for key in ("audio_filepath", "text", *OPTIONAL):
         if key in value and not (isinstance(value[key], str) and value[key].strip()):
             yield f"{key} is {value[key]!r}; allowed: a string that is not blank"
+    for key in ("text", *OPTIONAL):
+        if isinstance(value.get(key), str) and _HALF.search(value[key]):
+            yield f"{key} is {value[key]!r}, which holds half a character (a lone surrogate); allowed: whole characters"
     text = value.get("text")
     if isinstance(text, str) and text.strip() and not normalise(text):
         yield f"text is {text!r}; allowed: at least one word"

@@ -1,18 +1,43 @@
 """Manifests from other layouts of transcribed speech: Kaldi directories and Hugging Face audiofolders."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shrinkml.errors import AudioError, ManifestError
+from shrinkml.errors import AudioError
 from shrinkml.speech.audio import audio_duration_s
+from shrinkml.speech.corpora.metadata_rows import numbered_lines, read_metadata
 from shrinkml.speech.manifest import Utterance, refuse, write_manifest
+from shrinkml.speech.utterance import value_problems
 
 TEXT_COLUMNS = ("transcription", "text", "sentence")
 SPEAKER_COLUMNS = ("speaker_id", "speaker")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An utterance as a layout tells it.
+
+    Attributes:
+        where: file and line, or file and name, for messages.
+        folder: that the path starts from.
+        path: of the audio.
+        text: that is said.
+        speaker: who says it; None where unknown.
+    """
+
+    where: str
+    folder: Path
+    path: Any
+    text: Any
+    speaker: Any = None
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with the values."""
+        values = {"audio_filepath": self.path, "text": self.text, "speaker": self.speaker}
+        told = {key: value for key, value in values.items() if key != "speaker" or value is not None}
+        return [f"{self.where}: {problem}" for problem in value_problems(told)]
 
 
 def import_kaldi(folder: Path, manifest: Path) -> list[Utterance]:
@@ -35,7 +60,9 @@ def import_kaldi(folder: Path, manifest: Path) -> list[Utterance]:
     problems += [f"{folder / 'text'}: no text for {utt!r}" for utt in audio if utt not in texts]
     problems += [f"{folder / 'wav.scp'}: no audio for {utt!r}" for utt in texts if utt not in audio]
     refuse(problems)
-    return _write(manifest, ((folder / path, texts[utt], speakers.get(utt)) for utt, path in audio.items()))
+    text = folder / "text"
+    found = [_Found(f"{text}: {utt!r}", folder, path, texts[utt], speakers.get(utt)) for utt, path in audio.items()]
+    return _write(manifest, found, [])
 
 
 def import_audiofolder(folder: Path, manifest: Path) -> list[Utterance]:
@@ -45,18 +72,19 @@ def import_audiofolder(folder: Path, manifest: Path) -> list[Utterance]:
     `sentence`, and a `speaker_id` or `speaker` where there is one. Other columns are left out.
 
     Raises:
-        ManifestError: no metadata, rows without a file name or text, missing files: every problem at once.
+        ManifestError: no metadata, lines that are no rows, rows without a file name or text or with other values than
+            strings (a speaker may be a whole number), missing files: every problem at once.
     """
     problems: list[str] = []
     found = []
-    for where, row in _read_metadata(folder, problems):
-        name, text = row.get("file_name"), _first(row, TEXT_COLUMNS)
-        if not name or text is None:
+    for where, row in read_metadata(folder, problems):
+        name, text, speaker = (_first(row, columns) for columns in (("file_name",), TEXT_COLUMNS, SPEAKER_COLUMNS))
+        if name is None or text is None:
             problems.append(f"{where}: a row needs file_name and one of {', '.join(TEXT_COLUMNS)}; this one is {row}")
         else:
-            found.append((folder / str(name), text, _first(row, SPEAKER_COLUMNS)))
-    refuse(problems)
-    return _write(manifest, found)
+            numbered = isinstance(speaker, int) and not isinstance(speaker, bool)
+            found.append(_Found(where, folder, name, text, str(speaker) if numbered else speaker))
+    return _write(manifest, found, problems)
 
 
 IMPORTERS: dict[str, Callable[[Path, Path], list[Utterance]]] = {
@@ -65,13 +93,18 @@ IMPORTERS: dict[str, Callable[[Path, Path], list[Utterance]]] = {
 }
 
 
-def _write(manifest: Path, found: Iterable[tuple[Path, str, str | None]]) -> list[Utterance]:
-    utterances, problems = [], []
-    for audio, text, speaker in found:
+def _write(manifest: Path, found: Iterable[_Found], problems: Sequence[str]) -> list[Utterance]:
+    """Write what was `found` to `manifest`, unless there are `problems` with it, with its values or with its audio."""
+    found = list(found)
+    problems = [*problems, *(problem for one in found for problem in one.problems())]
+    refuse(problems)
+    utterances = []
+    for one in found:
+        audio = one.folder / one.path
         try:
-            utterances.append(Utterance(audio, audio_duration_s(audio), text, speaker))
+            utterances.append(Utterance(audio, audio_duration_s(audio), one.text, one.speaker))
         except AudioError as error:
-            problems.append(str(error))
+            problems.append(f"{one.where}: {error}")
     if not utterances and not problems:
         problems.append(f"{manifest} would hold no utterances")
     refuse(problems)
@@ -86,7 +119,7 @@ def _read_table(path: Path, problems: list[str]) -> dict[str, str]:
         problems.append(f"no file {path}; a Kaldi directory holds wav.scp and text")
         return {}
     table: dict[str, str] = {}
-    for where, line in _numbered_lines(path):
+    for where, line in numbered_lines(path):
         utt, *rest = line.split(maxsplit=1)
         if not rest:
             problems.append(f"{where}: nothing after {utt!r}")
@@ -97,39 +130,6 @@ def _read_table(path: Path, problems: list[str]) -> dict[str, str]:
     return table
 
 
-def _read_metadata(folder: Path, problems: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(file and line, row) of the folder's metadata; lines that are no rows are added to `problems`."""
-    lines, table = folder / "metadata.jsonl", folder / "metadata.csv"
-    if table.is_file():
-        reader = csv.DictReader(io.StringIO(_read_text(table), newline=""))
-        return [(f"{table}:{reader.line_num}", row) for row in reader]
-    if not lines.is_file():
-        raise ManifestError(f"no metadata.jsonl or metadata.csv in {folder}; an audiofolder has one")
-    rows: list[tuple[str, Mapping[str, Any]]] = []
-    for where, line in _numbered_lines(lines):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            problems.append(f"{where}: broken JSON: {error}")
-            continue
-        rows.append((where, row if isinstance(row, dict) else {}))
-    return rows
-
-
-def _numbered_lines(path: Path) -> Iterable[tuple[str, str]]:
-    """(file and line, text) of every line that is not blank."""
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if line.strip():
-            yield f"{path}:{number}", line
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")  # -sig: spreadsheets write a byte order mark
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8: {error}") from error
-
-
-def _first(row: Mapping[str, Any], columns: Iterable[str]) -> str | None:
-    """The first of `columns` that the row fills."""
-    return next((str(row[column]) for column in columns if row.get(column)), None)
+def _first(row: Mapping[str, Any], columns: Iterable[str]) -> Any:
+    """The first of `columns` that the row fills; None where it fills none."""
+    return next((row[column] for column in columns if row.get(column) not in (None, "")), None)

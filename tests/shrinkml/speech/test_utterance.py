@@ -53,6 +53,12 @@ def test_audio_may_lie_outside_the_folder_and_paths_may_be_absolute(line, tmp_pa
         ({"text": " "}, "text is ' '; allowed: a string that is not blank"),
         ({"text": 7}, "text is 7; allowed"),
         ({"text": "!!! ..."}, "text is '!!! ...'; allowed: at least one word"),
+        (
+            {"text": "on \ud800"},
+            r"text is 'on \ud800', which holds half a character (a lone surrogate); allowed: whole",
+        ),
+        ({"speaker": "\udfff"}, r"speaker is '\udfff', which holds half a character"),
+        ({"lang": "e\ud800"}, r"lang is 'e\ud800', which holds half a character"),
         ({"duration": 10**400}, "duration is 1000"),
         ({"speaker": 3}, "speaker is 3; allowed"),
         ({"lang": ""}, "lang is ''; allowed"),

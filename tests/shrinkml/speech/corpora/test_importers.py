@@ -118,6 +118,35 @@ def test_all_rows_that_are_wrong_are_told_at_once(audiofolder, tmp_path):
     assert "metadata.jsonl:5: broken JSON" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"transcription": 7}, r"metadata\.jsonl:1: text is 7; allowed: a string"),
+        ({"transcription": ["a"]}, r"metadata\.jsonl:1: text is \['a'\]; allowed: a string"),
+        ({"transcription": "..."}, r"metadata\.jsonl:1: text is '\.\.\.'; allowed: at least one word"),
+        ({"transcription": "\ud800"}, r"metadata\.jsonl:1: text is '\\ud800', which holds half a character"),
+        ({"speaker_id": 1.5}, r"metadata\.jsonl:1: speaker is 1\.5; allowed: a string"),
+        ({"speaker_id": False}, r"metadata\.jsonl:1: speaker is False; allowed: a string"),
+        ({"file_name": 3}, r"metadata\.jsonl:1: audio_filepath is 3; allowed: a string"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_told_with_their_line(audiofolder, tmp_path, change, problem):
+    write_jsonl(audiofolder, [ROWS[0] | change])
+    with pytest.raises(ManifestError, match=problem):
+        import_audiofolder(audiofolder, tmp_path / "m.jsonl")
+
+
+def test_speaker_0_is_a_speaker(audiofolder, tmp_path):
+    write_jsonl(audiofolder, [ROWS[0] | {"speaker_id": 0}])
+    assert import_audiofolder(audiofolder, tmp_path / "m.jsonl")[0].speaker == "0"
+
+
+def test_a_text_without_words_is_refused_in_a_kaldi_directory_too(kaldi, tmp_path):
+    (kaldi / "text").write_text("anna-1 ...\nben-1 stop\n")
+    with pytest.raises(ManifestError, match=r"1 problem in the data:\n  .*text: 'anna-1': text is '\.\.\.'; allowed"):
+        import_kaldi(kaldi, tmp_path / "m.jsonl")
+
+
 def test_all_files_that_are_missing_are_told_at_once(audiofolder, tmp_path):
     write_jsonl(audiofolder, [{"file_name": name, "text": "hello"} for name in ("x.flac", "a.flac", "y.flac")])
     with pytest.raises(ManifestError, match=r"(?s)^2 problems.*no audio file .*x\.flac.*no audio file .*y\.flac"):
