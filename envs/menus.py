@@ -4,7 +4,7 @@ A menu is geometric, because what a layer loses depends on its rank by factors, 
 smaller layer stops being smaller: dense for a dense layer, the present rank for one that is already factorized.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -22,13 +22,19 @@ Menu = tuple[int | None, ...]
 
 
 def build_menus(
-    layers: Sequence[LayerSpec], *, current_ranks: CompressionPlan, steps: int = MENU_STEPS, multiple_of: int = 8
+    layers: Sequence[LayerSpec],
+    *,
+    current_ranks: CompressionPlan,
+    left: Collection[str] = (),
+    steps: int = MENU_STEPS,
+    multiple_of: int = 8,
 ) -> dict[str, Menu]:
     """A menu per layer: ascending ranks, then None (dense) where the layer is dense now.
 
     Args:
         layers: the model's factorizable matrices.
         current_ranks: the plan that the model is under; a factorized layer can only get its rank or a lower one.
+        left: names of layers that stay as they are: their menus have one entry.
         steps: entries of a menu, at most; small layers have fewer.
         multiple_of: ranks are rounded to it, as kernels like it; ranks below four times that to a half of it, and so
             on.
@@ -45,7 +51,11 @@ def build_menus(
                 f"layer {name!r} has the choice {choice.to_json()}, which a menu of ranks would undo; "
                 "allowed: a rank alone"
             )
-    return {layer.name: _menu(layer, current_ranks.choice(layer.name).rank, steps, multiple_of) for layer in layers}
+    ranks = {layer.name: current_ranks.choice(layer.name).rank for layer in layers}
+    return {
+        layer.name: (ranks[layer.name],) if layer.name in left else _menu(layer, ranks[layer.name], steps, multiple_of)
+        for layer in layers
+    }
 
 
 def worthwhile(menus: Mapping[str, Menu], prices: PriceList) -> dict[str, Menu]:

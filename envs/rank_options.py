@@ -31,7 +31,8 @@ def rank_problem(
         menus: layer name -> the ranks that it may get, ascending; None (dense) last where the layer may stay dense.
         prices: see `CompressionProblem`.
         compression_ratio: see there.
-        spectra: layer name -> singular values, descending.
+        spectra: layer name -> singular values, descending; of layers with one entry, which stay as they are, they may
+            be missing.
         baseline_wer: see there.
 
     Raises:
@@ -78,12 +79,12 @@ def rank_decision(layer: LayerSpec, menu: Menu, prices: PriceList, spectrum: Seq
     """The decision about the rank of one layer.
 
     Raises:
-        PlanError: an empty menu or spectrum, or a menu that does not ascend in price.
+        PlanError: an empty menu, no spectrum although there is a choice, or a menu that does not ascend in price.
     """
-    if not spectrum:
+    if not spectrum and len(menu) != 1:
         raise PlanError(f"layer {layer.name!r} has no spectrum; give its singular values, descending")
     choices = [Choice(rank=rank) for rank in menu]
-    kept = retained_energy(spectrum, menu)
+    kept = retained_energy(spectrum, menu) if spectrum else (1.0,)
     options = tuple(
         Option(choice, layer.cost_at(choice), prices.sites[layer.name].at(choice), share)
         for choice, share in zip(choices, kept, strict=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -139,6 +140,27 @@ class FinetuneSpec(Part):
             raise ValueError("allowed: 'auto', or a number above 0 and at most 1") from None
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
+    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
+]
+
+
+class LayersSpec(Part):
+    """The layers that may be factorized, by patterns over their names: as the pre-flight lists them, or a module's."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    only: Patterns = Field((), description='Globs ("encoder.*") of the layers that may be factorized; all, if absent.')
+    except_: Patterns = Field(
+        (), alias="except", description='Globs ("*.embed_tokens") of those that stay as they are all the same.'
+    )
+
+
 class JobSpec(Part):
     """One compression job.
 
@@ -165,7 +187,12 @@ class JobSpec(Part):
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
     )
-    # Left out of JSON like the resource.
+    # Left out of JSON like the resource, as is what follows.
+    layers: LayersSpec | None = Field(
+        None,
+        exclude_if=lambda layers: layers is None,
+        description="Which layers may be factorized, where not all shall be.",
+    )
     language: str | None = Field(
         None,
         exclude_if=lambda language: language is None,

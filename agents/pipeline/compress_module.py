@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from agents.search.search_result import OnTrial, SearchResult, Trial
 from agents.search.search_task import search_in
 from agents.strategies.model_based.kept_policy import read_policy
 from envs.menus import build_menus
+from shrinkml.compression.chosen_layers import asked_to_leave
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
-from shrinkml.job import FinetuneSpec, SearchSpec
+from shrinkml.job import FinetuneSpec, LayersSpec, SearchSpec
 from shrinkml.layers.attention import split_attention
 from shrinkml.measure.evaluation import Evaluation, evaluate, word_error_rate
 from shrinkml.models.own_model import Loss, OwnModel, Scores, Transcribe
@@ -80,6 +81,7 @@ def compress(
     factorizer: str = "pca",
     search: SearchSpec | None = None,
     finetune: FinetuneSpec | None = None,
+    layers: LayersSpec | None = None,
     seed: int = 0,
     should_stop: ShouldStop = lambda: False,
 ) -> Compressed:
@@ -100,12 +102,13 @@ def compress(
             and nothing is fine-tuned.
         factorizer: name in FACTORIZERS.
         search: how to search; as a job's.
+        layers: which may be factorized, where not all shall be; as a job's.
         finetune: how to fine-tune; as a job's. There is no distillation without `scores`, and no warping.
         seed: of everything random.
         should_stop: asked often; nothing is kept of a stopped compression.
 
     Raises:
-        PlanError: nothing can be factorized, or the ratio is out of reach.
+        PlanError: nothing can be factorized, a pattern of `layers` matches no layer, or the ratio is out of reach.
         ConfigError: a ratio that is not above 1, a policy that is none, no speech, or features and texts that are not
             as many.
         OSError: the disk of temporary files (TMPDIR), where statistics of large layers lie, has no room.
@@ -120,15 +123,18 @@ def compress(
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(split_attention(module), loss, transcribe, scores)
-    prices = _prices(own.module, compression_ratio)
+    left = _left_by(layers, own.module)
+    prices = _prices(own.module, compression_ratio, left)
     heard, calibration = Interruptible(own, should_stop), learnt or judged
-    decompositions = dict(decomposed(heard, calibration, factorizer))
+    decompositions = dict(decomposed(heard, calibration, factorizer, left=left))
 
     def cut(plan: CompressionPlan) -> Interruptible:
         return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
 
     wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
-    problem = make_problem(heard, cut, decompositions, calibration, prices=prices, ratio=compression_ratio, wer=wer)
+    problem = make_problem(
+        heard, cut, decompositions, calibration, prices=prices, ratio=compression_ratio, wer=wer, left=left
+    )
     evaluator = ModelEvaluator(cut, judged)
     tasks = search_tasks(search, seed, "in memory", policies)
     workspace = Workspace(problem, RacingJudge(evaluator, evaluator.words))
@@ -167,11 +173,16 @@ def _dataset(name: str, speech: Speech) -> Dataset:
     return Dataset(features, texts, [0.0] * len(texts), [None] * len(texts))  # how long it lasts is of no matter here
 
 
-def _prices(module: nn.Module, compression_ratio: float) -> PriceList:
+def _left_by(layers: LayersSpec | None, module: nn.Module) -> Collection[str]:
+    return () if layers is None else asked_to_leave(module, only=layers.only, excepted=layers.except_)
+
+
+def _prices(module: nn.Module, compression_ratio: float, left: Collection[str]) -> PriceList:
     """The sizes of plans of `module`, some of which reach the ratio."""
     cost, ranks = model_cost(module), current_plan(module)
     prices = parameter_prices(cost, ranks)
-    check_reachable(prices, build_menus(cost.layers, current_ranks=ranks), ratio=compression_ratio)
+    menus = build_menus(cost.layers, current_ranks=ranks, left=left)
+    check_reachable(prices, menus, ratio=compression_ratio, n_left=len(left))
     return prices
 
 

@@ -10,9 +10,10 @@ import torch
 from agents.search.decompose_layers import layer_use
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.calibration import calls_per_s
+from shrinkml.compression.chosen_layers import asked_to_leave
 from shrinkml.devices import find_device
 from shrinkml.events import ShouldStop
-from shrinkml.job import DataSpec, DeviceName, DtypeName
+from shrinkml.job import DataSpec, DeviceName, DtypeName, LayersSpec
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import Utterance, read_manifest
 from shrinkml.speech.proxy import choose_proxy
@@ -80,6 +81,16 @@ class Materials:
     def model(self) -> AsrModel:
         """The original."""
         return self.load(self.original)
+
+    def left_by(self, layers: LayersSpec | None) -> dict[str, str]:
+        """The layers that stay as they are because of `layers`: name -> the reason.
+
+        Raises:
+            PlanError: a pattern matches no layer of the original, or none is left to factorize.
+        """
+        if layers is None:
+            return {}
+        return asked_to_leave(self.model.module, only=layers.only, excepted=layers.except_)
 
     @cached_property
     def device(self) -> torch.device:

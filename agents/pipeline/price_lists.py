@@ -1,7 +1,7 @@
 """The price list of a job in the resource that it saves: measured once, and read from its folder ever after."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,25 +35,35 @@ class Priced:
     left_alone: Sequence[str]
 
 
-def price_list(materials: Materials, resource: Resource) -> PriceList:
-    """Prices of plans of the original; ratios count from it as it is."""
-    return PRICE_LISTS[resource](materials)
+def price_list(materials: Materials, resource: Resource, left: Collection[str] = ()) -> PriceList:
+    """Prices of plans of the original that change no layer that is `left`; ratios count from it as it is."""
+    return PRICE_LISTS[resource](materials, left)
 
 
-def menus_of(materials: Materials) -> dict[str, Menu]:
-    """The ranks that the layers of the original may get, whatever they save."""
-    return build_menus(model_cost(materials.model.module).layers, current_ranks=current_plan(materials.model.module))
+def menus_of(materials: Materials, left: Collection[str] = ()) -> dict[str, Menu]:
+    """The ranks that the layers of the original may get, whatever they save; one where a layer is `left`."""
+    module = materials.model.module
+    return build_menus(model_cost(module).layers, current_ranks=current_plan(module), left=left)
 
 
-def write_prices(materials: Materials, resource: Resource, folder: Path, *, ratio: float) -> Priced:
+def write_prices(
+    materials: Materials, resource: Resource, folder: Path, *, ratio: float, left: Collection[str] = ()
+) -> Priced:
     """Writes the price list to `folder`: what the original costs, and which layers have nothing to save.
+
+    Args:
+        materials: the original and the speech.
+        resource: that is counted.
+        folder: exists.
+        ratio: that plans must reach.
+        left: names of layers that stay as they are.
 
     Raises:
         PlanError: no plan is `ratio` times cheaper than the original.
     """
-    prices, everything = price_list(materials, resource), menus_of(materials)
+    prices, everything = price_list(materials, resource, left), menus_of(materials, left)
     menus = worthwhile(everything, prices)
-    check_reachable(prices, menus, ratio=ratio)
+    check_reachable(prices, menus, ratio=ratio, n_left=len(left))
     (folder / PRICES).write_text(json.dumps(prices.to_json()))
     return Priced(
         resource=resource,
@@ -68,27 +78,27 @@ def read_prices(folder: Path) -> PriceList:
     return PriceList.from_json(json.loads((folder / PRICES).read_text()))
 
 
-def _parameters(materials: Materials) -> PriceList:
+def _parameters(materials: Materials, _: Collection[str]) -> PriceList:
     return parameter_prices(model_cost(materials.model.module), current_plan(materials.model.module))
 
 
-def _macs(materials: Materials) -> PriceList:
+def _macs(materials: Materials, _: Collection[str]) -> PriceList:
     return mac_prices(model_cost(materials.model.module, materials.calls_per_s), current_plan(materials.model.module))
 
 
-def _latency(materials: Materials) -> PriceList:
+def _latency(materials: Materials, left: Collection[str]) -> PriceList:
     """Timed on the CPU, on the first utterances of those that the final speed is measured on."""
     timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
     return latency_prices(
         Interruptible(checkpoint.load(materials.original), materials.should_stop),
         timed.features,
         timed.audio_s,
-        menus_of(materials),
+        menus_of(materials, left),
         should_stop=materials.should_stop,
     )
 
 
-PRICE_LISTS: dict[Resource, Callable[[Materials], PriceList]] = {
+PRICE_LISTS: dict[Resource, Callable[[Materials, Collection[str]], PriceList]] = {
     "parameters": _parameters,
     "macs": _macs,
     "latency": _latency,

@@ -4,7 +4,7 @@ The speech is fed once, the statistics of large layers lie on the disk, and each
 written down, before the next is made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from agents.search.model_evaluator import BATCH_SIZE
@@ -32,15 +32,16 @@ def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
 
 
 def decomposed(
-    model: AsrModel, speech: Dataset, factorizer: str, scratch: Path | None = None
+    model: AsrModel, speech: Dataset, factorizer: str, scratch: Path | None = None, *, left: Collection[str] = ()
 ) -> Iterator[tuple[str, Decomposition]]:
-    """The layers of `model`, decomposed one by one in its order: name and decomposition.
+    """The layers of `model` but those that are left, decomposed one by one in its order: name and decomposition.
 
     Args:
         model: dense or in part low rank already.
         speech: what layers are calibrated on, where the factorizer looks at that.
         factorizer: name in FACTORIZERS.
         scratch: see `calibrate`.
+        left: names of layers that stay as they are, and need neither statistics nor factors.
 
     Raises:
         UnknownNameError: no such factorizer.
@@ -52,8 +53,8 @@ def decomposed(
         uses, stats = use_of_the_longest(model, speech), {}
         if look_up(FACTORIZERS, factorizer, kind="factorizer").calibrated:
             batch_size = fitting_batch_size(uses)
-            stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch)
-        yield from decompose_each(model.module, factorizer, stats)
+            stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch, left=left)
+        yield from decompose_each(model.module, factorizer, stats, left=left)
 
 
 def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:

@@ -1,6 +1,6 @@
 """The problem that is searched, made from a model: the plans that there are, and what they must reach."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from torch import nn
@@ -27,20 +27,23 @@ def problem_of(
     prices: PriceList,
     ratio: float,
     baseline_wer: float,
+    left: Collection[str] = (),
 ) -> CompressionProblem:
     """The problem of finding a plan of `module`.
 
     Args:
         module: what the plans are applied to, dense or in part low rank already.
-        decompositions: of each of its layers.
+        decompositions: of each of its layers but those that are left.
         prices: what they cost.
         ratio: how many times cheaper than the original the plans must be.
         baseline_wer: of `module`, on what the plans are judged on.
+        left: names of layers that stay as they are.
     """
     cost = model_cost(module)
+    menus = build_menus(cost.layers, current_ranks=current_plan(module), left=left)
     return rank_problem(
         cost,
-        menus=worthwhile(build_menus(cost.layers, current_ranks=current_plan(module)), prices),
+        menus=worthwhile(menus, prices),
         prices=prices,
         compression_ratio=ratio,
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
@@ -77,16 +80,24 @@ def cheapest_plan(menus: Mapping[str, Menu]) -> CompressionPlan:
     return CompressionPlan.of_ranks({name: menu[0] for name, menu in menus.items() if menu[0] is not None})
 
 
-def check_reachable(prices: PriceList, menus: Mapping[str, Menu], *, ratio: float) -> None:
+def check_reachable(prices: PriceList, menus: Mapping[str, Menu], *, ratio: float, n_left: int = 0) -> None:
     """Check that some plan of `menus` is `ratio` times cheaper than the original.
+
+    Args:
+        prices: of the plans.
+        menus: layer -> the ranks that it may get.
+        ratio: that a plan must reach.
+        n_left: layers that stay as they are because somebody asked for it.
 
     Raises:
         PlanError: none is.
     """
     least, words = prices.price(cheapest_plan(menus)), WORDS[prices.resource]
+    but = f" but the {n_left} that `layers` leaves alone" if n_left else ""
+    or_else = ", or leave fewer layers alone" if n_left else ""
     if prices.original / least < ratio:
         raise PlanError(
-            f"the goal of {ratio:g}x is out of reach: with the smallest rank in every layer the model is "
+            f"the goal of {ratio:g}x is out of reach: with the smallest rank in every layer{but} the model is "
             f"{prices.original / least:.2f}x {words.better} ({least:,} of {prices.original:,} {words.unit}); "
-            "ask for less"
+            f"ask for less{or_else}"
         )

@@ -51,7 +51,9 @@ class LayerUse:
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, run: Callable[[], object], scratch: Path | None = None) -> dict[str, LayerStats]:
+def calibrate(
+    model: nn.Module, run: Callable[[], object], scratch: Path | None = None, *, left: Collection[str] = ()
+) -> dict[str, LayerStats]:
     """Statistics of every factorizable matrix over one call of `run`: layer name -> statistics.
 
     Recurrent matrices are described by the hidden states that they multiply. Matrices that `run` does not reach, and
@@ -63,16 +65,18 @@ def calibrate(model: nn.Module, run: Callable[[], object], scratch: Path | None 
         model: dense or in part low rank; it is the same afterwards, also when `run` fails.
         run: lets the model work on the calibration speech.
         scratch: folder on whose disk large gram matrices lie, in unnamed files; the system's for such files where None.
+        left: names of layers that are left out.
 
     Raises:
-        CalibrationError: `run` reached no layer, or an input was not finite.
+        CalibrationError: `run` reached no layer though none is left out, or an input was not finite.
         OSError: the disk has no room for them.
     """
     room = DiskRoom(scratch)
     sums = _Sums(room)
-    with _observed(model, sums.add):
+    with _observed(model, sums.add, left):
         run()
-    _check_reached(sums.of)
+    if not left:  # the rest may be embeddings alone
+        _check_reached(sums.of)
     for layer, stats in sums.of.items():
         _check_finite(layer, stats.gram.diagonal())  # it bounds the rest, by Cauchy and Schwarz
         room.leave_memory()
@@ -159,11 +163,14 @@ def _check_finite(layer: str, found: Tensor) -> None:
 
 
 @contextmanager
-def _observed(model: nn.Module, observe: Observe) -> Iterator[None]:
-    """Tells `observe` of the inputs of every matrix of `model`."""
+def _observed(model: nn.Module, observe: Observe, left: Collection[str] = ()) -> Iterator[None]:
+    """Tells `observe` of the inputs of every matrix of `model` but those of the layers that are `left`."""
     with ExitStack() as hooks:
         for module, sites in sites_by_module(model).items():
-            hook = _hook({site.name: site.layer for site in sites}, observe)
+            layers = {site.name: site.layer for site in sites if site.layer not in left}
+            if not layers:
+                continue
+            hook = _hook(layers, observe)
             hooks.enter_context(module.register_forward_pre_hook(hook, with_kwargs=True))
         yield
 
@@ -173,6 +180,7 @@ def _hook(layers: Mapping[str, str], observe: Observe) -> Callable[[nn.Module, t
 
     def listen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, x in ADAPTERS[type(module)].inputs(module, *args, **kwargs):
-            observe(layers[name], x)
+            if name in layers:
+                observe(layers[name], x)
 
     return listen

@@ -18,15 +18,18 @@ from shrinkml.weights.forms import form_of
 def factorize(model: nn.Module, plan: CompressionPlan, decompositions: Mapping[str, Decomposition]) -> nn.Module:
     """A copy of `model` with each layer that `plan` names in the form of its choice, and its bias shifted.
 
-    Layers that the plan does not name stay as they are, dense or compressed.
+    Layers that the plan does not name, or names with the choice that they have and that nobody decomposed, stay as they
+    are, dense or compressed.
 
     Raises:
-        PlanError: the plan names a layer that the model or `decompositions` lacks, or a choice that no form holds.
+        PlanError: the plan names a layer that the model lacks, or that it changes and `decompositions` lacks, or a
+            choice that no form holds.
         RankError: a rank outside its layer's range.
     """
     sites = sites_by_layer(model)
-    check_names(plan, decompositions, "decompositions")
     check_names(plan, sites, "model")
+    plan = CompressionPlan({name: it for name, it in plan if name in decompositions or it != sites[name].form.choice})
+    check_names(plan, decompositions, "decompositions")
     with torch.no_grad():
         small = with_forms(
             model,

@@ -16,7 +16,7 @@ References:
     Kamahori et al. 2025, LiteASR, arXiv:2502.20583.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -151,7 +151,7 @@ def decompose(
 
 @torch.no_grad()
 def decompose_each(
-    model: nn.Module, factorizer: str, stats: dict[str, LayerStats]
+    model: nn.Module, factorizer: str, stats: dict[str, LayerStats], *, left: Collection[str] = ()
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model`, decomposed one by one: name and decomposition. Nothing is held that was handed out.
 
@@ -159,12 +159,13 @@ def decompose_each(
         model: dense or in part low rank already.
         factorizer: name in `FACTORIZERS`.
         stats: layer name -> calibration statistics; emptied on the way, so that they need not be held longer either.
+        left: names of layers that are left out.
 
     Raises:
         As `decompose`.
     """
     chosen = look_up(FACTORIZERS, factorizer, kind="factorizer")
-    sites = find_sites(model)
+    sites = [site for site in find_sites(model) if site.layer not in left]
     without_bias = {site.layer for site in sites if site.bias is None}
     for layer, form in {site.layer: site.form for site in sites}.items():
         if not all(map(all_finite, form.parts)):

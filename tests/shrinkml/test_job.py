@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from shrinkml.errors import ConfigError
-from shrinkml.job import MAX_STEP, JobSpec, parse_job, read_job, resolved
+from shrinkml.job import MAX_STEP, JobSpec, LayersSpec, parse_job, read_job, resolved
 
 
 def job(**changes: object) -> dict:
@@ -154,3 +154,18 @@ def test_a_wrong_learning_rate_is_one_problem_of_that_field():
         parse_job(job(finetune={"learning_rate": 5}))
     assert str(raised.value).count("finetune.learning_rate") == 1
     assert "'auto', or a number above 0 and at most 1 (got 5)" in str(raised.value)
+
+
+def test_patterns_of_layers_are_one_or_several_and_keep_their_names_in_json():
+    spec = parse_job(job(layers={"only": "encoder.*", "except": ["*.embed_tokens", "*.fc1"]}))
+    assert (spec.layers.only, spec.layers.except_) == (("encoder.*",), ("*.embed_tokens", "*.fc1"))
+    assert spec.model_dump(mode="json")["layers"] == {"only": ["encoder.*"], "except": ["*.embed_tokens", "*.fc1"]}
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert LayersSpec(except_="*.fc1") == LayersSpec.model_validate({"except": ["*.fc1"]})
+    assert "layers" not in parse_job(job()).model_dump()
+
+
+@pytest.mark.parametrize("wrong", [{"only": ""}, {"only": 3}, {"without": "*"}])
+def test_patterns_that_are_none_are_refused(wrong):
+    with pytest.raises(ConfigError, match=r"layers\.(only|without)"):
+        parse_job(job(layers=wrong))

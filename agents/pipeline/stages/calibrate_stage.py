@@ -1,8 +1,8 @@
 """The stage that decomposes every layer, measures what each alone costs in accuracy, and so sets up a search."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.pipeline.materials import Materials
@@ -10,7 +10,7 @@ from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.stages.prices_stage import prices_of
 from agents.search.decompose_layers import decomposed
 from agents.search.interruptible import Interruptible
-from agents.search.layer_losses import layer_losses
+from agents.search.layer_losses import LayerLosses, layer_losses
 from agents.search.make_problem import problem_of, with_losses
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors, write_workspace
@@ -46,23 +46,33 @@ def make_problem(
     prices: PriceList,
     ratio: float,
     wer: float,
+    left: Collection[str] = (),
 ) -> CompressionProblem:
     """The problem of a search, with what each layer alone costs in accuracy.
 
     Args:
         model: that is searched.
         cut: makes it under a plan.
-        decompositions: of each of its layers.
+        decompositions: of each of its layers but those that are left.
         calibration: speech that layers are measured on.
         prices: of its plans.
         ratio: how many times cheaper than the original the plans must be.
         wer: of `model`, on what plans are judged on.
+        left: names of layers that stay as they are, and are not measured.
 
     Raises:
         PlanError: no plan meets the budget.
     """
-    problem = problem_of(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer)
-    return with_losses(problem, layer_losses(model, cut, rank_menus(problem), calibration))
+    problem = problem_of(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer, left=left)
+    menus = {name: menu for name, menu in rank_menus(problem).items() if name not in left}
+    return with_losses(problem, _lossless(left, layer_losses(model, cut, menus, calibration)))
+
+
+def _lossless(left: Collection[str], losses: LayerLosses | None) -> LayerLosses | None:
+    """`losses`, and nothing that is lost by the layers that are `left`."""
+    if losses is None:
+        return None
+    return replace(losses, curves={**losses.curves, **dict.fromkeys(left, (0.0,))})
 
 
 def make_workspace(
@@ -74,8 +84,9 @@ def make_workspace(
     factorizer: str,
     cache: Path,
     prices: PriceList | None = None,
+    left: Collection[str] = (),
 ) -> Calibrated:
-    """Decompose every layer of the checkpoint `start` and write the workspace of a search to `folder`.
+    """Decompose the layers of the checkpoint `start` and write the workspace of a search to `folder`.
 
     Args:
         materials: the original and the speech.
@@ -85,10 +96,11 @@ def make_workspace(
         factorizer: name in FACTORIZERS.
         cache: database of evaluations.
         prices: of the plans; their parameters, if absent.
+        left: names of layers that stay as they are.
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
-    write_factors(folder, decomposed(heard, materials.calibration, factorizer, folder))
+    write_factors(folder, decomposed(heard, materials.calibration, factorizer, folder, left=left))
     decompositions = StoredDecompositions(folder)
     wer = word_error_rate(heard, materials.proxy)
     original = materials.model.module
@@ -98,7 +110,9 @@ def make_workspace(
         return Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
 
     began_s = time.monotonic()
-    problem = make_problem(heard, cut, decompositions, materials.calibration, prices=prices, ratio=ratio, wer=wer)
+    problem = make_problem(
+        heard, cut, decompositions, materials.calibration, prices=prices, ratio=ratio, wer=wer, left=left
+    )
     looked_s = time.monotonic() - began_s
     write_workspace(
         folder, problem=problem, model=start, proxy=materials.proxy, cache=cache, device=materials.device.type
@@ -116,6 +130,7 @@ def _run(context: StageContext) -> Calibrated:
         factorizer=tools.spec.factorizer,
         cache=tools.folder.evaluations,
         prices=prices_of(tools, context.state),
+        left=tools.materials.left_by(tools.spec.layers),
     )
 
 

@@ -7,8 +7,9 @@ from shrinkml.plan.prices import PriceList
 
 
 def _run(context: StageContext) -> Priced:
-    goal = context.tools.spec.goal
-    return write_prices(context.tools.materials, goal.resource, context.folder, ratio=goal.compression_ratio)
+    spec, materials = context.tools.spec, context.tools.materials
+    goal, left = spec.goal, materials.left_by(spec.layers)
+    return write_prices(materials, goal.resource, context.folder, ratio=goal.compression_ratio, left=left)
 
 
 def _are_measured(spec: JobSpec, _: float) -> bool:

@@ -60,8 +60,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
             or the model's generation looks for the language of each utterance.
         ExportError: the model cannot be exported as the job asks.
         MissingPackageError: what the job asks for needs an extra that is not installed.
-        PlanError: nothing can be factorized, not even the smallest ranks reach the goal, or the job is strict and some
-            matrices cannot be factorized.
+        PlanError: nothing can be factorized, a pattern of `layers` matches no layer, not even the smallest ranks reach
+            the goal, or the job is strict and some matrices cannot be factorized.
     """
     _check_names(spec)
     splits = check_splits(materials.manifests)
@@ -76,15 +76,17 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         _refuse_unknown(notes)
     if spec.finetune.mixed_precision:
         FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
-    menus = build_menus(cost.layers, current_ranks=ranks)
+    left = materials.left_by(spec.layers)
+    menus = build_menus(cost.layers, current_ranks=ranks, left=left)
     if spec.goal.resource == "parameters":  # other prices are a stage of their own
-        check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio)
+        check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio, n_left=len(left))
     return Preflight(
         parameters=cost.parameters(ranks),
         smallest_parameters=cost.parameters(cheapest_plan(menus)),
         factorized=[layer.name for layer in cost.layers if len(menus[layer.name]) > 1],
         left_alone={
             **{name: "no rank would make it smaller" for name, menu in menus.items() if len(menu) == 1},
+            **left,
             **{note.name: note.why for note in notes if note.verdict == "left"},
         },
         tied={note.name: note.why for note in notes if note.verdict == "tied"},

@@ -14,7 +14,7 @@ from agents.pipeline.compress_module import compress
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import CalibrationError, ConfigError, PlanError, StoppedError, UnknownNameError
-from shrinkml.job import FinetuneSpec, SearchSpec
+from shrinkml.job import FinetuneSpec, LayersSpec, SearchSpec
 from shrinkml.layers.attention import split_attention
 
 WORDS = ["up", "down", "left", "right"]
@@ -199,3 +199,11 @@ def test_without_what_searches_need_it_is_said_what_to_install():
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     message = "shrinkml.compress needs gymnasium, which is not installed; install shrinkml[search]"
     assert run.stderr.splitlines()[-1] == f"shrinkml.errors.MissingPackageError: {message}"
+
+
+def test_layers_of_an_own_module_may_be_left_alone(listener):
+    found = run(listener, layers=LayersSpec(except_="output"))
+    assert isinstance(found.module.output, nn.Linear)
+    assert set(found.plan.ranks) <= {"gru.weight_ih_l0", "gru.weight_hh_l0"}
+    with pytest.raises(PlanError, match="the pattern 'lstm' matches none"):
+        run(listener, layers=LayersSpec(only="lstm"))

@@ -410,3 +410,21 @@ def test_a_killed_job_ends_as_it_would_have(finished, tmp_path, executor, keys):
     resumed = []
     assert_ended_like(finished, run(spec, tmp_path, resumed), tmp_path)
     assert set(heard) | {event.key for event in resumed} == {event.key for event in events}
+
+
+def test_layers_that_a_job_leaves_alone_come_through_all_its_steps_as_they_were(tiny_job, tiny_model_dir, tmp_path):
+    quick = {"strategy": "surrogate", "evaluations": 4, "baselines": ["greedy", "by_type"]}
+    layers = {"except": ["embedding", "cell"]}
+    run(
+        tiny_job(
+            layers=layers,
+            goal={"compression_ratio": 1.7, "max_wer_increase": 1.0},
+            steps=[1.3, 1.7],
+            search=quick,
+            finetune=NO_TRAINING,
+        ),
+        tmp_path,
+    )
+    before, after = (load(folder).state_dict() for folder in (tiny_model_dir, tmp_path / "checkpoints" / "final"))
+    for name in ("embedding.weight", "cell.weight_ih", "cell.weight_hh"):
+        assert torch.equal(before[name], after[name])

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from agents.pipeline.job_run import run_job
-from agents.pipeline.price_lists import read_prices
+from agents.pipeline.price_lists import menus_of, price_list, read_prices, write_prices
 from shrinkml.compression.sites import current_plan
 from shrinkml.errors import PlanError, StoppedError
+from shrinkml.job import LayersSpec
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.tokenizer import Tokenizer
 from shrinkml.report import to_json
@@ -83,3 +84,18 @@ def test_jobs_without_a_resource_or_a_dtype_are_written_as_before_there_was_one(
     assert "resource" not in tiny_job().model_dump_json()
     assert "dtype" not in tiny_job().model_dump_json()
     assert json.loads(job(tiny_job, "macs", 2.0).model_dump_json())["goal"]["resource"] == "macs"
+
+
+@pytest.mark.parametrize("resource", ["parameters", "macs", "latency"])
+def test_a_job_prices_layers_that_it_leaves_alone_as_they_are(materials, resource):
+    left = materials.left_by(LayersSpec(except_="encoder"))
+    prices, menus = price_list(materials, resource, left), menus_of(materials, left)
+    assert set(prices.sites) == set(menus)
+    assert all(menus[name] == (None,) and prices.sites[name].dense >= 1 for name in left)
+
+
+def test_layers_that_a_job_leaves_alone_are_not_listed_as_those_with_nothing_to_save(materials, tmp_path):
+    left = materials.left_by(LayersSpec(except_="encoder"))
+    priced = write_prices(materials, "macs", tmp_path, ratio=1.01, left=left)
+    assert priced.left_alone == ["embedding.weight"], "it is looked up"
+    assert priced.cheapest > sum(read_prices(tmp_path).sites[name].dense for name in left)

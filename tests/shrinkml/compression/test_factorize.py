@@ -107,3 +107,14 @@ def test_a_choice_that_no_form_holds_is_refused(recogniser, choice):
         PlanError, match=r"layer 'query.weight': no form of a weight holds the choice .*; known forms: dense, low_rank"
     ):
         factorize(recogniser, plan, decompose(recogniser))
+
+
+def test_a_layer_that_nobody_decomposed_may_be_named_with_the_choice_that_it_has(recogniser):
+    small = factorize(recogniser, low_rank(recogniser), decompose(recogniser))
+    name = next(iter(low_rank(recogniser).ranks))
+    others = {layer: found for layer, found in decompose(small).items() if layer != name}
+    assert current_plan(factorize(small, low_rank(small, 1), others | decompose(recogniser))) == low_rank(small, 1)
+    same = {layer: 1 if layer != name else 2 for layer in low_rank(small).ranks}
+    assert current_plan(factorize(small, CompressionPlan.of_ranks(same), others)).ranks == same
+    with pytest.raises(PlanError, match=f"no layer '{name}' in the decompositions"):
+        factorize(small, low_rank(small, 1), others)

@@ -3,9 +3,13 @@ import math
 import pytest
 
 from agents.pipeline.materials import Materials
-from agents.search.workspace import read_problem
+from agents.pipeline.stages.calibrate_stage import make_workspace
+from agents.search.workspace import StoredDecompositions, read_problem
+from envs.budget import Budget
 from envs.rank_options import rank_menus
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.sites import current_plan
+from shrinkml.job import LayersSpec
 from shrinkml.storage import checkpoint
 
 
@@ -22,3 +26,20 @@ def test_ratios_count_from_the_original_also_when_that_is_factorized_itself(spec
     pose_search(materials, tmp_path, half, 1.25)
     problem = read_problem(tmp_path)
     assert problem.limit == pytest.approx(checkpoint.stored_parameters(half) / 1.25, abs=1)
+
+
+def test_no_time_goes_to_layers_that_stay_as_they_are(materials, half, tmp_path):
+    left = materials.left_by(LayersSpec(except_=["encoder", "embedding"]))
+    options = {"ratio": 1.2, "factorizer": "pca", "cache": tmp_path / "evaluations.sqlite", "left": left}
+    make_workspace(materials, tmp_path, start=half, **options)
+    problem, now = read_problem(tmp_path), current_plan(checkpoint.load(half))
+    assert set(StoredDecompositions(tmp_path)) == {it.name for it in problem.decisions} - set(left)
+    for decision in problem.decisions:
+        if decision.name in left:
+            assert decision.choices == (now.choice(decision.name),)
+        else:
+            assert len(decision.choices) > 1
+    small = factorize(
+        checkpoint.load(half), Budget.of(problem).plan(Budget.of(problem).cheapest), StoredDecompositions(tmp_path)
+    )
+    assert all(current_plan(small).choice(name) == now.choice(name) for name in left)

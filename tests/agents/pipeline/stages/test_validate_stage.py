@@ -8,6 +8,7 @@ import torch
 from agents.pipeline.materials import Materials
 from agents.pipeline.stages.validate_stage import validate
 from shrinkml.errors import ConfigError, ExportError, ManifestError, PlanError, UnknownNameError
+from shrinkml.job import LayersSpec
 from shrinkml.speech.manifest import read_manifest, write_manifest
 from shrinkml.storage import checkpoint
 
@@ -72,3 +73,19 @@ def test_a_las_cannot_be_asked_to_learn_in_bfloat16(materials, spec):
     mixed = spec.model_copy(update={"finetune": spec.finetune.model_copy(update={"mixed_precision": True})})
     with pytest.raises(ConfigError, match="mixed_precision is true; allowed for a LAS: false"):
         validate(materials, mixed)
+
+
+def test_layers_that_the_job_leaves_alone_are_listed_with_that_reason(materials, spec):
+    layers = LayersSpec(only=["encoder", "c*", "output"], except_="cell.*_hh")
+    found = validate(materials, spec.model_copy(update={"layers": layers}))
+    everything = validate(materials, spec)
+    assert set(found.factorized) < set(everything.factorized)
+    assert all(name.startswith(("encoder", "c", "output")) and name != "cell.weight_hh" for name in found.factorized)
+    assert found.left_alone["embedding.weight"] == "layers.only of the job does not name it (encoder, c*, output)"
+    assert set(found.left_alone) | set(found.factorized) == {*everything.left_alone, *everything.factorized}
+    assert found.smallest_parameters > everything.smallest_parameters
+
+
+def test_a_goal_that_the_layers_named_cannot_reach_is_refused_at_once(materials, spec):
+    with pytest.raises(PlanError, match=r"out of reach: .* in every layer but the \d+ that `layers` leaves alone"):
+        validate(materials, spec.model_copy(update={"layers": LayersSpec(only="output")}))
