@@ -66,6 +66,19 @@ class DenseCopies:
     card: Callable[[Any, Copied], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Trimming:
+    """Making vocabularies smaller.
+
+    Attributes:
+        least: model and texts -> the fewest tokens that can be kept so that their words are whole tokens still.
+        trim: model, texts, number of tokens -> a copy of the model with so many.
+    """
+
+    least: "Callable[[Any, Sequence[str]], int]"
+    trim: "Callable[[Any, Sequence[str], int], AsrModel]"
+
+
 def as_it_is(model: "AsrModel", seed: int) -> "AsrModel":
     """The model itself: nothing but it is needed to train it."""
     return model
@@ -85,6 +98,7 @@ class Operations:
         draw: model -> its ONNX graphs and how they are driven.
         open_stock: folder that the library of its origin wrote -> the dense model; None where there is no library.
         dense_copies: None where there is no library that would open them.
+        trimming: of their vocabularies; None where that is not possible.
     """
 
     describe: Callable[[Any], dict[str, Any]]
@@ -95,6 +109,7 @@ class Operations:
     learner: "Callable[[Any, int], AsrModel]" = as_it_is
     open_stock: "Callable[[ModelFolder], AsrModel] | None" = None
     dense_copies: DenseCopies | None = None
+    trimming: Trimming | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

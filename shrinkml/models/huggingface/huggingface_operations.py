@@ -1,4 +1,4 @@
-"""Building, reading, writing, drawing and exporting models of `transformers`."""
+"""Building, reading, writing, trimming, drawing and exporting models of `transformers`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from shrinkml.models.family import DenseCopies, FreshModel, Operations
+from shrinkml.models.family import DenseCopies, FreshModel, Operations, Trimming
 from shrinkml.models.huggingface import dense_copy, opening
 from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
 from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.models.huggingface.learning.joint_ctc import JointCtc
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
+from shrinkml.models.huggingface.vocabulary.trim import least_tokens, trim
 
 if TYPE_CHECKING:  # it loads onnx
     from shrinkml.export.drawn import Drawn
@@ -88,4 +89,5 @@ SEQ2SEQ_OPERATIONS = Operations(
     learner=learner,
     open_stock=opening.open_stock,
     dense_copies=DenseCopies(dense_copy.write_merged, dense_copy.card),
+    trimming=Trimming(least_tokens, trim),
 )

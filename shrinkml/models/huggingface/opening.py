@@ -27,6 +27,7 @@ from shrinkml.models.huggingface.rewrites import rewrite_
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
 from shrinkml.models.huggingface.speech_input import Speech
 from shrinkml.models.huggingface.text_tokens import Text
+from shrinkml.models.huggingface.vocabulary.kept_tokens import read_kept, write_kept
 from shrinkml.storage.model_folder import ModelFolder
 
 HuggingFaceAsr = HuggingFaceCtc | HuggingFaceSeq2Seq
@@ -90,6 +91,7 @@ def write_files(model: HuggingFaceAsr, path: Path) -> None:
         model.text.tokenizer.save_pretrained(path)
         if model.network.can_generate():
             model.network.generation_config.save_pretrained(path)
+    write_kept(model.text.kept, path)
 
 
 def _read_generation_(network: Any, path: Path) -> None:
@@ -109,7 +111,7 @@ def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     with as_checkpoint_error(f"{path} has a feature extractor that cannot be used"):
         speech = Speech(_extractor(network, path))
     with as_checkpoint_error(f"{path} has a tokenizer that cannot be used"):
-        text = Text(_tokenizer(network, path))
+        text = Text(_tokenizer(network, path), kept=read_kept(path))
     check_window(speech, network, path)
     if not _writes(network.config):
         check_blank(network, path)

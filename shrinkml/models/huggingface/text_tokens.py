@@ -12,10 +12,16 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes become that are no whole
 
 
 class Text:
-    """A tokenizer that is fed each text in the form that it knows best; shared by copies, never changed."""
+    """A tokenizer that is fed each text in the form that it knows best; shared by copies, never changed.
 
-    def __init__(self, tokenizer: Any) -> None:
+    Attributes:
+        tokenizer: of transformers.
+        kept: the id that each token had before the vocabulary was trimmed; None where it never was.
+    """
+
+    def __init__(self, tokenizer: Any, *, kept: tuple[int, ...] | None = None) -> None:
         self.tokenizer = tokenizer
+        self.kept = kept
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Text":
         return self
