@@ -1,6 +1,5 @@
 """Compression of a module of the user's own, in this process: calibrate, search, factorize, fine-tune."""
 
-import copy
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from agents.search.search_result import OnTrial, SearchResult, Trial
 from agents.search.search_task import search_in
 from agents.strategies.model_based.kept_policy import read_policy
 from envs.menus import build_menus
+from shrinkml.additions import copied
 from shrinkml.compression.chosen_layers import asked_to_leave
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.sites import current_plan, model_cost
@@ -146,7 +146,7 @@ def compress(
     small, kept = own.with_module(factorize(own.module, chosen.plan, decompositions)), FACTORIZED
     if learnt is not None and finetune.epochs:
         before_wer = chosen.finalists[0].dev_wer
-        tuned = own.with_module(copy.deepcopy(small.module))
+        tuned = own.with_module(copied(small.module))
         distils = scores is not None and finetune.distill
         finetune_(
             tuned,

@@ -1,11 +1,11 @@
 """Opens a model to run in int8: the layers that gain by it multiply so. What is stored stays as it is."""
 
-import copy
 from collections.abc import Collection
 from typing import Any, TypeVar
 
 from torch import nn
 
+from shrinkml.additions import copied
 from shrinkml.compression.large_tensors import large_tensors_apart
 from shrinkml.compression.sites import Site, find_sites
 from shrinkml.errors import PlanError, PrecisionError
@@ -41,7 +41,7 @@ def in_int8(model: M, kept: Collection[str] = ()) -> M:
         )
     with large_tensors_apart():
         memo: dict[int, Any] = {id(module): _int8_layer(site) for module, site in gaining.items()}
-    small = copy.deepcopy(model, memo).requires_grad_(False)
+    small = copied(model, memo).requires_grad_(False)
     leave_fast_paths_(small, Int8Linear)
     return small
 

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from shrinkml.compression.sites import find_sites
-from shrinkml.layers.adapters import ADAPTERS, nearest_adapter
+from shrinkml.layers.adapters import ADAPTERS, nearest_adapter, why_kept
 
 Verdict = Literal["factorizable", "left", "tied"]
 
@@ -60,6 +60,8 @@ def _why_left(module: nn.Module, parameter: nn.Parameter) -> str:
     kind = type(module).__name__
     if parameter.dim() < 2:
         return "a vector"
+    if reason := why_kept(module):
+        return reason
     adapter = nearest_adapter(module)
     if adapter is None:
         return f"no factorizer for {kind}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from shrinkml.layers.adapters import ADAPTERS
+from shrinkml.layers.adapters import ADAPTERS, why_kept
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerKind, LayerSpec
@@ -59,13 +59,14 @@ def find_sites(model: nn.Module) -> list[Site]:
     """Every place that holds a matrix that can be compressed, in the order in which the modules are registered.
 
     Places that share one matrix (tied weights) carry the same layer name. Left out are subclasses of torch's layers,
-    whose owners may read the weight on their own terms, and weights tied to something that cannot be factorized.
+    whose owners may read the weight on their own terms, layers that their owners changed (`shrinkml.additions`), and
+    weights tied to something that cannot be factorized.
     """
     uses = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
     found: dict[int, list[Site]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         adapter = ADAPTERS.get(type(module))
-        for name, kind in () if adapter is None else adapter.matrices(module):
+        for name, kind in () if adapter is None or why_kept(module) else adapter.matrices(module):
             same = found.setdefault(id(get_parameters(module, name)[0]), [])
             layer = same[0].layer if same else f"{path}.{name}".lstrip(".")
             same.append(Site(layer, kind, path, module, name))

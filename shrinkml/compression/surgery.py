@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from shrinkml.additions import copied, take_over_
 from shrinkml.compression.sites import Site, sites_by_layer, sites_by_module
 from shrinkml.errors import PlanError, RankError
 from shrinkml.layers.adapters import ADAPTERS
@@ -63,15 +64,23 @@ def with_forms(model: nn.Module, forms: Mapping[str, Form]) -> nn.Module:
         if layer in forms
     }
     memo: dict[int, Any] = {}
+    twins: dict[nn.Module, nn.Module] = {}
     for module, sites in sites_by_module(model).items():
         if any(site.layer in forms for site in sites):
             choices = {site.name: forms.get(site.layer, site.form).choice for site in sites}
             twin = ADAPTERS[type(module)].twin(module, {name: c for name, c in choices.items() if c != DENSE})
             _fill_(twin, {site.name: stored[site.layer] for site in sites if site.layer in forms}, module, memo)
-            memo[id(module)] = twin
-    changed = copy.deepcopy(model, memo)
+            memo[id(module)] = twins[module] = twin
+    changed = copied(model, memo)
+    for module, twin in twins.items():
+        take_over_(twin, module, memo, made_with=vars(_like(module)))
     leave_fast_paths_(changed, FormLayer)
     return changed
+
+
+def _like(module: nn.Module) -> nn.Module:
+    """A new module of the same type, made with the same arguments."""
+    return ADAPTERS[type(module)].twin(module, module.choices if isinstance(module, FormLayer) else {})
 
 
 def _zeros(site: Site, choice: Choice) -> Form:

@@ -4,15 +4,15 @@
 they are linear layers that are called.
 """
 
-import copy
 import math
 from collections import Counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shrinkml.additions import copied, own_ways, take_over_
 from shrinkml.layers.adapter import Adapter
 from shrinkml.layers.fast_paths import leave_fast_paths_
 
@@ -22,14 +22,17 @@ M = TypeVar("M", bound=nn.Module)
 def split_attention(model: M) -> M:
     """A copy of `model` that computes the same, every `nn.MultiheadAttention` in it a `SplitAttention`.
 
-    Left as they are: subclasses, those that add a bias or zeros to keys and values, and those that share weights.
+    Left as they are: subclasses, those that add a bias or zeros to keys and values, those that share weights, and those
+    that their owners changed (`shrinkml.additions`).
     """
     uses = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
-    memo = {}
-    for module in model.modules():
-        if type(module) is nn.MultiheadAttention and _can_be_split(module, uses):
-            memo[id(module)] = SplitAttention(module)
-    split = copy.deepcopy(model, memo)
+    memo: dict[int, Any] = {}
+    found = [it for it in model.modules() if type(it) is nn.MultiheadAttention and _can_be_split(it, uses)]
+    twins = {module: SplitAttention(module) for module in found}
+    memo |= {id(module): twin for module, twin in twins.items()}
+    split = copied(model, memo)
+    for module, twin in twins.items():
+        take_over_(twin, module, memo, made_with=vars(_like(module)))
     leave_fast_paths_(split, SplitAttention)
     return split
 
@@ -119,7 +122,18 @@ class SplitAttention(nn.Module):
 
 def _can_be_split(attention: nn.MultiheadAttention, uses: Counter[int]) -> bool:
     adds = attention.bias_k is not None or attention.add_zero_attn
-    return not adds and all(uses[id(parameter)] == 1 for parameter in attention.parameters())
+    weights = [name for name, _ in _like(attention).named_parameters(recurse=False) if "weight" in name]
+    changed = own_ways(attention, weights, parts=("out_proj",)) or own_ways(attention.out_proj, ("weight",))
+    return not adds and not changed and all(uses[id(parameter)] == 1 for parameter in attention.parameters())
+
+
+def _like(attention: nn.MultiheadAttention) -> nn.MultiheadAttention:
+    """New attention, made with the same arguments."""
+    sizes = {"kdim": attention.kdim, "vdim": attention.vdim}
+    with torch.device("meta"):
+        return nn.MultiheadAttention(
+            attention.embed_dim, attention.num_heads, bias=attention.in_proj_bias is not None, **sizes
+        )
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

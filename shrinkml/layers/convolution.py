@@ -36,6 +36,8 @@ class FormConv1d(FormLayer):
     """
 
     padding_mode = "zeros"
+    transposed = False
+    output_padding = (0,)
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ class FormEmbedding(FormLayer):
     """
 
     max_norm = None
+    norm_type = 2.0
+    scale_grad_by_freq = False
     sparse = False
 
     def __init__(
@@ -51,7 +53,7 @@ def _arguments(module: nn.Embedding | FormEmbedding) -> Arguments:
 
 
 def _matrices(module: nn.Embedding | FormEmbedding) -> Matrices:
-    if module.max_norm is None and not module.sparse:
+    if module.max_norm is None and not module.sparse and not module.scale_grad_by_freq:
         yield "weight", "embedding"
 
 

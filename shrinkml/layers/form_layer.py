@@ -1,11 +1,12 @@
 """A layer whose matrices are each held in a form of its own."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
 from shrinkml.plan.choice import DENSE, Choice
-from shrinkml.weights.forms import Holding, hold
+from shrinkml.weights.forms import Holding, get_form, hold
 
 
 class FormLayer(nn.Module):
@@ -20,6 +21,13 @@ class FormLayer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.held: dict[str, Holding] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """The dense matrix where `name` is that of one in another form, for code that reads the weights of a layer."""
+        held = vars(self).get("held", {})
+        if name in held and name not in self._parameters:
+            return get_form(self, name).dense()
+        return super().__getattr__(name)
 
     @property
     def choices(self) -> dict[str, Choice]:

@@ -25,6 +25,7 @@ class FormGRU(FormRecurrent):
 
     n_gates = 3
     n_states = 1
+    mode = "GRU"
 
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None

@@ -23,6 +23,8 @@ class FormLSTM(FormRecurrent):
 
     n_gates = 4
     n_states = 2
+    mode = "LSTM"
+    get_expected_cell_size = nn.LSTM.get_expected_cell_size
 
     def forward(self, input: Tensor | PackedSequence, hx: State | None = None) -> tuple[Tensor | PackedSequence, State]:
         """As `nn.LSTM.forward`: the last layer's outputs, and the final h and c of every layer and direction."""

@@ -55,11 +55,17 @@ class FormRecurrent(FormLayer):
     Attributes:
         n_gates: blocks of `hidden_size` rows in each matrix.
         n_states: tensors that it keeps from step to step.
+        mode: torch's name of the kind of layer.
     """
 
     n_gates: ClassVar[int]
     n_states: ClassVar[int]
+    mode: ClassVar[str]
     proj_size = 0
+
+    # Torch's own, for code that asks a recurrent layer about its states.
+    get_expected_hidden_size = nn.RNNBase.get_expected_hidden_size
+    check_hidden_size = nn.RNNBase.check_hidden_size
 
     def __init__(
         self,
@@ -102,6 +108,18 @@ class FormRecurrent(FormLayer):
         for name, parameter in layer.named_parameters():
             setattr(same, name, parameter)
         return same.train(layer.training)
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """Of each layer and direction the dense matrices and the biases, as torch lists them."""
+        kinds = [
+            f"{part}_{kind}" for part in ("weight", "bias") if part == "weight" or self.bias for kind in ("ih", "hh")
+        ]
+        ends = [suffix for layer in range(self.num_layers) for suffix in self.suffixes(layer)]
+        return [[getattr(self, f"{kind}_{end}") for kind in kinds] for end in ends]
+
+    def flatten_parameters(self) -> None:
+        """Nothing: what torch's layers do for cuDNN, which multiplies no factors."""
 
     def suffixes(self, layer: int) -> tuple[str, ...]:
         """The ends of the parameter names of each direction of `layer`."""

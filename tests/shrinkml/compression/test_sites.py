@@ -86,6 +86,6 @@ def test_a_model_without_layers_has_no_cost():
 
 
 def test_a_plain_tensor_parameter_is_counted_among_the_others():
-    model = nn.Linear(3, 2)
+    model = nn.Sequential(nn.Linear(3, 2))
     model.scale = nn.Parameter(torch.ones(7))
     assert model_cost(model).other == Cost(9, 36)

@@ -53,6 +53,10 @@ class TestEveryAdapter:
     def small(self, dense, plan):
         return factorize(dense, plan, decompose(dense))
 
+    def test_ours_has_what_people_ask_torchs_for(self, dense, small):
+        asked = {name for name in vars(dense) if not name.startswith("_")} | {*dense._parameters}
+        assert all(hasattr(small, name) for name in asked)
+
     def test_both_types_share_it(self, kind, dense, small):
         assert ADAPTERS[type(dense)] is ADAPTERS[type(small)] is nearest_adapter(small)
         assert type(small) is ADAPTERS[kind].form_type

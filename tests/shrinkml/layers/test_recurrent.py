@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pack_sequence
 from shrinkml.layers.gru import FormGRU
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.layers.recurrent import matrices, suffixes
+from tests.shrinkml.layers.at_ranks import at_ranks
 
 KINDS = pytest.mark.parametrize(("ours", "torchs"), [(FormLSTM, nn.LSTM), (FormGRU, nn.GRU)])
 
@@ -45,3 +46,31 @@ def test_directions_end_in_torchs_suffixes():
 def test_a_layer_that_projects_its_state_holds_no_matrix_for_surgery():
     assert list(matrices(nn.LSTM(4, 6, proj_size=2))) == []
     assert list(matrices(nn.LSTM(4, 6))) == [("weight_ih_l0", "lstm_input"), ("weight_hh_l0", "lstm_recurrent")]
+
+
+PRIVATE = {  # of torch's: for its script and its flat memory; what would draw new weights is missing, and so is told
+    "__constants__",
+    "__jit_unused_properties__",
+    "check_forward_args",
+    "check_input",
+    "permute_hidden",
+    "reset_parameters",
+}
+
+
+@KINDS
+def test_what_people_ask_a_recurrent_layer_of_torchs_they_may_ask_ours(ours, torchs):
+    options = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+    dense, small = torchs(3, 4, **options), ours(3, 4, at_ranks(weight_hh_l1=2), **options)
+    asked = {name for name in dir(dense) if not name.startswith(("_flat", "_all", "_init_", "_update", "_weights"))}
+    assert not asked - set(dir(small)) - PRIVATE - {"weight_hh_l1"}
+    for name in ("input_size", "hidden_size", "mode", *options, "bias", "dropout", "proj_size"):
+        assert getattr(small, name) == getattr(dense, name)
+    assert small.flatten_parameters() is None
+    assert small.weight_hh_l1.shape == dense.weight_hh_l1.shape
+    shapes = [[[weight.shape for weight in weights] for weights in layer.all_weights] for layer in (small, dense)]
+    assert shapes[0] == shapes[1]
+    x, sizes = torch.randn(2, 5, 3), None
+    assert small.get_expected_hidden_size(x, sizes) == dense.get_expected_hidden_size(x, sizes) == (4, 2, 4)
+    with pytest.raises(AttributeError, match="no attribute 'reset_parameters'"):
+        small.reset_parameters()
