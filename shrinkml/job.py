@@ -19,6 +19,7 @@ from pydantic import (
 
 from shrinkml.errors import ConfigError
 from shrinkml.plan.prices import Resource
+from shrinkml.speech.normalisers import DEFAULT as DEFAULT_NORMALISER
 from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
 from shrinkml.yaml_file import read_yaml
 
@@ -198,6 +199,11 @@ class JobSpec(Part):
         exclude_if=lambda language: language is None,
         description="What a Whisper of several languages is compressed for, as it names them (en, german); its own "
         "generation_config.json may tell it as well.",
+    )
+    normaliser: str = Field(
+        DEFAULT_NORMALISER,
+        exclude_if=lambda normaliser: normaliser == DEFAULT_NORMALISER,
+        description="Name of a text normaliser: what counts as the same words in every WER of the job.",
     )
     dtype: DtypeName = Field(
         "auto",

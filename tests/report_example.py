@@ -16,9 +16,10 @@ EVALUATION = {
     "parameters": 5_412_334,
     "bytes": 10_834_112,
     "macs_per_s": 6.1e7,
-    "normaliser": "shrinkml-basic/1",
+    "normaliser": "shrinkml-basic/2",
     "scorer": "jiwer/4.0.0",
     "seed": 0,
+    "formatted_wer": None,
 }
 LAYERS = [
     ("encoder.0.weight_ih_l0", 1280, 160, 24),

@@ -69,7 +69,15 @@ def run_job(
     with opened(folder, spec) as run_folder, closing(make_executor(spec)) as executor:
         run_folder.withdraw(SO_FAR)
         model = with_language(run_folder, local_model(run_folder, spec.model, allow_hub=allow_hub), spec.language)
-        own = Materials(model, spec.data, seed=spec.seed, should_stop=should_stop, device=spec.device, dtype=spec.dtype)
+        own = Materials(
+            model,
+            spec.data,
+            seed=spec.seed,
+            should_stop=should_stop,
+            device=spec.device,
+            dtype=spec.dtype,
+            normaliser=spec.normaliser,
+        )
         tools = Tools(spec, run_folder, materials or own, executor, should_stop)
         runner = StageRunner(tools, ProgressMeter(spec, stages), on_event=on_event, run_stage=run_stage)
         _run(tools, runner, stages)

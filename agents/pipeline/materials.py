@@ -16,6 +16,7 @@ from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec, DeviceName, DtypeName, LayersSpec
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import Utterance, read_manifest
+from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.proxy import choose_proxy
 from shrinkml.storage import checkpoint
 from shrinkml.training.dataset import Dataset, load_dataset
@@ -28,6 +29,7 @@ class Materials:
     Attributes:
         seed: of the choice of utterances.
         should_stop: True once the job shall end early.
+        normaliser: of all word errors; name in NORMALISERS.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Materials:
         should_stop: ShouldStop,
         device: DeviceName = "auto",
         dtype: DtypeName = "auto",
+        normaliser: str = DEFAULT,
     ) -> None:
         """Nothing is read yet.
 
@@ -49,6 +52,7 @@ class Materials:
             should_stop: asked while features are extracted, and by everything that works on them.
             device: that models compute on.
             dtype: of the weights in checkpoints; auto: as the original has them.
+            normaliser: of all word errors; name in NORMALISERS.
         """
         self._device = device
         self._dtype = dtype
@@ -56,6 +60,7 @@ class Materials:
         self.seed = seed
         self._data = data
         self.should_stop = should_stop
+        self.normaliser = normaliser
 
     @property
     def manifests(self) -> dict[str, Path]:

@@ -30,6 +30,7 @@ def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[
         stored_bytes=checkpoint.inspect(model).stored_bytes,
         macs_per_s=model_cost(loaded.module, calls).macs_per_s(current_plan(loaded.module)),
         seed=materials.seed,
+        normaliser=materials.normaliser,
     )
 
 

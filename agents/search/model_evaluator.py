@@ -9,6 +9,7 @@ from shrinkml.compression.factorize import factorize
 from shrinkml.measure.evaluation import transcripts
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.scoring import word_errors
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
@@ -22,26 +23,32 @@ N_PARTS = 4  # that a plan is judged in
 class ModelEvaluator:
     """The word errors of a recogniser under a plan; implements `agents.search.racing.PartEvaluator`."""
 
-    def __init__(self, shrink: Callable[[CompressionPlan], AsrModel], proxy: Dataset) -> None:
+    def __init__(
+        self, shrink: Callable[[CompressionPlan], AsrModel], proxy: Dataset, *, normaliser: str = DEFAULT
+    ) -> None:
         """An evaluator of plans.
 
         Args:
             shrink: makes the recogniser under a plan.
             proxy: the utterances that plans are judged on.
+            normaliser: name in NORMALISERS.
         """
         self._shrink = shrink
+        self._normaliser = normaliser
         self._parts = [proxy.subset(part) for part in parts_of(proxy)]
         self._last: tuple[CompressionPlan, AsrModel] | None = None
 
     @property
     def words(self) -> list[list[int]]:
         """Of the references, for each utterance of each part."""
-        return [word_errors(part.texts, part.texts).n_words.tolist() for part in self._parts]
+        every = (word_errors(part.texts, part.texts, normaliser=self._normaliser) for part in self._parts)
+        return [found.n_words.tolist() for found in every]
 
     def __call__(self, plan: CompressionPlan, part: int) -> Errors:
         """The word errors in each utterance of `part` under `plan`, with greedy decoding and no retraining."""
         heard = self._parts[part]
-        found = word_errors(heard.texts, transcripts(self._shrunk(plan), heard, batch_size=BATCH_SIZE))
+        hypotheses = transcripts(self._shrunk(plan), heard, batch_size=BATCH_SIZE)
+        found = word_errors(heard.texts, hypotheses, normaliser=self._normaliser)
         return tuple(found.errors.tolist())
 
     def _shrunk(self, plan: CompressionPlan) -> AsrModel:

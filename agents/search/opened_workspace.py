@@ -20,6 +20,7 @@ from agents.search.workspace import (
     read_record,
 )
 from envs.problem import CompressionProblem, RacingEvaluator
+from shrinkml.speech.normalisers import normaliser_called
 from shrinkml.storage import checkpoint
 
 
@@ -52,14 +53,19 @@ def open_with(store: EvaluationStore, folder: Path, context: str) -> Workspace:
     record, proxy = read_record(folder), read_proxy(folder)
     judged = checkpoint.load(folder / record.model)
     judged.module.to(record.device)
-    evaluator = ModelEvaluator(partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder))), proxy)
+    shrink = partial(shrunk, judged, decompositions=dict(StoredDecompositions(folder)))
+    evaluator = ModelEvaluator(shrink, proxy, normaliser=record.normaliser)
     return Workspace(read_problem(folder), RacingJudge(judged_once(evaluator, store, context), evaluator.words))
 
 
 def context_of(folder: Path) -> str:
-    """A digest of everything but the plan that an evaluation depends on: model, factors, proxy set, parts, decoding."""
+    """A digest of everything but the plan that an evaluation depends on.
+
+    That is: model, factors, proxy set, parts, decoding and normaliser.
+    """
     record = read_record(folder)
-    digest = hashlib.sha256(f"greedy {checkpoint.inspect(folder / record.model).digest}".encode())
+    decided = f"greedy {checkpoint.inspect(folder / record.model).digest} {normaliser_called(record.normaliser).id}"
+    digest = hashlib.sha256(decided.encode())
     for path in judged_files(folder):
         with path.open("rb") as file:
             while block := file.read(2**20):

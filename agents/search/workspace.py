@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from envs import problem_json
 from envs.problem import CompressionProblem
+from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
 
@@ -38,6 +39,7 @@ class WorkspaceRecord:
         texts: of the utterances that plans are judged on.
         durations_s: of the same.
         speakers: of the same, where they are known.
+        normaliser: name in NORMALISERS.
     """
 
     model: str
@@ -46,6 +48,7 @@ class WorkspaceRecord:
     texts: list[str]
     durations_s: list[float]
     speakers: list[str | None]
+    normaliser: str = DEFAULT
 
 
 def write_factors(folder: Path, decompositions: Iterable[tuple[str, Decomposition]]) -> None:
@@ -65,6 +68,7 @@ def write_workspace(
     proxy: Dataset,
     cache: Path,
     device: str = "cpu",
+    normaliser: str = DEFAULT,
 ) -> None:
     """Writes the files of a workspace to `folder`, all but the factors.
 
@@ -75,6 +79,7 @@ def write_workspace(
         proxy: what the plans are judged on.
         cache: database of evaluations; made when the workspace is opened, unless it is there.
         device: where the plans are judged; a torch device.
+        normaliser: of the word errors; name in NORMALISERS.
     """
     save_file({str(i): features.contiguous() for i, features in enumerate(proxy.features)}, folder / PROXY)
     record = WorkspaceRecord(
@@ -84,6 +89,7 @@ def write_workspace(
         texts=proxy.texts,
         durations_s=proxy.durations_s,
         speakers=proxy.speakers,
+        normaliser=normaliser,
     )
     (folder / RECORD).write_text(json.dumps(asdict(record)))
     (folder / PROBLEM).write_text(json.dumps(problem_json.to_json(problem)))

@@ -1,9 +1,10 @@
 """Commands that work in this process, without a server."""
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from server.cli.options import AllowHub
 from server.cli.output import INTERRUPTED, Json, ProgressView, note, print_json, print_table
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
+from shrinkml.speech.normalisers import DEFAULT, NORMALISERS, normaliser_called
 from shrinkml.storage.bundle import bundled_names
 
 Model = Annotated[
@@ -87,22 +89,38 @@ def evaluate(
     manifest: Annotated[Path, typer.Argument(help="Transcribed speech, as JSON lines.")],
     beam: Beam = 1,
     int8: Int8 = False,
+    normaliser: Annotated[
+        str, typer.Option(help=f"What counts as the same words: {', '.join(NORMALISERS)}.")
+    ] = DEFAULT,
+    out: Annotated[
+        Path | None, typer.Option(help="File for a JSON line of each utterance: texts and errors.", dir_okay=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model's word error rate.
 
     Example: shrinkml evaluate reference/las data/commands/test.jsonl
     """
-    from shrinkml.measure.evaluation import evaluate as measure
-    from shrinkml.speech.manifest import check_splits
+    from shrinkml.measure.evaluation import evaluation_of, transcripts
+    from shrinkml.measure.utterance_rows import utterance_rows
+    from shrinkml.speech.manifest import check_splits, check_words
     from shrinkml.storage import checkpoint
     from shrinkml.training.dataset import load_dataset
 
+    clean = normaliser_called(normaliser)
     utterances = check_splits({"test": manifest})["test"]
+    check_words(utterances, clean)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
     recogniser = checkpoint.load(model, int8=int8)
     stored_bytes = checkpoint.inspect(model).stored_bytes
-    result = measure(recogniser, load_dataset(recogniser, utterances), stored_bytes=stored_bytes, beam=beam)
+    dataset = load_dataset(recogniser, utterances)
+    heard = transcripts(recogniser, dataset, beam=beam)
+    result = evaluation_of(recogniser, dataset, heard, stored_bytes=stored_bytes, normaliser=normaliser)
     result = replace(result, parameters=checkpoint.stored_parameters(model))  # in int8, tied weights are two
+    if out is not None:
+        rows = utterance_rows(utterances, heard, normaliser)
+        out.write_text("".join(f"{json.dumps(asdict(row), ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
     if as_json:
         print_json({**result.to_json(), "int8": int8})
         return
@@ -111,9 +129,10 @@ def evaluate(
         ("", ""),
         [
             ("WER", f"{result.wer:.2%} (95 %: {low:.2%} to {high:.2%})"),
+            *([] if result.formatted_wer is None else [("with case and punctuation", f"{result.formatted_wer:.2%}")]),
             ("CER", f"{result.cer:.2%}"),
             ("errors", f"{result.substitutions} substituted, {result.deletions} deleted, {result.insertions} inserted"),
-            ("data", f"{result.n_utterances} utterances, {result.n_words} words"),
+            ("data", f"{result.n_utterances} utterances, {result.n_words} words by {result.normaliser}"),
             ("model", f"{result.parameters:,} parameters, {result.bytes / 1e6:.2f} MB"),
         ],
     )

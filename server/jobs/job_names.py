@@ -10,6 +10,7 @@ from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.errors import UnknownNameError
 from shrinkml.job import JobSpec
+from shrinkml.speech.normalisers import NORMALISERS
 from shrinkml.tables import look_up
 
 
@@ -50,6 +51,7 @@ NAMED_FIELDS = (
     NamedField("search.baselines", "strategy", STRATEGIES),
     NamedField("search.reward", "reward", REWARDS),
     NamedField("factorizer", "factorizer", FACTORIZERS),
+    NamedField("normaliser", "normaliser", NORMALISERS),
     NamedField("export", "export", EXPORTS, {name: export.words for name, export in EXPORTS.items()}),
 )
 

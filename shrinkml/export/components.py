@@ -6,6 +6,7 @@ from shrinkml.events import ShouldStop
 from shrinkml.export import exported_transcripts
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import Storage
+from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
 
@@ -13,7 +14,12 @@ FLOAT = "float"  # the key of what all components reach in float
 
 
 def wer_by_component(
-    drawn: Drawn, kept: frozenset[str], utterances: Sequence[Utterance], *, should_stop: ShouldStop = lambda: False
+    drawn: Drawn,
+    kept: frozenset[str],
+    utterances: Sequence[Utterance],
+    *,
+    should_stop: ShouldStop = lambda: False,
+    normaliser: str = DEFAULT,
 ) -> dict[str, float]:
     """WER on `utterances` in FLOAT, and by component ("encoder", "decoder", "output") when it alone is in int8.
 
@@ -22,6 +28,7 @@ def wer_by_component(
         kept: layers that int8 leaves as they are.
         utterances: what is heard.
         should_stop: whether to end early.
+        normaliser: name in NORMALISERS.
 
     Raises:
         AudioError: speech that cannot be read.
@@ -31,9 +38,8 @@ def wer_by_component(
 
     def wer_of(storage: Storage) -> float:
         with drawn.in_runtime(storage) as recogniser:
-            return word_errors(
-                texts, exported_transcripts.transcripts(recogniser, utterances, should_stop=should_stop)
-            ).wer
+            heard = exported_transcripts.transcripts(recogniser, utterances, should_stop=should_stop)
+            return word_errors(texts, heard, normaliser=normaliser).wer
 
     found = {FLOAT: wer_of(Storage(half=True))}
     for component, layers in drawn.components.items():

@@ -8,6 +8,7 @@ import numpy as np
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.audio import read_audio
+from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
 
@@ -36,7 +37,9 @@ class Stress:
     silence_words_exported: int
 
 
-def stress(model: AsrModel, exported: OnnxRecogniser, utterances: Sequence[Utterance]) -> Stress:
+def stress(
+    model: AsrModel, exported: OnnxRecogniser, utterances: Sequence[Utterance], *, normaliser: str = DEFAULT
+) -> Stress:
     """`exported` beside `model`, on the CPU, on `utterances` joined end to end and on silence.
 
     Raises:
@@ -53,8 +56,8 @@ def stress(model: AsrModel, exported: OnnxRecogniser, utterances: Sequence[Utter
     return Stress(
         n_long=len(groups),
         longest_s=max(map(len, waveforms)) / rate,
-        long_wer=word_errors(texts, heard[:-1]).wer,
-        long_wer_exported=word_errors(texts, heard_exported[:-1]).wer,
+        long_wer=word_errors(texts, heard[:-1], normaliser=normaliser).wer,
+        long_wer_exported=word_errors(texts, heard_exported[:-1], normaliser=normaliser).wer,
         silence_words=len(heard[-1].split()),
         silence_words_exported=len(heard_exported[-1].split()),
     )

@@ -1,9 +1,11 @@
 """Quality and size of a model: the one record that every search, stage and report compares."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.scoring import score, word_errors
 
 if TYPE_CHECKING:  # this module is imported where torch is not
@@ -30,6 +32,7 @@ class Evaluation:
         normaliser: id and version of the text normaliser.
         scorer: name and version of the scoring library.
         seed: of the bootstrap.
+        formatted_wer: word error rate with case and punctuation kept; None where the references have neither.
     """
 
     wer: float
@@ -46,6 +49,7 @@ class Evaluation:
     normaliser: str
     scorer: str
     seed: int
+    formatted_wer: float | None = None  # older results lack it
 
     def to_json(self) -> dict[str, Any]:
         """The evaluation as plain JSON values."""
@@ -67,9 +71,9 @@ def transcripts(model: "AsrModel", dataset: "Dataset", *, batch_size: int = 32, 
     return [heard[i] for i in range(len(dataset))]
 
 
-def word_error_rate(model: "AsrModel", dataset: "Dataset", *, batch_size: int = 32) -> float:
+def word_error_rate(model: "AsrModel", dataset: "Dataset", *, batch_size: int = 32, normaliser: str = DEFAULT) -> float:
     """The corpus-level WER of `model`, decoding greedily, without an interval: cheap enough for a search."""
-    return word_errors(dataset.texts, transcripts(model, dataset, batch_size=batch_size)).wer
+    return word_errors(dataset.texts, transcripts(model, dataset, batch_size=batch_size), normaliser=normaliser).wer
 
 
 def evaluate(
@@ -81,6 +85,7 @@ def evaluate(
     batch_size: int = 32,
     beam: int = 1,
     seed: int = 0,
+    normaliser: str = DEFAULT,
 ) -> Evaluation:
     """Everything that is reported of `model` on `dataset`.
 
@@ -92,9 +97,26 @@ def evaluate(
         batch_size: utterances decoded together; the result does not depend on it.
         beam: 1 is greedy.
         seed: of the bootstrap.
+        normaliser: name in NORMALISERS.
     """
     heard = transcripts(model, dataset, batch_size=batch_size, beam=beam)
-    result = score(dataset.texts, heard, groups=dataset.speakers, seed=seed)
+    return evaluation_of(
+        model, dataset, heard, stored_bytes=stored_bytes, macs_per_s=macs_per_s, seed=seed, normaliser=normaliser
+    )
+
+
+def evaluation_of(
+    model: "AsrModel",
+    dataset: "Dataset",
+    heard: Sequence[str],
+    *,
+    stored_bytes: int,
+    macs_per_s: float = 0.0,
+    seed: int = 0,
+    normaliser: str = DEFAULT,
+) -> Evaluation:
+    """The same of what `model` `heard`, a transcript of each utterance."""
+    result = score(dataset.texts, heard, groups=dataset.speakers, seed=seed, normaliser=normaliser)
     return Evaluation(
         wer=result.wer,
         wer_ci95=result.wer_ci95,
@@ -110,6 +132,7 @@ def evaluate(
         normaliser=result.normaliser,
         scorer=result.scorer,
         seed=seed,
+        formatted_wer=result.formatted_wer,
     )
 
 

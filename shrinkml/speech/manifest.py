@@ -10,9 +10,12 @@ from pathlib import Path
 
 from shrinkml.errors import AudioError, ManifestError
 from shrinkml.speech.audio import audio_digest, audio_duration_s
+from shrinkml.speech.normalisers import Normaliser
 from shrinkml.speech.utterance import Utterance, parse_line
 
-__all__ = ["MAX_SHOWN", "Utterance", "check_fit", "check_splits", "read_manifest", "refuse", "write_manifest"]
+__all__ = [
+    "MAX_SHOWN", "Utterance", "check_fit", "check_splits", "check_words", "read_manifest", "refuse", "write_manifest",
+]  # fmt: skip
 
 MAX_SHOWN = 20  # problems in one message
 
@@ -74,6 +77,17 @@ def check_fit(utterances: Iterable[Utterance], *, longest_s: float | None, misfi
         if problem := misfit(utterance.text):
             problems.append(f"{utterance.audio} has {problem}")
     refuse(problems)
+
+
+def check_words(utterances: Iterable[Utterance], normaliser: Normaliser) -> None:
+    """That every reference holds words once normalised: what is to be recognised in the others cannot be counted.
+
+    Raises:
+        ManifestError: some hold none; the message names the first of them.
+    """
+    wordless = [utterance for utterance in utterances if not normaliser(utterance.text)]
+    left = f"of which {normaliser.id} leaves no word: leave the utterance out"
+    refuse([f"{utterance.audio} has the text {utterance.text!r}, {left}" for utterance in wordless])
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:

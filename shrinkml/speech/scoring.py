@@ -6,6 +6,7 @@ References:
     (resampling whole speakers, because one speaker's errors are not independent).
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +16,8 @@ import jiwer
 import numpy as np
 
 from shrinkml.errors import ScoringError
-from shrinkml.speech.text import NORMALISER, normalise
+from shrinkml.speech.normalisers import DEFAULT, Normaliser, normaliser_called
+from shrinkml.speech.text import without_punctuation
 
 SCORER = f"jiwer/{version('jiwer')}"
 N_RESAMPLES = 2000
@@ -58,6 +60,7 @@ class Score:
         wer: word error rate as a fraction.
         wer_ci95: bootstrap 95 % interval of `wer`.
         cer: character error rate as a fraction, spaces counted.
+        formatted_wer: word error rate with case and punctuation kept; None where the references have neither.
         substitutions: words.
         deletions: words.
         insertions: words.
@@ -72,6 +75,7 @@ class Score:
     wer: float
     wer_ci95: tuple[float, float]
     cer: float
+    formatted_wer: float | None
     substitutions: int
     deletions: int
     insertions: int
@@ -84,7 +88,12 @@ class Score:
 
 
 def score(
-    references: Sequence[str], hypotheses: Sequence[str], *, groups: Sequence[str | None] | None = None, seed: int = 0
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    *,
+    groups: Sequence[str | None] | None = None,
+    seed: int = 0,
+    normaliser: str = DEFAULT,
 ) -> Score:
     """The score of `hypotheses`, both sides normalised first.
 
@@ -93,40 +102,54 @@ def score(
         hypotheses: what was recognised, in the same order.
         groups: the speaker of each utterance, None where unknown.
         seed: of the bootstrap.
+        normaliser: name in NORMALISERS.
 
     Raises:
         ScoringError: as `word_errors`; or `groups` of another length.
     """
     if groups is not None and len(groups) != len(references):
         raise ScoringError(f"{len(groups)} groups for {len(references)} references; one group per reference is needed")
-    wanted, heard = _normalised(references, hypotheses)
+    clean = normaliser_called(normaliser)
+    wanted, heard = _normalised(references, hypotheses, clean)
     counts, blocks = _count_words(wanted, heard), _blocks(groups)
     return Score(
         wer=counts.wer,
         wer_ci95=_interval(_sums(counts.errors, blocks), _sums(counts.n_words, blocks), seed),
         cer=float(jiwer.process_characters(wanted, heard).cer),
+        formatted_wer=_formatted_wer(references, hypotheses),
         substitutions=int(counts.substitutions.sum()),
         deletions=int(counts.deletions.sum()),
         insertions=int(counts.insertions.sum()),
         n_utterances=len(references),
         n_words=int(counts.n_words.sum()),
         resampled="utterances" if blocks is None else "speakers",
-        normaliser=NORMALISER,
+        normaliser=clean.id,
         scorer=SCORER,
         seed=seed,
     )
 
 
-def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
+def word_errors(references: Sequence[str], hypotheses: Sequence[str], *, normaliser: str = DEFAULT) -> WordErrors:
     """The word errors of each utterance, both sides normalised first: all that a search needs of `score`.
 
     Raises:
         ScoringError: no references, not as many hypotheses, or a reference without words.
+        UnknownNameError: no such normaliser.
     """
-    return _count_words(*_normalised(references, hypotheses))
+    return _count_words(*_normalised(references, hypotheses, normaliser_called(normaliser)))
 
 
-def _normalised(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:
+def _formatted_wer(references: Sequence[str], hypotheses: Sequence[str]) -> float | None:
+    """The WER of texts as they stand; None where the references have no punctuation and one case alone."""
+    every = " ".join(" ".join(references).split())
+    if without_punctuation(every) == unicodedata.normalize("NFKC", every) and every in (every.lower(), every.upper()):
+        return None
+    return word_errors(references, hypotheses, normaliser="none").wer
+
+
+def _normalised(
+    references: Sequence[str], hypotheses: Sequence[str], normalise: Normaliser
+) -> tuple[list[str], list[str]]:
     if len(references) != len(hypotheses):
         raise ScoringError(f"{len(references)} references for {len(hypotheses)} hypotheses; they must pair up")
     if not references:

@@ -57,9 +57,17 @@ def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8:
         )
     test = materials.test_utterances
     heard = exported_transcripts.transcripts(exported, test, should_stop=stop)
-    found = score([u.text for u in test], heard, groups=[u.speaker for u in test], seed=materials.seed)
+    found = score(
+        [u.text for u in test],
+        heard,
+        groups=[u.speaker for u in test],
+        seed=materials.seed,
+        normaliser=materials.normaliser,
+    )
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
-    alone = wer_by_component(exporter.drawn, kept, few, should_stop=stop) if int8 else {}
+    alone = {}
+    if int8:
+        alone = wer_by_component(exporter.drawn, kept, few, should_stop=stop, normaliser=materials.normaliser)
     return ExportRow(
         name=folder.name,
         int8=int8,
@@ -68,6 +76,6 @@ def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8:
         wer=found.wer,
         wer_ci95=found.wer_ci95,
         **asdict(parity),
-        **asdict(stress(asking, exported, few)),
+        **asdict(stress(asking, exported, few, normaliser=materials.normaliser)),
         component_wers=alone,
     )

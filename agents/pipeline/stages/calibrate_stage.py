@@ -102,7 +102,7 @@ def make_workspace(
     heard = Interruptible(model, materials.should_stop)
     write_factors(folder, decomposed(heard, materials.calibration, factorizer, folder, left=left))
     decompositions = StoredDecompositions(folder)
-    wer = word_error_rate(heard, materials.proxy)
+    wer = word_error_rate(heard, materials.proxy, normaliser=materials.normaliser)
     original = materials.model.module
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
 
@@ -115,7 +115,13 @@ def make_workspace(
     )
     looked_s = time.monotonic() - began_s
     write_workspace(
-        folder, problem=problem, model=start, proxy=materials.proxy, cache=cache, device=materials.device.type
+        folder,
+        problem=problem,
+        model=start,
+        proxy=materials.proxy,
+        cache=cache,
+        device=materials.device.type,
+        normaliser=materials.normaliser,
     )
     return Calibrated(wer, looked_s)
 

@@ -76,7 +76,7 @@ def choose_from(materials: Materials, results: Sequence[SearchResult], *, start:
 
     def wer_on_dev(plan: CompressionPlan) -> float:
         small = Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
-        return word_error_rate(small, materials.dev, batch_size=BATCH_SIZE)
+        return word_error_rate(small, materials.dev, batch_size=BATCH_SIZE, normaliser=materials.normaliser)
 
     return choose(results, read_problem(workspace), wer_on_dev)
 

@@ -38,7 +38,8 @@ def hear_in_int8(materials: Materials, model: Path) -> Int8Row | None:
     except PrecisionError:
         return None
     test = materials.test
-    found = score(test.texts, transcripts(small, test), groups=test.speakers, seed=materials.seed)
+    heard = transcripts(small, test)
+    found = score(test.texts, heard, groups=test.speakers, seed=materials.seed, normaliser=materials.normaliser)
     return Int8Row(found.wer, found.wer_ci95)
 
 

@@ -20,7 +20,8 @@ from shrinkml.errors import PlanError
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
 from shrinkml.plan.prices import parameter_prices
-from shrinkml.speech.manifest import check_fit, check_splits
+from shrinkml.speech.manifest import check_fit, check_splits, check_words
+from shrinkml.speech.normalisers import normaliser_called
 from shrinkml.speech.unknown_tokens import check_known, unknown_share
 from shrinkml.tables import look_up
 
@@ -52,9 +53,10 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     """The pre-flight report of a job.
 
     Raises:
-        UnknownNameError: a strategy, reward, factorizer or export that does not exist.
+        UnknownNameError: a strategy, reward, factorizer, normaliser or export that does not exist.
         ManifestError: the data have problems, all are listed; or utterances are longer than the model can hear or
-            write, or it does not know the tokens of what it shall learn from.
+            write, or it does not know the tokens of what it shall learn from, or
+            references hold no words for the job's normaliser.
         CheckpointError: the model cannot be loaded.
         ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, its policy is none,
             or the model's generation looks for the language of each utterance.
@@ -64,7 +66,9 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
             the goal, or the job is strict and some matrices cannot be factorized.
     """
     _check_names(spec)
+    normaliser = normaliser_called(spec.normaliser)
     splits = check_splits(materials.manifests)
+    check_words(chain(splits["dev"], splits["test"]), normaliser)
     model = materials.model
     check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)
     learnt = "train" if "train" in splits else "dev"

@@ -86,6 +86,14 @@ def test_another_proxy_set_makes_another_judgement(workspace, problem, proxy, mo
     assert calls
 
 
+def test_errors_are_counted_by_the_workspaces_normaliser(workspace, proxy, model):
+    record = replace(read_record(workspace), texts=[f"{text}!" for text in proxy.texts], normaliser="none")
+    (workspace / RECORD).write_text(json.dumps(asdict(record)))
+    judged = open_workspace(workspace).evaluate(CompressionPlan())
+    assert judged == word_error_rate(model, read_proxy(workspace), normaliser="none")
+    assert judged > word_error_rate(model, proxy)
+
+
 def test_a_workspace_moves_with_its_job(workspace, problem):
     moved = workspace.parent.rename(workspace.parent.with_name("elsewhere"))
     assert open_workspace(moved / "workspace").evaluate(small_plan(problem)) >= 0.0
@@ -95,5 +103,7 @@ def test_the_context_is_of_what_decides_the_errors_and_nothing_else(workspace):
     before, record = context_of(workspace), read_record(workspace)
     (workspace / RECORD).write_text(json.dumps(asdict(replace(record, device="cuda", cache="elsewhere.sqlite"))))
     assert context_of(workspace) == before
+    (workspace / RECORD).write_text(json.dumps(asdict(replace(record, normaliser="none"))))
+    assert context_of(workspace) != before
     (workspace / RECORD).write_text(json.dumps(asdict(replace(record, texts=["open", *record.texts[1:]]))))
     assert context_of(workspace) != before

@@ -102,6 +102,21 @@ def test_evaluate_measures_the_word_error_rate(shrinkml, tiny_model_dir, tiny_da
     assert f"{result['parameters']:,} parameters" in shown
 
 
+def test_evaluate_writes_every_utterance_and_counts_by_the_normaliser(shrinkml, tiny_model_dir, tiny_data, tmp_path):
+    out, options = tmp_path / "new" / "rows.jsonl", ("--normaliser", "none", "--json")
+    found = json.loads(shrinkml("evaluate", tiny_model_dir, tiny_data["test"], "--out", out, *options).out)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert (found["normaliser"], found["formatted_wer"]) == ("none/1", None)
+    assert [row["reference"] for row in rows] == [u.text for u in read_manifest(tiny_data["test"])]
+    assert sum(row["substitutions"] for row in rows) == found["substitutions"]
+
+
+def test_evaluate_refuses_an_unknown_normaliser(shrinkml, tiny_model_dir, tiny_data):
+    code, _, err = shrinkml("evaluate", tiny_model_dir, tiny_data["test"], "--normaliser", "whisper")
+    assert code == 2
+    assert "no normaliser named 'whisper'; known: none, shrinkml-basic" in err
+
+
 def test_evaluate_in_int8_counts_the_same_weights_and_says_where_nothing_gains(shrinkml, tiny_model_dir, tiny_data):
     plain, int8 = (
         json.loads(shrinkml("evaluate", "reference/whisper", tiny_data["test"], "--json", *options).out)

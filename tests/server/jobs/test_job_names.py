@@ -7,12 +7,14 @@ from server.jobs.job_names import NAMED_FIELDS, check_names, describe_names
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.errors import UnknownNameError
 from shrinkml.job import JobSpec, parse_job
+from shrinkml.speech.normalisers import NORMALISERS
 
 TABLES = {
     "search.strategy": STRATEGIES,
     "search.baselines": STRATEGIES,
     "search.reward": REWARDS,
     "factorizer": FACTORIZERS,
+    "normaliser": NORMALISERS,
     "export": EXPORTS,
 }
 

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shrinkml.errors import ManifestError
-from shrinkml.speech.manifest import MAX_SHOWN, Utterance, check_splits, read_manifest, write_manifest
+from shrinkml.speech.manifest import MAX_SHOWN, Utterance, check_splits, check_words, read_manifest, write_manifest
+from shrinkml.speech.normalisers import Normaliser
 from shrinkml.speech.text import normalise
 
 
@@ -146,6 +147,15 @@ def test_problems_of_all_splits_are_told_at_once(make_manifest, tmp_path):
         check_splits(paths)
     for problem in ("a.jsonl:2: broken JSON", "gone.jsonl: cannot be read", "speaker 'anna'", "the same audio"):
         assert problem in str(caught.value)
+
+
+def test_references_without_a_word_for_the_normaliser_are_told(make_manifest):
+    utterances = read_manifest(make_manifest("train"))
+    check_words(utterances, Normaliser("keeps-all/1", str))
+    with pytest.raises(
+        ManifestError, match=r"(?s)^2 problems.*0\.flac has the text 'word 0', of which drops-all/1 leaves"
+    ):
+        check_words(utterances, Normaliser("drops-all/1", lambda text: ""))
 
 
 def test_a_byte_order_mark_is_skipped(make_manifest):

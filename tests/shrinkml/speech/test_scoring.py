@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shrinkml.errors import ScoringError
+from shrinkml.speech.normalisers import NORMALISERS, normaliser_called
 from shrinkml.speech.scoring import MIN_GROUPS, SCORER, score, word_errors
 from shrinkml.speech.text import NORMALISER
 
@@ -53,6 +54,33 @@ def test_insertions_may_take_the_wer_above_one():
 
 def test_the_cer_counts_characters_and_spaces():
     assert score(["ab cd"], ["ab xd"]).cer == pytest.approx(1 / 5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("Lights on, please.", "Lights on, please.", 0.0),
+        ("Lights on, please.", "lights on, please", 2 / 3),
+        ("Lights on", "lights on", 1 / 2),
+        ("lights on don't", "Lights on don't", None),
+        ("LIGHTS ON", "lights on", None),
+    ],
+)
+def test_the_formatted_wer_keeps_case_and_punctuation_where_references_have_them(reference, hypothesis, expected):
+    found = score([reference], [hypothesis])
+    assert found.wer == 0.0
+    assert found.formatted_wer == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize("name", NORMALISERS)
+def test_any_normaliser_may_be_asked_for_and_is_named(name):
+    assert score(["on"], ["on"], normaliser=name).normaliser == normaliser_called(name).id
+    assert word_errors(["on"], ["on"], normaliser=name).wer == 0.0
+
+
+def test_the_normaliser_decides_what_is_an_error():
+    assert word_errors(["It's 22."], ["it is twenty two"], normaliser="whisper-english-no-spelling").wer == 0.0
+    assert word_errors(["On."], ["on"], normaliser="none").wer == 1.0
 
 
 def test_both_sides_are_normalised():

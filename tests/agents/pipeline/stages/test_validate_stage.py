@@ -69,6 +69,23 @@ def test_references_that_the_model_does_not_know_are_refused_where_it_learns_fro
         validate(materials, spec)
 
 
+def test_references_of_which_the_normaliser_leaves_nothing_are_refused(tiny_job, tmp_path):
+    job = tiny_job(normaliser="whisper-english-no-spelling")
+    first, *others = read_manifest(Path(job.data.dev))
+    write_manifest(tmp_path / "dev.jsonl", [replace(first, text="uh"), *others])
+    spec = job.model_copy(update={"data": job.data.model_copy(update={"dev": str(tmp_path / "dev.jsonl")})})
+    materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
+    with pytest.raises(
+        ManifestError, match=r"has the text 'uh', of which whisper-english-no-spelling/\S+ leaves no word"
+    ):
+        validate(materials, spec)
+
+
+def test_an_unknown_normaliser_is_refused(spec):
+    with pytest.raises(UnknownNameError, match="no normaliser named 'whisper'"):
+        validate(None, spec.model_copy(update={"normaliser": "whisper"}))
+
+
 def test_a_las_cannot_be_asked_to_learn_in_bfloat16(materials, spec):
     mixed = spec.model_copy(update={"finetune": spec.finetune.model_copy(update={"mixed_precision": True})})
     with pytest.raises(ConfigError, match="mixed_precision is true; allowed for a LAS: false"):
