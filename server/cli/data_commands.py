@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from server.cli.output import Json, print_json
+from server.cli.output import Json, note, print_json
 
 Layout = StrEnum("Layout", ["kaldi", "audiofolder"])
 Task = StrEnum("Task", ["commands", "digits", "librispeech"])
@@ -16,6 +16,10 @@ def prepare(
     task: Annotated[Task, typer.Argument(help="The reference task.")],
     folder: Annotated[Path, typer.Argument(help="Where its manifests go; made once.")],
     source: Annotated[Path | None, typer.Option(help="Folder of the recordings, for digits and librispeech.")] = None,
+    longest: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Seconds; longer utterances of librispeech are left out (a Whisper hears 30)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make the manifests of a reference task.
@@ -27,9 +31,14 @@ def prepare(
 
     Example: shrinkml prepare digits data/digits --source free-spoken-digit-dataset
     """
+    from shrinkml.speech.corpora.librispeech import LEFT_OUT
     from shrinkml.speech.corpora.tasks import prepare_task
 
-    manifests = {split: str(path) for split, path in prepare_task(task, folder, source).items()}
+    prepared = prepare_task(task, folder, source, longest_s=longest)
+    manifests = {split: str(path) for split, path in prepared.items()}
+    if longest is not None:
+        left_out = (folder / LEFT_OUT).read_text(encoding="utf-8").count("\n")
+        note(f"{left_out} utterances longer than {longest:g} s are left out; they stand in {folder / LEFT_OUT}.")
     if as_json:
         print_json(manifests)
     else:

@@ -16,10 +16,12 @@ class Task:
     Attributes:
         prepare: called with the folder to fill, and the source where there is one; split -> manifest.
         source: what the source must be; None for a task that needs none.
+        has_limit: True where utterances may be left out for their length.
     """
 
     prepare: Callable[..., dict[str, Path]]
     source: str | None = None
+    has_limit: bool = False
 
 
 TASKS: dict[str, Task] = {
@@ -31,20 +33,33 @@ TASKS: dict[str, Task] = {
     "librispeech": Task(
         librispeech.prepare,
         source="LibriSpeech or a part of it (openslr.org/12)",
+        has_limit=True,
     ),
 }
 
 
-def prepare_task(name: str, folder: Path, source: Path | None = None) -> dict[str, Path]:
+def prepare_task(
+    name: str, folder: Path, source: Path | None = None, *, longest_s: float | None = None
+) -> dict[str, Path]:
     """Split -> manifest of the task called `name`, prepared in `folder` with its defaults.
+
+    Args:
+        name: in TASKS.
+        folder: where the manifests go.
+        source: the recordings, for a task that needs some.
+        longest_s: longer utterances are left out, where the task has such a limit; None: none are.
 
     Raises:
         UnknownNameError: no such task.
-        ConfigError: a source is missing, or given to a task that needs none.
+        ConfigError: a source is missing, or given to a task that needs none; or a limit to one that has none.
         ManifestError: `source` is not what the task needs, or `folder` holds something else.
     """
     task = look_up(TASKS, name, kind="task")
     if (task.source is None) != (source is None):
         needs = f"needs a source: a folder with {task.source}" if task.source else "takes no source"
         raise ConfigError(f"task {name!r} {needs}; got {source}")
-    return task.prepare(folder) if source is None else task.prepare(folder, source)
+    if longest_s is not None and not task.has_limit:
+        limited = ", ".join(name for name, task in TASKS.items() if task.has_limit)
+        raise ConfigError(f"task {name!r} leaves no utterance out for its length; those that may: {limited}")
+    limit = {} if longest_s is None else {"longest_s": longest_s}
+    return task.prepare(folder, **limit) if source is None else task.prepare(folder, source, **limit)

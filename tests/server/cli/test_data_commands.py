@@ -48,6 +48,19 @@ def test_prepare_asks_for_the_source_that_a_task_needs(shrinkml, tmp_path):
     assert (code, "needs a source" in err) == (2, True)
 
 
+def test_prepare_tells_how_many_utterances_are_too_long(shrinkml, tmp_path):
+    folder = tmp_path / "corpus" / "1"
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(0, 0.1, 24_000)
+    for speaker in range(6):
+        soundfile.write(folder / f"{speaker}-0.flac", noise, 16_000)
+        soundfile.write(folder / f"{speaker}-1.flac", noise[: 8000 + speaker], 16_000)
+    (folder / "1.trans.txt").write_text("".join(f"{speaker}-{i} ON\n" for speaker in range(6) for i in (0, 1)))
+    run = shrinkml("prepare", "librispeech", tmp_path / "out", "--source", tmp_path / "corpus", "--longest", "1")
+    assert "6 utterances longer than 1 s are left out" in run.err
+    assert len(read_manifest(tmp_path / "out" / "train.jsonl")) == 1
+
+
 def test_prepare_knows_only_the_tasks_there_are(shrinkml, tmp_path):
     code, _, err = shrinkml("prepare", "music", tmp_path)
     assert (code, "commands" in err) == (2, True)

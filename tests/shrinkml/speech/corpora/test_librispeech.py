@@ -1,8 +1,8 @@
 import pytest
 
 from shrinkml.errors import AudioError, ManifestError
-from shrinkml.speech.corpora.librispeech import prepare
-from shrinkml.speech.manifest import check_splits
+from shrinkml.speech.corpora.librispeech import LEFT_OUT, prepare
+from shrinkml.speech.manifest import check_splits, read_manifest
 
 
 @pytest.fixture
@@ -29,6 +29,16 @@ def test_audio_stays_where_it_is(source, tmp_path):
         "dev.jsonl", "prepared.json", "test.jsonl", "train.jsonl",
     ]  # fmt: skip
     assert all(source in u.audio.parents for utts in check_splits(manifests).values() for u in utts)
+
+
+def test_longer_utterances_are_left_out_where_there_is_a_limit(source, make_audio, tmp_path):
+    make_audio("corpus/dev-clean/3/7/3-7-0000.flac", duration_s=0.8)
+    limited = prepare(tmp_path / "limited", source, longest_s=0.7)
+    assert sum(map(len, check_splits(limited).values())) == 11
+    (left_out,) = read_manifest(tmp_path / "limited" / LEFT_OUT)
+    assert (left_out.audio.name, left_out.duration_s) == ("3-7-0000.flac", 0.8)
+    assert sum(map(len, check_splits(prepare(tmp_path / "limited", source)).values())) == 12
+    assert not (tmp_path / "limited" / LEFT_OUT).exists()
 
 
 def test_a_folder_without_transcripts_is_refused(tmp_path):

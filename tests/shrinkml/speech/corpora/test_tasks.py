@@ -21,6 +21,11 @@ def test_a_synthetic_task_takes_no_source(tmp_path):
         prepare_task("commands", tmp_path / "data", tmp_path)
 
 
+def test_a_task_without_a_limit_takes_none(tmp_path):
+    with pytest.raises(ConfigError, match=r"task 'commands' leaves no utterance out .*; those that may: librispeech"):
+        prepare_task("commands", tmp_path / "data", longest_s=30.0)
+
+
 def test_an_unknown_task_is_refused(tmp_path):
     with pytest.raises(UnknownNameError, match=r"no task named 'command'.*Did you mean 'commands'"):
         prepare_task("command", tmp_path / "data")
