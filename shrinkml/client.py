@@ -24,7 +24,7 @@ with needs("the client"):
 
     from shrinkml.download import fetch
     from shrinkml.job import JobSpec, read_job
-    from shrinkml.transport import FIRST_WAIT_S, TRIES, parse_events, persistently, raise_for_problem
+    from shrinkml.transport import FIRST_WAIT_S, TRIES, is_loopback, parse_events, persistently, raise_for_problem
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 PAGE = 1000  # events per request
@@ -38,7 +38,9 @@ class Client:
     """
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60.0) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout_s)
+        # A proxy (HTTP_PROXY) would look for a server of this machine on its own.
+        unproxied = {"http://": None, "https://": None} if is_loopback(url) else None
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, mounts=unproxied)
 
     def __enter__(self) -> "Client":
         return self

@@ -1,5 +1,6 @@
 """Requests to the service that survive a bad connection, its problem documents and its event streams."""
 
+import ipaddress
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,15 @@ T = TypeVar("T")
 TRIES = 5
 FIRST_WAIT_S = 0.25  # before the second try; doubles each time
 PROBLEM = "application/problem+json"
+
+
+def is_loopback(url: str) -> bool:
+    """True where `url` is of a server on this machine, as localhost or by an address that leads back to it."""
+    host = httpx.URL(url).host.rstrip(".")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def persistently(attempt: Callable[[], T]) -> T:

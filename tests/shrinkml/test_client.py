@@ -210,3 +210,11 @@ def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are(server, cli
     server.answers = [ok({"items": [{"checkpoint": "final"}]})]
     with pytest.raises(ServiceError, match="job j lacks checkpoints best; it has final"):
         client.job("j").download(tmp_path, only=["best"])
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_server_of_this_machine_is_asked_without_a_proxy(server, monkeypatch, variable):
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")  # where nobody listens
+    server.answers = [(200, {}, b'{"items": []}')]
+    with Client(server.url) as client:
+        assert client.jobs() == []

@@ -9,7 +9,7 @@ import pytest
 from shrinkml import transport
 from shrinkml.errors import ServiceError
 from shrinkml.events import Event, LoggedEvent
-from shrinkml.transport import TRIES, parse_events, persistently, raise_for_problem
+from shrinkml.transport import TRIES, is_loopback, parse_events, persistently, raise_for_problem
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1:8765/v1/jobs?limit=1")
 
@@ -65,3 +65,20 @@ def test_events_are_read_from_a_stream_and_all_else_in_it_is_left_aside():
     entry = LoggedEvent(1, datetime(2026, 5, 1, tzinfo=UTC), Event("timed", "k", "speed", "Timed."))
     lines = [": a comment", "id: 1", f"data: {json.dumps(entry.to_json())}", "", "", "data: {unfinished"]
     assert list(parse_events(lines)) == [entry]
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:8765", True),
+        ("http://127.8.9.1", True),
+        ("http://localhost:8765/", True),
+        ("http://me.localhost", True),
+        ("http://[::1]:8765", True),
+        ("http://example.org:8765", False),
+        ("http://localhost.example.org", False),
+        ("http://10.0.0.1", False),
+    ],
+)
+def test_a_server_of_this_machine_is_told_by_its_address(url, here):
+    assert is_loopback(url) == here
