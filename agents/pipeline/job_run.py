@@ -62,7 +62,8 @@ def run_job(
 
     Raises:
         StoppedError: stopped; the best model so far lies in checkpoints/, as FINAL or SO_FAR, if there is one.
-        ConfigError: another job lies in `folder`, or there is no GPU where the job asks for one, or no leave to fetch.
+        ConfigError: another job lies in `folder`, or there is no GPU where the job asks for one, no leave to fetch, or
+            no Ray to search with.
         StageError: another process works in `folder`, or a search failed.
         ShrinkError: model, data or goal are at fault; see `agents.pipeline.stages.validate_stage`.
     """
@@ -85,13 +86,20 @@ def run_job(
 
 
 def make_executor(spec: JobSpec) -> Executor:
-    """The executor of the job's searches; no process is started yet."""
+    """The executor of the job's searches; no process is started yet.
+
+    Raises:
+        ConfigError: Ray could not be started or joined.
+    """
     if spec.executor == "local":
         return LocalExecutor()
     from agents.execution.ray.ray_executor import RayExecutor  # takes seconds to import
+    from agents.execution.ray.ray_reach import check_reach
 
+    address = os.environ.get("RAY_ADDRESS") or None
+    check_reach(address)
     on_gpu = find_device(spec.device).type == "cuda"
-    return RayExecutor(spec.workers, address=os.environ.get("RAY_ADDRESS"), on_gpu=on_gpu)
+    return RayExecutor(spec.workers, address=address, on_gpu=on_gpu)
 
 
 def _run(tools: Tools, runner: StageRunner, stages: Stages) -> None:
