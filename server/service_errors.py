@@ -7,6 +7,10 @@ class UnknownJobError(ShrinkError, LookupError):
     """A job id that the store does not hold."""
 
 
+class UnreadableJobError(ShrinkError, ValueError):
+    """A job in the store that this version cannot read."""
+
+
 class TransitionError(ShrinkError, RuntimeError):
     """A job asked to do what its state does not allow."""
 

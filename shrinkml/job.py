@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -31,9 +32,17 @@ FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]  # as L
 
 
 class Part(BaseModel):
-    """A section of a job: unknown fields are refused, nothing changes after validation."""
+    """A section of a job: unknown fields and texts that no file can hold are refused, nothing changes afterwards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _texts_are_of_whole_characters(cls, value: Any) -> Any:
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str) and printable(text) != text:
+                raise ValueError("holds half of a character (a lone surrogate); allowed: text that UTF-8 can write")
+        return value
 
 
 class DataSpec(Part):
@@ -147,7 +156,9 @@ def _as_list(value: Any) -> Any:
 
 Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
-    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
+    BeforeValidator(_as_list),
+    # The same for what is read and what is written, or the description of the API would have two of each.
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 
 
@@ -222,6 +233,13 @@ class JobSpec(Part):
     workers: int = Field(2, ge=1, le=64, description="Searches that run side by side (Ray), one CPU thread each.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything random in the job.")
 
+    @field_validator("language", mode="before")
+    @classmethod
+    def _norwegian_is_a_language(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError(f"YAML reads no, off, yes and on as {str(value).lower()}; put it in quotes, as in 'no'")
+        return value
+
     @model_validator(mode="after")
     def _what_is_quantized_is_exported(self) -> "JobSpec":
         if self.quantize != "none" and "onnx" not in self.export:
@@ -259,6 +277,11 @@ class JobSpec(Part):
         return (*(round(goal ** (i / n_steps), 3) for i in range(1, n_steps)), goal)
 
 
+def printable(text: str) -> str:
+    """`text` with lone surrogates, which nothing can print or send, written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def parse_job(value: Any, *, source: str = "job") -> JobSpec:
     """The job that the plain JSON or YAML `value` describes.
 
@@ -269,7 +292,8 @@ def parse_job(value: Any, *, source: str = "job") -> JobSpec:
         return JobSpec.model_validate(value)
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, e['loc'])) or 'job'}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()
+            f"{printable('.'.join(map(str, e['loc']))) or 'job'}: {e['msg']} (got {e['input']!r:.80})"
+            for e in error.errors()
         ]
         raise ConfigError(f"{source} is no valid job:\n  " + "\n  ".join(problems)) from error
 

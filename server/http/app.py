@@ -25,8 +25,10 @@ from server.service_errors import (
     StoreBusyError,
     TransitionError,
     UnknownJobError,
+    UnreadableJobError,
 )
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, ShrinkError, UnknownNameError
+from shrinkml.job import printable
 
 MOST_BODY_BYTES = 1 << 20
 RETRY_AFTER_S = 30  # jobs take minutes
@@ -39,6 +41,7 @@ HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     MissingArtefactError: 404,
     KeyReusedError: 409,
     TransitionError: 409,
+    UnreadableJobError: 409,
     RangeError: 416,
     CheckpointError: 422,
     ConfigError: 422,
@@ -123,7 +126,7 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _dotted(location: tuple[str | int, ...]) -> str:
     """Return the path of a field as the sender wrote it: "goal.compression_ratio" in a body, "limit" in a query."""
-    return ".".join(map(str, location[1:])) or str(location[0])
+    return printable(".".join(map(str, location[1:]))) or str(location[0])
 
 
 def _http_problem(request: Request, error: Exception) -> Response:

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from server.jobs.job_state import Failure, Job, JobState, Stage, Transition
+from server.service_errors import UnreadableJobError
 from shrinkml.events import Progress
-from shrinkml.job import JobSpec
+from shrinkml.job import JobSpec, printable
 
 
 def values_of(job: Job) -> dict[str, Any]:
@@ -28,7 +29,21 @@ def values_of(job: Job) -> dict[str, Any]:
 
 
 def job_of(row: sa.Row[Any]) -> Job:
-    """The job that `values_of` wrote."""
+    """The job that `values_of` wrote.
+
+    Raises:
+        UnreadableJobError: what is stored is no job, or none that this version knows.
+    """
+    try:
+        return _job_of(row)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableJobError(
+            f"job {row.id} is stored in a way that this version of ShrinkML cannot read; submit it again. "
+            f"What was found: {printable(str(error))}"
+        ) from error
+
+
+def _job_of(row: sa.Row[Any]) -> Job:
     return Job(
         id=row.id,
         number=row.number,

@@ -9,9 +9,12 @@ number of jobs that wait is true when one is added. Unique columns do the same f
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,6 +30,7 @@ from server.jobs.job_moves import (
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
+from server.service_errors import UnreadableJobError
 from server.stores.racing_writers import LostRaceError, until_won
 from server.stores.rows import job_of, values_of
 from server.stores.schema import EVENTS, JOBS, QUEUE
@@ -92,13 +96,13 @@ class SqlJobStore:
 
     def page(self, *, limit: int, before: int | None = None, state: JobState | None = None) -> list[Job]:
         """Return at most `limit` jobs, the newest first."""
-        query = sa.select(JOBS).order_by(JOBS.c.number.desc()).limit(limit)
+        query = sa.select(JOBS).order_by(JOBS.c.number.desc())
         if before is not None:
             query = query.where(JOBS.c.number < before)
         if state is not None:
             query = query.where(JOBS.c.state == state)
-        with self._engine.connect() as db:
-            return [job_of(row) for row in db.execute(query)]
+        with self._engine.connect() as db, closing(_readable(db.execute(query))) as jobs:
+            return list(islice(jobs, limit))
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job that waits, or ask the worker of a running one to end it."""
@@ -207,6 +211,15 @@ class SqlJobStore:
             if ticket is not None:
                 _take(db, ticket)
                 self._enqueue(db, job)
+
+
+def _readable(rows: Iterable[sa.Row[Any]]) -> Generator[Job]:
+    """The jobs of `rows`, without those that this version cannot read."""
+    for row in rows:
+        try:
+            yield job_of(row)
+        except UnreadableJobError as error:
+            log.warning("%s", error)
 
 
 def _row(db: sa.Connection, job_id: str) -> sa.Row[tuple[object, ...]]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from server.artefacts.artefact_store import ArtefactStore
 from server.jobs.failures import failure_of, lost_worker, missed_goal
 from server.jobs.job_state import Failure, Job, JobState
+from server.service_errors import UnreadableJobError
 from server.stores.job_store import JobStore
 from server.worker.cancellation import cancellation_of
 from server.worker.publishing import publish_policy, publish_run
@@ -68,9 +69,14 @@ class Workplace:
 def execute(place: Workplace, job_id: str, attempt: int) -> None:
     """Run the job to its end, however it ends, and publish what it made.
 
-    Does nothing where the attempt is over already. An error that the pipeline raises becomes the job's failure.
+    Does nothing where the attempt is over already, or this version cannot read the job. An error that the pipeline
+    raises becomes the job's failure.
     """
-    job = place.store.start(job_id, attempt)
+    try:
+        job = place.store.start(job_id, attempt)
+    except UnreadableJobError as error:
+        log.error("%s", error)
+        return
     if job is None:
         log.info("job %s: attempt %d is over, nothing to run", job_id, attempt)
     elif job.starts > MAX_STARTS:

@@ -169,3 +169,42 @@ def test_patterns_of_layers_are_one_or_several_and_keep_their_names_in_json():
 def test_patterns_that_are_none_are_refused(wrong):
     with pytest.raises(ConfigError, match=r"layers\.(only|without)"):
         parse_job(job(layers=wrong))
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("language", {"language": HALF}),
+        ("model", {"model": f"a{HALF}b"}),
+        ("data.dev", {"data": {"dev": HALF, "test": "test.jsonl"}}),
+        ("export", {"export": ["onnx", HALF]}),
+        ("search.strategy", {"search": {"strategy": HALF}}),
+        ("search.baselines", {"search": {"baselines": [HALF]}}),
+        ("layers.only", {"layers": {"only": HALF}}),
+        ("job", {HALF: 1}),
+    ],
+)
+def test_half_characters_are_refused_in_every_field(field, changes):
+    with pytest.raises(ConfigError, match=rf"{field}: .*(half of a character|unable to parse)") as caught:
+        parse_job(job(**changes))
+    assert str(caught.value).encode("utf-8")
+
+
+def test_half_characters_of_yaml_are_refused(tmp_path):
+    (tmp_path / "job.yaml").write_text(json.dumps(job(language=HALF)))
+    with pytest.raises(ConfigError, match=r"language: .*half of a character"):
+        read_job(tmp_path / "job.yaml")
+
+
+def test_a_language_that_yaml_takes_for_a_truth_value_is_to_be_quoted(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text(json.dumps(job())[:-1] + ", language: no}")
+    with pytest.raises(
+        ConfigError, match=r"language: .*YAML reads no, .* as false; put it in quotes, as in 'no' \(got False"
+    ):
+        read_job(path)
+    path.write_text(json.dumps(job())[:-1] + ", language: 'no'}")
+    assert read_job(path).language == "no"

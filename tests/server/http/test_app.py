@@ -1,5 +1,6 @@
 """Every error is a problem document that says what to do."""
 
+import json
 import logging
 
 import pytest
@@ -121,3 +122,11 @@ def test_the_description_knows_problems_for_every_path(http):
     for path, operations in described["paths"].items():
         for operation in operations.values():
             assert "application/problem+json" in operation["responses"]["422"]["content"], path
+
+
+@pytest.mark.parametrize("changes", [{"language": "\ud800"}, {"\ud800": 1}, {"search": {"reward": "a\udfff"}}])
+def test_half_characters_are_refused_and_the_jobs_are_listed(http, request_body, changes):
+    body = json.dumps({**request_body, **changes})  # in ASCII, with escapes
+    response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    assert "ud" in problem(response, 422, "invalid-request")["detail"]
+    assert http.get("/v1/jobs").json()["items"] == []

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.jobs.job_state import Job, JobState
-from server.service_errors import QueueFullError, TransitionError
+from server.service_errors import QueueFullError, TransitionError, UnreadableJobError
 from server.stores.schema import JOBS
 from server.stores.sql_store import Seen, SqlJobStore
 from shrinkml.events import Event
@@ -166,3 +166,16 @@ def test_processes_at_once_do_no_harm_to_each_other(store, engine, spec):
     assert [entry.sequence for entry in entries] == list(range(1, 29))
     assert {entry.event.key for entry in entries} == {f"state/{n}" for n in (1, 2, 3)} | {f"n{i}" for i in range(25)}
     assert len(store.page(limit=99, state=JobState.QUEUED)) == 5
+
+
+@pytest.mark.parametrize("stored", [{"language": "\ud800"}, {"field_of_a_later_version": 1}, {"goal": None}])
+def test_a_job_that_cannot_be_read_does_not_spoil_the_list(store, engine, spec, stored):
+    first, bad, last = (store.submit(spec, max_queued=9)[0] for _ in range(3))
+    with engine.begin() as db:
+        db.execute(sa.update(JOBS).where(JOBS.c.id == bad.id).values(spec={**spec.model_dump(mode="json"), **stored}))
+    assert [job.id for job in store.page(limit=9)] == [last.id, first.id]
+    assert [job.id for job in store.page(limit=2)] == [last.id, first.id], "a page is full"
+    assert [job.id for job in store.page(limit=1)] == [last.id]
+    with pytest.raises(UnreadableJobError, match=f"job {bad.id} is stored in a way .*; submit it again") as caught:
+        store.get(bad.id)
+    assert str(caught.value).encode("utf-8")

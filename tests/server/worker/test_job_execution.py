@@ -11,7 +11,7 @@ from agents.pipeline.folder.run_folder import POLICY
 from server.artefacts.artefact_store import ArtefactKind
 from server.artefacts.folder_artefacts import FolderArtefacts
 from server.jobs.job_state import JobState
-from server.service_errors import TransitionError
+from server.service_errors import TransitionError, UnreadableJobError
 from server.worker import cancellation
 from server.worker.job_execution import MAX_STARTS, Workplace, execute
 from shrinkml.errors import ManifestError, StoppedError
@@ -174,3 +174,14 @@ def test_the_log_tells_of_lost_workers(attempt, store, job, caplog):
     store.start(job.id, 1)
     attempt(succeed)
     assert f"job {job.id} lost its worker and goes on (start 2 of 3)" in caplog.messages
+
+
+def test_a_job_that_cannot_be_read_is_passed_over(store, job, attempt, monkeypatch, caplog, ended):
+    def unreadable(job_id, number):
+        raise UnreadableJobError(f"job {job_id} is stored in a way that this version cannot read")
+
+    monkeypatch.setattr(store, "start", unreadable)
+    with caplog.at_level(logging.ERROR):
+        assert attempt(succeed).state is JobState.QUEUED
+    assert "is stored in a way" in caplog.text
+    assert not ended.is_set()
