@@ -22,6 +22,7 @@ from shrinkml.models.huggingface.checks import (
     check_window,
 )
 from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
+from shrinkml.models.huggingface.outdated_whisper import complete_
 from shrinkml.models.huggingface.quiet import quietly
 from shrinkml.models.huggingface.rewrites import rewrite_
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
@@ -116,6 +117,7 @@ def _assembled(network: Any, path: Path) -> HuggingFaceAsr:
     if not _writes(network.config):
         check_blank(network, path)
         return HuggingFaceCtc(network, speech, text).eval()
+    complete_(network, text.tokenizer, path)
     with as_checkpoint_error(f"{path} has a generation_config.json that cannot be used"):
         return HuggingFaceSeq2Seq(network, speech, text).eval()
 
