@@ -15,6 +15,9 @@ from shrinkml.speech.text import normalise
 
 REQUIRED = ("audio_filepath", "duration", "text")
 OPTIONAL = ("speaker", "lang")
+ELSEWHERE = {  # keys of NeMo's manifests that change what is heard
+    "offset": "Recordings are heard whole: cut the audio first (ffmpeg -ss OFFSET -t DURATION -i whole.wav part.wav)"
+}
 _PATH = re.compile("[^\0\ud800-\udfff]+")  # neither NUL nor half a character, which no file's name can hold
 _HALF = re.compile("[\ud800-\udfff]")  # half a character: JSON can hold one, UTF-8 cannot
 # A stated duration may differ from the file's by the larger of the two: tools round to a tenth of a second, and count
@@ -89,6 +92,7 @@ def _key_problems(value: Mapping[str, Any]) -> Iterator[str]:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = f" {ELSEWHERE[key]}" if key in ELSEWHERE else hint
             yield f"unknown key {key!r}; known: {', '.join(known)}.{hint}"
     for key in REQUIRED:
         if key not in value:

@@ -38,6 +38,12 @@ BARE = (  # what to do with a pickle of another name
 )
 DESCRIPTIONS = (".json", ".txt", ".model")  # what a tokenizer, a feature extractor and a config are made of
 
+ADAPTER = "adapter_config.json"  # of PEFT: changes to a model that lies elsewhere
+MERGING = (
+    "PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(folder), then save the feature "
+    "extractor and the tokenizer there too"
+)
+
 MARKS = {"format": "our `format`", "model_type": "a `model_type` of transformers"}  # by which config.json is known
 
 
@@ -154,6 +160,7 @@ def _check_parts(folder: Path, parts: tuple[str, ...]) -> None:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
+        _check_no_adapter(folder)
         _check_not_pickled(folder)
         if (folder / RECIPE).is_file():
             raise CheckpointError(
@@ -178,8 +185,17 @@ def _stock_weights(folder: Path) -> tuple[Path, ...]:
         return (folder / WEIGHTS,)
     if (folder / SHARDS).is_file():
         return _shards(folder)
+    _check_no_adapter(folder)
     _check_not_pickled(folder)
     raise CheckpointError(f"{folder} is no checkpoint: {WEIGHTS} missing")
+
+
+def _check_no_adapter(folder: Path) -> None:
+    if (folder / ADAPTER).is_file():
+        raise CheckpointError(
+            f"{folder} holds an adapter (LoRA or another of PEFT, by its {ADAPTER}), not the model that it changes: "
+            f"merge it into the model first, with {MERGING}"
+        )
 
 
 def _check_not_pickled(folder: Path) -> None:

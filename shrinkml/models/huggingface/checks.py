@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,25 @@ from shrinkml.errors import CheckpointError
 from shrinkml.models.huggingface.speech_input import Speech
 from shrinkml.storage.model_folder import CONFIG, ModelFolder
 
+WRAPPERS = {"_orig_mod.": "torch.compile", "module.": "DistributedDataParallel or DataParallel"}  # and their names
 MAX_NAMED = 5  # weights in one message
 
 logger = logging.getLogger(__name__)
 
 
 def check_readable(folder: ModelFolder) -> None:
-    """That the files of the weights are whole.
+    """That the files of the weights are whole, and that the names in them are the model's own.
 
     Raises:
-        CheckpointError: one is not.
+        CheckpointError: they are not.
     """
     for path in folder.weights:
         try:
-            with safe_open(path, framework="pt"):
-                pass
+            with safe_open(path, framework="pt") as file:
+                names = [*file.keys()]
         except SafetensorError as error:
             raise CheckpointError(f"{path} is truncated or no safetensors file: {error}") from error
+        _check_unwrapped(names, path)
 
 
 def check_complete(network: Any, found: Mapping[str, Any], path: Path) -> None:
@@ -96,6 +99,22 @@ def as_checkpoint_error(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # it raises dozens of types: OSError, ValueError, KeyError, TypeError, Rust's own
         raise CheckpointError(f"{what}: {error}") from error
+
+
+def _check_unwrapped(names: Sequence[str], path: Path) -> None:
+    """That no wrapper of torch's has put its name before all others."""
+    wrapper = next((known for known in WRAPPERS if names and all(name.startswith(known) for name in names)), None)
+    if wrapper is not None:
+        program = (
+            "import sys; from safetensors.torch import load_file, save_file; path, wrapper = sys.argv[1:]; "
+            "save_file({name.removeprefix(wrapper): tensor for name, tensor in load_file(path).items()}, path, "
+            "{'format': 'pt'})"
+        )
+        raise CheckpointError(
+            f"{path} was saved from within {WRAPPERS[wrapper]}: all its names begin with {wrapper!r}. Save the model "
+            f"inside (model.{wrapper}save_pretrained), or strip it: "
+            f'python -c "{program}" {shlex.quote(str(path))} {wrapper}'
+        )
 
 
 def _beyond_the_layers(network: Any, names: Iterable[str]) -> list[str]:

@@ -42,7 +42,10 @@ def test_audio_may_lie_outside_the_folder_and_paths_may_be_absolute(line, tmp_pa
     ("change", "problem"),
     [
         ({"durration": 1.0}, "unknown key 'durration'; known: audio_filepath, duration, text, speaker, lang. Did you"),
-        ({"offset": 1.0}, "unknown key 'offset'"),
+        (
+            {"offset": 1.0},
+            "unknown key 'offset'; known: audio_filepath, duration, text, speaker, lang. Recordings are heard whole",
+        ),
         ({"duration": 0}, "duration is 0; allowed: a number of seconds above 0"),
         ({"duration": -1.0}, "duration is -1.0; allowed"),
         ({"duration": "0.5"}, "duration is '0.5'; allowed"),

@@ -70,3 +70,15 @@ def test_an_export_is_told_from_a_broken_checkpoint(tmp_path):
     (tmp_path / "recogniser.json").write_text("{}")
     with pytest.raises(CheckpointError, match="is an export for ONNX Runtime, not a checkpoint: give the checkpoint"):
         look_into(tmp_path)
+
+
+@pytest.mark.parametrize("with_config", [True, False])
+def test_an_adapter_is_to_be_merged_first(stock, with_config):
+    (stock / "model.safetensors").rename(stock / "adapter_model.safetensors")
+    (stock / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
+    if not with_config:
+        (stock / "config.json").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"holds an adapter \(LoRA .*merge it into the model first, .*merge_and_unl"
+    ):
+        look_into(stock)

@@ -318,3 +318,18 @@ def test_an_index_that_lists_no_shards_beside_it(folder, index):
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(index)
     refuse(folder, r"lists no shards|names files that are no shards beside it: \.\./other\.safetensors")
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod.", "module."])
+def test_weights_of_a_wrapped_model_are_refused_with_what_strips_them(folder, wrapper):
+    path = folder / "model.safetensors"
+    whole = load_file(path)
+    save_file({f"{wrapper}{name}": tensor for name, tensor in whole.items()}, path)
+    with pytest.raises(
+        CheckpointError, match=rf"all its names begin with '{wrapper}'\. Save .* or strip it: "
+    ) as caught:
+        shrinkml.load(folder)
+    command = str(caught.value).partition("strip it: ")[2].replace("python", sys.executable, 1)
+    subprocess.run(command, shell=True, check=True)
+    assert load_file(path).keys() == whole.keys()
+    shrinkml.load(folder)
