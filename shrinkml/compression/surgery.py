@@ -73,7 +73,7 @@ def with_forms(model: nn.Module, forms: Mapping[str, Form]) -> nn.Module:
             memo[id(module)] = twins[module] = twin
     changed = copied(model, memo)
     for module, twin in twins.items():
-        take_over_(twin, module, memo, made_with=vars(_like(module)))
+        take_over_(twin, module, memo, made_with={*vars(_like(module)), *vars(twin)})
     leave_fast_paths_(changed, FormLayer)
     return changed
 

@@ -1,11 +1,13 @@
 import pytest
 import torch
+from torch import nn
 
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan, find_layers
 from shrinkml.compression.surgery import merge, reshape
 from shrinkml.errors import PlanError, RankError
+from shrinkml.layers.lstm import FormLSTM
 from shrinkml.plan.compression_plan import CompressionPlan
 
 TOLERANCE = 1e-5  # float32 rounding through a few small layers
@@ -45,6 +47,15 @@ def test_a_reshaped_model_loads_the_state_of_a_factorized_one(recogniser, batch)
     loaded = reshape(recogniser, plan)
     loaded.load_state_dict(model.state_dict())
     assert torch.equal(loaded(*batch), model(*batch))
+
+
+def test_a_layer_of_ours_that_is_dense_can_be_factorized():
+    model = nn.Sequential(FormLSTM.of(nn.LSTM(6, 5)))
+    plan = CompressionPlan.of_ranks({layer.name: 2 for layer in find_layers(model)})
+    assert len(plan.ranks) == 2
+    small = factorize(model, plan, decompose(model))
+    assert current_plan(small).ranks == plan.ranks
+    assert small(torch.randn(3, 6))[0].shape == (3, 5)
 
 
 def test_surgery_does_not_draw_random_numbers(recogniser):
