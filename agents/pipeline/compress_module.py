@@ -14,7 +14,7 @@ from agents.pipeline.stages.choose_stage import choose
 from agents.pipeline.stages.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
 from agents.pipeline.stages.finetune_stage import finetune_
 from agents.pipeline.stages.search_stage import search_tasks
-from agents.search.decompose_layers import decomposed
+from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.make_problem import check_reachable
 from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
@@ -127,13 +127,14 @@ def compress(
     prices = _prices(own.module, compression_ratio, left)
     heard, calibration = Interruptible(own, should_stop), learnt or judged
     decompositions = dict(decomposed(heard, calibration, factorizer, left=left))
+    kept_whole = {*left, *silent_layers(own.module, decompositions, left=left)}
 
     def cut(plan: CompressionPlan) -> Interruptible:
         return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
 
     wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
     problem = make_problem(
-        heard, cut, decompositions, calibration, prices=prices, ratio=compression_ratio, wer=wer, left=left
+        heard, cut, decompositions, calibration, prices=prices, ratio=compression_ratio, wer=wer, left=kept_whole
     )
     evaluator = ModelEvaluator(cut, judged)
     tasks = search_tasks(search, seed, "in memory", policies)

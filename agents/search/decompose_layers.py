@@ -7,11 +7,14 @@ written down, before the next is made.
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from torch import nn
+
 from agents.search.model_evaluator import BATCH_SIZE
 from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.factorizers import decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
+from shrinkml.compression.sites import model_cost
 from shrinkml.models.protocol import AsrModel
 from shrinkml.tables import look_up
 from shrinkml.training.dataset import Dataset
@@ -36,6 +39,8 @@ def decomposed(
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model` but those that are left, decomposed one by one in its order: name and decomposition.
 
+    Layers that hear nothing but zeros are left out too, where the factorizer is calibrated: see `silent_layers`.
+
     Args:
         model: dense or in part low rank already.
         speech: what layers are calibrated on, where the factorizer looks at that.
@@ -55,6 +60,12 @@ def decomposed(
             batch_size = fitting_batch_size(uses)
             stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch, left=left)
         yield from decompose_each(model.module, factorizer, stats, left=left)
+
+
+def silent_layers(module: nn.Module, found: Collection[str], *, left: Collection[str]) -> tuple[str, ...]:
+    """The layers of `module` that heard nothing, and stay as they are: neither `found` by `decomposed` nor `left`."""
+    names = (layer.name for layer in model_cost(module).layers)
+    return tuple(name for name in names if name not in found and name not in left)
 
 
 def use_of_the_longest(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:

@@ -36,6 +36,11 @@ class LayerStats:
     total: Tensor
     n_frames: int
 
+    @property
+    def is_silent(self) -> bool:
+        """True where all inputs were 0: the matrix hears nothing, and nothing tells which of its directions matter."""
+        return not bool(self.gram.diagonal().any())
+
 
 @dataclass(frozen=True, slots=True)
 class LayerUse:

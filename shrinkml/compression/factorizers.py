@@ -16,6 +16,7 @@ References:
     Kamahori et al. 2025, LiteASR, arXiv:2502.20583.
 """
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -24,13 +25,15 @@ import torch
 from torch import Tensor, nn
 
 from shrinkml.compression.calibration import LayerStats
-from shrinkml.compression.factorizer_table import FACTORIZERS
+from shrinkml.compression.factorizer_table import FACTORIZERS, Factorizer
 from shrinkml.compression.finite import all_finite
 from shrinkml.compression.sites import find_sites
 from shrinkml.errors import CalibrationError, PlanError
 from shrinkml.tables import look_up
 from shrinkml.weights.decomposition import Decomposition
 from shrinkml.weights.form import Form, up_and_down
+
+log = logging.getLogger(__name__)
 
 DAMPING = 1e-3  # ridge on a gram matrix, as a fraction of its mean diagonal
 ROUNDING = 32  # of a gram matrix, in machine epsilons, by the squared norm of a mean that is taken from it
@@ -155,6 +158,9 @@ def decompose_each(
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model`, decomposed one by one: name and decomposition. Nothing is held that was handed out.
 
+    Layers whose inputs were all 0 are left out too, where the factorizer looks at inputs: none of their directions is
+    known to matter, and the next speech may need any. The log names them.
+
     Args:
         model: dense or in part low rank already.
         factorizer: name in `FACTORIZERS`.
@@ -162,18 +168,38 @@ def decompose_each(
         left: names of layers that are left out.
 
     Raises:
-        As `decompose`.
+        As `decompose`; also CalibrationError where the inputs of all layers were 0.
     """
     chosen = look_up(FACTORIZERS, factorizer, kind="factorizer")
     sites = [site for site in find_sites(model) if site.layer not in left]
     without_bias = {site.layer for site in sites if site.bias is None}
+    silent, n_found = [], 0
     for layer, form in {site.layer: site.form for site in sites}.items():
+        if chosen.calibrated and layer in stats and stats[layer].is_silent:
+            silent.append(layer)
+            del stats[layer]
+            continue
+        n_found += 1
         if not all(map(all_finite, form.parts)):
             raise PlanError(
                 f"layer {layer!r} has NaN or infinite weights; nothing can be factorized before it is mended"
             )
         # Whatever is not named here is let go of before the next layer's turn.
-        yield layer, chosen.decompose(form, _seen(stats.pop(layer, None), has_bias=layer not in without_bias))
+        yield layer, _named(layer, chosen, form, _seen(stats.pop(layer, None), has_bias=layer not in without_bias))
+    if silent and not n_found:
+        raise CalibrationError(
+            f"the inputs of all layers ({', '.join(silent)}) are 0 on the calibration speech: the model hears nothing; "
+            "look at its features, or take the factorizer svd, which looks at weights alone"
+        )
+    if silent:
+        log.warning("layers that hear nothing but zeros on the calibration speech stay as they are: %s", silent)
+
+
+def _named(layer: str, chosen: Factorizer, form: Form, stats: LayerStats | None) -> Decomposition:
+    try:
+        return chosen.decompose(form, stats)
+    except CalibrationError as error:
+        raise CalibrationError(f"layer {layer!r}: {error}") from error
 
 
 def _seen(stats: LayerStats | None, *, has_bias: bool) -> LayerStats | None:
@@ -237,6 +263,6 @@ def _cholesky(gram: Tensor, n_frames: int, damping: float) -> Tensor:
     if problem or not all_finite(whitening):
         raise CalibrationError(
             f"the gram matrix [{len(gram)}, {len(gram)}] of {n_frames} frames with damping {damping} is not "
-            "positive definite; calibrate on more speech or raise the damping"
+            "positive definite; calibrate on more speech, or take the factorizer svd, which looks at weights alone"
         )
     return whitening

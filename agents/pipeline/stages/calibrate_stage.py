@@ -1,14 +1,14 @@
 """The stage that decomposes every layer, measures what each alone costs in accuracy, and so sets up a search."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.stages.prices_stage import prices_of
-from agents.search.decompose_layers import decomposed
+from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.layer_losses import LayerLosses, layer_losses
 from agents.search.make_problem import problem_of, with_losses
@@ -31,10 +31,12 @@ class Calibrated:
     Attributes:
         proxy_wer: of the model that is searched, on the proxy set.
         looked_s: seconds that measuring every layer alone took.
+        silent: layers whose inputs were all 0; they stay as they are.
     """
 
     proxy_wer: float
     looked_s: float
+    silent: Sequence[str] = ()
 
 
 def make_problem(
@@ -102,6 +104,7 @@ def make_workspace(
     heard = Interruptible(model, materials.should_stop)
     write_factors(folder, decomposed(heard, materials.calibration, factorizer, folder, left=left))
     decompositions = StoredDecompositions(folder)
+    silent = silent_layers(model.module, decompositions, left=left)
     wer = word_error_rate(heard, materials.proxy, normaliser=materials.normaliser)
     original = materials.model.module
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
@@ -111,7 +114,7 @@ def make_workspace(
 
     began_s = time.monotonic()
     problem = make_problem(
-        heard, cut, decompositions, materials.calibration, prices=prices, ratio=ratio, wer=wer, left=left
+        heard, cut, decompositions, materials.calibration, prices=prices, ratio=ratio, wer=wer, left={*left, *silent}
     )
     looked_s = time.monotonic() - began_s
     write_workspace(
@@ -123,7 +126,7 @@ def make_workspace(
         device=materials.device.type,
         normaliser=materials.normaliser,
     )
-    return Calibrated(wer, looked_s)
+    return Calibrated(wer, looked_s, silent)
 
 
 def _run(context: StageContext) -> Calibrated:

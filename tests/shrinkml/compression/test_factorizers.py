@@ -211,6 +211,44 @@ def test_inputs_that_are_always_zero_do_not_keep_a_layer_from_being_whitened():
     assert found.down.isfinite().all()
 
 
+class Deaf(nn.Module):
+    """Its second layer hears nothing but zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 5), nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.second(self.first(x).clamp(min=0.0, max=0.0))
+
+
+@pytest.mark.parametrize("name", FACTORIZERS)
+def test_a_layer_that_hears_nothing_is_left_out_and_named_where_inputs_count(name, caplog):
+    model = Deaf()
+    stats = calibrate(model, lambda: model(torch.randn(20, 6)))
+    assert (stats["first.weight"].is_silent, stats["second.weight"].is_silent) == (False, True)
+    found = decompose(model, name, stats)
+    assert list(found) == ["first.weight", "second.weight"][: 1 if FACTORIZERS[name].calibrated else 2]
+    assert ("stay as they are: ['second.weight']" in caplog.text) == FACTORIZERS[name].calibrated
+
+
+def test_a_model_that_hears_nothing_at_all_is_refused():
+    model = nn.Sequential(nn.Linear(6, 5, bias=False), nn.Linear(5, 4))
+    stats = calibrate(model, lambda: model(torch.zeros(20, 6)))
+    message = r"inputs of all layers \(0\.weight, 1\.weight\) are 0 on the calibration speech: the model hears"
+    with pytest.raises(CalibrationError, match=message):
+        decompose(model, "pca", stats)
+
+
+def test_the_layer_whose_statistics_cannot_be_used_is_named():
+    stats = {"0.weight": LayerStats(-torch.eye(4), torch.zeros(4), 3)}
+    message = (
+        r"layer '0\.weight': the gram matrix \[4, 4\] .* is not positive definite; calibrate on more speech, or take"
+    )
+    with pytest.raises(CalibrationError, match=message):
+        decompose(nn.Sequential(nn.Linear(4, 6)), "whitened", stats)
+
+
 def test_a_gram_matrix_that_is_not_positive_definite_is_refused():
     with pytest.raises(CalibrationError, match=r"gram matrix \[4, 4\] of 3 frames with damping 0.0 is not positive"):
         whitened_svd(Dense(torch.randn(6, 4)), LayerStats(-torch.eye(4), torch.zeros(4), 3), damping=0.0)

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import torch
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.stages.calibrate_stage import make_workspace
@@ -26,6 +27,22 @@ def test_ratios_count_from_the_original_also_when_that_is_factorized_itself(spec
     pose_search(materials, tmp_path, half, 1.25)
     problem = read_problem(tmp_path)
     assert problem.limit == pytest.approx(checkpoint.stored_parameters(half) / 1.25, abs=1)
+
+
+def test_a_layer_that_hears_nothing_stays_as_it_is_and_is_told(materials, tmp_path, caplog):
+    model = checkpoint.load(materials.original)
+    with torch.no_grad():
+        model.readout.weight.zero_()
+        model.readout.bias.zero_()  # all that the output hears
+    checkpoint.save(model, tmp_path / "deaf")
+    options = {"ratio": 1.2, "factorizer": "pca", "cache": tmp_path / "evaluations.sqlite"}
+    (tmp_path / "workspace").mkdir()
+    found = make_workspace(materials, tmp_path / "workspace", start=tmp_path / "deaf", **options)
+    assert list(found.silent) == ["output.weight"]
+    choices = {decision.name: decision.choices for decision in read_problem(tmp_path / "workspace").decisions}
+    assert [choice.rank for choice in choices["output.weight"]] == [None]
+    assert len(choices["readout.weight"]) > 1
+    assert "output.weight" in caplog.text
 
 
 def test_no_time_goes_to_layers_that_stay_as_they_are(materials, half, tmp_path):
