@@ -80,7 +80,11 @@ def with_forms(model: nn.Module, forms: Mapping[str, Form]) -> nn.Module:
 
 def _like(module: nn.Module) -> nn.Module:
     """A new module of the same type, made with the same arguments."""
-    return ADAPTERS[type(module)].twin(module, module.choices if isinstance(module, FormLayer) else {})
+    sizes, options = ADAPTERS[type(module)].arguments(module)
+    with torch.device("meta"):
+        if isinstance(module, FormLayer):
+            return type(module)(*sizes, module.choices, **options)  # type: ignore[call-arg]  # as its adapter makes it
+        return type(module)(*sizes, **options)
 
 
 def _zeros(site: Site, choice: Choice) -> Form:

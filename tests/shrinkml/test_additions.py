@@ -16,6 +16,7 @@ from shrinkml.compression.inventory import list_parameters
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import merge
 from shrinkml.layers.attention import SplitAttention, split_attention
+from shrinkml.layers.lstm import FormLSTM
 from shrinkml.plan.compression_plan import CompressionPlan
 
 FRAMES = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
@@ -152,3 +153,11 @@ def test_what_a_module_is_made_with_is_not_taken_over():
     take_over_(twin, module, {}, made_with=vars(nn.Linear(1, 1)))
     assert (twin.in_features, twin.label) == (3, "mine")
     assert copy.deepcopy(twin).label == "mine"
+
+
+def test_layers_of_ours_that_are_dense_are_factorized_and_merged_like_any_other():
+    model = nn.Sequential(FormLSTM(6, 5, {}))
+    cut = small(model)
+    assert set(cut[0].choices) == {"weight_ih_l0", "weight_hh_l0"}
+    assert type(merge(cut)[0]) is nn.LSTM
+    assert type(small(merge(cut))[0]) is FormLSTM
