@@ -31,6 +31,11 @@ def artefacts_folder(home: Path) -> Path:
     return home / "artefacts"
 
 
+def facts(home: Path) -> Path:
+    """Return the file of what jobs found out about models and speech, for later jobs."""
+    return home / "facts.sqlite"
+
+
 def server_log(home: Path) -> Path:
     """Return the log of the server."""
     return home / "server.log"

@@ -59,6 +59,14 @@ class DataSpec(Part):
     train_utterances: int | None = Field(
         None, ge=1, description="Use only the first utterances of train after a seeded shuffle; all of them if absent."
     )
+    # Left out of JSON where it says nothing new, so that jobs without it are the same as before there was one.
+    teach: Literal["auto", "own", "references"] = Field(
+        "auto",
+        exclude_if=lambda teach: teach == "auto",
+        description="Transcripts that layers are calibrated and models trained on: references are those of the "
+        "manifests; own are what the original writes itself, without those far from the reference. auto: own where "
+        "the original writes in another form (capitals, punctuation). Errors are counted against references always.",
+    )
 
 
 class Goal(Part):
@@ -128,9 +136,19 @@ class FinetuneSpec(Part):
     )
     distill: bool = Field(True, description="Learn the original's posteriors beside the transcripts.")
     learning_rate: Literal["auto"] | Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        "auto", description="Peak of the schedule (AdamW). auto: the higher, the more WER factorizing lost."
+        "auto",
+        description="Peak of the schedule (AdamW). auto: the higher, the more WER factorizing lost; models of "
+        "transformers try a few rates first. Where the model gets worse, it is halved.",
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Utterances per step.")
+    memory_gb: float = Field(
+        4.0,
+        gt=0.0,
+        le=4096.0,
+        exclude_if=lambda memory_gb: memory_gb == 4.0,  # as in Goal
+        description="Memory (GiB) that the outputs of layers may take in a step: batches that need more are learned "
+        "from in parts.",
+    )
     warp: float = Field(
         0.2, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most: voices that were never recorded."
     )

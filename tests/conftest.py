@@ -35,6 +35,14 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache for the tests: what the user's holds neither helps them nor is added to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def timed_on_one_thread() -> Iterator[None]:
     """Jobs in this process time one thread alone: each further count starts processes that load torch."""
     with pytest.MonkeyPatch.context() as patch:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from agents.execution.executor import SearchTask
 from agents.pipeline.folder.policies import Policies
+from agents.pipeline.materials import N_HELD_OUT
 from agents.pipeline.stages.calibrate_stage import make_problem
 from agents.pipeline.stages.choose_stage import choose
 from agents.pipeline.stages.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
-from agents.pipeline.stages.finetune_stage import finetune_
+from agents.pipeline.stages.finetune_stage import Listeners, finetune_
 from agents.pipeline.stages.search_stage import search_tasks
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
@@ -38,6 +39,7 @@ from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import PriceList, parameter_prices
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import soft_targets
+from shrinkml.training.guard import Setback
 from shrinkml.training.train import Epoch
 
 Speech = tuple[Sequence[Tensor], Sequence[str]]  # features and what was said, utterance by utterance
@@ -152,13 +154,14 @@ def compress(
         finetune_(
             tuned,
             learnt,
+            judged.subset(range(min(N_HELD_OUT, len(judged)))),
             finetune,
             epochs=finetune.epochs,
             lost=before_wer - wer,
             seed=seed,
             warp=0.0,  # not every module hears a spectrum, whose frequency axis could be stretched
             soft_targets=soft_targets(own, learnt, should_stop=should_stop) if distils else None,
-            on_epoch=_log_epoch,
+            listeners=Listeners(on_epoch=_log_epoch, on_setback=_log_setback),
             should_stop=should_stop,
         )
         if keeps_tuned(before_wer, word_error_rate(tuned, judged), allowed=wer):
@@ -209,6 +212,10 @@ def _wers_on_dev(results: Sequence[SearchResult]) -> dict[CompressionPlan, float
 
 def _log_epoch(epoch: Epoch) -> None:
     log.info("epoch %d of %d: loss %.3f", epoch.number, epoch.of, epoch.loss)
+
+
+def _log_setback(setback: Setback) -> None:
+    log.warning("training got worse after step %d: peak rate now %.1e", setback.step, setback.rate)
 
 
 def _evaluated(model: OwnModel, dataset: Dataset, seed: int) -> Evaluation:

@@ -13,6 +13,7 @@ from agents.execution.local_executor import LocalExecutor
 from agents.pipeline.best_so_far import best_kept_on_stop
 from agents.pipeline.folder.hub_revision import local_model
 from agents.pipeline.folder.language import with_language
+from agents.pipeline.folder.lasting_cache import LastingCache
 from agents.pipeline.folder.policies import first_policies, policies_of
 from agents.pipeline.folder.run_folder import SO_FAR, opened
 from agents.pipeline.materials import Materials
@@ -45,6 +46,7 @@ def run_job(
     materials: Materials | None = None,
     allow_hub: bool = False,
     stages: Stages = STAGES,
+    cache: Path | None = None,
 ) -> Report:
     """Run or resume the job in `folder` and return its report.
 
@@ -59,6 +61,8 @@ def run_job(
         materials: of the same model, data and seed, where several jobs of one process share them.
         allow_hub: a model of the Hugging Face hub may be fetched.
         stages: of the pipeline, in order.
+        cache: file of what is known of models and speech from other jobs, and of what this one finds out; none is kept
+            if absent.
 
     Raises:
         StoppedError: stopped; the best model so far lies in checkpoints/, as FINAL or SO_FAR, if there is one.
@@ -78,6 +82,7 @@ def run_job(
             device=spec.device,
             dtype=spec.dtype,
             normaliser=spec.normaliser,
+            cache=LastingCache(cache),
         )
         tools = Tools(spec, run_folder, materials or own, executor, should_stop)
         runner = StageRunner(tools, ProgressMeter(spec, stages), on_event=on_event, run_stage=run_stage)

@@ -2,11 +2,15 @@
 
 import hashlib
 import random
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from agents.pipeline.folder.lasting_cache import LastingCache
+from agents.pipeline.teaching import N_COMPARED, Teaching, choose_teaching, lessons, original_transcripts
 from agents.search.decompose_layers import layer_use
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.calibration import calls_per_s
@@ -22,6 +26,8 @@ from shrinkml.storage import checkpoint
 from shrinkml.training.dataset import Dataset, load_dataset
 from shrinkml.training.distillation import SoftTargets, soft_targets
 
+N_HELD_OUT = 16  # utterances that training is watched on
+
 
 class Materials:
     """The original model and the speech of a job.
@@ -30,6 +36,7 @@ class Materials:
         seed: of the choice of utterances.
         should_stop: True once the job shall end early.
         normaliser: of all word errors; name in NORMALISERS.
+        cache: of what is known of models and speech.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class Materials:
         device: DeviceName = "auto",
         dtype: DtypeName = "auto",
         normaliser: str = DEFAULT,
+        cache: LastingCache | None = None,
     ) -> None:
         """Nothing is read yet.
 
@@ -53,6 +61,7 @@ class Materials:
             device: that models compute on.
             dtype: of the weights in checkpoints; auto: as the original has them.
             normaliser: of all word errors; name in NORMALISERS.
+            cache: of what is known of models and speech from other jobs; none, if absent.
         """
         self._device = device
         self._dtype = dtype
@@ -61,6 +70,7 @@ class Materials:
         self._data = data
         self.should_stop = should_stop
         self.normaliser = normaliser
+        self.cache = cache or LastingCache(None)
 
     @property
     def manifests(self) -> dict[str, Path]:
@@ -139,7 +149,18 @@ class Materials:
     @cached_property
     def proxy(self) -> Dataset:
         """The part of dev that plans are judged on."""
-        return self.dev.subset(choose_proxy(self.dev_utterances, self._data.proxy_utterances, self.seed))
+        return self.dev.subset(self.proxy_indices)
+
+    @cached_property
+    def proxy_indices(self) -> list[int]:
+        """Those of its utterances in dev."""
+        return choose_proxy(self.dev_utterances, self._data.proxy_utterances, self.seed)
+
+    @cached_property
+    def held_out(self) -> Dataset:
+        """A few utterances of dev, with transcripts of the kind that `train` has: training is watched on them."""
+        few = np.unique(np.linspace(0, len(self.dev) - 1, N_HELD_OUT).astype(int)).tolist()
+        return self._taught([self.dev_utterances[i] for i in few], self.dev.subset(few))
 
     @cached_property
     def test_utterances(self) -> list[Utterance]:
@@ -152,11 +173,31 @@ class Materials:
         return self._load(self.test_utterances)
 
     @cached_property
+    def teaching(self) -> Teaching:
+        """The choice of transcripts that decoders are fed and models trained on."""
+        if self._data.teach == "references":
+            return Teaching("references")
+        n = len(self._calibrating)
+        few = [self._calibrating[i] for i in np.unique(np.linspace(0, n - 1, N_COMPARED).astype(int))]
+        speech = self._load(few)
+        own = self.transcribed(few, speech)
+        return choose_teaching(Interruptible(self.model, self.should_stop), speech, own, asked=self._data.teach)
+
+    @cached_property
     def train(self) -> Dataset:
         """The speech that fine-tuning learns from; empty where the job has no training set."""
+        return self._taught(self.training, self._unread)
+
+    def transcribe_training(self, on_heard: Callable[[int], None]) -> None:
+        """Have the original transcribe the speech that fine-tuning learns from."""
+        self.transcribed(self.training, self._unread, on_heard=on_heard)
+
+    @cached_property
+    def training(self) -> list[Utterance]:
+        """The utterances that `train` is made of."""
         utterances = list(self._train_utterances)
         random.Random(self.seed).shuffle(utterances)
-        return self._load(utterances[: self._data.train_utterances])
+        return utterances[: self._data.train_utterances]
 
     @cached_property
     def soft_targets(self) -> SoftTargets:
@@ -166,10 +207,15 @@ class Materials:
     @cached_property
     def calibration(self) -> Dataset:
         """The speech that layers are calibrated on: a part of train, or the proxy set where there is no train."""
-        if not self._train_utterances:
-            return self.proxy
-        chosen = choose_proxy(self._train_utterances, self._data.proxy_utterances, self.seed)
-        return self._load([self._train_utterances[i] for i in chosen])
+        speech = self._load(self._calibrating) if self._train_utterances else self.proxy
+        return self._taught(self._calibrating, speech)
+
+    def transcribed(
+        self, utterances: list[Utterance], speech: Dataset, *, on_heard: Callable[[int], None] = lambda n: None
+    ) -> list[str]:
+        """The original's own transcripts of `utterances`; see `agents.pipeline.teaching.original_transcripts`."""
+        heard = Interruptible(self.model, self.should_stop)
+        return original_transcripts(heard, self._original_digest, utterances, speech, self.cache, on_heard=on_heard)
 
     @cached_property
     def calls_per_s(self) -> dict[str, float]:
@@ -180,6 +226,27 @@ class Materials:
         """
         uses = layer_use(Interruptible(self.model, self.should_stop), self.calibration)
         return calls_per_s(uses, self.calibration.audio_s)
+
+    @cached_property
+    def _original_digest(self) -> str:
+        return checkpoint.inspect(self.original).digest
+
+    @cached_property
+    def _calibrating(self) -> list[Utterance]:
+        """The utterances that `calibration` is made of."""
+        source = self._train_utterances or self.dev_utterances
+        return [source[i] for i in choose_proxy(source, self._data.proxy_utterances, self.seed)]
+
+    def _taught(self, utterances: list[Utterance], speech: Dataset) -> Dataset:
+        """`speech`, of `utterances`, with the transcripts to learn from."""
+        if not utterances or self.teaching.source == "references":
+            return speech
+        return lessons(speech, self.transcribed(utterances, speech), self.teaching)
+
+    @cached_property
+    def _unread(self) -> Dataset:
+        """The utterances of `train`, all of them, with their references."""
+        return self._load(self.training)
 
     @cached_property
     def _train_utterances(self) -> list[Utterance]:

@@ -1,20 +1,27 @@
 """The figures of a checkpoint, and the files in it that tell them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.sites import current_plan, model_cost
-from shrinkml.measure.evaluation import Evaluation, evaluate
+from shrinkml.measure.evaluation import Evaluation, evaluation_of, transcripts
 from shrinkml.storage import checkpoint
 from shrinkml.storage.compression_record import write_record
 from shrinkml.storage.model_card import write_card
 from shrinkml.training.dataset import Dataset
 
 
-def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[str, float]) -> Evaluation:
+def measure(
+    materials: Materials,
+    model: Path,
+    dataset: Dataset,
+    calls: Mapping[str, float],
+    *,
+    heard: Sequence[str] | None = None,
+) -> Evaluation:
     """The figures of the checkpoint `model` on `dataset`: of what is stored, rounding included.
 
     Args:
@@ -22,11 +29,15 @@ def measure(materials: Materials, model: Path, dataset: Dataset, calls: Mapping[
         model: the checkpoint.
         dataset: to measure on.
         calls: layer -> products per second of audio.
+        heard: its transcripts, where they are known.
     """
     loaded = materials.opened(model)
-    return evaluate(
-        Interruptible(loaded, materials.should_stop),
+    if heard is None:
+        heard = transcripts(Interruptible(loaded, materials.should_stop), dataset)
+    return evaluation_of(
+        loaded,
         dataset,
+        heard,
         stored_bytes=checkpoint.inspect(model).stored_bytes,
         macs_per_s=model_cost(loaded.module, calls).macs_per_s(current_plan(loaded.module)),
         seed=materials.seed,

@@ -20,6 +20,7 @@ from agents.pipeline.stages.prices_stage import PRICES
 from agents.pipeline.stages.report_stage import REPORT
 from agents.pipeline.stages.search_stage import SEARCH
 from agents.pipeline.stages.speed_stage import SPEED
+from agents.pipeline.stages.transcripts_stage import TRANSCRIPTS
 from agents.pipeline.stages.validate_stage import VALIDATE
 from agents.pipeline.stages.verify_stage import VERIFY
 
@@ -27,6 +28,7 @@ Stages = Sequence[Stage[Any]]
 
 STAGES: Stages = (
     VALIDATE,
+    TRANSCRIPTS,
     PRICES,
     BASELINE,
     # For every ratio on the way:

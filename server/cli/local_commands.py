@@ -39,6 +39,7 @@ def compress(
 
     Example: shrinkml compress configs/demo.yaml --out runs/mine
     """
+    from agents.pipeline.folder.lasting_cache import user_cache
     from agents.pipeline.job_run import run_job
     from shrinkml.job import read_job
     from shrinkml.report import summary_table, to_json
@@ -47,7 +48,14 @@ def compress(
     folder = out or Path("runs") / spec.name
     try:
         with stop_on_interrupt() as should_stop, ProgressView() as view:
-            report = run_job(spec, folder, on_event=view.on_event, should_stop=should_stop, allow_hub=allow_hub)
+            report = run_job(
+                spec,
+                folder,
+                on_event=view.on_event,
+                should_stop=should_stop,
+                allow_hub=allow_hub,
+                cache=user_cache(),
+            )
     except StoppedError as stopped:
         note(f"Stopped ({stopped}). The same command goes on from there; what is finished lies in {folder}.")
         raise typer.Exit(INTERRUPTED) from None

@@ -17,7 +17,7 @@ from pathlib import Path
 from dbos import DBOS, DBOSConfig
 
 from server.artefacts.folder_artefacts import FolderArtefacts
-from server.home import artefacts_folder, database_url, job_folder, sole_user
+from server.home import artefacts_folder, database_url, facts, job_folder, sole_user
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.worker.departure import Departure
@@ -103,7 +103,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     from agents.pipeline.job_run import run_job
 
-    work(arguments.home, partial(run_job, allow_hub=arguments.allow_hub))
+    work(arguments.home, partial(run_job, allow_hub=arguments.allow_hub, cache=facts(arguments.home)))
 
 
 if __name__ == "__main__":

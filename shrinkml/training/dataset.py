@@ -46,6 +46,10 @@ class Dataset:
             [self.speakers[i] for i in indices],
         )
 
+    def with_texts(self, texts: Sequence[str]) -> "Dataset":
+        """The same utterances with other transcripts."""
+        return Dataset(self.features, list(texts), self.durations_s, self.speakers)
+
     def batches(self, batch_size: int) -> Iterator[list[int]]:
         """Indices of utterances in batches of similar length, longest first, so that little is padded."""
         order = sorted(range(len(self)), key=lambda i: (-len(self.features[i]), i))

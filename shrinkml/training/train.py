@@ -3,7 +3,7 @@
 import math
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.models.protocol import AsrModel
+from shrinkml.training.activation_memory import utterances_at_a_time
 from shrinkml.training.augmentation import masked, warped
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import DISTILL_WEIGHT, SoftTargets, divergence
+from shrinkml.training.guard import Guard
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises; then a half cosine leads to zero
 GRADIENT_NORM = 5.0  # larger gradients are scaled down to it: LSTMs explode now and then
@@ -50,6 +52,8 @@ def train(
     warp: float = 0.0,
     mixed_precision: bool = False,
     soft_targets: SoftTargets | None = None,
+    guard: Guard | None = None,
+    memory_bytes: int | None = None,
     state_file: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     should_stop: ShouldStop = lambda: False,
@@ -69,6 +73,9 @@ def train(
         mixed_precision: multiply in bfloat16, which some processors do several times as fast; not for families that are
             `float32_only`.
         soft_targets: a teacher's, of `dataset`: learnt beside the transcripts.
+        guard: goes back and lowers the rate where the model gets worse on speech that is held out.
+        memory_bytes: that the outputs of layers may take in a step; a batch that needs more is learned from in parts,
+            whose gradients are added up. None: any.
         state_file: written after every epoch, read when it exists: a killed training goes on from its last epoch.
         on_epoch: called with every finished epoch.
         should_stop: asked before every step.
@@ -82,7 +89,9 @@ def train(
     n_steps = epochs * math.ceil(len(dataset) / batch_size)
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
-    parts = {"module": module, "optimizer": optimizer, "schedule": schedule}
+    parts: dict[str, Any] = {"module": module, "optimizer": optimizer, "schedule": schedule}
+    if guard is not None:
+        parts["guard"] = guard
     identity = repr(
         (
             epochs,
@@ -97,6 +106,11 @@ def train(
         )
     )
     start = _resume_(parts, identity, state_file)
+    at_a_time = batch_size
+    if memory_bytes is not None and start < epochs:
+        at_a_time = utterances_at_a_time(model, dataset, memory_bytes=memory_bytes, batch_size=batch_size)
+    if guard is not None and start < epochs:
+        guard.begin(module, optimizer)
     module.train()
     with torch.random.fork_rng(devices=[]):
         for epoch in range(start, epochs):
@@ -104,16 +118,30 @@ def train(
             torch.manual_seed(seed * 10_007 + epoch)
             shuffler = random.Random(seed * 10_007 + epoch)
             total = 0.0
-            for batch in _shuffled_batches(dataset, batch_size, shuffler):
+            batches = _shuffled_batches(dataset, batch_size, shuffler)
+            for n, batch in enumerate(batches, start=1):
                 if should_stop():
                     raise StoppedError(f"training stopped in epoch {epoch + 1} of {epochs}")
+                if guard is not None and guard.gave_up:
+                    break
+                optimizer.zero_grad(set_to_none=True)
+                parts_of_batch = [batch[i : i + at_a_time] for i in range(0, len(batch), at_a_time)]
                 with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
-                    loss = _loss(model, dataset, batch, warp, soft_targets)
-                _step_(module, optimizer, loss)
-                total += float(loss.detach()) * len(batch)
+                    loss = sum(
+                        _add_gradient_(_loss(model, dataset, part, warp, soft_targets), len(part) / len(batch))
+                        for part in parts_of_batch
+                    )
+                nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_NORM)
+                optimizer.step()
+                total += loss * len(batch)
                 schedule.step()
+                if guard is not None:
+                    step, ends = epoch * len(batches) + n, n == len(batches)
+                    guard.after_step(module, optimizer, schedule, step=step, loss=loss, epoch_ends=ends)
             on_epoch(Epoch(epoch + 1, epochs, total / len(dataset)))  # before saving: told twice is better than never
             _save(parts, identity, epoch + 1, state_file)
+    if guard is not None and epochs:
+        guard.end(module)
     module.eval()
 
 
@@ -125,12 +153,11 @@ def _loss(model: AsrModel, dataset: Dataset, batch: Sequence[int], warp: float, 
     return loss if soft is None else (1 - DISTILL_WEIGHT) * loss + DISTILL_WEIGHT * divergence(heads, soft, batch)
 
 
-def _step_(module: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One optimizer step down the gradient of `loss`."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_NORM)
-    optimizer.step()
+def _add_gradient_(loss: Tensor, share: float) -> float:
+    """Add the gradient of `share` of `loss` to those that are there; returns that share of it."""
+    part = loss * share
+    part.backward()  # type: ignore[no-untyped-call]
+    return float(part.detach())
 
 
 def _rate(step: int, n_steps: int) -> float:
@@ -141,7 +168,7 @@ def _rate(step: int, n_steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, n_steps - rising))))
 
 
-def _shuffled_batches(dataset: Dataset, batch_size: int, shuffler: random.Random) -> Iterator[list[int]]:
+def _shuffled_batches(dataset: Dataset, batch_size: int, shuffler: random.Random) -> list[list[int]]:
     order = list(range(len(dataset)))
     shuffler.shuffle(order)
     batches = []
@@ -149,7 +176,7 @@ def _shuffled_batches(dataset: Dataset, batch_size: int, shuffler: random.Random
         bucket = sorted(order[start : start + BUCKET * batch_size], key=lambda i: len(dataset.features[i]))
         batches += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
     shuffler.shuffle(batches)
-    return iter(batches)
+    return batches
 
 
 def _shapes(module: nn.Module) -> list[tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """The stage that measures the original."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agents.pipeline.materials import Materials
@@ -24,16 +24,25 @@ class Baseline:
     proxy: Evaluation
 
 
-def measure_original(materials: Materials) -> Baseline:
+def measure_original(materials: Materials, *, on_heard: Callable[[int], None] = lambda n: None) -> Baseline:
     """The original's figures on dev and on the proxy set, and how often each layer works per second of audio."""
     calls = materials.calls_per_s
-    dev = measure(materials, materials.original, materials.dev, calls)
-    proxy = measure(materials, materials.original, materials.proxy, calls)
+    heard = materials.transcribed(materials.dev_utterances, materials.dev, on_heard=on_heard)
+    dev = measure(materials, materials.original, materials.dev, calls, heard=heard)
+    of_proxy = [heard[i] for i in materials.proxy_indices]
+    proxy = measure(materials, materials.original, materials.proxy, calls, heard=of_proxy)
     return Baseline(calls, dev, proxy)
 
 
 def _run(context: StageContext) -> Baseline:
-    return measure_original(context.tools.materials)
+    materials, teller = context.tools.materials, context.teller
+    n_total = len(materials.dev_utterances)
+
+    def on_heard(n: int) -> None:
+        message = f"the original has transcribed {n} of {n_total} utterances of dev"
+        teller.tell("transcribed", f"transcribed/{n}", message, {"n": n, "of": n_total}, n_done=n, n_total=n_total)
+
+    return measure_original(materials, on_heard=on_heard)
 
 
 BASELINE = Stage("baseline", Baseline, _run, takes(10.0))

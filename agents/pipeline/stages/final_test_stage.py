@@ -32,10 +32,11 @@ class FinalFigures:
 
 def measure_on_test(materials: Materials, model: Path, calls: Mapping[str, float]) -> FinalFigures:
     """The figures of the original and of the checkpoint `model` on test, and a few transcripts of both."""
+    before = materials.transcribed(materials.test_utterances, materials.test)
     few = materials.test.subset(range(min(N_SAMPLES, len(materials.test))))
-    heard = transcripts(materials.model, few), transcripts(materials.load(model), few)
+    heard = before[: len(few)], transcripts(materials.load(model), few)
     return FinalFigures(
-        baseline=measure(materials, materials.original, materials.test, calls),
+        baseline=measure(materials, materials.original, materials.test, calls, heard=before),
         result=measure(materials, model, materials.test, calls),
         samples=[Sample(*texts) for texts in zip(few.texts, *heard, strict=True)],
     )

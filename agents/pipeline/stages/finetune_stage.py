@@ -1,19 +1,26 @@
 """The stage that trains a factorized model on, with the original as its teacher."""
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
+from agents.pipeline.teaching import mean_loss
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, JobSpec
+from shrinkml.models.families import FAMILIES
 from shrinkml.models.protocol import AsrModel
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import SoftTargets
+from shrinkml.training.guard import Guard, Setback
 from shrinkml.training.learning_rate import learning_rate_for
+from shrinkml.training.rate_trial import RateTrial, best_rate, try_rates
 from shrinkml.training.train import Epoch, train
 
 SECONDS_PER_EPOCH = 20.0
@@ -25,16 +32,34 @@ class Finetuned:
 
     Attributes:
         epochs: of it.
-        learning_rate: at its peak.
+        learning_rate: at its peak, as it began.
+        setbacks: times that it went back to better weights and halved the rate.
     """
 
     epochs: int
     learning_rate: float
+    setbacks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Functions that are called while a model is trained.
+
+    Attributes:
+        on_epoch: with every epoch.
+        on_setback: with every setback.
+        on_rates: with the rates that were tried, where the job names none.
+    """
+
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    on_setback: Callable[[Setback], None] = lambda setback: None
+    on_rates: Callable[[Sequence[RateTrial]], None] = lambda trials: None
 
 
 def finetune_(
     model: AsrModel,
     speech: Dataset,
+    held_out: Dataset,
     settings: FinetuneSpec,
     *,
     epochs: int,
@@ -42,41 +67,83 @@ def finetune_(
     seed: int,
     warp: float,
     soft_targets: SoftTargets | None,
-    on_epoch: Callable[[Epoch], None],
+    listeners: Listeners,
     should_stop: ShouldStop,
     state_file: Path | None = None,
 ) -> Finetuned:
-    """Train `model` in place.
+    """Train `model` in place; it never ends with a higher loss on `held_out` than it begins with.
 
     Args:
         model: factorized.
         speech: to learn from.
+        held_out: a few utterances that are not learned from, with transcripts of the same kind.
         settings: of the job.
         epochs: passes over `speech`.
-        lost: WER that factorizing cost: the more, the higher is an automatic learning rate.
+        lost: WER that factorizing cost: the more, the higher is an automatic learning rate, at most.
         seed: of everything random.
         warp: see `shrinkml.training.train.train`.
         soft_targets: the original's scores of `speech`, where it is the teacher.
-        on_epoch: called after every epoch.
+        listeners: are told of it.
         should_stop: asked before every batch.
         state_file: a killed training goes on from its last epoch, whose state lies here.
     """
-    rate = learning_rate_for(lost) if settings.learning_rate == "auto" else settings.learning_rate
-    train(
+    setbacks: list[Setback] = []
+
+    def on_setback(setback: Setback) -> None:
+        setbacks.append(setback)
+        listeners.on_setback(setback)
+
+    def check() -> float:
+        return mean_loss(model, held_out)
+
+    learn = partial(
+        train,
+        seed=seed,
+        warp=warp,
+        mixed_precision=settings.mixed_precision,
+        memory_bytes=int(settings.memory_gb * 2**30),
+        should_stop=should_stop,
+    )
+
+    def attempt(model: AsrModel, indices: Sequence[int], /, *, learning_rate: float, batch_size: int) -> None:
+        few = {name: [of[i] for i in indices] for name, of in soft_targets.items()} if soft_targets else None
+        some = speech.subset(indices)
+        learn(model, some, epochs=1, learning_rate=learning_rate, batch_size=batch_size, soft_targets=few)
+
+    if settings.learning_rate != "auto":
+        rate = settings.learning_rate
+    elif model.family in FAMILIES and FAMILIES[model.family].library is not None:
+        trials = _remembered(
+            None if state_file is None else state_file.with_name("rates.json"),
+            lambda: try_rates(model, speech, attempt, check, highest=learning_rate_for(lost), seed=seed),
+        )
+        listeners.on_rates(trials)
+        rate = best_rate(trials)
+    else:
+        rate = learning_rate_for(lost)
+    learn(
         model,
         speech,
         epochs=epochs,
         learning_rate=rate,
         batch_size=settings.batch_size,
-        seed=seed,
-        warp=warp,
-        mixed_precision=settings.mixed_precision,
         soft_targets=soft_targets,
+        guard=Guard(check, on_setback=on_setback),
         state_file=state_file,
-        on_epoch=on_epoch,
-        should_stop=should_stop,
+        on_epoch=listeners.on_epoch,
     )
-    return Finetuned(epochs, rate)
+    return Finetuned(epochs, rate, len(setbacks))
+
+
+def _remembered(file: Path | None, trials: Callable[[], list[RateTrial]]) -> list[RateTrial]:
+    """The trials in `file`; those that `trials` makes, written there, where there are none."""
+    if file is None:
+        return trials()
+    if not file.exists():
+        made = file.with_name(f"{file.name}.partial")
+        made.write_text(json.dumps([[trial.rate, trial.loss] for trial in trials()]))
+        os.replace(made, file)
+    return [RateTrial(*row) for row in json.loads(file.read_text())]
 
 
 def finetune(
@@ -87,7 +154,7 @@ def finetune(
     epochs: int,
     lost: float,
     settings: FinetuneSpec,
-    on_epoch: Callable[[Epoch], None],
+    listeners: Listeners,
 ) -> Finetuned:
     """Train the checkpoint `start` and write it to `target`; see `finetune_`.
 
@@ -98,13 +165,14 @@ def finetune(
     done = finetune_(
         model,
         materials.train,
+        materials.held_out,
         settings,
         epochs=epochs,
         lost=lost,
         seed=materials.seed,
         warp=settings.warp,
         soft_targets=materials.soft_targets if settings.distill else None,
-        on_epoch=on_epoch,
+        listeners=listeners,
         should_stop=materials.should_stop,
         state_file=state_file,
     )
@@ -122,17 +190,38 @@ def _run(context: StageContext) -> Finetuned:
         epochs=spec.epochs_at(context.step.ratio),
         lost=context.record(FACTORIZE).dev.wer - context.record(BASELINE).dev.wer,
         settings=spec.finetune,
-        on_epoch=_epoch_teller(context.teller),
+        listeners=_told_by(context.teller),
     )
 
 
-def _epoch_teller(teller: Teller) -> Callable[[Epoch], None]:
+def _told_by(teller: Teller) -> Listeners:
+    """Listeners that announce what they hear."""
+    part = [0, 1]  # of the stage's work, so many of so many epochs
+
     def on_epoch(epoch: Epoch) -> None:
+        part[:] = epoch.number, epoch.of
         message = f"epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.3f}"
         facts = {"epoch": epoch.number, "of": epoch.of, "loss": epoch.loss}
         teller.tell("epoch", f"epoch/{epoch.number}", message, facts, n_done=epoch.number, n_total=epoch.of)
 
-    return on_epoch
+    def on_setback(setback: Setback) -> None:
+        worse = (
+            f"the model got worse ({setback.loss:.3f} instead of {setback.best:.3f} nats per token on held-out speech)"
+        )
+        then = f"peak rate now {setback.rate:.1e}" if setback.rate else "training ends"
+        message = f"after step {setback.step} {worse}: back to the best weights, {then}"
+        facts = {"step": setback.step, "loss": setback.loss, "best": setback.best, "rate": setback.rate}
+        teller.tell("setback", f"setback/{setback.number}", message, facts, n_done=part[0], n_total=part[1])
+
+    def on_rates(trials: Sequence[RateTrial]) -> None:
+        losses = ", ".join(f"{trial.rate:.1e}: {trial.loss:.3f}" for trial in trials)
+        message = (
+            f"learning rate {best_rate(trials):.1e}; nats per token on held-out speech after a few steps at {losses}"
+        )
+        facts = {"rates": [trial.rate for trial in trials], "losses": [trial.loss for trial in trials]}
+        teller.tell("rates", "rates", message, facts, n_done=0, n_total=1)
+
+    return Listeners(on_epoch, on_setback, on_rates)
 
 
 def _seconds(spec: JobSpec, ratio: float) -> float:

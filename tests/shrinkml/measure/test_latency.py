@@ -10,6 +10,7 @@ from shrinkml.compression.surgery import reshape
 from shrinkml.errors import StoppedError
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.measure.latency import latency_prices
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 
 UTTERANCES = [torch.randn(30, 40), torch.randn(50, 40)]
@@ -102,7 +103,7 @@ def test_measured_prices_never_fall_with_the_rank_and_low_ranks_of_large_layers_
     menus = menus_of(model)
     prices = latency_prices(model, UTTERANCES, audio_s=2.0, menus=menus, rounds=3)
     for name, menu in menus.items():
-        at_ranks = [prices.layers[name].at(rank) for rank in menu[:-1]]
+        at_ranks = [prices.sites[name].at(Choice(rank=rank)) for rank in menu[:-1]]
         assert at_ranks == sorted(at_ranks)
     lowest = CompressionPlan.of_ranks({name: menu[0] for name, menu in menus.items()})
     assert prices.ratio(lowest) > 3.0

@@ -1,0 +1,54 @@
+"""The stage that chooses the transcripts to learn from, and has the original write them where they are its own."""
+
+from dataclasses import dataclass
+
+from agents.pipeline.materials import Materials
+from agents.pipeline.stage import Stage, StageContext, Teller, takes
+from agents.pipeline.teaching import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Transcripts:
+    """The choice of transcripts that layers are calibrated and models trained on.
+
+    Attributes:
+        source: "own" or "references".
+        reference_loss: of the original on the references, nats per token; None where nothing was compared.
+        own_loss: on its own transcripts.
+        taught: utterances of train that are learned from.
+        left_out: those whose own transcript is far from the reference.
+    """
+
+    source: Source
+    reference_loss: float | None
+    own_loss: float | None
+    taught: int
+    left_out: int
+
+
+def choose_transcripts(materials: Materials, teller: Teller) -> Transcripts:
+    """The transcripts to learn from, written and remembered."""
+    teaching = materials.teaching
+    if teaching.source == "own":
+        n_total = len(materials.training)
+
+        def on_heard(n: int) -> None:
+            message = f"the original has transcribed {n} of {n_total} utterances of train"
+            teller.tell("transcribed", f"transcribed/{n}", message, {"n": n, "of": n_total}, n_done=n, n_total=n_total)
+
+        materials.transcribe_training(on_heard)
+    taught = len(materials.train)
+    return Transcripts(
+        source=teaching.source,
+        reference_loss=teaching.reference_loss,
+        own_loss=teaching.own_loss,
+        taught=taught,
+        left_out=len(materials.training) - taught,
+    )
+
+
+def _run(context: StageContext) -> Transcripts:
+    return choose_transcripts(context.tools.materials, context.teller)
+
+
+TRANSCRIPTS = Stage("transcripts", Transcripts, _run, takes(5.0))
