@@ -1,4 +1,4 @@
-"""A recogniser and speech that are not ours, read where they lie: beside the checkout, or where the environment says."""
+"""A recogniser and speech that are not ours, read where they lie: beside the checkout, or as the environment says."""
 
 import os
 from pathlib import Path

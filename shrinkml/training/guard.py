@@ -130,8 +130,8 @@ class Guard:
         loss: float,
     ) -> None:
         """Restore the best weights; the peak becomes half of the rate at which it went wrong."""
-        rate = optimizer.param_groups[0]["lr"]
-        peak = 0.5 * min(rate, schedule.base_lrs[0]) if rate else 0.5 * schedule.base_lrs[0]
+        rate, planned = float(optimizer.param_groups[0]["lr"]), float(schedule.base_lrs[0])
+        peak = 0.5 * (min(rate, planned) or planned)
         module.load_state_dict(self._good["module"])
         optimizer.load_state_dict(copy.deepcopy(self._good["optimizer"]))
         schedule.base_lrs = [peak for _ in schedule.base_lrs]

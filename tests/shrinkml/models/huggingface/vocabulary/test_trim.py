@@ -1,6 +1,3 @@
-import glob
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
@@ -24,11 +21,10 @@ from shrinkml.models.huggingface.vocabulary.trim import (
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save, stored_parameters
 from shrinkml.storage.merging import save_merged
+from tests.real_model import REAL_SPEECH, WHISPER, needs_real_speech, needs_whisper
 from tests.shrinkml.models.huggingface.learning.test_fresh import WHISPER_SHAPE
 from tests.stock_models import two_languages_
 
-REAL = Path("/work/shared/models/whisper-tiny.en")
-SPEECH = "/work/shared/data/librispeech_dev_clean_20spk/dev-clean/*/*/*.wav"
 TEXTS = ["turn on the light", "turn the radio off", "stop the music"]
 FEW = ["turn the radio"]
 EXACT = 1e-6  # the same products of the same numbers; matrix kernels may add them up in another order
@@ -191,14 +187,15 @@ def test_every_kind_over_bytes_is_trimmed_saved_and_opened(kind, stock_dir, wave
     assert shrinkml.load(tmp_path / "small").transcribe(features) == model.transcribe(features)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"no {REAL}: a Whisper of OpenAI's, which is too large to bundle")
+@needs_whisper
+@needs_real_speech
 def test_a_whisper_of_openais_hears_the_same_with_a_quarter_of_its_tokens(tmp_path):
     from transformers import pipeline
 
-    whisper = shrinkml.load(REAL)
+    whisper = shrinkml.load(WHISPER)
     text = "mister quilter is the apostle of the middle classes and we are glad to welcome his gospel"
     small = trim(whisper, [text], whisper.n_outputs // 4)
-    waveform = soundfile.read(sorted(glob.glob(SPEECH))[0], dtype="float32")[0]
+    waveform = soundfile.read(sorted(REAL_SPEECH.glob("dev-clean/*/*/*.wav"))[0], dtype="float32")[0]
     features = [whisper.features(waveform)]
     heard = small.transcribe(features)
     assert heard == whisper.transcribe(features)
