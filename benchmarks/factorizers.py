@@ -1,7 +1,7 @@
 """Compare factorizers layer by layer: `python benchmarks/factorizers.py`.
 
 Each layer of a job's model is cut alone, to every sixth rank of its menu, by each factorizer, and it is counted how far
-the model's scores move, in nats per utterance (`agents.search.layer_losses`): on calibration speech, by which a choice
+the model's scores move, in nats per utterance (`agents.search.look`): on calibration speech, by which a choice
 would be made, and on dev, by which it is judged, on a few utterances of each. A row tells of the layers and ranks where
 PCA moves them by a divergence that MATTERS: how many times as far another factorizer moves them on dev; for how many it
 would be chosen, being better than PCA by MARGIN; and for how many of those rightly. The last row of a model is the best
@@ -12,6 +12,7 @@ import argparse
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,10 @@ import torch
 
 from agents.pipeline.materials import Materials
 from agents.search.decompose_layers import decomposed
-from agents.search.layer_losses import EVERY, LEAST, LayerLosses, layer_losses
+from agents.search.look.effort import EFFORTS
+from agents.search.look.forced_scores import ForcedScores
+from agents.search.look.layer_losses import LEAST, LayerLosses, few_of, layer_losses
+from agents.search.look.recalled_losses import RecalledLosses
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors
 from envs.menus import Menu, build_menus
@@ -30,6 +34,8 @@ from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
 
 Losses = dict[str, tuple[float, ...]]
+
+EFFORT = EFFORTS[0]
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 OTHERS = ("svd", "whitened")
@@ -63,7 +69,9 @@ def measured(materials: Materials) -> list[Cell]:
     if not looks["pca"][0]:
         raise SystemExit(f"{materials.original} tells no scores: nothing to measure divergences by")
     cells = []
-    for layer, rank in ((layer, rank) for layer, menu in menus.items() for rank in menu[::EVERY] if rank is not None):
+    for layer, rank in (
+        (layer, rank) for layer, menu in menus.items() for rank in menu[:: EFFORT.every] if rank is not None
+    ):
         if MATTERS[0] <= looks["pca"][0][layer][rank] <= MATTERS[1]:
             seen, on_dev = (
                 {
@@ -85,7 +93,8 @@ def looked(model: AsrModel, factorizer: str, menus: Mapping[str, Menu], sets: Se
     def cut(plan: CompressionPlan) -> AsrModel:
         return shrunk(model, plan, factors)
 
-    return [per_utterance(layer_losses(model, cut, menus, speech)) for speech in sets]
+    looks = [RecalledLosses(partial(ForcedScores, model, cut, few_of(speech, EFFORT.n_heard))) for speech in sets]
+    return [per_utterance(layer_losses(measured, menus, every=EFFORT.every)) for measured in looks]
 
 
 def per_utterance(losses: LayerLosses | None) -> Losses:

@@ -26,7 +26,10 @@ import numpy as np
 import torch
 
 from agents.search.decompose_layers import decomposed
-from agents.search.layer_losses import layer_losses
+from agents.search.look.effort import EFFORTS
+from agents.search.look.forced_scores import ForcedScores
+from agents.search.look.layer_losses import few_of, layer_losses
+from agents.search.look.recalled_losses import RecalledLosses
 from agents.search.make_problem import problem_of
 from agents.search.model_evaluator import shrunk
 from agents.search.search_plans import search_plans
@@ -289,7 +292,9 @@ def main() -> None:
     judge = Judge(arguments.data, arguments.factorizer)
     prices = parameter_prices(model_cost(judge.model))
     problem = problem_of(judge.model, judge.decompositions, prices=prices, ratio=arguments.ratio, baseline_wer=0.0)
-    losses = layer_losses(judge.model, judge.shrunk, rank_menus(problem), judge.calibration)
+    few = few_of(judge.calibration, EFFORTS[0].n_heard)
+    measured = RecalledLosses(lambda: ForcedScores(judge.model, judge.shrunk, few))
+    losses = layer_losses(measured, rank_menus(problem), every=EFFORTS[0].every)
     assert losses is not None, "the reference tells its scores"
     problem = with_rank_losses(problem, losses.curves, tokens_per_utterance=losses.tokens_per_utterance)
     plans = {name: propose(judge, problem, strategy, arguments.plans) for name, strategy in SETS.items()}

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from agents.execution.executor import SearchTask
 from agents.pipeline.folder.policies import Policies
 from agents.pipeline.materials import N_HELD_OUT
-from agents.pipeline.stages.calibrate_stage import make_problem
 from agents.pipeline.stages.choose_stage import choose
 from agents.pipeline.stages.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
 from agents.pipeline.stages.finetune_stage import Listeners, finetune_
 from agents.pipeline.stages.search_stage import search_tasks
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
-from agents.search.make_problem import check_reachable
+from agents.search.look.look import look
+from agents.search.make_problem import check_reachable, problem_of
 from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
 from agents.search.opened_workspace import Workspace
 from agents.search.racing import RacingJudge
@@ -135,9 +135,10 @@ def compress(
         return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
 
     wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
-    problem = make_problem(
-        heard, cut, decompositions, calibration, prices=prices, ratio=compression_ratio, wer=wer, left=kept_whole
+    posed = problem_of(
+        own.module, decompositions, prices=prices, ratio=compression_ratio, baseline_wer=wer, left=kept_whole
     )
+    problem = look(posed, heard, cut, calibration, left=kept_whole)
     evaluator = ModelEvaluator(cut, judged)
     tasks = search_tasks(search, seed, "in memory", policies)
     workspace = Workspace(problem, RacingJudge(evaluator, evaluator.words))

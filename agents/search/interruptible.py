@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.models.heads import Heads
-from shrinkml.models.protocol import AsrModel
+from shrinkml.models.protocol import AsrModel, TwoPartModel
 from shrinkml.speech.spelling import Spelling
 
 
@@ -65,6 +65,13 @@ class Interruptible:
         """The model's transcripts."""
         self._check()
         return self._model.transcribe(features, beam=beam)
+
+    @property
+    def in_parts(self) -> TwoPartModel | None:
+        """The model, if its encoder's states can be kept."""
+        self._check()
+        parts = self._model if isinstance(self._model, TwoPartModel) else None
+        return None if parts is None or parts.encoder_prefix is None else parts
 
     def _check(self) -> None:
         if self._should_stop():

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from agents.search.layer_losses import LayerLosses
+from agents.search.look.layer_losses import LayerLosses
 from agents.strategies.baselines.least_expected import least_expected
 from envs.budget import Budget
 from envs.menus import Menu, build_menus, worthwhile

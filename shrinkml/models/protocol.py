@@ -62,3 +62,21 @@ class AsrModel(Protocol):
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
         """One transcript per utterance; `beam` 1 is greedy."""
         ...
+
+
+@runtime_checkable
+class TwoPartModel(Protocol):
+    """A recogniser whose decoder can be run on states of its encoder that were kept."""
+
+    @property
+    def encoder_prefix(self) -> str | None:
+        """What the names of the encoder's matrices begin with; None where the states cannot be kept."""
+        ...
+
+    def encode(self, features: Sequence[Tensor]) -> Tensor:
+        """The states [batch, positions, hidden] of the encoder; it may leave out silence behind the longest."""
+        ...
+
+    def forced_on(self, states: Tensor, texts: Sequence[str]) -> Heads:
+        """The same as `teacher_forced` of a recogniser, on the `states` of the utterances."""
+        ...

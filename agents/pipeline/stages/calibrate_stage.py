@@ -1,27 +1,28 @@
 """The stage that decomposes every layer, measures what each alone costs in accuracy, and so sets up a search."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from agents.pipeline.folder.loss_memory import LossMemory
 from agents.pipeline.materials import Materials
-from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stage import Stage, StageContext, Teller, takes
 from agents.pipeline.stages.prices_stage import prices_of
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
-from agents.search.layer_losses import LayerLosses, layer_losses
-from agents.search.make_problem import problem_of, with_losses
+from agents.search.look.look import LookSettings, look
+from agents.search.make_problem import problem_of
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors, write_workspace
-from envs.problem import CompressionProblem
-from envs.rank_options import rank_menus
 from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import PriceList, parameter_prices
-from shrinkml.training.dataset import Dataset
-from shrinkml.weights.decomposition import Decomposition
+
+N_PARTS = 20  # of a look, that are announced
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +40,6 @@ class Calibrated:
     silent: Sequence[str] = ()
 
 
-def make_problem(
-    model: Interruptible,
-    cut: Callable[[CompressionPlan], Interruptible],
-    decompositions: Mapping[str, Decomposition],
-    calibration: Dataset,
-    *,
-    prices: PriceList,
-    ratio: float,
-    wer: float,
-    left: Collection[str] = (),
-) -> CompressionProblem:
-    """The problem of a search, with what each layer alone costs in accuracy.
-
-    Args:
-        model: that is searched.
-        cut: makes it under a plan.
-        decompositions: of each of its layers but those that are left.
-        calibration: speech that layers are measured on.
-        prices: of its plans.
-        ratio: how many times cheaper than the original the plans must be.
-        wer: of `model`, on what plans are judged on.
-        left: names of layers that stay as they are, and are not measured.
-
-    Raises:
-        PlanError: no plan meets the budget.
-    """
-    problem = problem_of(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer, left=left)
-    menus = {name: menu for name, menu in rank_menus(problem).items() if name not in left}
-    return with_losses(problem, _lossless(left, layer_losses(model, cut, menus, calibration)))
-
-
-def _lossless(left: Collection[str], losses: LayerLosses | None) -> LayerLosses | None:
-    """`losses`, and nothing that is lost by the layers that are `left`."""
-    if losses is None:
-        return None
-    return replace(losses, curves={**losses.curves, **dict.fromkeys(left, (0.0,))})
-
-
 def make_workspace(
     materials: Materials,
     folder: Path,
@@ -87,6 +50,8 @@ def make_workspace(
     cache: Path,
     prices: PriceList | None = None,
     left: Collection[str] = (),
+    searched: int | None = None,
+    on_measured: Callable[[int, int], None] = lambda n_done, n_total: None,
 ) -> Calibrated:
     """Decompose the layers of the checkpoint `start` and write the workspace of a search to `folder`.
 
@@ -99,6 +64,8 @@ def make_workspace(
         cache: database of evaluations.
         prices: of the plans; their parameters, if absent.
         left: names of layers that stay as they are.
+        searched: utterances that the searches will hear: the look costs a part of that; None: any.
+        on_measured: called with the losses that are measured by now, and their number in all.
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
@@ -113,9 +80,11 @@ def make_workspace(
         return Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
 
     began_s = time.monotonic()
-    problem = make_problem(
-        heard, cut, decompositions, materials.calibration, prices=prices, ratio=ratio, wer=wer, left={*left, *silent}
-    )
+    kept_whole = {*left, *silent}
+    posed = problem_of(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer, left=kept_whole)
+    memory = partial(LossMemory.of, materials, start=start, factorizer=factorizer)
+    settings = LookSettings(searched, memory, on_measured)
+    problem = look(posed, heard, cut, materials.calibration, left=kept_whole, settings=settings)
     looked_s = time.monotonic() - began_s
     write_workspace(
         folder,
@@ -140,7 +109,30 @@ def _run(context: StageContext) -> Calibrated:
         cache=tools.folder.evaluations,
         prices=prices_of(tools, context.state),
         left=tools.materials.left_by(tools.spec.layers),
+        searched=searched_utterances(tools.spec, tools.materials),
+        on_measured=_look_teller(context.teller),
     )
+
+
+def searched_utterances(spec: JobSpec, materials: Materials) -> int:
+    """The utterances that the searches of a step hear, all together, at most."""
+    n_plans = len(spec.search.runs(spec.seed)) * spec.search.evaluations
+    return n_plans * min(spec.data.proxy_utterances, len(materials.dev_utterances))
+
+
+def _look_teller(teller: Teller) -> Callable[[int, int], None]:
+    """Announces every twentieth part of a look."""
+    told: set[int] = set()
+
+    def on_measured(n_done: int, n_total: int) -> None:
+        part = N_PARTS * n_done // n_total
+        if part not in told:
+            told.add(part)
+            message = f"{n_done} of {n_total} losses of layers measured"
+            facts = {"n": n_done, "of": n_total}
+            teller.tell("looked", f"looked/{part}", message, facts, n_done=n_done, n_total=n_total)
+
+    return on_measured
 
 
 CALIBRATE = Stage("calibrate", Calibrated, _run, takes(5.0), per_step=True)

@@ -1,8 +1,8 @@
 """The plan of least total expected loss, as if the losses of single decisions added up. Jobs call it `divergence`.
 
-The cheapest plan that knows the model: a few utterances tell the expected loss of each layer alone
-(`agents.search.layer_losses`), and no plan but the result is judged. Without those, it is the plan that loses the least
-energy. Entries are chosen as in `agents.strategies.least_loss`.
+The cheapest plan that knows the model: a few utterances tell the expected loss of each layer (`agents.search.look`),
+and no plan but the result is judged. Without those, it is the plan that loses the least energy. Entries are chosen as
+in `agents.strategies.least_loss`.
 """
 
 from agents.search.search import Search

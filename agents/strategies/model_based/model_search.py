@@ -2,7 +2,7 @@
 
 That is Dyna's (Sutton 1990) and MBPO's (Janner et al. 2019, arXiv:1906.08253). Inside the model plans evolve; what
 mutates them is what these agents differ in. What they know before the first evaluation is the expected loss of each
-option (`agents.search.layer_losses`), in nats per utterance: the magnitude of word losses, for which the model's
+option (`agents.search.look.layer_losses`), in nats per utterance: the magnitude of word losses, for which the model's
 constants were tuned. Where the problem tells none, a part of the evaluations measures word losses.
 
 Their plans do not race: what plans that were given up are thought to have misleads the model. On two models at 8x, five

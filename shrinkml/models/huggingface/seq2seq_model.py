@@ -14,7 +14,7 @@ from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.models.heads import ATTENTION, IGNORE, AttentionHead, Heads
 from shrinkml.models.huggingface.base_model import HuggingFaceModel
 from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_SEQ2SEQ
-from shrinkml.models.huggingface.learning.short_window import learning_window
+from shrinkml.models.huggingface.learning.short_window import learning_window, look_window
 from shrinkml.models.huggingface.prompt import read_prompt
 from shrinkml.models.huggingface.quiet import quietly
 from shrinkml.models.huggingface.speech_input import Speech, same_length
@@ -50,9 +50,7 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         Raises:
             ConfigError: generation looks for the language of each utterance.
         """
-        targets = self._targets(texts)
-        previous = F.pad(targets, (1, -1), value=self.prompt[0][0])
-        previous = previous.masked_fill(previous == IGNORE, self._padding)
+        targets, previous = self._forced(texts)
         logits: dict[int, Tensor] = {}
         for group in self._groups(features):
             inputs = self.inputs([features[i] for i in group])
@@ -60,6 +58,29 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
                 output = self.network(**inputs, decoder_input_ids=previous[group], use_cache=False)
             logits.update(zip(group, output.logits, strict=True))
         return {ATTENTION: AttentionHead(torch.stack([logits[i] for i in range(len(features))]), targets)}
+
+    @property
+    def encoder_prefix(self) -> str | None:
+        """What the names of the encoder's matrices begin with; None for other encoders than Whisper's."""
+        if self.network.config.model_type != "whisper":
+            return None
+        encoder = self.network.get_encoder()
+        return next(f"{name}." for name, module in self.named_modules() if module is encoder)
+
+    def encode(self, features: Sequence[Tensor]) -> Tensor:
+        """States [batch, positions, hidden] of the encoder of a Whisper, which hears a second of silence behind."""
+        encoder = self.network.get_encoder()
+        with look_window(encoder, max(map(len, features))):
+            states: Tensor = encoder(self.inputs(features)[self.speech.main_input]).last_hidden_state
+        return states
+
+    def forced_on(self, states: Tensor, texts: Sequence[str]) -> Heads:
+        """Decoder logits as `teacher_forced` gives them, on `states` of the utterances."""
+        from transformers.modeling_outputs import BaseModelOutput
+
+        targets, previous = self._forced(texts)
+        output = self.network(encoder_outputs=BaseModelOutput(states), decoder_input_ids=previous, use_cache=False)
+        return {ATTENTION: AttentionHead(output.logits, targets)}
 
     def loss(self, heads: Heads) -> Tensor:
         """Cross-entropy per token."""
@@ -105,6 +126,12 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
     def _most_tokens(self, features: Tensor) -> int:
         """Of a transcript, marks that are no text and the end included."""
         return min(LEAST_TOKENS + int(TOKENS_PER_S * self.speech.seconds(features)), self.room)
+
+    def _forced(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The tokens [B, tokens + 1] of `texts` with their end, and those that the decoder is fed to say them."""
+        targets = self._targets(texts)
+        previous = F.pad(targets, (1, -1), value=self.prompt[0][0])
+        return targets, previous.masked_fill(previous == IGNORE, self._padding)
 
     def _targets(self, texts: Sequence[str]) -> Tensor:
         """Tokens [B, tokens + 1] of `texts` with their end, IGNORE behind it; without the start, which is given."""

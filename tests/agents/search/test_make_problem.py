@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from agents.search.layer_losses import LayerLosses
+from agents.search.look.layer_losses import LayerLosses
 from agents.search.make_problem import HARMLESS, with_losses
 from agents.strategies.strategies import STRATEGIES
 from envs.budget import Budget

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 WHOLE_SHARE = 0.125  # of the batches are heard with all the silence that follows when the model transcribes
+SILENT_IN_LOOK = 50  # the same where a model that was not trained so is only compared with itself: a second
 SILENT = 6  # positions behind the longest utterance of the others, at least
 STEP = 8  # windows are a multiple of so many positions: fewer shapes, for each of which kernels are made
 
@@ -22,11 +23,20 @@ def learning_window(encoder: nn.Module, n_frames: int) -> AbstractContextManager
         encoder: a `WhisperEncoder` of transformers.
         n_frames: of the longest utterance.
     """
-    config: Any = encoder.config
     if torch.rand(()) < WHOLE_SHARE:
         return nullcontext()
+    return _window_of(encoder, n_frames, SILENT)
+
+
+def look_window(encoder: nn.Module, n_frames: int) -> AbstractContextManager[None]:
+    """Inside, the encoder hears what ends a second behind the longest utterance, of `n_frames`."""
+    return _window_of(encoder, n_frames, SILENT_IN_LOOK)
+
+
+def _window_of(encoder: nn.Module, n_frames: int, n_silent: int) -> AbstractContextManager[None]:
+    config: Any = encoder.config
     n_spoken = -(-n_frames // frames_per_position(encoder))
-    return short_window(encoder, min(config.max_source_positions, STEP * -(-(n_spoken + SILENT) // STEP)))
+    return short_window(encoder, min(config.max_source_positions, STEP * -(-(n_spoken + n_silent) // STEP)))
 
 
 @contextmanager

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 import shrinkml
-from agents.search.layer_losses import EVERY, N_HEARD, layer_losses
+from agents.search.look.forced_scores import ForcedScores
+from agents.search.look.layer_losses import layer_losses
+from agents.search.look.recalled_losses import RecalledLosses
 from agents.search.model_evaluator import shrunk
 from envs.menus import build_menus
 from shrinkml.compression.factorize import factorize
@@ -15,6 +17,12 @@ from shrinkml.models.own_model import OwnModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.training.dataset import Dataset, load_dataset
+
+EVERY = 6
+
+
+def measured_by(model, cut, menus, speech):
+    return layer_losses(RecalledLosses(lambda: ForcedScores(model, cut, speech)), menus, every=EVERY)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,7 @@ def cut(model):
 
 @pytest.fixture(scope="module")
 def losses(model, cut, menus, speech):
-    return layer_losses(model, cut, menus, speech)
+    return measured_by(model, cut, menus, speech)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,6 @@ def posteriors(model, speech, i):
 
 
 def test_it_is_the_divergence_of_the_posteriors_per_token_at_measured_ranks(model, cut, menus, speech, told):
-    assert len(speech) <= N_HEARD, "all are heard"
     layer = "encoder.0.weight_ih_l0"
     for rank in menus[layer][:-1][::EVERY]:
         total, n_tokens = 0.0, 0
@@ -88,7 +95,7 @@ def test_what_transcripts_are_not_read_from_costs_nothing(told):
 
 def test_a_module_without_scores_tells_nothing(speech):
     own = OwnModel(torch.nn.Linear(2, 2), lambda m, f, t: m(torch.ones(1, 2)).sum(), lambda m, f: ["" for _ in f])
-    assert layer_losses(own, lambda plan: own, {"weight": (1, None)}, speech) is None
+    assert measured_by(own, lambda plan: own, {"weight": (1, None)}, speech) is None
 
 
 def told_by(scores, cut_bias=None):
@@ -105,7 +112,7 @@ def told_by(scores, cut_bias=None):
         return own.with_module(small)
 
     heard = Dataset([torch.randn(5, 4) for _ in range(3)], ["a"] * 3, [0.0] * 3, [None] * 3)
-    return layer_losses(own, cut, {"weight": (1, 2, None)}, heard).curves["weight"]
+    return measured_by(own, cut, {"weight": (1, 2, None)}, heard).curves["weight"]
 
 
 def logits(module, features, texts):

@@ -1,0 +1,74 @@
+"""The look: measure what the layers of a model lose, within the effort that a search deserves, and tell the problem."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from agents.search.look.effort import affordable, measured_ranks
+from agents.search.look.forced_scores import Cut, ForcedScores
+from agents.search.look.interplay import with_interplay
+from agents.search.look.layer_losses import few_of, layer_losses
+from agents.search.look.recalled_losses import Forgetful, Memory, RecalledLosses
+from agents.search.make_problem import with_losses
+from agents.strategies.baselines.least_expected import least_expected
+from envs.budget import Budget
+from envs.problem import CompressionProblem
+from envs.rank_options import rank_menus
+from shrinkml.models.protocol import AsrModel
+from shrinkml.training.dataset import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class LookSettings:
+    """The surroundings of a look.
+
+    Attributes:
+        searched: utterances that the searches will hear, all together; None: any effort may be made.
+        memory: gives the memory of looks at this model on so many utterances.
+        on_measured: called with the number of losses that are known by now, and of all.
+    """
+
+    searched: int | None = None
+    memory: Callable[[int], Memory] = lambda n_heard: Forgetful()
+    on_measured: Callable[[int, int], None] = lambda n_done, n_total: None
+
+
+def look(
+    problem: CompressionProblem,
+    model: AsrModel,
+    cut: Cut,
+    speech: Dataset,
+    *,
+    left: Collection[str] = (),
+    settings: LookSettings | None = None,
+) -> CompressionProblem:
+    """`problem`, told what the options of each layer lose; as it is where the model tells no scores.
+
+    Args:
+        problem: of ranks.
+        model: that is searched.
+        cut: makes it under a plan.
+        speech: a part of it is heard.
+        left: names of layers that stay as they are, and are not measured.
+        settings: of the look.
+
+    Raises:
+        PlanError: no plan of the options meets the budget.
+    """
+    settings = settings or LookSettings()
+    menus = {name: menu for name, menu in rank_menus(problem).items() if name not in left}
+    effort = affordable(menus, settings.searched)
+    n_total = sum(len(measured_ranks(menu, effort.every)) for menu in menus.values()) + len(menus) + 1
+    measured = RecalledLosses(
+        scores=lambda: ForcedScores(model, cut, few_of(speech, effort.n_heard)),
+        memory=settings.memory(effort.n_heard),
+        on_measured=lambda n_done: settings.on_measured(min(n_done, n_total), n_total),
+    )
+    alone = layer_losses(measured, menus, every=effort.every)
+    if alone is None:
+        return problem
+    lossless = dict.fromkeys(left, (0.0,))
+    told = with_losses(problem, replace(alone, curves={**alone.curves, **lossless}))
+    budget = Budget.of(told)
+    together = with_interplay(alone, budget.plan(least_expected(budget, told.expected_losses)), measured)
+    settings.on_measured(n_total, n_total)
+    return with_losses(problem, replace(together, curves={**together.curves, **lossless}))
