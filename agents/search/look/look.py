@@ -14,6 +14,7 @@ from envs.budget import Budget
 from envs.problem import CompressionProblem
 from envs.rank_options import rank_menus
 from shrinkml.models.protocol import AsrModel
+from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
 
 
@@ -69,6 +70,13 @@ def look(
     lossless = dict.fromkeys(left, (0.0,))
     told = with_losses(problem, replace(alone, curves={**alone.curves, **lossless}))
     budget = Budget.of(told)
-    together = with_interplay(alone, budget.plan(least_expected(budget, told.expected_losses)), measured)
+    best = budget.plan(least_expected(budget, told.expected_losses))
+    together = with_interplay(alone, _cuts(told, best, menus), measured)
     settings.on_measured(n_total, n_total)
     return with_losses(problem, replace(together, curves={**together.curves, **lossless}))
+
+
+def _cuts(problem: CompressionProblem, plan: CompressionPlan, names: Collection[str]) -> CompressionPlan:
+    """The part of `plan` that changes one of the layers `names`."""
+    unchanged = {decision.name: decision.choices[-1] for decision in problem.decisions}
+    return CompressionPlan({name: choice for name, choice in plan if name in names and choice != unchanged[name]})
