@@ -70,7 +70,7 @@ class TwoPartModel(Protocol):
 
     @property
     def encoder_prefix(self) -> str | None:
-        """What the names of the encoder's matrices begin with; None where the states cannot be kept."""
+        """The beginning of the names of the encoder's matrices; None where the states cannot be kept."""
         ...
 
     def encode(self, features: Sequence[Tensor]) -> Tensor:

@@ -61,7 +61,7 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
 
     @property
     def encoder_prefix(self) -> str | None:
-        """What the names of the encoder's matrices begin with; None for other encoders than Whisper's."""
+        """The beginning of the names of the encoder's matrices; None for other encoders than Whisper's."""
         if self.network.config.model_type != "whisper":
             return None
         encoder = self.network.get_encoder()
