@@ -27,6 +27,7 @@ def facts(report: Report) -> list[Fact]:
     return [
         Fact("WER", percent(before.wer), percent(after.wer), wer_change(after.wer - before.wer)),
         Fact("95 % interval", interval(before.wer_ci95), interval(after.wer_ci95), ""),
+        *_formatted_facts(report),
         Fact("CER", percent(before.cer), percent(after.cer), ""),
         Fact("Parameters", f"{before.parameters:,}", f"{after.parameters:,}", smaller),
         Fact("On disk", megabytes(before.bytes), megabytes(after.bytes), on_disk),
@@ -49,6 +50,14 @@ def summary_table(report: Report) -> str:
     return "\n".join(
         [headline(report), "", *lines, "", *filter(None, (verdict(report), stopped_early(report), optimism(report)))]
     )
+
+
+def _formatted_facts(report: Report) -> list[Fact]:
+    """The WER with case and punctuation, where the references have them."""
+    before, after = report.baseline.formatted_wer, report.result.formatted_wer
+    if before is None or after is None:
+        return []
+    return [Fact("WER with case and punctuation", percent(before), percent(after), wer_change(after - before))]
 
 
 def _mac_facts(report: Report) -> list[Fact]:

@@ -12,6 +12,13 @@ def test_macs_are_a_fact_where_the_goal_counts_them(report):
     assert ("MACs per second of audio", "61.0 M", "20.0 M", change) in facts(from_json(report))
 
 
+def test_the_wer_with_case_and_punctuation_is_a_fact_where_references_have_them(report):
+    label = "WER with case and punctuation"
+    assert label not in [fact.label for fact in facts(from_json(report))]
+    report["baseline"]["formatted_wer"], report["result"]["formatted_wer"] = 0.1, 0.125
+    assert (label, "10.00 %", "12.50 %", "2.50 points more WER") in facts(from_json(report))
+
+
 def test_the_facts_name_batch_and_threads_of_every_speed(report):
     labels = [fact.label for fact in facts(from_json(report))]
     assert "Real-time factor, batch 1, 1 thread" in labels
