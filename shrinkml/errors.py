@@ -62,7 +62,15 @@ class ConfigError(ShrinkError, ValueError):
 
 
 class StoppedError(ShrinkError, RuntimeError):
-    """Work that ended early because its caller asked for it."""
+    """Work that ended early because its caller asked for it.
+
+    Attributes:
+        best: name of the checkpoint that holds the best result so far, where there is one.
+    """
+
+    def __init__(self, message: str = "", *, best: str | None = None) -> None:
+        super().__init__(message)
+        self.best = best
 
 
 class StageError(ShrinkError, RuntimeError):

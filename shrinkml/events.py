@@ -29,7 +29,7 @@ class Event:
 
     Attributes:
         kind: "stage_started", "stage_finished", "evaluated", "epoch" or "timed"; the service adds "state", for the
-            job's own.
+            job's own, and "stopped", which names the best checkpoint of a job that was cancelled.
         key: unique within the job and the same when a resumed job repeats the step, so that a log keeps one of each.
         stage: the pipeline stage it belongs to.
         message: one sentence for people.

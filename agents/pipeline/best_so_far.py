@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from agents.pipeline.folder.run_folder import SO_FAR
+from agents.pipeline.folder.run_folder import FINAL, SO_FAR
 from agents.pipeline.measuring import describe
 from agents.pipeline.schedule import best_of, start_of
 from agents.pipeline.stage import RunState, Tools
@@ -20,12 +20,18 @@ from shrinkml.errors import StoppedError
 
 @contextmanager
 def best_kept_on_stop(tools: Tools, state: RunState) -> Iterator[None]:
-    """Publish the best model that the job has so far, if it has one, as SO_FAR when what is inside is stopped."""
+    """Publish the best model that the job has so far, if it has one, as SO_FAR when what is inside is stopped.
+
+    Raises:
+        StoppedError: what is inside was stopped; the message names the checkpoint, `best` too.
+    """
     try:
         yield
-    except StoppedError:
+    except StoppedError as stopped:
         _keep_best(tools, state)
-        raise
+        best = next((name for name in (SO_FAR, FINAL) if (tools.folder.checkpoints / name).is_dir()), None)
+        found = "there is no smaller model yet" if best is None else f"the best so far is the checkpoint {best!r}"
+        raise StoppedError(f"{stopped}; {found}", best=best) from stopped
 
 
 def _keep_best(tools: Tools, state: RunState) -> None:

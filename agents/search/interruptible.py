@@ -1,6 +1,7 @@
-"""A recogniser that can be called off: long evaluations end within one batch of a stop."""
+"""A recogniser that can be called off: long evaluations end within a few utterances of a stop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor, nn
@@ -11,9 +12,17 @@ from shrinkml.models.heads import Heads
 from shrinkml.models.protocol import AsrModel, TwoPartModel
 from shrinkml.speech.spelling import Spelling
 
+MOST_WORK = 2.5e11  # floating-point operations at a time: some seconds of one thread of a processor that is shared
+POSITIONS_PER_S = 50.0  # that recognisers look at, of speech; some look at fewer
+FRAMES_PER_S = 100.0  # of features, where they are no waveform
+
 
 class Interruptible:
-    """An `AsrModel` that does what `model` does, and raises StoppedError once `should_stop` says so."""
+    """An `AsrModel` that does what `model` does, and raises StoppedError once `should_stop` says so.
+
+    On a CPU it transcribes so few utterances at a time that a stop is heard of in time. How many depends on the model
+    and on them, not on the clock: the same speech is always transcribed in the same batches.
+    """
 
     def __init__(self, model: AsrModel, should_stop: ShouldStop) -> None:
         self._model = model
@@ -63,8 +72,32 @@ class Interruptible:
 
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
         """The model's transcripts."""
-        self._check()
-        return self._model.transcribe(features, beam=beam)
+        texts: list[str] = []
+        for some in self._in_turn(features):
+            self._check()
+            texts += self._model.transcribe(some, beam=beam)
+        return texts
+
+    def _in_turn(self, features: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+        """`features`, in order, as many utterances at a time as take little work."""
+        most = max((self._seconds(of_one) for of_one in features), default=0.0)
+        at_a_time = max(1, int(MOST_WORK / max(1.0, most * self._work_per_s)))
+        for start in range(0, len(features), at_a_time):
+            yield features[start : start + at_a_time]
+
+    def _seconds(self, features: Tensor) -> float:
+        """Of speech that the model works on to transcribe `features`, about: whole windows, where it takes those."""
+        if self.longest_s is not None:
+            return self.longest_s
+        is_waveform = features.dim() == 1 or features.shape[-1] == 1
+        return len(features) / (self.sample_rate_hz if is_waveform else FRAMES_PER_S)
+
+    @cached_property
+    def _work_per_s(self) -> float:
+        """Floating-point operations per second of speech, as if every weight multiplied each position once."""
+        weights = list(self.module.parameters())
+        on_cpu = all(weight.device.type == "cpu" for weight in weights)
+        return 2 * POSITIONS_PER_S * sum(weight.numel() for weight in weights) if on_cpu else 0.0
 
     @property
     def in_parts(self) -> TwoPartModel | None:

@@ -8,7 +8,7 @@ from agents.search.search_result import OnTrial, Policy, SearchResult
 from agents.strategies.strategies import STRATEGIES
 from envs.problem import CompressionProblem, PlanEvaluator
 from envs.rewards import REWARDS
-from shrinkml.errors import ConfigError
+from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.tables import look_up
 
@@ -38,7 +38,7 @@ def search_plans(
         seed: of everything random.
         policy: that an earlier search of the same strategy returned, to go on from; see `keeps_policy`.
         on_trial: called with each judged plan.
-        should_stop: asked before each.
+        should_stop: asked before each; `evaluate` may raise StoppedError meanwhile.
 
     Raises:
         UnknownNameError: no such strategy or reward.
@@ -55,5 +55,8 @@ def search_plans(
     search = Search.of(problem, recorder, reward=score, seed=seed, policy=policy)
     # NumPy's own threads: its sums depend on them, and on a busy machine they wait for each other.
     with threadpool_limits(1, user_api="blas"):
-        learned = row.explore(search)
+        try:
+            learned = row.explore(search)
+        except StoppedError:  # while a plan was judged
+            learned = None
     return recorder.result(strategy, seed, learned)

@@ -16,7 +16,9 @@ from shrinkml.events import ShouldStop
 
 def run_search(task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) -> SearchResult:
     """Search the workspace in the folder that `task` names; see `search_in`."""
-    return search_in(open_workspace(Path(task.workspace)), task, on_trial=on_trial, should_stop=should_stop)
+    return search_in(
+        open_workspace(Path(task.workspace), should_stop), task, on_trial=on_trial, should_stop=should_stop
+    )
 
 
 def search_in(workspace: Workspace, task: SearchTask, *, on_trial: OnTrial, should_stop: ShouldStop) -> SearchResult:

@@ -58,6 +58,8 @@ def compress(
             )
     except StoppedError as stopped:
         note(f"Stopped ({stopped}). The same command goes on from there; what is finished lies in {folder}.")
+        if stopped.best is not None:
+            note(f"Best so far: {folder / 'checkpoints' / stopped.best}")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print_json(to_json(report))

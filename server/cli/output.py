@@ -72,7 +72,7 @@ class ProgressView:
         better = fits and (self._best is None or event.data["wer"] < self._best["wer"])
         if better:
             self._best = event.data
-        if self._plain and (better or event.kind in ("stage_finished", "state", "epoch", "timed")):
+        if self._plain and (better or event.kind in ("stage_finished", "state", "epoch", "timed", "stopped")):
             note(", ".join(filter(None, (event.message, _left(event.progress)))))
         if event.progress is not None:
             self._bar.update(self._task, completed=event.progress.fraction, facts=self._facts(event))

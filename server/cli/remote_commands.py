@@ -1,6 +1,6 @@
 """Commands that speak to a server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +32,7 @@ def submit(
         with detaching(job), ProgressView() as view:
             note(f"job {job.id}")
             status = job.wait(on_event=lambda entry: view.on_event(entry.event))
-        print_json(status) if as_json else _print_status(status)
+        print_json(status) if as_json else _print_status(status, [it["checkpoint"] for it in job.checkpoints()])
 
 
 def status(
@@ -46,8 +46,9 @@ def status(
     """
     with Client(url) as client:
         if job_id is not None:
-            job = client.job(job_id).status()
-            print_json(job) if as_json else _print_status(job)
+            handle = client.job(job_id)
+            job = handle.status()
+            print_json(job) if as_json else _print_status(job, [it["checkpoint"] for it in handle.checkpoints()])
             return
         jobs = client.jobs()
     if as_json:
@@ -85,6 +86,7 @@ def cancel(job_id: JobId, url: Url = DEFAULT_URL, as_json: Json = False) -> None
     """
     with Client(url) as client:
         _answer(client.job(job_id).cancel(), as_json)
+    note(f"In a few seconds, `shrinkml status {job_id}` names the checkpoint of the best so far, if there is one.")
 
 
 def resume(job_id: JobId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
@@ -130,7 +132,7 @@ def _answer(job: dict[str, Any], as_json: bool) -> None:
     print_json(job) if as_json else print(f"{job['id']} is {job['state']}")
 
 
-def _print_status(job: dict[str, Any]) -> None:
+def _print_status(job: dict[str, Any], checkpoints: Sequence[str]) -> None:
     progress = job["progress"] or {}
     left = progress.get("seconds_left")
     rows = [
@@ -141,6 +143,8 @@ def _print_status(job: dict[str, Any]) -> None:
         ("plans", f"{progress.get('evaluations_done', 0)} of {progress.get('evaluations_total', 0)}"),
         ("time left", "" if left is None or job["state"] != "running" else duration(left)),
     ]
+    if checkpoints:
+        rows += [("checkpoints", ", ".join(checkpoints)), ("", f"shrinkml download {job['id']} FOLDER fetches them")]
     if job["failure"]:
         rows += [("problem", job["failure"]["detail"]), ("what to do", job["failure"]["hint"])]
     print_table(("", ""), [row for row in rows if row[1]])

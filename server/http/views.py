@@ -107,7 +107,7 @@ class EventView(BaseModel):
 
     sequence: int = Field(description="1 for the first event, and so on without a gap.")
     at: datetime
-    kind: str = Field(description="state, stage_started, stage_finished, evaluated or epoch.")
+    kind: str = Field(description="state, stage_started, stage_finished, evaluated, epoch or stopped.")
     key: str = Field(description="Unique within the job.")
     stage: str
     message: str = Field(description="One sentence for people.")

@@ -91,7 +91,8 @@ def execute(place: Workplace, job_id: str, attempt: int) -> None:
 def _run(place: Workplace, job: Job) -> None:
     try:
         report = _report_of(place, job)
-    except StoppedError:
+    except StoppedError as stopped:
+        _tell_best(place, job, stopped)
         _finish(place, job.id, JobState.CANCELLED)
     except Exception as error:
         log.exception("job %s failed", job.id)
@@ -99,6 +100,14 @@ def _run(place: Workplace, job: Job) -> None:
     else:
         missed = missed_goal(report)
         _finish(place, job.id, JobState.FAILED if missed else JobState.SUCCEEDED, missed)
+
+
+def _tell_best(place: Workplace, job: Job, stopped: StoppedError) -> None:
+    """Put in the log of a stopped job which checkpoint holds the best so far."""
+    data = {"checkpoint": stopped.best}
+    stage = place.store.get(job.id).stage
+    event = Event("stopped", f"stopped/{job.attempt}", stage.name if stage else "", str(stopped), data)
+    place.record(lambda: place.store.log(job.id, event))
 
 
 def _report_of(place: Workplace, job: Job) -> Report:

@@ -50,3 +50,20 @@ def test_nothing_is_kept_of_a_job_that_has_nothing_yet_or_that_failed(tools, tmp
     assert left_by(StoppedError("stopped"), tools, RunState()) is None
     assert left_by(StoppedError("stopped"), tools, RunState(step=at_work)) is None
     assert left_by(ConfigError("stopped by mistake"), tools, state(PASSED)) is None
+
+
+def test_a_stop_names_the_checkpoint_that_holds_the_best(tools, tmp_path):
+    message = r"^stopped; there is no smaller model yet$"
+    with pytest.raises(StoppedError, match=message) as caught, best_kept_on_stop(tools, RunState()):
+        raise StoppedError("stopped")
+    assert caught.value.best is None
+    message = r"^stopped; the best so far is the checkpoint 'best-so-far'$"
+    with pytest.raises(StoppedError, match=message) as caught, best_kept_on_stop(tools, state(PASSED)):
+        raise StoppedError("stopped")
+    assert caught.value.best == "best-so-far"
+    tools.folder.publish(tools.folder.checkpoints / "step-2x", "final")
+    tools.folder.withdraw("best-so-far")
+    verified = {"verify": Finished("verify", tmp_path, None, 1.0)}
+    with pytest.raises(StoppedError) as caught, best_kept_on_stop(tools, state(PASSED, finished=verified)):
+        raise StoppedError("stopped")
+    assert caught.value.best == "final"

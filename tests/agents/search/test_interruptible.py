@@ -1,5 +1,8 @@
+import math
+
 import pytest
 
+from agents.search import interruptible
 from agents.search.interruptible import Interruptible
 from shrinkml.errors import StoppedError
 from shrinkml.measure.evaluation import transcripts
@@ -44,3 +47,41 @@ def test_a_stop_ends_an_evaluation_within_one_batch(model, utterances):
 def test_a_stop_ends_the_extraction_of_features(model, utterances):
     with pytest.raises(StoppedError, match="stopped on request"):
         load_dataset(Interruptible(model, lambda: True), utterances)
+
+
+def test_a_large_model_transcribes_few_utterances_at_a_time_and_hears_the_same(model, utterances, monkeypatch):
+    dataset, n_asked = load_dataset(model, utterances), []
+    wrapped = Interruptible(model, lambda: bool(n_asked.append(None)))
+    transcripts(wrapped, dataset)
+    assert len(n_asked) == 1, "the tiny one is quick"
+    weights = sum(parameter.numel() for parameter in model.module.parameters())
+    longest_s = max(map(len, dataset.features)) / interruptible.FRAMES_PER_S
+    work = 2 * weights * interruptible.POSITIONS_PER_S * longest_s
+    monkeypatch.setattr(interruptible, "MOST_WORK", 5.5 * work)
+    assert transcripts(wrapped, dataset) == transcripts(model, dataset)
+    assert len(n_asked) == 1 + math.ceil(len(utterances) / 5)
+    monkeypatch.setattr(interruptible, "MOST_WORK", 0.1 * work)
+    transcripts(wrapped, dataset.subset(range(4)))
+    assert len(n_asked) == 1 + math.ceil(len(utterances) / 5) + 4, "one at least"
+
+
+def test_a_window_counts_whole(stock_dir, waveforms, monkeypatch):
+    whisper = load(stock_dir("whisper"))
+    weights = sum(parameter.numel() for parameter in whisper.module.parameters())
+    monkeypatch.setattr(
+        interruptible, "MOST_WORK", 2.5 * 2 * weights * interruptible.POSITIONS_PER_S * whisper.longest_s
+    )
+    asked = []
+    features = [whisper.features(waveform) for waveform in waveforms]
+    heard = Interruptible(whisper, lambda: bool(asked.append(None))).transcribe(features)
+    assert heard == whisper.transcribe(features)
+    assert len(asked) == 2
+
+
+def test_a_waveform_is_as_long_as_its_samples_say(stock_dir, waveforms, monkeypatch):
+    wav2vec2 = load(stock_dir("wav2vec2"))
+    weights = sum(parameter.numel() for parameter in wav2vec2.module.parameters())
+    monkeypatch.setattr(interruptible, "MOST_WORK", 2.5 * 2 * weights * interruptible.POSITIONS_PER_S)  # of a second
+    asked = []
+    Interruptible(wav2vec2, lambda: bool(asked.append(None))).transcribe([wav2vec2.features(it) for it in waveforms])
+    assert len(asked) == 2

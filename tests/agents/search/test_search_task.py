@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from agents.search import interruptible
 from agents.search.opened_workspace import open_workspace
 from agents.search.search_result import Trial
 from agents.search.search_task import interrupted_result, one_thread, run_search, search_in
@@ -62,3 +63,16 @@ def test_threads_are_as_many_as_before_afterwards():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_stop_while_a_plan_is_judged_keeps_what_was_judged_before(make_task, monkeypatch):
+    monkeypatch.setattr(interruptible, "MOST_WORK", 0.0)  # one utterance at a time
+    task, trials, asked = make_task("random"), [], []
+
+    def in_the_midst_of_the_third():
+        asked.append(len(trials))
+        return asked.count(2) > 4
+
+    result = run_search(task, on_trial=lambda trial, _: trials.append(trial), should_stop=in_the_midst_of_the_third)
+    assert list(result.trials) == trials == search(task)[1][:2]
+    assert asked[-1] == 2

@@ -9,6 +9,7 @@ import sys
 import pytest
 import yaml
 
+from shrinkml.errors import StoppedError
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import stored_parameters
 
@@ -137,3 +138,13 @@ def test_evaluate_refuses_a_folder_that_is_no_model(shrinkml, tmp_path, tiny_dat
 def test_report_without_a_run_says_so(shrinkml, tmp_path):
     code, _, err = shrinkml("report", tmp_path)
     assert (code, "a run writes report.json when it has ended" in err) == (2, True)
+
+
+def test_compress_that_was_stopped_names_the_folder_of_the_best(shrinkml, config, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise StoppedError("stopped; the best so far is the checkpoint 'best-so-far'", best="best-so-far")
+
+    monkeypatch.setattr("agents.pipeline.job_run.run_job", stop)
+    code, _, err = shrinkml("compress", config, "--out", tmp_path / "run")
+    assert code == 130
+    assert err.splitlines()[-1] == f"Best so far: {tmp_path / 'run' / 'checkpoints' / 'best-so-far'}"

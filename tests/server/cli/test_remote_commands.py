@@ -126,3 +126,14 @@ def test_download_fetches_the_checkpoints_asked_for(shrinkml, job_id, artefacts,
 def test_download_of_a_job_without_checkpoints_is_an_error(shrinkml, job_id, tmp_path):
     code, _, err = shrinkml("download", job_id, tmp_path)
     assert (code, "once it has ended" in err) == (1, True)
+
+
+def test_status_names_the_checkpoints_that_there_are(shrinkml, job_id, artefacts, tmp_path):
+    assert "checkpoints" not in shrinkml("status", job_id).out
+    (tmp_path / "made" / "checkpoints" / "best-so-far").mkdir(parents=True)
+    publish_run(tmp_path / "made", artefacts, job_id)
+    out = shrinkml("status", job_id).out
+    assert "best-so-far" in out
+    assert f"shrinkml download {job_id} FOLDER fetches them" in out
+    cancelled = shrinkml("cancel", job_id)
+    assert f"`shrinkml status {job_id}` names the checkpoint" in cancelled.err

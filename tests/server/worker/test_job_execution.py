@@ -185,3 +185,15 @@ def test_a_job_that_cannot_be_read_is_passed_over(store, job, attempt, monkeypat
         assert attempt(succeed).state is JobState.QUEUED
     assert "is stored in a way" in caplog.text
     assert not ended.is_set()
+
+
+def test_a_stopped_job_tells_which_checkpoint_holds_the_best(attempt, store, job):
+    def run_job(spec, folder, *, on_event, should_stop, run_stage):
+        on_event(Event("stage_started", "search", "search-2x", "Searching."))
+        store.cancel(job.id)
+        raise StoppedError("stopped; the best so far is the checkpoint 'best-so-far'", best="best-so-far")
+
+    assert attempt(run_job).state is JobState.CANCELLED
+    (told,) = (entry.event for entry in store.events(job.id, kind="stopped"))
+    assert (told.stage, told.data) == ("search-2x", {"checkpoint": "best-so-far"})
+    assert "'best-so-far'" in told.message
