@@ -234,6 +234,17 @@ class JobSpec(Part):
         exclude_if=lambda normaliser: normaliser == DEFAULT_NORMALISER,
         description="Name of a text normaliser: what counts as the same words in every WER of the job.",
     )
+    vocabulary: Literal["all", "auto"] | Annotated[int, Field(ge=1)] = Field(
+        "all",
+        exclude_if=lambda vocabulary: vocabulary == "all",
+        description="Tokens that a Whisper keeps, those of the words of train and dev and the commonest: a number. "
+        "auto: the fewest of a few sizes that lose half a point of WER more than the goal allows, at most. all: as it is.",
+    )
+    vocabulary_texts: FilePath | None = Field(
+        None,
+        exclude_if=lambda texts: texts is None,
+        description="Text file whose words the trimmed vocabulary must have in whole tokens as well. Never test's.",
+    )
     dtype: DtypeName = Field(
         "auto",
         exclude_if=lambda dtype: dtype == "auto",
@@ -266,6 +277,26 @@ class JobSpec(Part):
             )
         return self
 
+    @field_validator("vocabulary", mode="wrap")
+    @classmethod
+    def _one_problem(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """As in FinetuneSpec."""
+        try:
+            return check(value)
+        except ValidationError:
+            raise ValueError("allowed: 'all', 'auto', or a number of tokens, 1 or more") from None
+
+    @model_validator(mode="after")
+    def _what_is_trimmed_is_counted(self) -> "JobSpec":
+        if not self.trims and self.vocabulary_texts is not None:
+            raise ValueError("vocabulary_texts is given, and vocabulary is all; allowed: vocabulary: auto, or a number")
+        if self.trims and self.goal.resource != "parameters":
+            raise ValueError(
+                f"vocabulary is {self.vocabulary} and goal.resource {self.goal.resource}; allowed with a trimmed "
+                "vocabulary: goal.resource: parameters"
+            )
+        return self
+
     @model_validator(mode="after")
     def _steps_lead_to_the_goal(self) -> "JobSpec":
         if self.steps != "auto":
@@ -276,6 +307,11 @@ class JobSpec(Part):
                     f"the last step ({self.steps[-1]}) must be goal.compression_ratio ({self.goal.compression_ratio})"
                 )
         return self
+
+    @property
+    def trims(self) -> bool:
+        """True where the vocabulary is to be trimmed."""
+        return self.vocabulary != "all"
 
     def epochs_at(self, ratio: float) -> int:
         """Epochs of fine-tuning in the step to `ratio`."""
@@ -335,4 +371,5 @@ def resolved(job: JobSpec, base: Path) -> JobSpec:
     data = job.data.model_copy(update={split: absolute(getattr(job.data, split)) for split in ("train", "dev", "test")})
     search = job.search.model_copy(update={"policy": absolute(job.search.policy)})
     model = job.model if job.model.startswith((BUNDLED, HUB)) else absolute(job.model)
-    return job.model_copy(update={"data": data, "model": model, "search": search})
+    texts = absolute(job.vocabulary_texts)
+    return job.model_copy(update={"data": data, "model": model, "search": search, "vocabulary_texts": texts})

@@ -28,6 +28,7 @@ from agents.pipeline.stages.evaluate_stage import EVALUATE
 from agents.pipeline.stages.factorize_stage import FACTORIZE
 from agents.pipeline.stages.prices_stage import prices_of
 from agents.pipeline.stages.search_stage import SEARCH, read_results
+from agents.pipeline.stages.trim_stage import base_of
 from agents.pipeline.step import Step, StepOutcome
 from agents.search.workspace import read_problem
 from shrinkml.devices import find_device
@@ -137,7 +138,7 @@ def next_step(tools: Tools, state: RunState) -> Step | None:
     return Step(
         ratio=ratio,
         number=1 + sum(step.ratio == ratio for step in done),
-        start=tools.materials.original if start is None else tools.folder.checkpoints / start.checkpoint,
+        start=base_of(tools, state) if start is None else tools.folder.checkpoints / start.checkpoint,
         ahead=tuple(planned for planned in ratios if planned > ratio),
         policies=first_policies(tools.folder, tools.spec) if last is None else policies_of(last.results),
     )

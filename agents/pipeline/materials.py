@@ -71,6 +71,7 @@ class Materials:
         self.should_stop = should_stop
         self.normaliser = normaliser
         self.cache = cache or LastingCache(None)
+        self._targets: tuple[Path, SoftTargets] | None = None
 
     @property
     def manifests(self) -> dict[str, Path]:
@@ -199,10 +200,22 @@ class Materials:
         random.Random(self.seed).shuffle(utterances)
         return utterances[: self._data.train_utterances]
 
-    @cached_property
+    @property
     def soft_targets(self) -> SoftTargets:
         """The original's scores of `train`."""
-        return soft_targets(self.model, self.train, should_stop=self.should_stop)
+        return self.soft_targets_of(self.original)
+
+    def soft_targets_of(self, teacher: Path) -> SoftTargets:
+        """The scores of `train` that the checkpoint `teacher` gives; those of the last one are kept."""
+        if self._targets is None or self._targets[0] != teacher:
+            targets = soft_targets(self.opened(teacher), self.train, should_stop=self.should_stop)
+            self._targets = teacher, targets
+        return self._targets[1]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The transcripts of train and dev: what may be known of the words that the model must write."""
+        return [utterance.text for utterance in (*self._train_utterances, *self.dev_utterances)]
 
     @cached_property
     def calibration(self) -> Dataset:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.pipeline.materials import Materials
@@ -11,6 +11,7 @@ from agents.search.make_problem import cheapest_plan, check_reachable
 from envs.menus import Menu, build_menus, worthwhile
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.latency import latency_prices
+from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.prices import PriceList, Resource, mac_prices, parameter_prices
 from shrinkml.storage import checkpoint
 
@@ -38,6 +39,12 @@ class Priced:
 def price_list(materials: Materials, resource: Resource, left: Collection[str] = ()) -> PriceList:
     """Prices of plans of the original that change no layer that is `left`; ratios count from it as it is."""
     return PRICE_LISTS[resource](materials, left)
+
+
+def parameters_of(materials: Materials, start: AsrModel) -> PriceList:
+    """Prices of plans of `start` in parameters; ratios count from the original."""
+    prices = parameter_prices(model_cost(start.module), current_plan(start.module))
+    return replace(prices, original=price_list(materials, "parameters").original)
 
 
 def menus_of(materials: Materials, left: Collection[str] = ()) -> dict[str, Menu]:

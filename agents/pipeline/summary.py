@@ -10,11 +10,12 @@ from agents.pipeline.stages.baseline_stage import Baseline
 from agents.pipeline.stages.export_stage import Exported
 from agents.pipeline.stages.final_test_stage import FinalFigures
 from agents.pipeline.stages.speed_stage import Timed
+from agents.pipeline.stages.trim_stage import Trimmed
 from agents.pipeline.step import StepOutcome
 from agents.search.search_result import SearchResult
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
-from shrinkml.report.record import CheckpointRow, GoalRow, LayerRow, MissedBy, Report, SetRow, Sets
+from shrinkml.report.record import CheckpointRow, GoalRow, LayerRow, MissedBy, Report, SetRow, Sets, VocabularyRow
 from shrinkml.report.search_rows import ComparisonRow, StepRow, TrialRow
 from shrinkml.storage import checkpoint
 from shrinkml.storage.compression_record import installed, layers_of
@@ -34,6 +35,7 @@ def summarise(
     tested: FinalFigures,
     timed: Timed,
     exported: Exported,
+    trimmed: Trimmed | None = None,
     checkpoints: Path,
     seconds: float,
 ) -> Report:
@@ -46,6 +48,7 @@ def summarise(
         tested: both models on test.
         timed: their speed.
         exported: other forms of the result.
+        trimmed: the vocabulary, where the job trims it.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
     """
@@ -71,6 +74,7 @@ def summarise(
         trials=_trial_rows(outcomes),
         exports=tuple(exported.exports),
         torch_int8=exported.torch_int8,
+        vocabulary=_vocabulary_row(trimmed),
         checkpoints=tuple(_checkpoint_row(path) for path in sorted(checkpoints.iterdir())),
         samples=tuple(tested.samples),
         seconds=seconds,
@@ -101,6 +105,12 @@ def missed_by(
 
 def _set_row(evaluation: Evaluation) -> SetRow:
     return SetRow(evaluation.n_utterances, evaluation.n_words, baseline_wer=evaluation.wer)
+
+
+def _vocabulary_row(trimmed: Trimmed | None) -> VocabularyRow | None:
+    if trimmed is None or trimmed.dev is None:
+        return None
+    return VocabularyRow(trimmed.original, trimmed.kept, trimmed.dev.wer)
 
 
 def _step_row(number: int, outcome: StepOutcome, original_parameters: int) -> StepRow:

@@ -71,10 +71,12 @@ class Trimming:
     """Making vocabularies smaller.
 
     Attributes:
+        size: model -> its tokens.
         least: model and texts -> the fewest tokens that can be kept so that their words are whole tokens still.
         trim: model, texts, number of tokens -> a copy of the model with so many.
     """
 
+    size: Callable[[Any], int]
     least: "Callable[[Any, Sequence[str]], int]"
     trim: "Callable[[Any, Sequence[str], int], AsrModel]"
 

@@ -27,6 +27,15 @@ def least_vocabulary(model: AsrModel, texts: Sequence[str]) -> int:
     return _trimming(model).least(model, texts)
 
 
+def vocabulary_size(model: AsrModel) -> int:
+    """The tokens that `model` gives scores of.
+
+    Raises:
+        ConfigError: its vocabulary cannot be trimmed.
+    """
+    return _trimming(model).size(model)
+
+
 def _trimming(model: AsrModel) -> Trimming:
     trimming = look_up(FAMILIES, model.family, kind="model family").operations().trimming
     if trimming is None:

@@ -30,6 +30,7 @@ def facts(report: Report) -> list[Fact]:
         *_formatted_facts(report),
         Fact("CER", percent(before.cer), percent(after.cer), ""),
         Fact("Parameters", f"{before.parameters:,}", f"{after.parameters:,}", smaller),
+        *_vocabulary_facts(report),
         Fact("On disk", megabytes(before.bytes), megabytes(after.bytes), on_disk),
         *_mac_facts(report),
         *(_speed_fact(row) for row in report.speedup.settings),
@@ -77,6 +78,15 @@ def _speed_fact(row: SpeedSetting) -> Fact:
         f"{row.rtf_compressed:.4f}",
         f"{row.speedup:.2f} times as fast ({least:.2f} to {most:.2f})",
     )
+
+
+def _vocabulary_facts(report: Report) -> list[Fact]:
+    """The tokens, where some were dropped, and what that alone cost."""
+    row = report.vocabulary
+    if row is None:
+        return []
+    change = f"trimming alone: {wer_change(row.wer - report.sets.dev.baseline_wer)} on dev"
+    return [Fact("Tokens of the vocabulary", f"{row.original:,}", f"{row.kept:,}", change)]
 
 
 def _int8_facts(report: Report) -> list[Fact]:

@@ -144,6 +144,21 @@ class Int8Row:
 
 
 @dataclass(frozen=True, slots=True)
+class VocabularyRow:
+    """A vocabulary that was trimmed.
+
+    Attributes:
+        original: tokens of the original.
+        kept: tokens of what was made of it.
+        wer: of the original with those alone, on dev.
+    """
+
+    original: int
+    kept: int
+    wer: float
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRow:
     """A checkpoint of the run.
 
@@ -196,6 +211,7 @@ class Report:
         trials: every plan that was judged.
         exports: of the result.
         torch_int8: where the job asks for int8 and any layer gains by it.
+        vocabulary: where it was trimmed before the first step.
         checkpoints: that can be downloaded.
         samples: of test.
         seconds: of the whole run.
@@ -220,6 +236,7 @@ class Report:
     trials: tuple[TrialRow, ...]
     exports: tuple[ExportRow, ...] = ()
     torch_int8: Int8Row | None = None
+    vocabulary: VocabularyRow | None = None
     checkpoints: tuple[CheckpointRow, ...]
     samples: tuple[Sample, ...]
     seconds: float

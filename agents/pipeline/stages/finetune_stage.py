@@ -12,6 +12,7 @@ from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
 from agents.pipeline.teaching import mean_loss
+from agents.pipeline.stages.trim_stage import base_of
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.models.families import FAMILIES
@@ -155,10 +156,12 @@ def finetune(
     lost: float,
     settings: FinetuneSpec,
     listeners: Listeners,
+    teacher: Path | None = None,
 ) -> Finetuned:
     """Train the checkpoint `start` and write it to `target`; see `finetune_`.
 
-    A killed training goes on from its last epoch: its state lies beside `target` until that is written.
+    The checkpoint `teacher` has the same tokens; it is the original, if absent. A killed training goes on from its last
+    epoch: its state lies beside `target` until that is written.
     """
     model = materials.load(start)
     state_file = target.with_name("training.pt")
@@ -171,7 +174,7 @@ def finetune(
         lost=lost,
         seed=materials.seed,
         warp=settings.warp,
-        soft_targets=materials.soft_targets if settings.distill else None,
+        soft_targets=materials.soft_targets_of(teacher or materials.original) if settings.distill else None,
         listeners=listeners,
         should_stop=materials.should_stop,
         state_file=state_file,
@@ -190,6 +193,7 @@ def _run(context: StageContext) -> Finetuned:
         epochs=spec.epochs_at(context.step.ratio),
         lost=context.record(FACTORIZE).dev.wer - context.record(BASELINE).dev.wer,
         settings=spec.finetune,
+        teacher=base_of(context.tools, context.state),
         listeners=_told_by(context.teller),
     )
 

@@ -1,7 +1,8 @@
 """The stage that measures what plans cost in what the goal counts, where that is something else than parameters."""
 
-from agents.pipeline.price_lists import Priced, price_list, read_prices, write_prices
+from agents.pipeline.price_lists import Priced, parameters_of, price_list, read_prices, write_prices
 from agents.pipeline.stage import RunState, Stage, StageContext, Tools, takes
+from agents.pipeline.stages.trim_stage import base_of
 from shrinkml.job import JobSpec
 from shrinkml.plan.prices import PriceList
 
@@ -23,5 +24,8 @@ def prices_of(tools: Tools, state: RunState) -> PriceList:
     """The prices of the job's plans: parameters are known, the rest was measured."""
     measured = state.find(PRICES)
     if measured is None:
+        base = base_of(tools, state)
+        if base != tools.materials.original:
+            return parameters_of(tools.materials, tools.materials.opened(base))
         return price_list(tools.materials, tools.spec.goal.resource)
     return read_prices(measured.folder)

@@ -7,6 +7,7 @@ from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.export_stage import EXPORT, Exported
 from agents.pipeline.stages.final_test_stage import TEST
 from agents.pipeline.stages.speed_stage import SPEED
+from agents.pipeline.stages.trim_stage import TRIM
 from agents.pipeline.summary import summarise
 from shrinkml.report import write_report
 
@@ -35,6 +36,7 @@ def _run(context: StageContext) -> Reported:
         tested=context.record(TEST),
         timed=context.record(SPEED),
         exported=context.find(EXPORT) or Exported(),
+        trimmed=context.find(TRIM),
         checkpoints=tools.folder.checkpoints,
         seconds=context.state.seconds,
     )

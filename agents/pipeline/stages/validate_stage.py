@@ -7,7 +7,9 @@ from pathlib import Path
 
 from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.materials import Materials
+from agents.pipeline.price_lists import parameters_of, price_list
 from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.vocabulary_sizes import sizes_to_try, texts_of
 from agents.search.make_problem import cheapest_plan, check_reachable
 from agents.strategies.model_based.kept_policy import read_policy
 from agents.strategies.strategies import STRATEGIES
@@ -19,11 +21,27 @@ from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
-from shrinkml.plan.prices import parameter_prices
+from shrinkml.models.protocol import AsrModel
+from shrinkml.models.trimmed import trim_vocabulary, vocabulary_size
 from shrinkml.speech.manifest import check_fit, check_splits, check_words
 from shrinkml.speech.normalisers import normaliser_called
 from shrinkml.speech.unknown_tokens import check_known, unknown_share
 from shrinkml.tables import look_up
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularyNote:
+    """The vocabulary that the job trims the original to.
+
+    Attributes:
+        original: tokens of the original.
+        kept: tokens that stay; the fewest that are tried, where the job leaves the choice.
+        parameters: of the original with those alone.
+    """
+
+    original: int
+    kept: int
+    parameters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +55,7 @@ class Preflight:
         left_alone: everything else -> why it will not be.
         tied: other names of tensors that are listed already -> the same.
         utterances: of each split.
+        vocabulary: that the original is trimmed to; None where all tokens stay.
         unknown_tokens: split -> share of its reference's tokens that the model does not know; of train and dev.
     """
 
@@ -46,6 +65,7 @@ class Preflight:
     left_alone: Mapping[str, str]
     tied: Mapping[str, str]
     utterances: Mapping[str, int]
+    vocabulary: VocabularyNote | None = None
     unknown_tokens: Mapping[str, float] = field(default_factory=dict)  # older runs did not count them
 
 
@@ -59,7 +79,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
             references hold no words for the job's normaliser.
         CheckpointError: the model cannot be loaded.
         ConfigError: there is no GPU where the job asks for one, it asks a LAS to learn in bfloat16, its policy is none,
-            or the model's generation looks for the language of each utterance.
+            the model's generation looks for the language of each utterance, or its vocabulary cannot be trimmed as the
+            job asks.
         ExportError: the model cannot be exported as the job asks.
         MissingPackageError: what the job asks for needs an extra that is not installed.
         PlanError: nothing can be factorized, a pattern of `layers` matches no layer, not even the smallest ranks reach
@@ -75,7 +96,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     check_known(learnt, splits[learnt], model.spelling)
     for name in spec.export:
         EXPORTS[name].check(materials)
-    cost, ranks, notes = model_cost(model.module), current_plan(model.module), list_parameters(model.module)
+    base = _trimmed(materials, spec) if spec.trims else model
+    cost, ranks, notes = model_cost(base.module), current_plan(base.module), list_parameters(base.module)
     if spec.strict:
         _refuse_unknown(notes)
     if spec.finetune.mixed_precision:
@@ -83,9 +105,9 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     left = materials.left_by(spec.layers)
     menus = build_menus(cost.layers, current_ranks=ranks, left=left)
     if spec.goal.resource == "parameters":  # other prices are a stage of their own
-        check_reachable(parameter_prices(cost, ranks), menus, ratio=spec.goal.compression_ratio, n_left=len(left))
+        check_reachable(parameters_of(materials, base), menus, ratio=spec.goal.compression_ratio, n_left=len(left))
     return Preflight(
-        parameters=cost.parameters(ranks),
+        parameters=price_list(materials, "parameters").original,
         smallest_parameters=cost.parameters(cheapest_plan(menus)),
         factorized=[layer.name for layer in cost.layers if len(menus[layer.name]) > 1],
         left_alone={
@@ -95,12 +117,27 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         },
         tied={note.name: note.why for note in notes if note.verdict == "tied"},
         utterances={split: len(utterances) for split, utterances in splits.items()},
+        vocabulary=(
+            VocabularyNote(vocabulary_size(model), vocabulary_size(base), cost.parameters(ranks))
+            if spec.trims
+            else None
+        ),
         unknown_tokens={
             split: unknown_share((utterance.text for utterance in splits[split]), model.spelling)
             for split in ("train", "dev")
             if split in splits
         },
     )
+
+
+def _trimmed(materials: Materials, spec: JobSpec) -> AsrModel:
+    """The original with the fewest tokens that the job may leave it.
+
+    Raises:
+        ConfigError: its vocabulary cannot be trimmed, or not so far; or there are no such texts.
+    """
+    texts = texts_of(materials, spec)
+    return trim_vocabulary(materials.model, texts, sizes_to_try(materials, spec, texts)[-1])
 
 
 def _check_names(spec: JobSpec) -> None:

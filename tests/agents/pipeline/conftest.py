@@ -61,3 +61,23 @@ def finished(
     search = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy", "knapsack"]}
     spec = tiny_job(steps=[1.5, 3.0], search=search)
     return spec, folder, to_json(run_job(spec, folder, on_event=events.append)), events
+
+
+@pytest.fixture(scope="package")
+def whisper_job(tiny_job: Callable[..., JobSpec]) -> Callable[..., JobSpec]:
+    """Makes jobs on the bundled Whisper, whose vocabulary can be trimmed."""
+
+    def make(**changes: object) -> JobSpec:
+        goal = {"compression_ratio": 1.2, "max_wer_increase": 1.0}
+        return tiny_job(
+            **({"model": "reference/whisper", "goal": goal, "steps": "auto", "vocabulary": "auto"} | changes)
+        )
+
+    return make
+
+
+@pytest.fixture(scope="package")
+def whisper_materials(whisper_job: Callable[..., JobSpec]) -> Materials:
+    """Those of such a job."""
+    spec = whisper_job()
+    return Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)

@@ -60,6 +60,11 @@ def trim(model: HuggingFaceSeq2Seq, texts: Sequence[str], n_tokens: int) -> Hugg
     return keep_tokens(model, choose_tokens(model, texts, n_tokens))
 
 
+def n_tokens(model: HuggingFaceSeq2Seq) -> int:
+    """The tokens that `model` gives scores of."""
+    return model.n_outputs
+
+
 def least_tokens(model: HuggingFaceSeq2Seq, texts: Sequence[str]) -> int:
     """The fewest tokens that `model` can be trimmed to for `texts`.
 
