@@ -238,7 +238,7 @@ class JobSpec(Part):
         "all",
         exclude_if=lambda vocabulary: vocabulary == "all",
         description="Tokens that a Whisper keeps, those of the words of train and dev and the commonest: a number. "
-        "auto: the fewest of a few sizes that lose half a point of WER more than the goal allows, at most. all: as it is.",
+        "auto: the fewest of a few sizes that lose at most half a point of WER beyond the goal. all: as it is.",
     )
     vocabulary_texts: FilePath | None = Field(
         None,

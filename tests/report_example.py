@@ -248,6 +248,7 @@ def example():
             }
         ],
         "torch_int8": {"wer": 0.0105, "wer_ci95": [0.008, 0.014]},
+        "vocabulary": None,
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
         "samples": [
             {

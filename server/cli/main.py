@@ -14,6 +14,7 @@ from server.cli import (
     remote_commands,
     serve_command,
     train_command,
+    trim_command,
 )
 from server.cli.job_command import JobCommand
 from server.cli.output import note
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": local_commands.report,
     "export": export_command.export,
     "merge": merge_command.merge,
+    "trim": trim_command.trim,
     "train": train_command.train,
     "prepare": data_commands.prepare,
     "import": data_commands.import_data,

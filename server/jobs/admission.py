@@ -10,6 +10,7 @@ from server.jobs.model_facts import check_model
 from server.service_errors import ForbiddenPathError
 from shrinkml.job import JobSpec, resolved
 from shrinkml.speech.manifest import check_splits
+from shrinkml.speech.text_lines import read_texts
 from shrinkml.storage.bundle import BUNDLED, HUB
 from shrinkml.storage.hub import check_allowed
 
@@ -24,7 +25,7 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
 
     Raises:
         UnknownNameError: a strategy, reward or factorizer that no table holds.
-        ConfigError: a model of the hub where that is not allowed, or a policy that is none.
+        ConfigError: a model of the hub where that is not allowed, or a policy or texts that are none.
         ForbiddenPathError: a path outside `data_roots`, in the job, in the model's folder or in a manifest.
         CheckpointError: the model is none.
         ManifestError: a manifest is missing or has errors; the message lists them all.
@@ -40,6 +41,9 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
     if job.search.policy is not None:
         _require_inside(Path(job.search.policy), data_roots, "search.policy")
         read_policy(Path(job.search.policy))
+    if job.vocabulary_texts is not None:
+        _require_inside(Path(job.vocabulary_texts), data_roots, "vocabulary_texts")
+        read_texts(Path(job.vocabulary_texts))
     splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
     for split, path in splits.items():
         _require_inside(path, data_roots, f"data.{split}")

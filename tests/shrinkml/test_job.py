@@ -208,3 +208,34 @@ def test_a_language_that_yaml_takes_for_a_truth_value_is_to_be_quoted(tmp_path):
         read_job(path)
     path.write_text(json.dumps(job())[:-1] + ", language: 'no'}")
     assert read_job(path).language == "no"
+
+
+@pytest.mark.parametrize("vocabulary", ["auto", 13_000])
+def test_a_trimmed_vocabulary_is_told_in_json_and_a_whole_one_is_not(vocabulary, tmp_path):
+    spec = parse_job(job(vocabulary=vocabulary, vocabulary_texts="words.txt"))
+    assert spec.trims
+    assert resolved(spec, tmp_path).vocabulary_texts == str(tmp_path / "words.txt")
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+    whole = parse_job(job())
+    assert not whole.trims
+    assert not {"vocabulary", "vocabulary_texts"} & whole.model_dump().keys()
+
+
+@pytest.mark.parametrize("vocabulary", ["most", 0, 2.5])
+def test_a_vocabulary_is_all_auto_or_a_number(vocabulary):
+    with pytest.raises(ConfigError, match=r"vocabulary: .*allowed: 'all', 'auto', or a number of tokens, 1 or more"):
+        parse_job(job(vocabulary=vocabulary))
+
+
+def test_texts_of_a_vocabulary_that_stays_whole_are_refused():
+    with pytest.raises(
+        ConfigError, match="vocabulary_texts is given, and vocabulary is all; allowed: vocabulary: auto"
+    ):
+        parse_job(job(vocabulary_texts="words.txt"))
+
+
+@pytest.mark.parametrize("resource", ["macs", "latency"])
+def test_a_trimmed_vocabulary_is_counted_in_parameters(resource):
+    goal = {"compression_ratio": 5.0, "resource": resource}
+    with pytest.raises(ConfigError, match=rf"goal\.resource {resource}; allowed .*: goal\.resource: parameters"):
+        parse_job(job(vocabulary="auto", goal=goal))

@@ -96,7 +96,8 @@ def smallest_that_hears(
 def _tried(materials: Materials, size: int, texts: Sequence[str], allowed_wer: float) -> SizeTrial:
     small = trim_vocabulary(materials.model, texts, size)
     cost = model_cost(small.module)
-    wer = word_error_rate(Interruptible(small, materials.should_stop), materials.proxy, batch_size=BATCH_SIZE)
+    heard = Interruptible(small, materials.should_stop)
+    wer = word_error_rate(heard, materials.proxy, batch_size=BATCH_SIZE, normaliser=materials.normaliser)
     return SizeTrial(size, cost.parameters(current_plan(small.module)), wer, wer <= allowed_wer)
 
 

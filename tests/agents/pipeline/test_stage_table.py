@@ -5,7 +5,7 @@ from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_st
 
 
 def test_the_pipeline_reads_from_top_to_bottom():
-    assert [stage.name for stage in before_steps(STAGES)] == ["validate", "transcripts", "prices", "baseline"]
+    assert [stage.name for stage in before_steps(STAGES)] == ["validate", "transcripts", "prices", "baseline", "trim"]
     assert [stage.name for stage in of_step(STAGES)] == [
         "calibrate",
         "search",

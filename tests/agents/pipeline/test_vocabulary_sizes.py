@@ -1,6 +1,6 @@
 import pytest
 
-from agents.pipeline.vocabulary_sizes import read_texts, sizes_to_try, texts_of
+from agents.pipeline.vocabulary_sizes import sizes_to_try, texts_of
 from shrinkml.errors import ConfigError
 from shrinkml.models.trimmed import least_vocabulary, vocabulary_size
 from shrinkml.speech.manifest import read_manifest
@@ -16,17 +16,6 @@ def test_the_jobs_own_texts_are_added(whisper_materials, whisper_job, tmp_path):
     (tmp_path / "words.txt").write_text("dim the lamp\n\nwarmer\n")
     spec = whisper_job(vocabulary_texts=str(tmp_path / "words.txt"))
     assert texts_of(whisper_materials, spec)[-2:] == ["dim the lamp", "warmer"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "cannot be read as texts"), (b"\xff\xfe\x00", "cannot be read"), (b"\n \n", "no text")],
-)
-def test_texts_that_are_none_are_refused(tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "words.txt").write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"words\.txt .*{message}"):
-        read_texts(tmp_path / "words.txt")
 
 
 def test_auto_tries_a_ladder_that_ends_where_the_texts_need_all(whisper_materials, whisper_job):

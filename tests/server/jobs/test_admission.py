@@ -55,6 +55,17 @@ def test_a_policy_is_read_before_the_job_is_queued(request_body, data_folder, tm
         admit(parse_job({**body, "search": {"strategy": "dyna", "policy": str(outside)}}), [data_folder])
 
 
+def test_texts_of_a_vocabulary_are_read_before_the_job_is_queued(request_body, data_folder, tmp_path):
+    body = {**request_body, "vocabulary": "auto", "vocabulary_texts": "words.txt"}
+    with pytest.raises(ConfigError, match=r"words\.txt cannot be read as texts"):
+        admit(parse_job(body), [data_folder])
+    (data_folder / "words.txt").write_text("turn on the light")
+    assert admit(parse_job(body), [data_folder]).vocabulary_texts == str(data_folder / "words.txt")
+    outside = shutil.move(data_folder / "words.txt", tmp_path)
+    with pytest.raises(ForbiddenPathError, match=r"vocabulary_texts: .* lies outside the folders"):
+        admit(parse_job({**body, "vocabulary_texts": str(outside)}), [data_folder])
+
+
 @pytest.mark.parametrize("link", ["model.safetensors", "more/notes.txt", "more"])
 def test_a_model_whose_files_lie_outside_the_data_roots_is_refused(request_body, data_folder, tmp_path, link):
     root = tmp_path / "root"

@@ -63,3 +63,11 @@ def test_the_summary_table_lines_up_before_and_after(report):
         next(line for line in lines if "1,071,902" in line),
     )
     assert wer.index("0.73 %") + len("0.73 %") == parameters.index("1,071,902") + len("1,071,902")
+
+
+def test_a_trimmed_vocabulary_has_a_line_with_what_that_alone_cost(report):
+    assert not any(fact.label.startswith("Tokens") for fact in facts(from_json(report)))
+    wer = report["sets"]["dev"]["baseline_wer"] + 0.01
+    report["vocabulary"] = {"original": 51_864, "kept": 18_000, "wer": wer}
+    line = ("Tokens of the vocabulary", "51,864", "18,000", "trimming alone: 1.00 points more WER on dev")
+    assert line in facts(from_json(report))

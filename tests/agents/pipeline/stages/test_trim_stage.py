@@ -63,7 +63,7 @@ def test_sizes_are_tried_until_one_loses_too_much(whisper_materials):
 
 
 def test_a_job_whose_goal_trimming_reaches_searches_and_ends(trimmed_job):
-    job, folder, report, events = trimmed_job
+    _, folder, report, events = trimmed_job
     row = report["vocabulary"]
     assert row["kept"] < row["original"] == 702
     assert report["goal_met"]

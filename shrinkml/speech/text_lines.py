@@ -1,0 +1,21 @@
+"""Text files: one text in each line."""
+
+from pathlib import Path
+
+from shrinkml.errors import ConfigError
+
+
+def read_texts(path: Path) -> list[str]:
+    """The lines of the text file `path` that are not empty.
+
+    Raises:
+        ConfigError: there is none, it is no text, or it is empty.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as texts: {error}; allowed: a text file in UTF-8") from error
+    texts = [line for line in lines if line.strip()]
+    if not texts:
+        raise ConfigError(f"{path} holds no text; allowed: a text file with words that the model must write")
+    return texts
