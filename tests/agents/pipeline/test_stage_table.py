@@ -32,6 +32,6 @@ def test_stages_are_there_where_the_job_has_need_of_them(tiny_job):
         return {stage.name for stage in STAGES if stage.present(tiny_job(**changes), 3.0)}
 
     everything = {stage.name for stage in STAGES}
-    assert present() == everything - {"prices", "export"}
-    assert present(export=["onnx"]) == everything - {"prices"}
-    assert present(finetune={"epochs": 0}) == everything - {"prices", "export", "finetune"}
+    assert present() == everything - {"prices", "trim", "export"}
+    assert present(export=["onnx"]) == everything - {"prices", "trim"}
+    assert present(finetune={"epochs": 0}) == everything - {"prices", "trim", "export", "finetune"}
