@@ -28,8 +28,8 @@ from agents.pipeline.stages.evaluate_stage import EVALUATE
 from agents.pipeline.stages.factorize_stage import FACTORIZE
 from agents.pipeline.stages.prices_stage import prices_of
 from agents.pipeline.stages.search_stage import SEARCH, read_results
-from agents.pipeline.stages.trim_stage import base_of
 from agents.pipeline.step import Step, StepOutcome
+from agents.pipeline.vocabulary.trim_stage import base_of
 from agents.search.workspace import read_problem
 from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop

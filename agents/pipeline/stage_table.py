@@ -21,9 +21,9 @@ from agents.pipeline.stages.report_stage import REPORT
 from agents.pipeline.stages.search_stage import SEARCH
 from agents.pipeline.stages.speed_stage import SPEED
 from agents.pipeline.stages.transcripts_stage import TRANSCRIPTS
-from agents.pipeline.stages.trim_stage import TRIM
 from agents.pipeline.stages.validate_stage import VALIDATE
 from agents.pipeline.stages.verify_stage import VERIFY
+from agents.pipeline.vocabulary.trim_stage import TRIM
 
 Stages = Sequence[Stage[Any]]
 

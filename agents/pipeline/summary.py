@@ -10,8 +10,8 @@ from agents.pipeline.stages.baseline_stage import Baseline
 from agents.pipeline.stages.export_stage import Exported
 from agents.pipeline.stages.final_test_stage import FinalFigures
 from agents.pipeline.stages.speed_stage import Timed
-from agents.pipeline.stages.trim_stage import Trimmed
 from agents.pipeline.step import StepOutcome
+from agents.pipeline.vocabulary.trim_stage import Trimmed
 from agents.search.search_result import SearchResult
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation

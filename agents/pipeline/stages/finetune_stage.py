@@ -12,7 +12,7 @@ from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
 from agents.pipeline.teaching import mean_loss
-from agents.pipeline.stages.trim_stage import base_of
+from agents.pipeline.vocabulary.trim_stage import base_of
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.models.families import FAMILIES

@@ -2,7 +2,7 @@
 
 from agents.pipeline.price_lists import Priced, parameters_of, price_list, read_prices, write_prices
 from agents.pipeline.stage import RunState, Stage, StageContext, Tools, takes
-from agents.pipeline.stages.trim_stage import base_of
+from agents.pipeline.vocabulary.trim_stage import base_of
 from shrinkml.job import JobSpec
 from shrinkml.plan.prices import PriceList
 

@@ -7,8 +7,8 @@ from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.export_stage import EXPORT, Exported
 from agents.pipeline.stages.final_test_stage import TEST
 from agents.pipeline.stages.speed_stage import SPEED
-from agents.pipeline.stages.trim_stage import TRIM
 from agents.pipeline.summary import summarise
+from agents.pipeline.vocabulary.trim_stage import TRIM
 from shrinkml.report import write_report
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.pipeline.vocabulary_sizes import sizes_to_try, texts_of
+from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
 from shrinkml.errors import ConfigError
 from shrinkml.models.trimmed import least_vocabulary, vocabulary_size
 from shrinkml.speech.manifest import read_manifest

@@ -1,0 +1,1 @@
+"""Trimming of the vocabulary of a job's model, before anything is factorized."""
