@@ -9,6 +9,7 @@ from agents.execution.executor import Executor
 from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.materials import Materials
 from agents.pipeline.step import Step, StepOutcome
+from agents.pipeline.work import Sizes, Work
 from shrinkml.errors import StageError
 from shrinkml.events import Event, OnEvent, Progress, ShouldStop
 from shrinkml.job import JobSpec
@@ -16,9 +17,9 @@ from shrinkml.job import JobSpec
 R = TypeVar("R")
 
 
-def takes(seconds: float) -> Callable[[JobSpec, float], float]:
-    """The share of a stage that takes as long in any job."""
-    return lambda spec, ratio: seconds
+def takes(seconds: float) -> Callable[[JobSpec, float, Sizes], Work]:
+    """The work of a stage that takes about as long in any job."""
+    return lambda spec, ratio, sizes: Work(seconds=seconds)
 
 
 def always(spec: JobSpec, ratio: float) -> bool:
@@ -38,11 +39,12 @@ class Stage(Generic[R]):
         name: unique in the table; its folder and its events are called by it, and by the ratio where it has one.
         record: the class of what it returns, a frozen dataclass, kept as result.json.
         run: the work; what else it makes lies in the folder of its context.
-        seconds: of a job and a ratio, on the reference task and two cores; only the proportions matter.
+        work: of a job, a ratio and the sizes of its speech: what is foreseen.
         per_step: True for a stage of every step, False for one of the whole job.
         present: of a job and a ratio: False where there is nothing to do.
         evaluations: of a job, the plans that it judges at most.
         evaluated: of its record, the plans that it judged.
+        sizes: of its record and the job, the sizes that the work of later stages depends on; None where it tells none.
 
     For a stage of the whole job the ratio is the goal's.
     """
@@ -50,11 +52,12 @@ class Stage(Generic[R]):
     name: str
     record: type[R]
     run: Callable[["StageContext"], R]
-    seconds: Callable[[JobSpec, float], float]
+    work: Callable[[JobSpec, float, Sizes], Work]
     per_step: bool = False
     present: Callable[[JobSpec, float], bool] = always
     evaluations: Callable[[JobSpec], int] = _none
     evaluated: Callable[[R], int] = _none
+    sizes: Callable[[R, JobSpec], Sizes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class StageRunner:
         self._on_event(Event("stage_started", f"{name}/started", name, f"{name} started", progress=self._meter.at()))
         result = self._run_stage(name, lambda: self._tools.folder.finish(name, self._work(stage, name, state)))
         record, seconds = from_json(stage.record, result, stage=name), result["seconds"]
+        if stage.sizes is not None:
+            self._meter.know(stage.sizes(record, self._tools.spec))
         progress = self._meter.finish(seconds, evaluations=stage.evaluated(record))
         message = f"{name} finished in {seconds:.1f} s"
         log.info("stage %s", message)

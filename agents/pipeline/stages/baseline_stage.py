@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import measure
-from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stage import Stage, StageContext
+from agents.pipeline.work import Sizes, Work
+from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 
 
@@ -45,4 +47,8 @@ def _run(context: StageContext) -> Baseline:
     return measure_original(materials, on_heard=on_heard)
 
 
-BASELINE = Stage("baseline", Baseline, _run, takes(10.0))
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=sizes.dev, forced=sizes.proxy, seconds=1.0)
+
+
+BASELINE = Stage("baseline", Baseline, _run, _work)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from agents.pipeline.folder.loss_memory import LossMemory
 from agents.pipeline.materials import Materials
-from agents.pipeline.stage import Stage, StageContext, Teller, takes
+from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.prices_stage import prices_of
+from agents.pipeline.work import Sizes, Work
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import LookSettings, look
@@ -23,6 +24,7 @@ from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import PriceList, parameter_prices
 
 N_PARTS = 20  # of a look, that are announced
+PASSES_OF_A_LOOK = 100  # utterances for each layer, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +137,8 @@ def _look_teller(teller: Teller) -> Callable[[int, int], None]:
     return on_measured
 
 
-CALIBRATE = Stage("calibrate", Calibrated, _run, takes(5.0), per_step=True)
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=sizes.proxy, forced=sizes.proxy + PASSES_OF_A_LOOK * sizes.layers, seconds=2.0)
+
+
+CALIBRATE = Stage("calibrate", Calibrated, _run, _work, per_step=True)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from agents.pipeline.folder.stage_results import Plan
 from agents.pipeline.materials import Materials
-from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stage import Stage, StageContext
 from agents.pipeline.stages.calibrate_stage import CALIBRATE
 from agents.pipeline.stages.search_stage import SEARCH, read_results
+from agents.pipeline.work import Sizes, Work
 from agents.search.interruptible import Interruptible
 from agents.search.model_evaluator import BATCH_SIZE, shrunk
 from agents.search.search_result import SearchResult, Trial
 from agents.search.workspace import StoredDecompositions, read_problem
 from envs.problem import CompressionProblem
+from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report.search_rows import Finalist
@@ -86,4 +88,8 @@ def _run(context: StageContext) -> Chosen:
     return choose_from(context.tools.materials, results, start=context.step.start, workspace=workspace)
 
 
-CHOOSE = Stage("choose", Chosen, _run, takes(15.0), per_step=True)
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=N_FINALISTS * sizes.dev)
+
+
+CHOOSE = Stage("choose", Chosen, _run, _work, per_step=True)

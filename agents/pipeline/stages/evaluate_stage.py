@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from agents.pipeline.measuring import describe, measure
-from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stage import Stage, StageContext
 from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
 from agents.pipeline.stages.finetune_stage import FINETUNE
+from agents.pipeline.work import Sizes, Work
+from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 
 FINE_TUNED, FACTORIZED = "fine-tuned", "factorized"
@@ -65,4 +67,8 @@ def _run(context: StageContext) -> Evaluated:
     )
 
 
-EVALUATE = Stage("evaluate", Evaluated, _run, takes(10.0), per_step=True)
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=sizes.dev)
+
+
+EVALUATE = Stage("evaluate", Evaluated, _run, _work, per_step=True)

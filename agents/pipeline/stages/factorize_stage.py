@@ -6,12 +6,14 @@ from pathlib import Path
 from agents.pipeline.folder.stage_results import Plan
 from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import measure
-from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stage import Stage, StageContext
 from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.calibrate_stage import CALIBRATE
 from agents.pipeline.stages.choose_stage import CHOOSE
+from agents.pipeline.work import Sizes, Work
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions
+from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 from shrinkml.plan.compression_plan import CompressionPlan
 
@@ -44,4 +46,8 @@ def _run(context: StageContext) -> Factorized:
     return Factorized(plan, measure(materials, model, materials.dev, context.record(BASELINE).calls_per_s))
 
 
-FACTORIZE = Stage("factorize", Factorized, _run, takes(10.0), per_step=True)
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=sizes.dev)
+
+
+FACTORIZE = Stage("factorize", Factorized, _run, _work, per_step=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import describe, measure
-from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stage import Stage, StageContext
 from agents.pipeline.stages.baseline_stage import BASELINE
+from agents.pipeline.work import Sizes, Work
+from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation, transcripts
 from shrinkml.report.record import Sample
 
@@ -49,4 +51,8 @@ def _run(context: StageContext) -> FinalFigures:
     return tested
 
 
-TEST = Stage("test", FinalFigures, _run, takes(20.0))
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=2 * sizes.test)
+
+
+TEST = Stage("test", FinalFigures, _run, _work)

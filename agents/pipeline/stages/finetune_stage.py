@@ -13,6 +13,7 @@ from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
 from agents.pipeline.teaching import mean_loss
 from agents.pipeline.vocabulary.trim_stage import base_of
+from agents.pipeline.work import Sizes, Work
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.models.families import FAMILIES
@@ -23,8 +24,6 @@ from shrinkml.training.guard import Guard, Setback
 from shrinkml.training.learning_rate import learning_rate_for
 from shrinkml.training.rate_trial import RateTrial, best_rate, try_rates
 from shrinkml.training.train import Epoch, train
-
-SECONDS_PER_EPOCH = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +227,12 @@ def _told_by(teller: Teller) -> Listeners:
     return Listeners(on_epoch, on_setback, on_rates)
 
 
-def _seconds(spec: JobSpec, ratio: float) -> float:
-    return SECONDS_PER_EPOCH * spec.epochs_at(ratio)
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(trained=sizes.train * spec.epochs_at(ratio), forced=sizes.train if spec.finetune.distill else 0)
 
 
 def _trains(spec: JobSpec, ratio: float) -> bool:
     return spec.epochs_at(ratio) > 0
 
 
-FINETUNE = Stage("finetune", Finetuned, _run, _seconds, per_step=True, present=_trains)
+FINETUNE = Stage("finetune", Finetuned, _run, _work, per_step=True, present=_trains)

@@ -11,13 +11,13 @@ from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.calibrate_stage import CALIBRATE
 from agents.pipeline.stages.prices_stage import prices_of
+from agents.pipeline.work import Sizes, Work
 from agents.search.search_result import SearchResult, Trial
 from shrinkml.errors import StoppedError
 from shrinkml.job import JobSpec, SearchSpec
 from shrinkml.plan.prices import PriceList
 
 RESULTS = "results.json"  # all SearchResults
-SECONDS_PER_EVALUATION = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,13 @@ def _evaluations(spec: JobSpec) -> int:
     return len(spec.search.runs(spec.seed)) * spec.search.evaluations
 
 
-def _seconds(spec: JobSpec, _: float) -> float:
-    return SECONDS_PER_EVALUATION * _evaluations(spec) / spec.workers
+def _work(spec: JobSpec, _: float, sizes: Sizes) -> Work:
+    side_by_side = spec.workers if spec.executor == "ray" else 1
+    return Work(transcribed=_evaluations(spec) * sizes.proxy / side_by_side)
 
 
 def _evaluated(searched: Searched) -> int:
     return searched.evaluations
 
 
-SEARCH = Stage("search", Searched, _run, _seconds, per_step=True, evaluations=_evaluations, evaluated=_evaluated)
+SEARCH = Stage("search", Searched, _run, _work, per_step=True, evaluations=_evaluations, evaluated=_evaluated)

@@ -13,11 +13,13 @@ from pathlib import Path
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
 from agents.pipeline.schedule import best_of
-from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stage import Stage, StageContext
 from agents.pipeline.stages.export_stage import EXPORT
+from agents.pipeline.work import Sizes, Work
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.errors import ExportError
+from shrinkml.job import JobSpec
 from shrinkml.measure.runtimes import INT8, Contender, compare_runtimes
 from shrinkml.measure.speed import BATCH_SIZES, speedup
 from shrinkml.measure.speed_rows import RuntimeRow, Speedup
@@ -148,4 +150,8 @@ def _run(context: StageContext) -> Timed:
     return Timed(faster, time_runtimes(materials, models, exports, context.folder, on_timed=on_timed))
 
 
-SPEED = Stage("speed", Timed, _run, takes(45.0))
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=4 * N_TIMED * (TIMED_RUNS + 1), seconds=40.0)
+
+
+SPEED = Stage("speed", Timed, _run, _work)

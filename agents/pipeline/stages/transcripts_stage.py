@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from agents.pipeline.materials import Materials
-from agents.pipeline.stage import Stage, StageContext, Teller, takes
-from agents.pipeline.teaching import Source
+from agents.pipeline.stage import Stage, StageContext, Teller
+from agents.pipeline.teaching import N_COMPARED, Source
+from agents.pipeline.work import Sizes, Work
+from shrinkml.job import JobSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +53,8 @@ def _run(context: StageContext) -> Transcripts:
     return choose_transcripts(context.tools.materials, context.teller)
 
 
-TRANSCRIPTS = Stage("transcripts", Transcripts, _run, takes(5.0))
+def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
+    return Work(transcribed=sizes.train if spec.data.teach == "own" else N_COMPARED, seconds=1.0)
+
+
+TRANSCRIPTS = Stage("transcripts", Transcripts, _run, _work)

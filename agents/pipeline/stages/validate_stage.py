@@ -10,6 +10,7 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.price_lists import parameters_of, price_list
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
+from agents.pipeline.work import Sizes
 from agents.search.make_problem import cheapest_plan, check_reachable
 from agents.strategies.model_based.kept_policy import read_policy
 from agents.strategies.strategies import STRATEGIES
@@ -164,4 +165,15 @@ def _run(context: StageContext) -> Preflight:
     return validate(context.tools.materials, context.tools.spec)
 
 
-VALIDATE = Stage("validate", Preflight, _run, takes(5.0))
+def _sizes(found: Preflight, spec: JobSpec) -> Sizes:
+    train, dev = found.utterances.get("train", 0), found.utterances["dev"]
+    return Sizes(
+        train=min(train, spec.data.train_utterances or train),
+        dev=dev,
+        test=found.utterances["test"],
+        proxy=min(spec.data.proxy_utterances, dev),
+        layers=len(found.factorized),
+    )
+
+
+VALIDATE = Stage("validate", Preflight, _run, takes(5.0), sizes=_sizes)

@@ -9,7 +9,8 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import measure
 from agents.pipeline.stage import RunState, Stage, StageContext, Tools
 from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
+from agents.pipeline.vocabulary.vocabulary_sizes import LADDER, sizes_to_try, texts_of
+from agents.pipeline.work import Sizes, Work
 from agents.search.interruptible import Interruptible
 from agents.search.model_evaluator import BATCH_SIZE
 from shrinkml.compression.sites import current_plan, model_cost
@@ -20,7 +21,6 @@ from shrinkml.models.trimmed import trim_vocabulary, vocabulary_size
 MODEL = "model"  # the checkpoint in the stage's folder
 TRIALS = "trials.json"  # in the stage's folder: the sizes that were tried, for a resumed run
 SLACK = 0.005  # WER that trimming may cost beyond what the goal allows: fine-tuning wins it back, the gate asks again
-SECONDS_PER_SIZE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,13 @@ def _teller(context: StageContext, n_sizes: int) -> Callable[[SizeTrial, int], N
     return on_trial
 
 
-def _seconds(spec: JobSpec, _: float) -> float:
-    return SECONDS_PER_SIZE * (5 if spec.vocabulary == "auto" else 1)
+def _work(spec: JobSpec, _: float, sizes: Sizes) -> Work:
+    n_tried = len(LADDER) if spec.vocabulary == "auto" else 0
+    return Work(transcribed=n_tried * sizes.proxy + sizes.dev, seconds=2.0)
 
 
 def _is_asked_for(spec: JobSpec, _: float) -> bool:
     return spec.trims
 
 
-TRIM = Stage("trim", Trimmed, _run, _seconds, present=_is_asked_for)
+TRIM = Stage("trim", Trimmed, _run, _work, present=_is_asked_for)

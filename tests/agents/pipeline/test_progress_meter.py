@@ -2,6 +2,7 @@ import pytest
 
 from agents.pipeline.progress_meter import ProgressMeter
 from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
+from agents.pipeline.work import REFERENCE, Sizes
 from shrinkml.job import parse_job
 
 SPEC = parse_job(
@@ -93,12 +94,37 @@ def test_time_spent_in_an_earlier_process_counts(meter, clock):
     assert slow.seconds_left == pytest.approx(100.0 * (1 - slow.fraction) / slow.fraction)
 
 
-def test_a_longer_last_fine_tuning_weighs_on_its_own_stage_alone():
+def test_a_longer_last_fine_tuning_weighs_on_its_own_stage_alone(clock):
     spec = SPEC.model_copy(update={"finetune": SPEC.finetune.model_copy(update={"epochs": 1, "final_epochs": 9})})
-    meter = ProgressMeter(spec, STAGES)
+    meter = ProgressMeter(spec, STAGES, clock=clock)
+    meter.know(Sizes(train=1000))
 
-    def share(ratio, ahead):
-        meter.begin(FINETUNE, ratio=ratio, ahead=ahead)
-        return meter.at(1, 1).fraction
+    def left_s(ratio):
+        meter.begin(FINETUNE, ratio=ratio, ahead=())
+        clock.now += 0.5
+        return meter.at(0, 1).seconds_left
 
-    assert share(2.0, (4.0,)) < share(4.0, ()) / 3
+    assert left_s(4.0) - left_s(2.0) == pytest.approx((9 - 1) * 1000 * REFERENCE.trained)
+
+
+def test_a_stage_that_is_far_enough_tells_its_own_end(clock):
+    meter = ProgressMeter(SPEC, STAGES, clock=clock)
+    meter.begin(SEARCH, ratio=4.0, ahead=())
+    ends = []
+    for n_done in (6, 15, 27):
+        clock.now = 600.0 * n_done / 30
+        ends.append(clock.now + meter.at(n_done, 30).seconds_left)
+    assert ends == pytest.approx([ends[0]] * 3)
+    assert ends[0] > 600.0
+
+
+def test_later_stages_are_foreseen_at_the_pace_of_those_before(clock):
+    meter = ProgressMeter(SPEC, STAGES, clock=clock)
+    baseline = next(stage for stage in STAGES if stage.name == "baseline")
+    meter.know(Sizes(train=1000, dev=100, test=100, proxy=100))
+    meter.begin(baseline, ratio=None, ahead=(4.0,))
+    at_first = meter.at(0, 1)
+    slow = meter.finish(1000 * baseline.work(SPEC, 4.0, Sizes(dev=100, proxy=100)).transcribed * REFERENCE.transcribed)
+    assert at_first.seconds_left is None
+    evaluations = N_SEARCHES * 10 * 100 * REFERENCE.transcribed / SPEC.workers
+    assert slow.seconds_left > 300 * evaluations

@@ -2,6 +2,7 @@ import pytest
 
 from agents.pipeline.stage import Finished, RunState, Stage, StageContext, Teller, always, takes
 from agents.pipeline.step import Step
+from agents.pipeline.work import Sizes
 from shrinkml.errors import StageError
 from shrinkml.events import Progress
 
@@ -41,7 +42,12 @@ def test_a_stage_of_the_whole_job_has_no_step(tmp_path):
 def test_by_default_a_stage_is_in_every_job_and_judges_nothing(tiny_job):
     spec = tiny_job()
     assert always(spec, 2.0)
-    assert (ONCE.present(spec, 2.0), ONCE.evaluations(spec), ONCE.evaluated(1), ONCE.seconds(spec, 2.0)) == (
+    assert (
+        ONCE.present(spec, 2.0),
+        ONCE.evaluations(spec),
+        ONCE.evaluated(1),
+        ONCE.work(spec, 2.0, Sizes()).seconds,
+    ) == (
         True,
         0,
         0,
