@@ -19,6 +19,9 @@ def export(
             help="Manifest, its first 16 utterances are used: layers that int8 would harm are left as they are."
         ),
     ] = None,
+    layout: Annotated[
+        str, typer.Option(help="Program that opens it: onnx (ours), or of a Whisper sherpa-onnx or optimum.")
+    ] = "onnx",
     as_json: Json = False,
 ) -> None:
     """Write a checkpoint as ONNX graphs, for devices without torch.
@@ -27,12 +30,17 @@ def export(
     """
     if speech and not int8:
         raise typer.BadParameter("it serves to find layers that int8 would harm: add --int8", param_hint="--speech")
-    from shrinkml.export import exporter
+    from shrinkml.export import exporter, stock
     from shrinkml.speech.manifest import read_manifest
     from shrinkml.storage.replacing import LIST
 
-    kept = exporter.export(checkpoint, out, int8=int8, speech=read_manifest(speech) if speech else ())
-    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.name != LIST}
+    utterances = read_manifest(speech) if speech else ()
+    if layout == "onnx":
+        kept = exporter.export(checkpoint, out, int8=int8, speech=utterances)
+    else:
+        kept = stock.export(checkpoint, out, layout, int8=int8, speech=utterances)
+    files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.name != LIST]
+    sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in files}
     if as_json:
         print_json({"folder": str(out), "files": sizes, "kept": sorted(kept)})
     else:

@@ -11,6 +11,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from shrinkml.export.tied_tables import share_int8_, tied_nodes
 from shrinkml.weights.forms import LABELS
 
 KINDS = ["MatMul", "LSTM", "Gather"]  # not the front end's convolution: quiet sounds lie far below its loudest
@@ -18,6 +19,7 @@ KINDS = ["MatMul", "LSTM", "Gather"]  # not the front end's convolution: quiet s
 
 def write_int8(model: onnx.ModelProto, path: Path, kept: frozenset[str]) -> None:
     """Writes `model` to `path`, the products with all large constant matrices in int8 but those of layers in `kept`."""
+    tied = tied_nodes(model.graph)
     add_pre_process_metadata(model)  # nothing is left to fold; the quantizer would advise it
     quantize_dynamic(
         model,
@@ -26,6 +28,10 @@ def write_int8(model: onnx.ModelProto, path: Path, kept: frozenset[str]) -> None
         per_channel=True,
         reduce_range=True,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[f"{layer}{part}" for layer in kept for part in LABELS],
+        nodes_to_exclude=[*(f"{layer}{part}" for layer in kept for part in LABELS), *tied],
         extra_options={"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
     )
+    if tied:
+        quantized = onnx.load(path)
+        share_int8_(quantized.graph)
+        onnx.save(quantized, path)

@@ -5,7 +5,7 @@ first asked for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from shrinkml.errors import ConfigError
 
 if TYPE_CHECKING:  # they load torch
     from shrinkml.export.drawn import Drawn
+    from shrinkml.export.stock import Layout
     from shrinkml.models.protocol import AsrModel
     from shrinkml.storage.model_folder import ModelFolder
 
@@ -101,6 +102,7 @@ class Operations:
         open_stock: folder that the library of its origin wrote -> the dense model; None where there is no library.
         dense_copies: None where there is no library that would open them.
         trimming: of their vocabularies; None where that is not possible.
+        layouts: names of layouts of other programs -> imports and returns how a model is written in it.
     """
 
     describe: Callable[[Any], dict[str, Any]]
@@ -112,6 +114,7 @@ class Operations:
     open_stock: "Callable[[ModelFolder], AsrModel] | None" = None
     dense_copies: DenseCopies | None = None
     trimming: Trimming | None = None
+    layouts: "Mapping[str, Callable[[], Layout]]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,8 +55,27 @@ def _write_transformers(materials: "Materials", spec: JobSpec, checkpoints: Path
     return ()  # it computes what the checkpoint computes, as slowly as the original
 
 
+def _stock(layout: str, words: str) -> Export:
+    """The export in the layout of other programs."""
+
+    def check(materials: "Materials") -> None:
+        from shrinkml.export.stock import check_layout
+
+        check_layout(materials.model, layout)
+
+    def write(materials: "Materials", spec: JobSpec, checkpoints: Path) -> Sequence[ExportRow]:
+        from agents.pipeline.exports.stock_export import write_stock
+
+        write_stock(materials, checkpoints, layout, int8=spec.quantize == "int8")
+        return ()  # it computes what the export for ONNX Runtime computes
+
+    return Export(words, check, write)
+
+
 EXPORTS: dict[str, Export] = {
     "onnx": Export("graphs for ONNX Runtime", _check_onnx, _write_onnx),
+    "sherpa-onnx": _stock("sherpa-onnx", "a Whisper as sherpa-onnx opens it"),
+    "optimum": _stock("optimum", "a Whisper as optimum and transformers.js open it"),
     "transformers": Export(
         "a dense copy, which transformers opens without ShrinkML and which saves nothing",
         _check_transformers,

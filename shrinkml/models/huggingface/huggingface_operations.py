@@ -16,6 +16,7 @@ from shrinkml.models.huggingface.vocabulary.trim import least_tokens, n_tokens, 
 
 if TYPE_CHECKING:  # it loads onnx
     from shrinkml.export.drawn import Drawn
+    from shrinkml.export.stock import Layout
 
 
 def describe(model: opening.HuggingFaceAsr) -> dict[str, Any]:
@@ -71,6 +72,18 @@ def draw_seq2seq(model: HuggingFaceSeq2Seq) -> "Drawn":
     return seq2seq_graph.draw(model)
 
 
+def _sherpa_whisper() -> "Layout":
+    from shrinkml.models.huggingface.onnx.sherpa_whisper import SHERPA_WHISPER
+
+    return SHERPA_WHISPER
+
+
+def _optimum_whisper() -> "Layout":
+    from shrinkml.models.huggingface.onnx.optimum_whisper import OPTIMUM_WHISPER
+
+    return OPTIMUM_WHISPER
+
+
 CTC_OPERATIONS = Operations(
     describe=describe,
     write=opening.write_files,
@@ -90,4 +103,5 @@ SEQ2SEQ_OPERATIONS = Operations(
     open_stock=opening.open_stock,
     dense_copies=DenseCopies(dense_copy.write_merged, dense_copy.card),
     trimming=Trimming(n_tokens, least_tokens, trim),
+    layouts={"sherpa-onnx": _sherpa_whisper, "optimum": _optimum_whisper},
 )

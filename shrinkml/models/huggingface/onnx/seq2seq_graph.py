@@ -111,7 +111,7 @@ class _Encoder(nn.Module):
 
     def forward(self, values: Tensor) -> tuple[Tensor, ...]:
         """Keys and values [batch, heads, frames, size] of each of the decoder's layers in turn."""
-        cache = _cache((), ())
+        cache = cached((), ())
         # The decoder makes them when it takes its first step; the rest of that is cut off.
         self.network.get_decoder()(
             input_ids=torch.zeros(values.shape[0], 1, dtype=torch.long),
@@ -119,7 +119,7 @@ class _Encoder(nn.Module):
             past_key_values=cache,
             use_cache=True,
         )
-        return tuple(_tensors(cache.cross_attention_cache))
+        return tuple(tensors_of(cache.cross_attention_cache))
 
 
 class _Step(nn.Module):
@@ -131,7 +131,7 @@ class _Step(nn.Module):
 
     def forward(self, token: Tensor, past: list[Tensor], cross: list[Tensor]) -> tuple[Tensor, ...]:
         """Logits [batch, vocabulary], then keys and values [batch, heads, tokens, size] of `past` and `token`."""
-        cache = _cache(past, cross)
+        cache = cached(past, cross)
         states = self.network.get_decoder()(
             input_ids=token[:, None],
             encoder_hidden_states=torch.zeros(token.shape[0], cross[0].shape[2], 1),  # not read: its keys are known
@@ -139,17 +139,19 @@ class _Step(nn.Module):
             use_cache=True,
         ).last_hidden_state
         logits = self.network.get_output_embeddings()(states[:, 0])
-        return (logits, *_tensors(cache.self_attention_cache))
+        return (logits, *tensors_of(cache.self_attention_cache))
 
 
-def _cache(past: Sequence[Tensor], cross: Sequence[Tensor]) -> Any:
+def cached(past: Sequence[Tensor], cross: Sequence[Tensor]) -> Any:
+    """A decoder's cache of the keys and values `past`, and of those of the encoder, in turn."""
     from transformers import DynamicCache, EncoderDecoderCache
 
     layers = (zip(both[::2], both[1::2], strict=True) for both in (past, cross))  # keys and values of each
     return EncoderDecoderCache(*(DynamicCache(list(one)) for one in layers))
 
 
-def _tensors(cache: Any) -> list[Tensor]:
+def tensors_of(cache: Any) -> list[Tensor]:
+    """Keys and values of `cache`, in turn."""
     return [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
 
 

@@ -21,6 +21,7 @@ from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, as_model, half_of, int8_of
 from shrinkml.export.layer_graph import array
 from shrinkml.export.recipe import Recipe
+from shrinkml.export.tied_tables import tie_
 from shrinkml.weights.forms import matrix_of
 
 FEW = 256  # weights; fewer are not worth a scale where no product is made with them
@@ -130,8 +131,7 @@ def scoring_layer(graph: onnx.GraphProto) -> str:
 
 def store_(graph: onnx.GraphProto, storage: Storage) -> None:
     """Narrows the weights of `graph` where `storage` allows it; the runtime widens them when it loads them."""
-    if storage.int8:
-        _untie_(graph, storage.kept)
+    tie_(graph, THIN, turn=lambda table: storage.int8 and _layer(table) not in storage.kept)
     factors = _all_factors(graph)
     for tensor in _floats(graph):
         quantizable, kept = tensor.name in factors, _layer(tensor) in storage.kept
@@ -158,22 +158,6 @@ def _is_rounded(tensor: onnx.TensorProto, *, quantizable: bool) -> bool:
     """True where int8 is for `tensor`."""
     learnt = not tensor.name.startswith(FRONT)
     return learnt and len(tensor.dims) > 1 and (quantizable or int(np.prod(tensor.dims)) >= FEW)
-
-
-def _untie_(graph: onnx.GraphProto, kept: frozenset[str]) -> None:
-    """Gives each output layer a copy of the large table that it shares: the quantizer turns its matrix around."""
-    large = (tensor for tensor in graph.initializer if np.prod(tensor.dims) >= THIN and _layer(tensor) not in kept)
-    held = {tensor.name: tensor for tensor in large}
-    for place, node in enumerate(graph.node):
-        if node.op_type == "Gemm" and node.input[1] in held:
-            own = onnx.TensorProto()
-            own.CopyFrom(held[node.input[1]])
-            own.name = f"{own.name}.{place}"
-            graph.initializer.append(own)
-            node.input[1] = own.name
-    read = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
-        graph.initializer.remove(tensor)
 
 
 def _all_factors(graph: onnx.GraphProto) -> set[str]:

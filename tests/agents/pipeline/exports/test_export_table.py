@@ -27,7 +27,8 @@ def test_a_recogniser_that_only_shrinkml_opens_has_no_dense_copy(materials):
 
 def test_a_job_with_an_export_that_no_table_holds_is_refused(materials, tiny_job):
     with pytest.raises(
-        UnknownNameError, match=r"no export named 'onxn'; known: onnx, transformers\. Did you mean 'onnx'"
+        UnknownNameError,
+        match=r"no export named 'onxn'; known: onnx, optimum, sherpa-onnx, transformers\. Did you mean 'onnx'",
     ):
         validate(materials, tiny_job(export=["onxn"]))
 

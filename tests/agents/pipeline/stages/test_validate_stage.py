@@ -31,7 +31,9 @@ def test_a_dense_copy_for_transformers_is_refused_before_any_work_where_the_mode
 
 
 def test_an_unknown_export_is_refused_before_data_and_model_are_read(spec):
-    with pytest.raises(UnknownNameError, match=r"no export named 'onx'; known: onnx, transformers"):
+    with pytest.raises(
+        UnknownNameError, match=r"no export named 'onx'; known: onnx, optimum, sherpa-onnx, transformers"
+    ):
         validate(None, spec.model_copy(update={"export": ("onx",)}))
 
 

@@ -1,0 +1,26 @@
+"""Exports in the layouts of other programs: the final checkpoint in a folder that these open without ShrinkML."""
+
+from pathlib import Path
+
+from agents.pipeline.exports.onnx_export import N_COMPARED
+from agents.pipeline.folder.run_folder import FINAL
+from agents.pipeline.materials import Materials
+from shrinkml.export.exporter import Exporter
+from shrinkml.export.int8_sensitivity import sensitive_layers
+from shrinkml.export.stock import StockExporter
+
+
+def write_stock(materials: Materials, checkpoints: Path, layout: str, *, int8: bool) -> None:
+    """Write the final one of `checkpoints` in `layout`, in float and perhaps also in `int8`, beside it.
+
+    Layers that int8 would harm stay as they are, as in the export for ONNX Runtime.
+
+    Raises:
+        ExportError: it cannot be written so.
+    """
+    stock, folder = StockExporter(checkpoints / FINAL, layout), checkpoints / f"{FINAL}-{layout}"
+    stock.write(folder)
+    if int8:
+        own, few = Exporter(checkpoints / FINAL), materials.dev_utterances[:N_COMPARED]
+        kept = sensitive_layers(own.model, own.drawn, few, should_stop=materials.should_stop)
+        stock.write(folder.with_name(f"{folder.name}-int8"), int8=True, kept=kept)

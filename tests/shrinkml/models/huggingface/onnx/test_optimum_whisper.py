@@ -1,0 +1,71 @@
+"""The graphs driven as optimum, transformers.js and onnx-asr drive them, beside torch."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import shrinkml
+from shrinkml.errors import ExportError
+from shrinkml.models.huggingface.onnx.optimum_whisper import OPTIMUM_WHISPER, check
+from shrinkml.models.huggingface.onnx.whisper_networks import shape_of
+
+LONGEST = 20  # tokens that are compared
+
+
+def written(folder, model, waveform, *, suffix="", empty_batch):
+    """The transcript, by a cache that is empty at first: of `empty_batch` rows, as programs differ there."""
+    encoder, decoder = (
+        onnxruntime.InferenceSession(folder / "onnx" / f"{part}{suffix}.onnx")
+        for part in ("encoder_model", "decoder_model_merged")
+    )
+    mel = model.speech.batch([model.features(waveform)], "cpu").values.numpy()
+    (hidden,) = encoder.run(["last_hidden_state"], {"input_features": mel})
+    shape, config = shape_of(model), model.network.generation_config
+    nothing = np.zeros((empty_batch, shape.heads, 0, shape.head_dims), np.float32)
+    state = {one.name: nothing for one in decoder.get_inputs() if one.name.startswith("past_key_values")}
+    tokens, found = [choices[0] for choices in model.prompt], []
+    while len(found) < LONGEST:
+        inputs = {"input_ids": np.array([tokens]), "encoder_hidden_states": hidden}
+        inputs["use_cache_branch"] = np.array([bool(found)])
+        scores, *new = decoder.run(None, {**inputs, **state})
+        state = {name: one if one.size else state[name] for name, one in zip(state, new, strict=True)}
+        scores = scores[0, -1]
+        scores[config.suppress_tokens + ([] if found else config.begin_suppress_tokens)] = -np.inf
+        tokens = [int(scores.argmax())]
+        if tokens == [model.end]:
+            break
+        found += tokens
+    return model.text.decode(found)
+
+
+@pytest.mark.parametrize("empty_batch", [0, 1])
+def test_what_is_written_is_what_torch_writes(lettered, arranged, noise, empty_batch):
+    folder = arranged(OPTIMUM_WHISPER)
+    for waveform in noise:
+        (expected,) = lettered.transcribe([lettered.features(waveform)])
+        assert written(folder, lettered, waveform, empty_batch=empty_batch) == expected[:LONGEST] != ""
+
+
+def test_int8_has_a_name_of_its_own_and_is_smaller(lettered, arranged, noise):
+    wide, narrow = arranged(OPTIMUM_WHISPER), arranged(OPTIMUM_WHISPER, int8=True)
+    assert written(narrow, lettered, noise[0], suffix="_quantized", empty_batch=1)
+    for part in ("encoder_model", "decoder_model_merged"):
+        small, large = narrow / "onnx" / f"{part}_quantized.onnx", wide / "onnx" / f"{part}.onnx"
+        assert small.stat().st_size < large.stat().st_size
+
+
+def test_the_files_of_a_model_of_transformers_lie_beside_the_graphs(arranged, lettered):
+    folder = arranged(OPTIMUM_WHISPER)
+    assert json.loads((folder / "config.json").read_text())["model_type"] == "whisper"
+    known = json.loads((folder / "vocab.json").read_text()) | json.loads((folder / "added_tokens.json").read_text())
+    assert known["<|startoftranscript|>"] == lettered.prompt[0][0]
+    assert {"generation_config.json", "preprocessor_config.json", "tokenizer.json"} <= {
+        p.name for p in folder.iterdir()
+    }
+
+
+def test_features_that_these_programs_do_not_make_are_refused():
+    with pytest.raises(ExportError, match="n_fft 640, hop_length 320; optimum computes its own"):
+        check(shrinkml.load("reference/whisper"))
