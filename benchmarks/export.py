@@ -30,7 +30,7 @@ from shrinkml.compression.surgery import reshape
 from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import Graph, Storage
-from shrinkml.export.int8_graph import write_int8
+from shrinkml.export.int8.int8_graph import write_int8
 from shrinkml.export.lstm_graph import bidirectional_lstm
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.measure import evaluation

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import onnx
 
 from shrinkml.export.graph import Storage
-from shrinkml.export.int8_graph import write_int8
+from shrinkml.export.int8.int8_graph import write_int8
 from shrinkml.export.recipe import Recipe
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.families import FAMILIES

@@ -14,7 +14,7 @@ from shrinkml.storage.replacing import replacing
 with needs("the export"):
     from shrinkml.export.drawn import draw
     from shrinkml.export.graph import Storage
-    from shrinkml.export.int8_sensitivity import MOST_DIVERGENCE, sensitive_layers
+    from shrinkml.export.int8.int8_sensitivity import MOST_DIVERGENCE, sensitive_layers
 
 
 class Exporter:

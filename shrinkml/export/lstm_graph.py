@@ -20,7 +20,7 @@ from shrinkml.weights.forms import get_form
 
 SCAN_UNITS = 200  # a low-rank recurrence of so many units or more is a Scan
 INT8_SCAN_UNITS = 600  # the same in int8
-LARGEST_INT8 = 63.0  # of a weight that multiplies in int8: 7 bits, see `shrinkml.export.int8_graph`
+LARGEST_INT8 = 63.0  # of a weight that multiplies in int8: 7 bits, see `shrinkml.export.int8.int8_graph`
 SHUT = -1e4  # a gate's input whose sigmoid is zero
 ONNX_GATES = [0, 3, 1, 2]  # input, output, forget, cell, out of torch's input, forget, cell, output
 

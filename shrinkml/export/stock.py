@@ -23,8 +23,8 @@ with needs("the export"):
 
     from shrinkml.export.drawn import draw
     from shrinkml.export.graph import Storage, as_model
-    from shrinkml.export.int8_graph import write_int8
-    from shrinkml.export.int8_sensitivity import sensitive_layers
+    from shrinkml.export.int8.int8_graph import write_int8
+    from shrinkml.export.int8.int8_sensitivity import sensitive_layers
 
 PARTS = Mapping[str, onnx.GraphProto]
 

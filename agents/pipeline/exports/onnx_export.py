@@ -8,8 +8,8 @@ from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
 from shrinkml.errors import ExportError
 from shrinkml.export import exported_transcripts
-from shrinkml.export.components import wer_by_component
 from shrinkml.export.exporter import Exporter
+from shrinkml.export.int8.components import wer_by_component
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import stress

@@ -6,7 +6,7 @@ from agents.pipeline.exports.onnx_export import N_COMPARED
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
 from shrinkml.export.exporter import Exporter
-from shrinkml.export.int8_sensitivity import sensitive_layers
+from shrinkml.export.int8.int8_sensitivity import sensitive_layers
 from shrinkml.export.stock import StockExporter
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import merge, reshape
 from shrinkml.export.graph import Graph, Storage
-from shrinkml.export.int8_graph import write_int8
+from shrinkml.export.int8.int8_graph import write_int8
 from shrinkml.export.lstm_graph import SCAN_UNITS, bidirectional_lstm
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.plan.compression_plan import CompressionPlan

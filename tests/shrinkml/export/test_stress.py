@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import shrinkml
-from shrinkml.export.components import wer_by_component
 from shrinkml.export.drawn import draw
 from shrinkml.export.exporter import export
+from shrinkml.export.int8.components import wer_by_component
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import LONG_S, stress
 from shrinkml.measure.evaluation import word_error_rate

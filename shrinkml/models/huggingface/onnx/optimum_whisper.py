@@ -161,7 +161,7 @@ def _inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
 
 
 def _places(shape: Shape) -> list[tuple[int, str]]:
-    """Which of keys and values in turn, and whose: in the order of optimum's names."""
+    """Places of keys and values in turn, and whose they are: in the order of optimum's names."""
     parts = ("decoder", "encoder")
     return [(2 * layer + i, part) for layer in range(shape.layers) for part in parts for i in range(2)]
 

@@ -130,7 +130,7 @@ def _decoder(model: HuggingFaceSeq2Seq, shape: Shape, parts: PARTS) -> onnx.Grap
 
 
 def _past(graph: Graph, room: str, layer: int, offset: str, shape: Shape) -> str:
-    """[batch, heads, offset, size]: what of `room` is in use in `layer`."""
+    """[batch, heads, offset, size]: the part of `room` that is in use in `layer`."""
     one = graph.op("Gather", room, graph.constant(layer, "int64"), axis=0)
     used = graph.op("Slice", one, graph.ints(0), offset, graph.ints(1))
     split = graph.op("Reshape", used, _sizes(graph, used, shape.heads, shape.head_dims))
@@ -183,7 +183,7 @@ def _ruled_out(tokens: Sequence[int], shape: Shape) -> np.ndarray:
 
 
 def _metadata(model: HuggingFaceSeq2Seq, shape: Shape) -> dict[str, object]:
-    """What sherpa-onnx reads in encoder.onnx."""
+    """The metadata that sherpa-onnx reads in encoder.onnx."""
     config = model.network.generation_config
     tasks: dict[str, int] = getattr(config, "task_to_id", None) or {}
     languages: dict[str, int] = getattr(config, "lang_to_id", None) or {}

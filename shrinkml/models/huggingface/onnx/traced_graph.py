@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from shrinkml.errors import ExportError
 from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, as_model, half_of, int8_of
+from shrinkml.export.int8.tied_tables import tie_
 from shrinkml.export.layer_graph import array
 from shrinkml.export.recipe import Recipe
-from shrinkml.export.tied_tables import tie_
 from shrinkml.weights.forms import matrix_of
 
 FEW = 256  # weights; fewer are not worth a scale where no product is made with them

@@ -104,6 +104,7 @@ def trace_networks(model: HuggingFaceSeq2Seq) -> dict[str, onnx.GraphProto]:
         hidden = _Encoder(model.network)(values)
         cross = list(_Cross(model.network)(hidden))
     past = [torch.zeros(*heads.shape[:2], 3, heads.shape[3]) for heads in cross]
+    inputs: dict[str, Tensor | list[Tensor]]
     inputs = {"tokens": torch.zeros(len(hidden), 2, dtype=torch.long), PAST: past, CROSS: cross}
     return {
         ENCODER: trace(_Encoder(model.network), {"values": values}, ("hidden",), free={"values": (0,)}),

@@ -11,7 +11,7 @@ from torch import nn
 
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import THIN, Storage, as_model
-from shrinkml.export.int8_graph import write_int8
+from shrinkml.export.int8.int8_graph import write_int8
 from shrinkml.models.huggingface.onnx.traced_graph import layers_of, store_, trace
 
 

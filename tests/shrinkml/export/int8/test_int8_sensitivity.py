@@ -8,7 +8,7 @@ import torch
 
 from shrinkml.export.drawn import draw
 from shrinkml.export.graph import Storage
-from shrinkml.export.int8_sensitivity import divergence, guilty, sensitive_layers
+from shrinkml.export.int8.int8_sensitivity import divergence, guilty, sensitive_layers
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.speech.audio import read_audio

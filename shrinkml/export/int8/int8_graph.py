@@ -11,7 +11,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from shrinkml.export.tied_tables import share_int8_, tied_nodes
+from shrinkml.export.int8.tied_tables import share_int8_, tied_nodes
 from shrinkml.weights.forms import LABELS
 
 KINDS = ["MatMul", "LSTM", "Gather"]  # not the front end's convolution: quiet sounds lie far below its loudest

@@ -2,10 +2,10 @@ import pytest
 
 import shrinkml
 from shrinkml.errors import StoppedError
-from shrinkml.export.components import FLOAT, wer_by_component
 from shrinkml.export.drawn import OUTPUT, draw
 from shrinkml.export.exported_transcripts import transcripts
 from shrinkml.export.graph import Storage
+from shrinkml.export.int8.components import FLOAT, wer_by_component
 from shrinkml.export.recipe import DECODER, ENCODER
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors

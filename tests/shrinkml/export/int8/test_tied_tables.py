@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 
 from shrinkml.export.graph import Graph, Storage, as_model
-from shrinkml.export.int8_graph import write_int8
-from shrinkml.export.tied_tables import share_int8_, tie_, tied_nodes
+from shrinkml.export.int8.int8_graph import write_int8
+from shrinkml.export.int8.tied_tables import share_int8_, tie_, tied_nodes
 
 N, DIMS = 400, 200
 TOKENS = np.array([[3, 1, 399]])

@@ -8,7 +8,7 @@ import pytest
 
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import THIN
-from shrinkml.export.int8_sensitivity import divergence
+from shrinkml.export.int8.int8_sensitivity import divergence
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
