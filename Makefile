@@ -16,9 +16,14 @@ TEST_PROCESSES ?= 2
 FSDD ?= ../shared/data/fsdd
 LIBRISPEECH ?= ../shared/data/librispeech_dev_clean_20spk
 
+# A model that others trained: OpenAI's Whisper tiny.en. Elsewhere: make whisper WHISPER=hf:openai/whisper-tiny.en
+WHISPER ?= ../shared/models/whisper-tiny.en
+# English that is neither trained nor tested on: its words stay whole tokens. Any folder of LibriSpeech transcripts.
+LIBRISPEECH_TEXT ?= ../shared/data/librispeech_text
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-structure digits librispeech results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-structure digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +109,16 @@ digits: runs/models/digits/config.json  ## Train on real people's digits (once),
 
 librispeech: runs/models/librispeech/config.json  ## Train on real read speech (once), then compress.
 	$(SHRINKML) compress configs/librispeech.yaml --out runs/librispeech
+
+whisper: data/librispeech-30s/train.jsonl data/librispeech-30s/words.txt  ## Compress OpenAI's Whisper tiny.en on real read speech (an hour).
+	$(SHRINKML) compress configs/whisper-tiny-en.yaml --model $(WHISPER) --allow-hub --out runs/whisper-tiny-en
+
+data/librispeech-30s/train.jsonl: | $(READY)
+	$(SHRINKML) prepare librispeech $(@D) --source $(LIBRISPEECH) --longest 30 --test-speakers 5
+
+data/librispeech-30s/words.txt: data/librispeech-30s/train.jsonl
+	test -d $(LIBRISPEECH_TEXT) || { echo 'set LIBRISPEECH_TEXT to a folder with LibriSpeech transcripts (*.trans.txt of test-clean)' >&2; exit 1; }
+	find $(LIBRISPEECH_TEXT)/ -path '*test-clean*' -name '*.trans.txt' -exec cut -d ' ' -f 2- {} + | tr A-Z a-z > $@
 
 runs/models/digits/config.json: configs/train/digits.yaml | $(READY)
 	$(SHRINKML) prepare digits data/digits --source $(FSDD)

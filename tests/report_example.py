@@ -248,6 +248,13 @@ def example():
             }
         ],
         "torch_int8": {"wer": 0.0105, "wer_ci95": [0.008, 0.014]},
+        "plain_int8": {
+            "bytes": 1_740_000,
+            "wer": 0.0095,
+            "wer_ci95": [0.007, 0.013],
+            "meets_goal": False,
+            "beats_result": False,
+        },
         "vocabulary": None,
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
         "samples": [

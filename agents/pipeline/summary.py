@@ -74,6 +74,7 @@ def summarise(
         trials=_trial_rows(outcomes),
         exports=tuple(exported.exports),
         torch_int8=exported.torch_int8,
+        plain_int8=exported.plain_int8,
         vocabulary=_vocabulary_row(trimmed),
         checkpoints=tuple(_checkpoint_row(path) for path in sorted(checkpoints.iterdir())),
         samples=tuple(tested.samples),

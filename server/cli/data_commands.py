@@ -20,6 +20,9 @@ def prepare(
         float | None,
         typer.Option(min=0.1, help="Seconds; longer utterances of librispeech are left out (a Whisper hears 30)."),
     ] = None,
+    test_speakers: Annotated[
+        int | None, typer.Option(min=1, help="Speakers of librispeech held out for test [default: 3].")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make the manifests of a reference task.
@@ -34,7 +37,7 @@ def prepare(
     from shrinkml.speech.corpora.librispeech import LEFT_OUT
     from shrinkml.speech.corpora.tasks import prepare_task
 
-    prepared = prepare_task(task, folder, source, longest_s=longest)
+    prepared = prepare_task(task, folder, source, longest_s=longest, test_speakers=test_speakers)
     manifests = {split: str(path) for split, path in prepared.items()}
     if longest is not None:
         left_out = (folder / LEFT_OUT).read_text(encoding="utf-8").count("\n")

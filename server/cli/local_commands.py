@@ -30,6 +30,7 @@ Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 
 def compress(
     config: Annotated[Path, typer.Argument(help="The job, as YAML; see configs/demo.yaml.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run [default: runs/NAME].")] = None,
+    model: Annotated[str | None, typer.Option(help="Compress this model, not the one that the job names.")] = None,
     allow_hub: AllowHub = False,
     as_json: Json = False,
 ) -> None:
@@ -41,10 +42,12 @@ def compress(
     """
     from agents.pipeline.folder.lasting_cache import user_cache
     from agents.pipeline.job_run import run_job
-    from shrinkml.job import read_job
+    from shrinkml.job import read_job, resolved
     from shrinkml.report import summary_table, to_json
 
     spec = read_job(config)
+    if model is not None:
+        spec = resolved(spec.model_copy(update={"model": model}), Path.cwd())
     folder = out or Path("runs") / spec.name
     try:
         with stop_on_interrupt() as should_stop, ProgressView() as view:

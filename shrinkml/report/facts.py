@@ -36,6 +36,7 @@ def facts(report: Report) -> list[Fact]:
         *(_speed_fact(row) for row in report.speedup.settings),
         *(fact for row in report.exports for fact in _export_facts(row, before)),
         *_int8_facts(report),
+        *_plain_int8_facts(report),
     ]
 
 
@@ -95,6 +96,17 @@ def _int8_facts(report: Report) -> list[Fact]:
     if row is None:
         return []
     return [Fact("In torch, int8", "", percent(row.wer), wer_change(row.wer - report.baseline.wer))]
+
+
+def _plain_int8_facts(report: Report) -> list[Fact]:
+    """The original in int8, which costs no search, and whether it is handed over."""
+    row = report.plain_int8
+    if row is None:
+        return []
+    reason = "it meets the goal" if row.meets_goal else "the result is no better"
+    handed = f"; {reason}: handed over as original-onnx-int8" if row.handed_over else ""
+    size = f"{megabytes(row.bytes)}, {wer_change(row.wer - report.baseline.wer)}{handed}"
+    return [Fact("The original in plain int8, for ONNX Runtime", percent(row.wer), "", size)]
 
 
 def _export_facts(row: ExportRow, original: Evaluation) -> list[Fact]:

@@ -131,6 +131,30 @@ class ExportRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainInt8Row:
+    """The original in int8 for ONNX Runtime, without any compression: what its user could have without a search.
+
+    Attributes:
+        bytes: of its files.
+        wer: on test.
+        wer_ci95: 95 % interval of it.
+        meets_goal: True where it is as many times smaller in bytes as the goal asks, within the goal's WER.
+        beats_result: True where an export of the result in int8 is no smaller and hears no better.
+    """
+
+    bytes: int
+    wer: float
+    wer_ci95: tuple[float, float]
+    meets_goal: bool
+    beats_result: bool
+
+    @property
+    def handed_over(self) -> bool:
+        """True where it lies among the checkpoints."""
+        return self.meets_goal or self.beats_result
+
+
+@dataclass(frozen=True, slots=True)
 class Int8Row:
     """The final model, run by torch in int8 (`shrinkml.load(..., int8=True)`), on test.
 
@@ -211,6 +235,7 @@ class Report:
         trials: every plan that was judged.
         exports: of the result.
         torch_int8: where the job asks for int8 and any layer gains by it.
+        plain_int8: the original in int8, where the job asks for int8.
         vocabulary: where it was trimmed before the first step.
         checkpoints: that can be downloaded.
         samples: of test.
@@ -236,6 +261,7 @@ class Report:
     trials: tuple[TrialRow, ...]
     exports: tuple[ExportRow, ...] = ()
     torch_int8: Int8Row | None = None
+    plain_int8: PlainInt8Row | None = None
     vocabulary: VocabularyRow | None = None
     checkpoints: tuple[CheckpointRow, ...]
     samples: tuple[Sample, ...]

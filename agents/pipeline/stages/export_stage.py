@@ -12,7 +12,7 @@ from agents.search.interruptible import Interruptible
 from shrinkml.errors import PrecisionError
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import transcripts
-from shrinkml.report.record import ExportRow, Int8Row
+from shrinkml.report.record import ExportRow, Int8Row, PlainInt8Row
 from shrinkml.speech.scoring import score
 from shrinkml.storage import checkpoint
 from shrinkml.tables import look_up
@@ -25,10 +25,12 @@ class Exported:
     Attributes:
         exports: a row of each.
         torch_int8: the model in int8 in torch, where the job asks for that and any layer gains by it.
+        plain_int8: the original in int8 for ONNX Runtime, where the job asks for that.
     """
 
     exports: Sequence[ExportRow] = ()
     torch_int8: Int8Row | None = None
+    plain_int8: PlainInt8Row | None = None
 
 
 def hear_in_int8(materials: Materials, model: Path) -> Int8Row | None:
@@ -47,7 +49,13 @@ def _run(context: StageContext) -> Exported:
     spec, materials, checkpoints = context.tools.spec, context.tools.materials, context.tools.folder.checkpoints
     exports = [look_up(EXPORTS, name, kind="export") for name in dict.fromkeys(spec.export)]
     rows = [row for export in exports for row in export.write(materials, spec, checkpoints)]
-    return Exported(rows, hear_in_int8(materials, checkpoints / FINAL) if spec.quantize == "int8" else None)
+    if spec.quantize != "int8":
+        return Exported(rows)
+    from agents.pipeline.exports.plain_int8 import write_plain_int8  # it loads ONNX
+
+    in_int8 = [row for row in rows if row.int8]
+    plain = write_plain_int8(materials, checkpoints, goal=spec.goal, of_result=in_int8)
+    return Exported(rows, hear_in_int8(materials, checkpoints / FINAL), plain)
 
 
 def _is_asked_for(spec: JobSpec, _: float) -> bool:

@@ -50,7 +50,7 @@ def test_exports_of_reports_older_than_those_are_shown_without_them(report):
         "For ONNX Runtime, int8"
     ]
     assert ("In torch, int8", "", "1.05 %", "0.43 points more WER") in facts(from_json(report))
-    del report["exports"], report["torch_int8"]
+    del report["exports"], report["torch_int8"], report["plain_int8"]
     assert not any(fact.label.startswith("In torch") for fact in facts(from_json(report)))
     assert not any(fact.label.startswith("For") for fact in facts(from_json(report)))
 
@@ -71,3 +71,17 @@ def test_a_trimmed_vocabulary_has_a_line_with_what_that_alone_cost(report):
     report["vocabulary"] = {"original": 51_864, "kept": 18_000, "wer": wer}
     line = ("Tokens of the vocabulary", "51,864", "18,000", "trimming alone: 1.00 points more WER on dev")
     assert line in facts(from_json(report))
+
+
+def test_plain_int8_stands_beside_the_result_and_is_handed_over_where_it_wins(report):
+    def change():
+        (fact,) = [fact for fact in facts(from_json(report)) if fact.label.startswith("The original in plain int8")]
+        assert fact.before == "0.95 %"
+        return fact.change
+
+    assert change().startswith("1.74 MB, ")
+    assert "handed over" not in change()
+    report["plain_int8"]["beats_result"] = True
+    assert change().endswith("; the result is no better: handed over as original-onnx-int8")
+    report["plain_int8"]["meets_goal"] = True
+    assert change().endswith("; it meets the goal: handed over as original-onnx-int8")

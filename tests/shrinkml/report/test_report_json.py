@@ -25,11 +25,11 @@ def test_the_steps_of_older_reports_were_called_stages(report):
 
 
 def test_a_report_older_than_some_rows_has_none_of_them(report):
-    for key in ("runtimes", "exports", "torch_int8"):
+    for key in ("runtimes", "exports", "torch_int8", "plain_int8"):
         del report[key]
     del report["goal"]["resource"], report["steps"][0]["reached_ratio"], report["trials"][0]["heard"]
     found = from_json(report)
-    assert (found.runtimes, found.exports, found.torch_int8) == ((), (), None)
+    assert (found.runtimes, found.exports, found.torch_int8, found.plain_int8) == ((), (), None, None)
     assert (found.goal.resource, found.steps[0].reached_ratio, found.trials[0].heard) == ("parameters", None, 1.0)
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from shrinkml.errors import ConfigError, ManifestError, UnknownNameError
 from shrinkml.speech.corpora.tasks import TASKS, prepare_task
+from shrinkml.speech.manifest import read_manifest
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.source])
@@ -21,9 +22,10 @@ def test_a_synthetic_task_takes_no_source(tmp_path):
         prepare_task("commands", tmp_path / "data", tmp_path)
 
 
-def test_a_task_without_a_limit_takes_none(tmp_path):
-    with pytest.raises(ConfigError, match=r"task 'commands' leaves no utterance out .*; those that may: librispeech"):
-        prepare_task("commands", tmp_path / "data", longest_s=30.0)
+@pytest.mark.parametrize("option", ["longest_s", "test_speakers"])
+def test_a_task_without_an_option_takes_none(tmp_path, option):
+    with pytest.raises(ConfigError, match=rf"task 'commands' has no option '{option}'; those that have: librispeech"):
+        prepare_task("commands", tmp_path / "data", **{option: 3})
 
 
 def test_an_unknown_task_is_refused(tmp_path):
@@ -36,3 +38,9 @@ def test_a_prepared_task_is_found_again(public_data, tmp_path):
     first = prepare_task("librispeech", tmp_path / "data", source)
     assert prepare_task("librispeech", tmp_path / "data", source) == first
     assert all(path.is_file() for path in first.values())
+
+
+def test_more_speakers_may_be_held_out_for_test(public_data, tmp_path):
+    source = public_data / "librispeech_dev_clean_20spk"
+    found = prepare_task("librispeech", tmp_path / "data", source, test_speakers=5)
+    assert len({utterance.speaker for utterance in read_manifest(found["test"])}) == 5
