@@ -17,7 +17,7 @@ from agents.pipeline.folder.lasting_cache import LastingCache
 from agents.pipeline.folder.policies import first_policies, policies_of
 from agents.pipeline.folder.run_folder import SO_FAR, opened
 from agents.pipeline.materials import Materials
-from agents.pipeline.progress_meter import ProgressMeter
+from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.schedule import FinishedStep, next_ratio, start_of
 from agents.pipeline.stage import RunState, Tools
 from agents.pipeline.stage_runner import RunStage, StageRunner, run_plainly

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar, cast
 from agents.execution.executor import Executor
 from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.materials import Materials
+from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.step import Step, StepOutcome
-from agents.pipeline.work import Sizes, Work
 from shrinkml.errors import StageError
 from shrinkml.events import Event, OnEvent, Progress, ShouldStop
 from shrinkml.job import JobSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.pipeline.folder.stage_results import from_json, to_json
-from agents.pipeline.progress_meter import ProgressMeter
+from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.stage import Finished, RunState, Stage, StageContext, Teller, Tools
 from shrinkml.errors import StoppedError
 from shrinkml.events import Event, OnEvent

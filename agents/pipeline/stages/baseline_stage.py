@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import measure
+from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext
-from agents.pipeline.work import Sizes, Work
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 

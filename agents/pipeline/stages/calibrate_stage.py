@@ -8,9 +8,9 @@ from pathlib import Path
 
 from agents.pipeline.folder.loss_memory import LossMemory
 from agents.pipeline.materials import Materials
+from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.prices_stage import prices_of
-from agents.pipeline.work import Sizes, Work
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import LookSettings, look

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from agents.pipeline.materials import Materials
+from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.teaching import N_COMPARED, Source
-from agents.pipeline.work import Sizes, Work
 from shrinkml.job import JobSpec
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.materials import Materials
 from agents.pipeline.price_lists import parameters_of, price_list
+from agents.pipeline.progress.stage_work import Sizes
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
-from agents.pipeline.work import Sizes
 from agents.search.make_problem import cheapest_plan, check_reachable
 from agents.strategies.model_based.kept_policy import read_policy
 from agents.strategies.strategies import STRATEGIES

@@ -1,8 +1,8 @@
 import pytest
 
+from agents.pipeline.progress.stage_work import Sizes
 from agents.pipeline.stage import Finished, RunState, Stage, StageContext, Teller, always, takes
 from agents.pipeline.step import Step
-from agents.pipeline.work import Sizes
 from shrinkml.errors import StageError
 from shrinkml.events import Progress
 

@@ -5,7 +5,7 @@ import pytest
 from agents.execution.local_executor import LocalExecutor
 from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.materials import Materials
-from agents.pipeline.progress_meter import ProgressMeter
+from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.stage import RunState, Stage, Tools, takes
 from agents.pipeline.stage_runner import StageRunner, run_plainly
 from agents.pipeline.step import Step

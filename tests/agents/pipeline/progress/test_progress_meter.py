@@ -1,8 +1,8 @@
 import pytest
 
-from agents.pipeline.progress_meter import ProgressMeter
+from agents.pipeline.progress.progress_meter import ProgressMeter
+from agents.pipeline.progress.stage_work import REFERENCE, Sizes
 from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
-from agents.pipeline.work import REFERENCE, Sizes
 from shrinkml.job import parse_job
 
 SPEC = parse_job(

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.pipeline.work import REFERENCE, REMEMBERED, Pace, Work
+from agents.pipeline.progress.stage_work import REFERENCE, REMEMBERED, Pace, Work
 
 
 def test_work_takes_its_units_times_their_pace():

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from agents.pipeline.progress.stage_work import Pace, Sizes, Work
 from agents.pipeline.stage import Stage
-from agents.pipeline.work import Pace, Sizes, Work
 from shrinkml.events import Progress
 from shrinkml.job import JobSpec
 
