@@ -256,6 +256,7 @@ def example():
             "beats_result": False,
         },
         "vocabulary": None,
+        "untranscribed": [],
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
         "samples": [
             {

@@ -3,6 +3,7 @@
 import hashlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import Utterance, read_manifest
 from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.proxy import choose_proxy
+from shrinkml.speech.text import normalise
 from shrinkml.storage import checkpoint
 from shrinkml.training.dataset import Dataset, load_dataset
 from shrinkml.training.distillation import SoftTargets, soft_targets
@@ -37,6 +39,8 @@ class Materials:
         should_stop: True once the job shall end early.
         normaliser: of all word errors; name in NORMALISERS.
         cache: of what is known of models and speech.
+        untranscribed: manifests without transcripts, of those that were read: errors on them are words that differ from
+            the original's.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Materials:
         self.should_stop = should_stop
         self.normaliser = normaliser
         self.cache = cache or LastingCache(None)
+        self.untranscribed: set[str] = set()
         self._targets: tuple[Path, SoftTargets] | None = None
 
     @property
@@ -140,7 +145,7 @@ class Materials:
     @cached_property
     def dev_utterances(self) -> list[Utterance]:
         """All of dev."""
-        return read_manifest(Path(self._data.dev))
+        return self._read(self._data.dev)
 
     @cached_property
     def dev(self) -> Dataset:
@@ -166,7 +171,7 @@ class Materials:
     @cached_property
     def test_utterances(self) -> list[Utterance]:
         """All of test."""
-        return read_manifest(Path(self._data.test))
+        return self._read(self._data.test)
 
     @cached_property
     def test(self) -> Dataset:
@@ -176,13 +181,14 @@ class Materials:
     @cached_property
     def teaching(self) -> Teaching:
         """The choice of transcripts that decoders are fed and models trained on."""
-        if self._data.teach == "references":
-            return Teaching("references")
         n = len(self._calibrating)
+        asked = "own" if (self._data.train or self._data.dev) in self.untranscribed else self._data.teach
+        if asked == "references":
+            return Teaching("references")
         few = [self._calibrating[i] for i in np.unique(np.linspace(0, n - 1, N_COMPARED).astype(int))]
         speech = self._load(few)
         own = self.transcribed(few, speech)
-        return choose_teaching(Interruptible(self.model, self.should_stop), speech, own, asked=self._data.teach)
+        return choose_teaching(Interruptible(self.model, self.should_stop), speech, own, asked=asked)
 
     @cached_property
     def train(self) -> Dataset:
@@ -263,7 +269,17 @@ class Materials:
 
     @cached_property
     def _train_utterances(self) -> list[Utterance]:
-        return [] if self._data.train is None else read_manifest(Path(self._data.train))
+        return [] if self._data.train is None else self._read(self._data.train)
+
+    def _read(self, manifest: str) -> list[Utterance]:
+        """The utterances of a manifest; where it has no transcripts, the original's own stand for them."""
+        utterances = read_manifest(Path(manifest), needs_text=False)
+        if utterances[0].text:
+            return utterances
+        self.untranscribed.add(manifest)
+        own = self.transcribed(utterances, self._load(utterances))
+        pairs = zip(utterances, own, strict=True)
+        return [replace(utterance, text=text) for utterance, text in pairs if normalise(text)]
 
     def _load(self, utterances: list[Utterance]) -> Dataset:
         return load_dataset(Interruptible(self.model, self.should_stop), utterances)

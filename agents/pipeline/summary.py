@@ -36,6 +36,7 @@ def summarise(
     timed: Timed,
     exported: Exported,
     trimmed: Trimmed | None = None,
+    untranscribed: Sequence[str] = (),
     checkpoints: Path,
     seconds: float,
 ) -> Report:
@@ -49,6 +50,7 @@ def summarise(
         timed: their speed.
         exported: other forms of the result.
         trimmed: the vocabulary, where the job trims it.
+        untranscribed: splits without transcripts.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
     """
@@ -76,6 +78,7 @@ def summarise(
         torch_int8=exported.torch_int8,
         plain_int8=exported.plain_int8,
         vocabulary=_vocabulary_row(trimmed),
+        untranscribed=tuple(untranscribed),
         checkpoints=tuple(_checkpoint_row(path) for path in sorted(checkpoints.iterdir())),
         samples=tuple(tested.samples),
         seconds=seconds,

@@ -47,7 +47,9 @@ def admit(spec: JobSpec, data_roots: Sequence[Path], *, allow_hub: bool = False)
     splits = {split: Path(path) for split in ("train", "dev", "test") if (path := getattr(job.data, split)) is not None}
     for split, path in splits.items():
         _require_inside(path, data_roots, f"data.{split}")
-    check_splits(splits, admit=lambda split, audio: _require_inside(audio, data_roots, f"data.{split}"))
+    check_splits(
+        splits, admit=lambda split, audio: _require_inside(audio, data_roots, f"data.{split}"), needs_text=False
+    )
     return job
 
 

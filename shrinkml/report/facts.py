@@ -25,6 +25,7 @@ def facts(report: Report) -> list[Fact]:
     smaller = f"{report.compression_ratio:.2f} times smaller"
     on_disk = f"{report.size_ratio:.2f} times smaller"
     return [
+        *_reference_facts(report),
         Fact("WER", percent(before.wer), percent(after.wer), wer_change(after.wer - before.wer)),
         Fact("95 % interval", interval(before.wer_ci95), interval(after.wer_ci95), ""),
         *_formatted_facts(report),
@@ -52,6 +53,13 @@ def summary_table(report: Report) -> str:
     return "\n".join(
         [headline(report), "", *lines, "", *filter(None, (verdict(report), stopped_early(report), optimism(report)))]
     )
+
+
+def _reference_facts(report: Report) -> list[Fact]:
+    """The splits on which errors are differences from the original."""
+    if not report.untranscribed:
+        return []
+    return [Fact(f"No transcripts of {', '.join(report.untranscribed)}", "", "", "WER: words unlike the original's")]
 
 
 def _formatted_facts(report: Report) -> list[Fact]:

@@ -237,6 +237,7 @@ class Report:
         torch_int8: where the job asks for int8 and any layer gains by it.
         plain_int8: the original in int8, where the job asks for int8.
         vocabulary: where it was trimmed before the first step.
+        untranscribed: splits without transcripts: errors on them are words that differ from the original's own.
         checkpoints: that can be downloaded.
         samples: of test.
         seconds: of the whole run.
@@ -263,6 +264,7 @@ class Report:
     torch_int8: Int8Row | None = None
     plain_int8: PlainInt8Row | None = None
     vocabulary: VocabularyRow | None = None
+    untranscribed: tuple[str, ...] = ()
     checkpoints: tuple[CheckpointRow, ...]
     samples: tuple[Sample, ...]
     seconds: float

@@ -20,21 +20,28 @@ __all__ = [
 MAX_SHOWN = 20  # problems in one message
 
 
-def read_manifest(path: Path) -> list[Utterance]:
+def read_manifest(path: Path, *, needs_text: bool = True) -> list[Utterance]:
     """The utterances in the manifest at `path`, their audio files as absolute paths.
 
     Audio files are opened as far as their header; they are not decoded.
 
+    Args:
+        path: of the manifest.
+        needs_text: False where recordings without transcripts will do, all of them: their text is "".
+
     Raises:
         ManifestError: no such file, no utterances, or lines with problems; the message lists them.
     """
-    utterances, problems = _parse(path)
+    utterances, problems = _parse(path, needs_text=needs_text)
     refuse(problems)
     return utterances
 
 
 def check_splits(
-    manifests: Mapping[str, Path], *, admit: Callable[[str, Path], None] | None = None
+    manifests: Mapping[str, Path],
+    *,
+    admit: Callable[[str, Path], None] | None = None,
+    needs_text: bool = True,
 ) -> dict[str, list[Utterance]]:
     """Split -> its utterances, once every manifest is sound and no two splits overlap.
 
@@ -45,6 +52,7 @@ def check_splits(
         manifests: split -> manifest.
         admit: called with the split and each audio file before anything is looked up there; what it raises is passed
             on.
+        needs_text: see `read_manifest`.
 
     Raises:
         ManifestError: every problem of every manifest, and every overlap.
@@ -52,7 +60,8 @@ def check_splits(
     splits: dict[str, list[Utterance]] = {}
     problems: list[str] = []
     for split, path in manifests.items():
-        splits[split], wrong = _parse(path, admit=None if admit is None else partial(admit, split))
+        of_split = None if admit is None else partial(admit, split)
+        splits[split], wrong = _parse(path, admit=of_split, needs_text=needs_text)
         problems += wrong
     refuse([*problems, *_shared_speakers(splits), *_shared_audio(splits)])
     return splits
@@ -74,7 +83,7 @@ def check_fit(utterances: Iterable[Utterance], *, longest_s: float | None, misfi
         if longest_s is not None and (length_s := audio_duration_s(utterance.audio)) > longest_s:
             allowed = f"this model hears at most {longest_s:g} s at once: cut it where nobody speaks"
             problems.append(f"{utterance.audio} lasts {length_s:.1f} s; {allowed}")
-        if problem := misfit(utterance.text):
+        if utterance.text and (problem := misfit(utterance.text)):
             problems.append(f"{utterance.audio} has {problem}")
     refuse(problems)
 
@@ -85,7 +94,7 @@ def check_words(utterances: Iterable[Utterance], normaliser: Normaliser) -> None
     Raises:
         ManifestError: some hold none; the message names the first of them.
     """
-    wordless = [utterance for utterance in utterances if not normaliser(utterance.text)]
+    wordless = [utterance for utterance in utterances if utterance.text and not normaliser(utterance.text)]
     left = f"of which {normaliser.id} leaves no word: leave the utterance out"
     refuse([f"{utterance.audio} has the text {utterance.text!r}, {left}" for utterance in wordless])
 
@@ -112,7 +121,9 @@ def refuse(problems: list[str]) -> None:
     raise ManifestError(f"{count} in the data:\n  " + "\n  ".join(shown))
 
 
-def _parse(path: Path, *, admit: Callable[[Path], None] | None = None) -> tuple[list[Utterance], list[str]]:
+def _parse(
+    path: Path, *, admit: Callable[[Path], None] | None = None, needs_text: bool = True
+) -> tuple[list[Utterance], list[str]]:
     """The good lines of the manifest at `path`, and what is wrong with the others."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: JSON may hold U+2028
@@ -123,12 +134,17 @@ def _parse(path: Path, *, admit: Callable[[Path], None] | None = None) -> tuple[
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        utterance, wrong = parse_line(line, base, admit=admit)
+        utterance, wrong = parse_line(line, base, admit=admit, needs_text=needs_text)
         problems += [f"{path}:{number}: {problem}" for problem in wrong]
         if utterance is not None:
             utterances.append(utterance)
     if not utterances and not problems:
         problems.append(f"{path}: holds no utterances")
+    n_silent = sum(not utterance.text for utterance in utterances)
+    if 0 < n_silent < len(utterances):
+        problems.append(
+            f"{path}: {n_silent} of {len(utterances)} lines have no text; allowed: a text in every line, or in none"
+        )
     return utterances, problems
 
 

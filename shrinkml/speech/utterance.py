@@ -35,7 +35,7 @@ class Utterance:
     Attributes:
         audio: the file.
         duration_s: of the audio.
-        text: what is said.
+        text: what is said; "" where nobody has written it down.
         speaker: who says it, where known.
         lang: the language's code, where known.
     """
@@ -59,7 +59,7 @@ class Utterance:
 
 
 def parse_line(
-    line: str, base: Path, *, admit: Callable[[Path], None] | None = None
+    line: str, base: Path, *, admit: Callable[[Path], None] | None = None, needs_text: bool = True
 ) -> tuple[Utterance | None, list[str]]:
     """The utterance of a manifest line, or None and everything that is wrong with it.
 
@@ -67,6 +67,7 @@ def parse_line(
         line: a JSON object.
         base: folder that a relative `audio_filepath` starts from.
         admit: called with the audio file before anything is looked up there; what it raises is passed on.
+        needs_text: False where recordings without a transcript will do.
     """
     try:
         value = json.loads(line)
@@ -74,7 +75,7 @@ def parse_line(
         return None, [f"broken JSON: {error}"]
     if not isinstance(value, dict):
         return None, [f"a line must be a JSON object, not {line.strip()[:40]!r}"]
-    problems = [*_key_problems(value), *value_problems(value)]
+    problems = [*_key_problems(value, needs_text=needs_text), *value_problems(value)]
     if problems:
         return None, problems
     audio = Path(os.path.normpath(base / value["audio_filepath"]))
@@ -83,10 +84,12 @@ def parse_line(
     problems += _audio_problems(audio, value["duration"])
     if problems:
         return None, problems
-    return Utterance(audio, float(value["duration"]), value["text"], value.get("speaker"), value.get("lang")), []
+    return Utterance(
+        audio, float(value["duration"]), value.get("text", ""), value.get("speaker"), value.get("lang")
+    ), []
 
 
-def _key_problems(value: Mapping[str, Any]) -> Iterator[str]:
+def _key_problems(value: Mapping[str, Any], *, needs_text: bool) -> Iterator[str]:
     known = REQUIRED + OPTIONAL
     for key in value:
         if key not in known:
@@ -95,7 +98,7 @@ def _key_problems(value: Mapping[str, Any]) -> Iterator[str]:
             hint = f" {ELSEWHERE[key]}" if key in ELSEWHERE else hint
             yield f"unknown key {key!r}; known: {', '.join(known)}.{hint}"
     for key in REQUIRED:
-        if key not in value:
+        if key not in value and (needs_text or key != "text"):
             yield f"no {key!r}; every line needs {', '.join(REQUIRED)}"
 
 

@@ -7,6 +7,7 @@ from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.export_stage import EXPORT, Exported
 from agents.pipeline.stages.final_test_stage import TEST
 from agents.pipeline.stages.speed_stage import SPEED
+from agents.pipeline.stages.validate_stage import VALIDATE
 from agents.pipeline.summary import summarise
 from agents.pipeline.vocabulary.trim_stage import TRIM
 from shrinkml.report import write_report
@@ -37,6 +38,7 @@ def _run(context: StageContext) -> Reported:
         timed=context.record(SPEED),
         exported=context.find(EXPORT) or Exported(),
         trimmed=context.find(TRIM),
+        untranscribed=context.record(VALIDATE).untranscribed,
         checkpoints=tools.folder.checkpoints,
         seconds=context.state.seconds,
     )

@@ -58,6 +58,7 @@ class Preflight:
         utterances: of each split.
         vocabulary: that the original is trimmed to; None where all tokens stay.
         unknown_tokens: split -> share of its reference's tokens that the model does not know; of train and dev.
+        untranscribed: splits without transcripts, for which the original's own stand.
     """
 
     parameters: int
@@ -68,6 +69,7 @@ class Preflight:
     utterances: Mapping[str, int]
     vocabulary: VocabularyNote | None = None
     unknown_tokens: Mapping[str, float] = field(default_factory=dict)  # older runs did not count them
+    untranscribed: Sequence[str] = ()
 
 
 def validate(materials: Materials, spec: JobSpec) -> Preflight:
@@ -89,7 +91,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     """
     _check_names(spec)
     normaliser = normaliser_called(spec.normaliser)
-    splits = check_splits(materials.manifests)
+    splits = check_splits(materials.manifests, needs_text=False)
     check_words(chain(splits["dev"], splits["test"]), normaliser)
     model = materials.model
     check_fit(chain.from_iterable(splits.values()), longest_s=model.longest_s, misfit=model.misfit)
@@ -118,6 +120,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         },
         tied={note.name: note.why for note in notes if note.verdict == "tied"},
         utterances={split: len(utterances) for split, utterances in splits.items()},
+        untranscribed=[split for split, utterances in splits.items() if not utterances[0].text],
         vocabulary=(
             VocabularyNote(vocabulary_size(model), vocabulary_size(base), cost.parameters(ranks))
             if spec.trims

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -433,3 +434,19 @@ def test_layers_that_a_job_leaves_alone_come_through_all_its_steps_as_they_were(
     before, after = (load(folder).state_dict() for folder in (tiny_model_dir, tmp_path / "checkpoints" / "final"))
     for name in ("embedding.weight", "cell.weight_ih", "cell.weight_hh"):
         assert torch.equal(before[name], after[name])
+
+
+def test_a_job_without_any_transcripts_counts_what_differs_from_the_original(tiny_job, tmp_path):
+    spec = tiny_job(steps=[4.0], goal={"compression_ratio": 4.0, "max_wer_increase": 1.0}, finetune=NO_TRAINING)
+    silent = {}
+    for split in ("train", "dev", "test"):
+        lines = [json.loads(line) for line in Path(getattr(spec.data, split)).read_text().splitlines()]
+        folder = Path(getattr(spec.data, split)).parent
+        rows = [{**line, "audio_filepath": str(folder / line["audio_filepath"])} for line in lines]
+        silent[split] = tmp_path / f"{split}.jsonl"
+        silent[split].write_text("\n".join(json.dumps({k: v for k, v in row.items() if k != "text"}) for row in rows))
+    data = spec.data.model_copy(update={split: str(path) for split, path in silent.items()})
+    report = run(spec.model_copy(update={"data": data}), tmp_path / "run")
+    assert report["untranscribed"] == ["train", "dev", "test"]
+    assert report["baseline"]["wer"] == report["sets"]["dev"]["baseline_wer"] == 0.0
+    assert 0.0 < report["result"]["wer"] < 1.0

@@ -85,3 +85,11 @@ def test_plain_int8_stands_beside_the_result_and_is_handed_over_where_it_wins(re
     assert change().endswith("; the result is no better: handed over as original-onnx-int8")
     report["plain_int8"]["meets_goal"] = True
     assert change().endswith("; it meets the goal: handed over as original-onnx-int8")
+
+
+def test_without_transcripts_it_is_said_what_errors_are(report):
+    labels = [fact.label for fact in facts(from_json(report))]
+    assert not any(label.startswith("No transcripts") for label in labels)
+    report["untranscribed"] = ["dev", "test"]
+    first = facts(from_json(report))[0]
+    assert first == ("No transcripts of dev, test", "", "", "WER: words unlike the original's")

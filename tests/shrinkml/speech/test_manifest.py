@@ -162,3 +162,17 @@ def test_a_byte_order_mark_is_skipped(make_manifest):
     path = make_manifest("train")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert read_manifest(path)
+
+
+def test_recordings_without_transcripts_will_do_where_they_are_asked_for(tmp_path, make_audio):
+    lines = [
+        {"audio_filepath": make_audio(f"{n}.flac", duration_s=0.5 + n).name, "duration": 0.5 + n} for n in range(2)
+    ]
+    manifest = tmp_path / "audio.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    assert [utterance.text for utterance in read_manifest(manifest, needs_text=False)] == ["", ""]
+    with pytest.raises(ManifestError, match="no 'text'"):
+        read_manifest(manifest)
+    manifest.write_text("\n".join(map(json.dumps, [lines[0], {**lines[1], "text": "stop"}])))
+    with pytest.raises(ManifestError, match="1 of 2 lines have no text; allowed: a text in every line, or in none"):
+        read_manifest(manifest, needs_text=False)
