@@ -47,6 +47,7 @@ def project(
     utterance = read_manifest(folder / "data" / "commands" / "test.jsonl")[0]
     waveform, rate_hz = soundfile.read(utterance.audio)
     soundfile.write(folder / "audio.wav", waveform, rate_hz)
+    (folder / "words.txt").write_text("turn on the lights\nturn the radio off\n")
     _write_kaldi(folder / "kaldi" / "data" / "train", folder / "audio.wav")
     shutil.copytree(stock_dir("whisper"), folder / "path" / "to" / "whisper")
     save(_halved(shrinkml.load(folder / "path" / "to" / "whisper")), folder / "small-whisper")

@@ -77,7 +77,7 @@ def test_a_ratio_out_of_reach_is_refused_before_any_work(tiny_job, tmp_path, res
     events = []
     with pytest.raises(PlanError, match=rf"the goal of 900x is out of reach: .* the model is \d+\.\d\dx {message}"):
         run_job(job(tiny_job, resource, 900.0), tmp_path, on_event=events.append)
-    assert [event.stage for event in events if event.kind == "stage_started"] == ["validate", "prices"]
+    assert [event.stage for event in events if event.kind == "stage_started"] == ["validate", "transcripts", "prices"]
 
 
 def test_jobs_without_a_resource_or_a_dtype_are_written_as_before_there_was_one(tiny_job):

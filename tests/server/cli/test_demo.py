@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,9 @@ def test_a_demo_that_is_interrupted_takes_its_server_with_it(tmp_path, number):
         [sys.executable, "-c", WAITING_DEMO], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline().startswith("http://")
-    family = descendants(process.pid)
-    assert len(family) >= 2  # the server and its worker
+    while len(family := descendants(process.pid)) < 2:  # the server and its worker
+        assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(number)
     assert process.wait(60) != 0
     process.stdout.close()
