@@ -28,7 +28,8 @@ WIDTH = 256  # of the bundled Whisper
 def trimmed_job(whisper_job, tmp_path_factory):
     """A finished job whose goal trimming alone reaches: folder, report and events."""
     folder, events = tmp_path_factory.mktemp("trimmed"), []
-    job = whisper_job(goal={"compression_ratio": 1.01, "max_wer_increase": 1.0}, search=SEARCH)
+    goal = {"compression_ratio": 1.01, "max_wer_increase": 1.0}
+    job = whisper_job(goal=goal, search=SEARCH, finetune={"epochs": 0})
     return job, folder, to_json(run_job(job, folder, on_event=events.append)), events
 
 
@@ -97,8 +98,11 @@ def test_a_stopped_trimming_goes_on_with_the_sizes_that_are_left(whisper_job, tm
     assert [trial["tokens"] for trial in begun] == [events[-1].data["tokens"]]
 
 
+@pytest.mark.slow
 def test_a_number_of_tokens_is_kept_without_a_trial_and_teaches(whisper_job, tmp_path):
-    job = whisper_job(vocabulary=650, search={"strategy": "greedy", "evaluations": 2, "baselines": []})
+    search = {"strategy": "greedy", "evaluations": 2, "baselines": []}
+    finetune = {"epochs": 1, "learning_rate": 1e-4, "batch_size": 12}
+    job = whisper_job(vocabulary=650, search=search, finetune=finetune)
     report = to_json(run_job(job, tmp_path))
     assert (report["vocabulary"]["original"], report["vocabulary"]["kept"]) == (702, 650)
     assert report["steps"][0]["reached_ratio"] >= 1.2
