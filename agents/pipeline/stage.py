@@ -42,6 +42,7 @@ class Stage(Generic[R]):
         work: of a job, a ratio and the sizes of its speech: what is foreseen.
         per_step: True for a stage of every step, False for one of the whole job.
         present: of a job and a ratio: False where there is nothing to do.
+        done: of its record, the job and the sizes, the work that it really made; None where that is what was foreseen.
         evaluations: of a job, the plans that it judges at most.
         evaluated: of its record, the plans that it judged.
         sizes: of its record and the job, the sizes that the work of later stages depends on; None where it tells none.
@@ -55,6 +56,7 @@ class Stage(Generic[R]):
     work: Callable[[JobSpec, float, Sizes], Work]
     per_step: bool = False
     present: Callable[[JobSpec, float], bool] = always
+    done: Callable[[R, JobSpec, Sizes], Work] | None = None
     evaluations: Callable[[JobSpec], int] = _none
     evaluated: Callable[[R], int] = _none
     sizes: Callable[[R, JobSpec], Sizes] | None = None

@@ -55,7 +55,7 @@ class StageRunner:
         record, seconds = from_json(stage.record, result, stage=name), result["seconds"]
         if stage.sizes is not None:
             self._meter.know(stage.sizes(record, self._tools.spec))
-        progress = self._meter.finish(seconds, evaluations=stage.evaluated(record))
+        progress = self._meter.finish(seconds, record, evaluations=stage.evaluated(record))
         message = f"{name} finished in {seconds:.1f} s"
         log.info("stage %s", message)
         self._on_event(Event("stage_finished", f"{name}/finished", name, message, result, progress))

@@ -63,15 +63,18 @@ class ProgressMeter:
         passed_s, share, pace = self._clock() - self._began, n_done / n_total, self._pace
         whole_s = pace.seconds(self._work)
         if share >= TELLING:
-            pace, whole_s = pace.copy(), passed_s / share
-            pace.learn(self._work, whole_s)
+            whole_s = passed_s / share
+            if self._stage.done is None:
+                pace = pace.copy()
+                pace.learn(self._work, whole_s)
         left_s = max(0.0, (1 - share) * whole_s if share else whole_s - passed_s) + self._ahead_s(pace)
         return self._progress(passed_s, left_s, n_done if self._stage.evaluations(self._spec) else 0)
 
-    def finish(self, seconds: float, *, evaluations: int = 0) -> Progress:
-        """The progress with the present stage done, which took `seconds` and judged that many plans."""
+    def finish(self, seconds: float, record: Any, *, evaluations: int = 0) -> Progress:
+        """The progress with the present stage done: it took `seconds`, returned `record` and judged so many plans."""
         self._spent_s += seconds
-        self._pace.learn(self._work, seconds)
+        done = self._stage.done
+        self._pace.learn(self._work if done is None else done(record, self._spec, self._sizes), seconds)
         self._evaluations += evaluations
         self._evaluations_ahead -= self._stage.evaluations(self._spec)
         return self._progress(0.0, self._ahead_s(self._pace), 0)

@@ -74,6 +74,7 @@ class Pace:
         if foreseen <= 0.0 or seconds < REMEMBERED * foreseen:
             return
         done = {kind for kind, n in _by_kind(work).items() if self.each[kind] * n > REMEMBERED * foreseen}
+        done -= {"seconds"} if len(done) > 1 else set()  # a slow model says nothing of the rest
         changed = done if done & self.learned else done | (self.each.keys() - self.learned - {"seconds"})
         for kind in changed:
             self.each[kind] *= seconds / foreseen

@@ -103,12 +103,30 @@ def _evaluations(spec: JobSpec) -> int:
 
 
 def _work(spec: JobSpec, _: float, sizes: Sizes) -> Work:
+    return _passes(_evaluations(spec), spec, sizes)
+
+
+def _done(searched: Searched, spec: JobSpec, sizes: Sizes) -> Work:
+    return _passes(searched.evaluations, spec, sizes)
+
+
+def _passes(n_plans: int, spec: JobSpec, sizes: Sizes) -> Work:
+    """The utterances heard one after another while so many plans are judged."""
     side_by_side = spec.workers if spec.executor == "ray" else 1
-    return Work(transcribed=_evaluations(spec) * sizes.proxy / side_by_side)
+    return Work(transcribed=n_plans * sizes.proxy / side_by_side)
 
 
 def _evaluated(searched: Searched) -> int:
     return searched.evaluations
 
 
-SEARCH = Stage("search", Searched, _run, _work, per_step=True, evaluations=_evaluations, evaluated=_evaluated)
+SEARCH = Stage(
+    "search",
+    Searched,
+    _run,
+    _work,
+    per_step=True,
+    done=_done,
+    evaluations=_evaluations,
+    evaluated=_evaluated,
+)

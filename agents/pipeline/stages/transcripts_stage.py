@@ -57,4 +57,8 @@ def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
     return Work(transcribed=sizes.train if spec.data.teach == "own" else N_COMPARED, seconds=1.0)
 
 
-TRANSCRIPTS = Stage("transcripts", Transcripts, _run, _work)
+def _done(found: Transcripts, spec: JobSpec, sizes: Sizes) -> Work:
+    return Work(transcribed=found.taught + found.left_out if found.source == "own" else N_COMPARED, seconds=1.0)
+
+
+TRANSCRIPTS = Stage("transcripts", Transcripts, _run, _work, done=_done)

@@ -3,6 +3,8 @@ import pytest
 from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.progress.stage_work import REFERENCE, Sizes
 from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
+from agents.pipeline.stages.search_stage import Searched
+from agents.pipeline.stages.transcripts_stage import Transcripts
 from shrinkml.job import parse_job
 
 SPEC = parse_job(
@@ -17,6 +19,9 @@ SPEC = parse_job(
 N_SEARCHES = 3
 BEFORE, OF_STEP, AFTER = before_steps(STAGES), of_step(STAGES), after_steps(STAGES)
 VALIDATE, SEARCH, FINETUNE = (next(s for s in STAGES if s.name == name) for name in ("validate", "search", "finetune"))
+
+
+RECORDS = {"search": Searched(20), "transcripts": Transcripts("references", None, None, taught=1000, left_out=0)}
 
 
 class Clock:
@@ -43,7 +48,8 @@ def walk(meter, stages, *, ratio=None, ahead=(), evaluations=20):
         meter.begin(stage, ratio=ratio, ahead=ahead)
         yield meter.at(0, 2)
         yield meter.at(1, 2)
-        yield meter.finish(1.0, evaluations=evaluations if stage is SEARCH else 0)
+        judged = evaluations if stage is SEARCH else 0
+        yield meter.finish(1.0, RECORDS.get(stage.name), evaluations=judged)
 
 
 def test_a_job_goes_from_nothing_to_everything_without_falling_back(meter):
@@ -76,7 +82,7 @@ def test_evaluations_count_what_was_judged_and_what_may_still_be(meter):
     assert meter.at().evaluations_total == 2 * N_SEARCHES * 10
     meter.begin(SEARCH, ratio=2.0, ahead=(4.0,))
     assert (meter.at(7, 30).evaluations_done, meter.at(7, 30).evaluations_total) == (7, 60)
-    done = meter.finish(1.0, evaluations=20)
+    done = meter.finish(1.0, Searched(20), evaluations=20)
     assert (done.evaluations_done, done.evaluations_total) == (20, 20 + 30)
 
 
@@ -90,7 +96,7 @@ def test_the_time_left_follows_the_speed_so_far(meter, clock):
 
 def test_time_spent_in_an_earlier_process_counts(meter, clock):
     meter.begin(VALIDATE, ratio=None, ahead=(2.0, 4.0))
-    slow = meter.finish(100.0)
+    slow = meter.finish(100.0, None)
     assert slow.seconds_left == pytest.approx(100.0 * (1 - slow.fraction) / slow.fraction)
 
 
@@ -124,7 +130,22 @@ def test_later_stages_are_foreseen_at_the_pace_of_those_before(clock):
     meter.know(Sizes(train=1000, dev=100, test=100, proxy=100))
     meter.begin(baseline, ratio=None, ahead=(4.0,))
     at_first = meter.at(0, 1)
-    slow = meter.finish(1000 * baseline.work(SPEC, 4.0, Sizes(dev=100, proxy=100)).transcribed * REFERENCE.transcribed)
+    foreseen = baseline.work(SPEC, 4.0, Sizes(dev=100, proxy=100)).transcribed * REFERENCE.transcribed
+    slow = meter.finish(1000 * foreseen, None)
     assert at_first.seconds_left is None
     evaluations = N_SEARCHES * 10 * 100 * REFERENCE.transcribed / SPEC.workers
     assert slow.seconds_left > 300 * evaluations
+
+
+def test_the_pace_is_that_of_the_work_really_made(clock):
+    transcripts = next(stage for stage in STAGES if stage.name == "transcripts")
+
+    def left_s(found):
+        meter = ProgressMeter(SPEC, STAGES, clock=clock)
+        meter.know(Sizes(train=1000, dev=100, test=100, proxy=100))
+        meter.begin(transcripts, ratio=None, ahead=(4.0,))
+        return meter.finish(500.0, found).seconds_left
+
+    own = Transcripts("own", 0.9, 0.2, taught=900, left_out=100)
+    few = Transcripts("references", 0.2, 0.2, taught=1000, left_out=0)
+    assert left_s(own) < left_s(few) / 10
