@@ -110,7 +110,7 @@ digits: runs/models/digits/config.json  ## Train on real people's digits (once),
 librispeech: runs/models/librispeech/config.json  ## Train on real read speech (once), then compress.
 	$(SHRINKML) compress configs/librispeech.yaml --out runs/librispeech
 
-whisper: data/librispeech-30s/train.jsonl data/librispeech-30s/words.txt  ## Compress OpenAI's Whisper tiny.en on real read speech (an hour).
+whisper: data/librispeech-30s/train.jsonl data/librispeech-30s/words.txt  ## Compress OpenAI's Whisper tiny.en on real read speech (an hour or two).
 	$(SHRINKML) compress configs/whisper-tiny-en.yaml --model $(WHISPER) --allow-hub --out runs/whisper-tiny-en
 
 data/librispeech-30s/train.jsonl: | $(READY)
