@@ -49,6 +49,7 @@ def project(
     soundfile.write(folder / "audio.wav", waveform, rate_hz)
     (folder / "words.txt").write_text("turn on the lights\nturn the radio off\n")
     _write_kaldi(folder / "kaldi" / "data" / "train", folder / "audio.wav")
+    _write_librispeech(folder / "LibriSpeech", folder / "audio.wav")
     shutil.copytree(stock_dir("whisper"), folder / "path" / "to" / "whisper")
     save(_halved(shrinkml.load(folder / "path" / "to" / "whisper")), folder / "small-whisper")
     save(_halved(shrinkml.load(tiny_model_dir)), folder / "runs" / "mine" / "checkpoints" / "final")
@@ -102,6 +103,16 @@ def _write_jobs(folder: Path) -> None:
     (folder / "configs" / "train").mkdir(parents=True)
     (folder / "configs" / "demo.yaml").write_text(yaml.safe_dump(job))
     (folder / "configs" / "train" / "digits.yaml").write_text(yaml.safe_dump(training))
+
+
+def _write_librispeech(folder: Path, audio: Path) -> None:
+    """As many speakers as the splits need, all with the one recording, more or less loud."""
+    waveform, rate_hz = soundfile.read(audio)
+    for speaker in range(6):
+        chapter = folder / "dev-clean" / str(speaker) / "1"
+        chapter.mkdir(parents=True)
+        (chapter / f"{speaker}-1.trans.txt").write_text(f"{speaker}-1-0000 TURN ON THE LIGHTS\n")
+        soundfile.write(chapter / f"{speaker}-1-0000.flac", waveform / (1 + speaker), rate_hz)
 
 
 def _write_kaldi(folder: Path, audio: Path) -> None:
