@@ -1,4 +1,4 @@
-"""How cheaply plans can be judged, and how well that ranks them: `python benchmarks/fidelity.py`.
+"""Costs of judging plans by several measures, and how well each ranks them: `python benchmarks/fidelity.py`.
 
 Plans for `reference/las` at one ratio, without retraining, are judged by every measure: WER by greedy decoding on sets
 of several sizes, chosen in several ways, and the Kullback-Leibler divergence of the posteriors from the original's with

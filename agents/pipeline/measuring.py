@@ -8,6 +8,7 @@ from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.evaluation import Evaluation, evaluation_of, transcripts
+from shrinkml.speech.scoring import Score, score
 from shrinkml.storage import checkpoint
 from shrinkml.storage.compression_record import write_record
 from shrinkml.storage.model_card import write_card
@@ -40,6 +41,18 @@ def measure(
         heard,
         stored_bytes=checkpoint.inspect(model).stored_bytes,
         macs_per_s=model_cost(loaded.module, calls).macs_per_s(current_plan(loaded.module)),
+        seed=materials.seed,
+        normaliser=materials.normaliser,
+    )
+
+
+def score_on_test(materials: Materials, heard: Sequence[str]) -> Score:
+    """The score of `heard`, a transcript of each utterance of test, by whatever recogniser."""
+    test = materials.test_utterances
+    return score(
+        [utterance.text for utterance in test],
+        heard,
+        groups=[utterance.speaker for utterance in test],
         seed=materials.seed,
         normaliser=materials.normaliser,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
+from agents.pipeline.measuring import score_on_test
 from agents.search.interruptible import Interruptible
 from shrinkml.errors import ExportError
 from shrinkml.export import exported_transcripts
@@ -14,7 +15,6 @@ from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import stress
 from shrinkml.report.record import ExportRow
-from shrinkml.speech.scoring import score
 
 ONNX, ONNX_INT8 = "final-onnx", "final-onnx-int8"  # checkpoints for ONNX Runtime
 N_COMPARED = 100  # utterances that an exported recogniser must hear as the checkpoint does
@@ -55,15 +55,8 @@ def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8:
             f"the scores of the checkpoint and of {folder} differ by {parity.largest_difference:g}; "
             f"allowed: {MOST_DIFFERENCE:g}"
         )
-    test = materials.test_utterances
-    heard = exported_transcripts.transcripts(exported, test, should_stop=stop)
-    found = score(
-        [u.text for u in test],
-        heard,
-        groups=[u.speaker for u in test],
-        seed=materials.seed,
-        normaliser=materials.normaliser,
-    )
+    heard = exported_transcripts.transcripts(exported, materials.test_utterances, should_stop=stop)
+    found = score_on_test(materials, heard)
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     alone = {}
     if int8:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.pipeline.materials import Materials
+from agents.pipeline.measuring import score_on_test
 from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import Exporter
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.job import Goal
 from shrinkml.report.record import ExportRow, PlainInt8Row
-from shrinkml.speech.scoring import score
 from shrinkml.storage import checkpoint
 
 PLAIN_INT8 = "original-onnx-int8"  # the checkpoint, where it is handed over
@@ -34,20 +34,8 @@ def write_plain_int8(
     exporter = Exporter(materials.original)
     exporter.write(folder, int8=True, speech=materials.dev_utterances, should_stop=materials.should_stop)
     heard = exported_transcripts.transcripts(OnnxRecogniser(folder), test, should_stop=materials.should_stop)
-    found = score(
-        [u.text for u in test],
-        heard,
-        groups=[u.speaker for u in test],
-        seed=materials.seed,
-        normaliser=materials.normaliser,
-    )
-    original = score(
-        materials.test.texts,
-        materials.transcribed(test, materials.test),
-        groups=materials.test.speakers,
-        seed=materials.seed,
-        normaliser=materials.normaliser,
-    )
+    found = score_on_test(materials, heard)
+    original = score_on_test(materials, materials.transcribed(test, materials.test))
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     row = PlainInt8Row(
         bytes=n_bytes,

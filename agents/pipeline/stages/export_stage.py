@@ -7,13 +7,13 @@ from pathlib import Path
 from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
+from agents.pipeline.measuring import score_on_test
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.search.interruptible import Interruptible
 from shrinkml.errors import PrecisionError
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import transcripts
 from shrinkml.report.record import ExportRow, Int8Row, PlainInt8Row
-from shrinkml.speech.scoring import score
 from shrinkml.storage import checkpoint
 from shrinkml.tables import look_up
 
@@ -39,9 +39,7 @@ def hear_in_int8(materials: Materials, model: Path) -> Int8Row | None:
         small = Interruptible(checkpoint.load(model, int8=True), materials.should_stop)
     except PrecisionError:
         return None
-    test = materials.test
-    heard = transcripts(small, test)
-    found = score(test.texts, heard, groups=test.speakers, seed=materials.seed, normaliser=materials.normaliser)
+    found = score_on_test(materials, transcripts(small, materials.test))
     return Int8Row(found.wer, found.wer_ci95)
 
 
