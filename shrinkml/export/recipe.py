@@ -9,7 +9,7 @@ from typing import Any
 
 from shrinkml.errors import ExportError
 
-FORMAT = "shrinkml-onnx/3"
+FORMAT = "shrinkml-onnx/4"
 RECIPE = "recogniser.json"
 ENCODER, DECODER = "encoder", "decoder"  # names of the graphs, whose files end in .onnx
 LIMIT = "limit"  # the encoder's output that the decoder does not take
@@ -38,6 +38,8 @@ class Recipe:
             Bytes of a letter that is split between tokens are lone surrogates (Python's "surrogateescape").
         longest_samples: waveforms must be no longer; None where any length will do.
         pads: whether waveforms of unequal length may be run together.
+        windows: ascending numbers of samples, where the window depends on the longest waveform: those of which the same
+            number is the first that is no less than they are long may be run together.
         prompt: what to give the decoder, token by token: the only one in each row, or of several (the languages) the
             likeliest by then.
         suppressed: tokens that are never written.
@@ -52,6 +54,7 @@ class Recipe:
     vocabulary: tuple[str, ...]
     longest_samples: int | None = None
     pads: bool = True
+    windows: tuple[int, ...] = ()
     prompt: tuple[tuple[int, ...], ...] = ()
     suppressed: tuple[int, ...] = ()
     suppressed_first: tuple[int, ...] = ()

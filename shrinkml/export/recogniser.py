@@ -1,5 +1,6 @@
 """An exported recogniser, run by ONNX Runtime and numpy alone."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -87,7 +88,8 @@ class OnnxRecogniser:
         """The results of `run` for each utterance, given the indices of those that may be run together."""
         groups: dict[int, list[int]] = {}
         for i, waveform in enumerate(waveforms):
-            groups.setdefault(0 if self.recipe.pads else len(waveform), []).append(i)
+            alike = bisect_left(self.recipe.windows, len(waveform)) if self.recipe.pads else len(waveform)
+            groups.setdefault(alike, []).append(i)
         found = {i: one for group in groups.values() for i, one in zip(group, run(group), strict=True)}
         return [found[i] for i in range(len(waveforms))]
 

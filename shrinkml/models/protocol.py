@@ -80,3 +80,19 @@ class TwoPartModel(Protocol):
     def forced_on(self, states: Tensor, texts: Sequence[str]) -> Heads:
         """The same as `teacher_forced` of a recogniser, on the `states` of the utterances."""
         ...
+
+
+@runtime_checkable
+class WindowedModel(Protocol):
+    """A recogniser that may hear a window of fixed length, most of it silence behind the words.
+
+    Attributes:
+        window_tail_s: seconds of silence behind each utterance, at least, that are heard of it; None for all of it.
+    """
+
+    window_tail_s: float | None
+
+    @property
+    def windowed(self) -> bool:
+        """True where it hears such a window, which can be cut."""
+        ...

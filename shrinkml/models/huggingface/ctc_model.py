@@ -15,7 +15,7 @@ from shrinkml.errors import ConfigError
 from shrinkml.models.heads import CTC, IGNORE, CtcHead, Heads
 from shrinkml.models.huggingface.base_model import HuggingFaceModel
 from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_CTC
-from shrinkml.models.huggingface.speech_input import Inputs, same_length
+from shrinkml.models.huggingface.speech_input import Inputs, alike
 
 # Model types whose frames do not depend on the padding behind them, and their method that counts output frames.
 # Utterances of unequal length are run by themselves in all others.
@@ -74,7 +74,7 @@ class HuggingFaceCtc(HuggingFaceModel):
     def _frames(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Scores [frames, V] of each utterance."""
         found: dict[int, Tensor] = {}
-        for group in [list(range(len(features)))] if self.pads else same_length(features):
+        for group in [list(range(len(features)))] if self.pads else alike(map(len, features)):
             inputs = self.speech.batch([features[i] for i in group], self.network.device)
             logits = self._run(inputs)
             counts = self._counts(inputs, logits.shape[1])

@@ -1,11 +1,13 @@
 """Building, reading, writing, trimming, drawing and exporting models of `transformers`."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from shrinkml.errors import ConfigError
 from shrinkml.models.family import DenseCopies, FreshModel, Operations, Trimming
 from shrinkml.models.huggingface import dense_copy, opening
 from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
@@ -19,9 +21,13 @@ if TYPE_CHECKING:  # it loads onnx
     from shrinkml.export.stock import Layout
 
 
+TAIL = "window_tail_s"  # entry of config.json, where a Whisper hears short windows
+
+
 def describe(model: opening.HuggingFaceAsr) -> dict[str, Any]:
-    """The config of the network."""
-    return {"model": opening.describe(model)}
+    """The config of the network, and the silence that it hears behind each utterance where that is told."""
+    tail_s = getattr(model, TAIL, None)
+    return {"model": opening.describe(model)} | ({} if tail_s is None else {TAIL: tail_s})
 
 
 def build(config: Mapping[str, Any], folder: Path) -> opening.HuggingFaceAsr:
@@ -30,7 +36,23 @@ def build(config: Mapping[str, Any], folder: Path) -> opening.HuggingFaceAsr:
     Raises:
         CheckpointError: no such architecture, or broken files.
     """
-    return opening.build(config["model"], folder)
+    model, tail_s = opening.build(config["model"], folder), config.get(TAIL)
+    if tail_s is not None:
+        _shorten_window_(model, tail_s)
+    return model
+
+
+def _shorten_window_(model: opening.HuggingFaceAsr, tail_s: Any) -> None:
+    """Have `model` hear `tail_s` seconds of silence behind each utterance instead of all its window.
+
+    Raises:
+        ConfigError: it has no window, or no such number of seconds was given.
+    """
+    if not isinstance(model, HuggingFaceSeq2Seq) or not model.windowed:
+        raise ConfigError(f"{TAIL} is {tail_s!r}, and a {model.network.config.model_type} has no window to shorten")
+    if isinstance(tail_s, bool) or not isinstance(tail_s, int | float) or not 0 <= tail_s < math.inf:
+        raise ConfigError(f"{TAIL} is {tail_s!r}; allowed: seconds of silence, 0 or more")
+    model.window_tail_s = float(tail_s)
 
 
 def draw_afresh(wanted: FreshModel) -> opening.HuggingFaceAsr:

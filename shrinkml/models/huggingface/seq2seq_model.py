@@ -1,5 +1,6 @@
 """Recognisers of transformers whose decoder writes the transcript token by token."""
 
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,29 +14,42 @@ from torch.nn.utils.rnn import pad_sequence
 from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.models.heads import ATTENTION, IGNORE, AttentionHead, Heads
 from shrinkml.models.huggingface.base_model import HuggingFaceModel
+from shrinkml.models.huggingface.decoding.short_window import (
+    frames_per_position,
+    learning_window,
+    look_window,
+    short_window,
+    window_positions,
+)
 from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_SEQ2SEQ
-from shrinkml.models.huggingface.learning.short_window import learning_window, look_window
 from shrinkml.models.huggingface.prompt import read_prompt
 from shrinkml.models.huggingface.quiet import quietly
-from shrinkml.models.huggingface.speech_input import Speech, same_length
+from shrinkml.models.huggingface.speech_input import Speech, alike
 from shrinkml.models.huggingface.text_tokens import Text
 
 # A transcript never needs more, even in characters; a network that was cut too hard would babble on to its limit.
 TOKENS_PER_S = 25.0
 LEAST_TOKENS = 16
 
+WINDOWED = "whisper"  # the model type whose encoder can hear a part of its window
 PROMPT_LEFT_OUT = {"whisper"}  # model types whose generation gives back what it wrote, without the start
 
 
 class HuggingFaceSeq2Seq(HuggingFaceModel):
-    """A network that `AutoModelForSpeechSeq2Seq` opens, with feature extractor and tokenizer; implements `AsrModel`."""
+    """A network that `AutoModelForSpeechSeq2Seq` opens, with feature extractor and tokenizer; implements `AsrModel`.
+
+    Attributes:
+        window_tail_s: seconds of silence behind each utterance, at least, that are heard of a window; None for all of
+            it. A Whisper alone can be told so.
+    """
 
     family = HUGGINGFACE_SEQ2SEQ.name
     auto_class = "AutoModelForSpeechSeq2Seq"
 
-    def __init__(self, network: nn.Module, speech: Speech, text: Text) -> None:
+    def __init__(self, network: nn.Module, speech: Speech, text: Text, *, window_tail_s: float | None = None) -> None:
         """A recogniser whose decoder is given the tokens of `prompt` first, and writes `end` last."""
         super().__init__(network, speech, text)
+        self.window_tail_s = window_tail_s
         self.prompt = read_prompt(network, _token(network, "decoder_start_token_id", "bos_token_id"))
         self.end = _token(network, "eos_token_id")
         self._padding = _token(network, "pad_token_id", "eos_token_id")  # behind the end, where no score is looked at
@@ -53,16 +67,22 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         targets, previous = self._forced(texts)
         logits: dict[int, Tensor] = {}
         for group in self._groups(features):
-            inputs = self.inputs([features[i] for i in group])
-            with self._window(max(len(features[i]) for i in group)):
+            some = [features[i] for i in group]
+            inputs = self.inputs(some)
+            with self._window(some):
                 output = self.network(**inputs, decoder_input_ids=previous[group], use_cache=False)
             logits.update(zip(group, output.logits, strict=True))
         return {ATTENTION: AttentionHead(torch.stack([logits[i] for i in range(len(features))]), targets)}
 
     @property
+    def windowed(self) -> bool:
+        """True for a Whisper, which hears a window of fixed length that may be cut behind the words."""
+        return bool(self.network.config.model_type == WINDOWED)
+
+    @property
     def encoder_prefix(self) -> str | None:
         """The beginning of the names of the encoder's matrices; None for other encoders than Whisper's."""
-        if self.network.config.model_type != "whisper":
+        if not self.windowed:
             return None
         encoder = self.network.get_encoder()
         return next(f"{name}." for name, module in self.named_modules() if module is encoder)
@@ -71,7 +91,7 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         """States [batch, positions, hidden] of the encoder of a Whisper, which hears a second of silence behind."""
         encoder = self.network.get_encoder()
         with look_window(encoder, max(map(len, features))):
-            states: Tensor = encoder(self.inputs(features)[self.speech.main_input]).last_hidden_state
+            states: Tensor = encoder(self.speech.batch(features, self.network.device).values).last_hidden_state
         return states
 
     def forced_on(self, states: Tensor, texts: Sequence[str]) -> Heads:
@@ -91,9 +111,10 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         """One transcript per utterance, written by the network's own generation; `beam` 1 is greedy."""
         texts: dict[int, str] = {}
         for group in self._groups(features):
-            most = [self._most_tokens(features[i]) for i in group]
-            inputs = self.inputs([features[i] for i in group])
-            with quietly():
+            some = [features[i] for i in group]
+            most = [self._most_tokens(one) for one in some]
+            inputs = self.inputs(some)
+            with quietly(), self._window(some):
                 written = self.network.generate(**inputs, max_new_tokens=max(most), num_beams=beam, do_sample=False)
             for i, ids, n in zip(group, written[:, self._n_given :].tolist(), most, strict=True):
                 texts[i] = self.text.decode([token for token in ids[:n] if token not in self.text.special_ids])
@@ -148,19 +169,39 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
             )
         return [*(token for (token,) in self.prompt[1:]), *self.text.encode(text), self.end]
 
-    def _window(self, n_frames: int) -> AbstractContextManager[None]:
-        """The window for a batch whose longest utterance has `n_frames`: a Whisper learns faster in short ones."""
-        if self.training and self.network.config.model_type == "whisper":
-            return learning_window(self.network.get_encoder(), n_frames)
-        return nullcontext()
+    def _window(self, features: Sequence[Tensor]) -> AbstractContextManager[None]:
+        """The window for a batch of `features`: a Whisper learns faster in short ones, and may be told to hear them."""
+        if self.training and self.windowed:
+            return learning_window(self.network.get_encoder(), max(map(len, features)))
+        n_positions = self._positions(features)
+        return nullcontext() if n_positions is None else short_window(self.network.get_encoder(), n_positions)
+
+    @property
+    def tail_positions(self) -> int | None:
+        """Positions of the encoder in `window_tail_s`; None for all of the window."""
+        if self.window_tail_s is None:
+            return None
+        per_position = frames_per_position(self.network.get_encoder()) * self.speech.samples_per_frame
+        return math.ceil(self.window_tail_s * self.sample_rate_hz / per_position)
+
+    def _positions(self, features: Sequence[Tensor]) -> int | None:
+        """Positions of the window for `features`, where it is not the whole one."""
+        n_silent = self.tail_positions
+        if self.training or n_silent is None:
+            return None
+        return window_positions(self.network.get_encoder(), max(map(len, features)), n_silent)
 
     def _groups(self, features: Sequence[Tensor]) -> list[list[int]]:
-        """Utterances that can be run together without changing each other."""
-        return [list(range(len(features)))] if self.speech.window else same_length(features)
+        """Utterances that can be run together without changing each other: of one window, or of one length."""
+        if not self.speech.window:
+            return alike(map(len, features))
+        return alike(self._positions([one]) for one in features)
 
     def inputs(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
         """The arguments of the network's generation for `features` that can be run together."""
-        values = self.speech.batch(features, self.network.device).values
+        n_positions = self._positions(features)
+        n_frames = None if n_positions is None else n_positions * frames_per_position(self.network.get_encoder())
+        values = self.speech.batch(features, self.network.device, window=n_frames).values
         # All of it is valid; generation would guess at the mask where the tokens for padding and end are the same.
         mask = torch.ones(len(values), values.shape[-1 if self.speech.form != "frames" else 1], dtype=torch.long)
         return {self.speech.main_input: values, "attention_mask": mask.to(values.device)}

@@ -4,7 +4,7 @@ Networks take speech in one of three forms: samples, log-mel frames, or a window
 (Whisper's 30 s). All of them are kept here as [frames, dims], as long as the utterance is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ class Speech:
         Raises:
             AudioError: longer than the window of the model.
         """
-        least = int(LEAST_S * self.sample_rate_hz)
+        n_samples, least = len(waveform), int(LEAST_S * self.sample_rate_hz)
         waveform = np.pad(waveform.astype(np.float32), (0, max(0, least - len(waveform))))
         length_s = len(waveform) / self.sample_rate_hz
         if self.longest_s is not None and length_s > self.longest_s:
@@ -75,9 +75,14 @@ class Speech:
         if self.form == "samples":
             return values[:, None]
         if self.form == "window":
-            return _without_trailing_copies(values.T)
+            return values.T[: self.frames_of(n_samples)].clone()
         mask = found.get("attention_mask")
         return values if mask is None else values[: int(mask[0].sum())]
+
+    def frames_of(self, n_samples: int) -> int:
+        """Frames of a window up to the first that hears nothing of an utterance of `n_samples`, that included."""
+        reach = int(self.extractor.n_fft) // 2  # frames are centred on multiples of the shift
+        return min(int(self.extractor.nb_max_frames), 1 - (-(n_samples + reach) // int(self.extractor.hop_length)))
 
     @property
     def longest_s(self) -> float | None:
@@ -95,11 +100,12 @@ class Speech:
             return 1.0
         return float(getattr(self.extractor, "hop_length", FRAME_SHIFT_S * self.sample_rate_hz))
 
-    def batch(self, features: Sequence[Tensor], device: torch.device) -> Inputs:
-        """`features` side by side as the network wants them."""
+    def batch(self, features: Sequence[Tensor], device: torch.device, *, window: int | None = None) -> Inputs:
+        """`features` side by side as the network wants them; of a window, the first `window` frames at least."""
         if self.window:
+            n_frames = window or self.window
             # Silence has the least energy there is. Not the last frame again: training may have masked that.
-            filled = [F.pad(one.T, (0, self.window - len(one)), value=float(one.min())) for one in features]
+            filled = [F.pad(one.T, (0, n_frames - len(one)), value=float(one.min())) for one in features]
             return Inputs(torch.stack(filled).to(device), None)
         lengths = torch.tensor([len(one) for one in features])
         padded = pad_sequence(list(features), batch_first=True)
@@ -109,11 +115,11 @@ class Speech:
         return Inputs(values, (torch.arange(values.shape[1]) < lengths[:, None]).long().to(device))
 
 
-def same_length(features: Sequence[Tensor]) -> list[list[int]]:
-    """The indices of `features`, those of one length together."""
-    groups: dict[int, list[int]] = {}
-    for index, one in enumerate(features):
-        groups.setdefault(len(one), []).append(index)
+def alike(keys: Iterable[Hashable]) -> list[list[int]]:
+    """The indices of `keys`, those of equal ones together."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
     return list(groups.values())
 
 
@@ -121,10 +127,3 @@ def _whole_rate_hz(rate: Any) -> int:
     if not isinstance(rate, int | float) or rate < 1 or rate % 1:  # of infinity, the remainder is NaN
         raise ConfigError(f"sampling_rate is {rate!r}; allowed: a whole number of samples per second")
     return int(rate)
-
-
-def _without_trailing_copies(frames: Tensor) -> Tensor:
-    """`frames` [time, dims] without the copies of the last one at the end: the silence that a window is filled with."""
-    differs = (frames[1:] != frames[:-1]).any(1).nonzero()
-    last = int(differs[-1]) + 1 if len(differs) else 0
-    return frames[: last + 1].clone()

@@ -96,8 +96,8 @@ def test_an_export_is_replaced_but_nothing_else_is(tiny_model_dir, tmp_path):
     [
         (None, "is no exported recogniser"),
         ("{", "is no exported recogniser"),
-        ('{"format": "shrinkml-onnx/2"}', "format 'shrinkml-onnx/2'; .* export the checkpoint again"),
-        ('{"format": "shrinkml-onnx/3"}', "KeyError"),
+        ('{"format": "shrinkml-onnx/3"}', "format 'shrinkml-onnx/3'; .* export the checkpoint again"),
+        ('{"format": "shrinkml-onnx/4"}', "KeyError"),
     ],
 )
 def test_a_folder_that_was_not_exported_is_refused(tmp_path, content, message):

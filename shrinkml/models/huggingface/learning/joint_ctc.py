@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from shrinkml.models.heads import ATTENTION, CTC, IGNORE, CtcHead, Heads
-from shrinkml.models.huggingface.learning.short_window import frames_per_position
+from shrinkml.models.huggingface.decoding.short_window import frames_per_position
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
 from shrinkml.speech.spelling import Spelling
 

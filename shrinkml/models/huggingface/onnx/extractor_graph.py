@@ -99,16 +99,15 @@ def _whisper(graph: Graph, waveforms: str, lengths: str, extractor: Any) -> Hear
     scale = graph.constant(WHISPER_SCALE)
     values = graph.op("Div", graph.op("Add", mel, scale), scale)
     shape = ("batch", extractor.feature_size, extractor.nb_max_frames)
-    return Heard(values, _up_to_silence(graph, values), shape)
+    return Heard(values, _counts(graph, lengths, extractor), shape)
 
 
-def _up_to_silence(graph: Graph, mel: str) -> str:
-    """[batch]: frames of `mel` [batch, bins, frames] up to the first of the silent ones at its end, that included."""
-    sounds = graph.op("Greater", mel, graph.op("ReduceMin", mel, graph.ints(1, 2)))
-    sounds = graph.op("ReduceMax", graph.op("Cast", sounds, to=TensorProto.INT64), graph.ints(1), keepdims=0)
-    places = graph.op("Add", graph.count(graph.size(mel, 2)), graph.ints(2))
-    counts = graph.op("ReduceMax", graph.op("Mul", sounds, places), graph.ints(1), keepdims=0)
-    return graph.op("Min", graph.op("Max", counts, graph.ints(1)), graph.size(mel, 2))
+def _counts(graph: Graph, lengths: str, extractor: Any) -> str:
+    """[batch]: frames up to the first that hears nothing of utterances of `lengths` samples, that included."""
+    hop = extractor.hop_length
+    reached = graph.op("Add", lengths, graph.ints(extractor.n_fft // 2 + hop - 1))
+    counts = graph.op("Add", graph.op("Div", reached, graph.ints(hop)), graph.ints(1))
+    return graph.op("Min", counts, graph.ints(extractor.nb_max_frames))
 
 
 def _speech_to_text(graph: Graph, waveforms: str, lengths: str, extractor: Any) -> Heard:

@@ -20,7 +20,8 @@ from shrinkml.errors import ExportError
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import FRONT, Graph, Storage
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
-from shrinkml.models.huggingface.onnx.extractor_graph import front_end_of
+from shrinkml.models.huggingface.decoding.short_window import HEARD_STEP, frames_per_position, states_of
+from shrinkml.models.huggingface.onnx.extractor_graph import Heard, front_end_of
 from shrinkml.models.huggingface.onnx.generation import suppressed
 from shrinkml.models.huggingface.onnx.traced_graph import drawn, names, trace
 from shrinkml.models.huggingface.seq2seq_model import LEAST_TOKENS, TOKENS_PER_S, HuggingFaceSeq2Seq
@@ -54,7 +55,7 @@ def graphs(model: HuggingFaceSeq2Seq) -> tuple[dict[str, onnx.GraphProto], Recip
     second = model.features(np.zeros(model.sample_rate_hz, np.float32))
     values = model.speech.batch([second, second], torch.device("cpu")).values
     with torch.no_grad():
-        cross = list(_Encoder(model.network)(values))
+        cross = list(_Encoder(model.network, any_window=False)(values))
     found = _recipe(model, n_state=len(cross))
     return {ENCODER: _encoder(model, found, values, cross), DECODER: _decoder(model, found, cross)}, found
 
@@ -67,6 +68,7 @@ def _recipe(model: HuggingFaceSeq2Seq, n_state: int) -> Recipe:
         vocabulary=model.text.pieces(model.network.config.vocab_size),
         longest_samples=model.speech.extractor.n_samples if windowed else None,
         pads=windowed,
+        windows=_windows(model),
         prompt=model.prompt,
         suppressed=suppressed(model, first=False),
         suppressed_first=suppressed(model, first=True),
@@ -80,14 +82,20 @@ def _encoder(model: HuggingFaceSeq2Seq, told: Recipe, values: Tensor, cross: lis
     front = Graph(Storage(), FRONT)
     waveforms, lengths = front.input("waveforms", ("batch", "samples")), front.input("lengths", ("batch",), "int64")
     heard = front_end_of(model.speech.extractor)(front, waveforms, lengths, model.speech.extractor)
-    front.output(heard.values, "front_values", heard.shape)
+    heard_values = _behind_the_words(front, heard, model)
+    front.output(heard_values, "front_values", heard.shape)
     front.output(_limit(front, heard.counts, model), LIMIT, ("batch",), "int64")
     for name, heads in zip(told.state, cross, strict=True):
         n, size = heads.shape[1], heads.shape[3]
         shape = front.op("Concat", front.size(lengths, 0), front.ints(n, 0, size), axis=0)
         front.output(front.op("ConstantOfShape", shape), name, ("batch", n, 0, size))
-    free = {"values": (0,) if model.speech.window else (0, 1)}
-    network = trace(_Encoder(model.network), {"values": values}, names(CROSS, cross), free=free)
+    free = {"values": _free(model, time=2 if model.speech.window else 1)}
+    network = trace(
+        _Encoder(model.network, any_window=model.window_tail_s is not None),
+        {"values": values},
+        names(CROSS, cross),
+        free=free,
+    )
     return compose.merge_graphs(front.body(), network, [("front_values", "values")])
 
 
@@ -98,16 +106,49 @@ def _decoder(model: HuggingFaceSeq2Seq, told: Recipe, cross: list[Tensor]) -> on
         _Step(model.network),
         {"token": torch.zeros(len(cross[0]), dtype=torch.long), PAST: past, CROSS: cross},
         ["logits", *(f"next_{name}" for name in told.state)],
-        free={"token": (0,), PAST: (0, 2), CROSS: (0,) if model.speech.window else (0, 2)},
+        free={"token": (0,), PAST: (0, 2), CROSS: _free(model, time=2)},
     )
+
+
+def _free(model: HuggingFaceSeq2Seq, *, time: int) -> tuple[int, ...]:
+    """Axes that may be of any size: the batch, and `time` unless the network takes whole windows alone."""
+    return (0,) if model.speech.window and model.window_tail_s is None else (0, time)
+
+
+def _windows(model: HuggingFaceSeq2Seq) -> tuple[int, ...]:
+    """Samples of the longest utterance of each window that `model` hears, ascending; none where there is but one."""
+    n_silent = model.tail_positions
+    if n_silent is None:
+        return ()
+    extractor, encoder = model.speech.extractor, model.network.get_encoder()
+    spoken = range(HEARD_STEP - n_silent % HEARD_STEP, encoder.config.max_source_positions - n_silent, HEARD_STEP)
+    n_frames = (frames_per_position(encoder) * n for n in spoken)
+    longest = ((n - 1) * extractor.hop_length - extractor.n_fft // 2 for n in n_frames)  # as `Speech.frames_of` counts
+    return (*(n for n in longest if n > 0), extractor.n_samples)
+
+
+def _behind_the_words(graph: Graph, heard: Heard, model: HuggingFaceSeq2Seq) -> str:
+    """The values of `heard` up to the end of the window for the longest utterance, as `model` hears it."""
+    n_silent = model.tail_positions
+    if n_silent is None:
+        return heard.values
+    per_position = frames_per_position(model.network.get_encoder())
+    frames = graph.op("Add", graph.op("ReduceMax", heard.counts, graph.ints(0)), graph.ints(per_position - 1))
+    positions = graph.op(
+        "Add", graph.op("Div", frames, graph.ints(per_position)), graph.ints(n_silent + HEARD_STEP - 1)
+    )
+    steps = graph.op("Div", positions, graph.ints(HEARD_STEP))
+    end = graph.op("Mul", steps, graph.ints(HEARD_STEP * per_position))
+    return graph.op("Slice", heard.values, graph.ints(0), end, graph.ints(2))
 
 
 class _Encoder(nn.Module):
     """The encoder as a function of its input: its states as the decoder's layers attend to them."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, *, any_window: bool) -> None:
         super().__init__()
         self.network = network
+        self.any_window = any_window
 
     def forward(self, values: Tensor) -> tuple[Tensor, ...]:
         """Keys and values [batch, heads, frames, size] of each of the decoder's layers in turn."""
@@ -115,11 +156,16 @@ class _Encoder(nn.Module):
         # The decoder makes them when it takes its first step; the rest of that is cut off.
         self.network.get_decoder()(
             input_ids=torch.zeros(values.shape[0], 1, dtype=torch.long),
-            encoder_hidden_states=self.network.get_encoder()(values).last_hidden_state,
+            encoder_hidden_states=self._states(values),
             past_key_values=cache,
             use_cache=True,
         )
         return tuple(tensors_of(cache.cross_attention_cache))
+
+    def _states(self, values: Tensor) -> Tensor:
+        encoder = self.network.get_encoder()
+        states: Tensor = states_of(encoder, values) if self.any_window else encoder(values).last_hidden_state
+        return states
 
 
 class _Step(nn.Module):

@@ -112,7 +112,7 @@ def keep_tokens(model: HuggingFaceSeq2Seq, kept: Sequence[int]) -> HuggingFaceSe
     _check_sizes(network)
     before = model.text.kept
     text = Text(tokenizer, kept=tuple(kept if before is None else (before[old] for old in kept)))
-    return type(model)(network, model.speech, text).train(model.training)
+    return type(model)(network, model.speech, text, window_tail_s=model.window_tail_s).train(model.training)
 
 
 def _required(model: HuggingFaceSeq2Seq, texts: Sequence[str]) -> set[int]:

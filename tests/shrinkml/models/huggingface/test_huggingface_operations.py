@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import shrinkml
-from shrinkml.errors import ExportError, UnknownNameError
+from shrinkml.errors import ConfigError, ExportError, UnknownNameError
 from shrinkml.export.drawn import OUTPUT
 from shrinkml.export.recipe import DECODER, ENCODER
 from shrinkml.models.family import FreshModel
@@ -52,3 +52,24 @@ def test_a_kind_that_nobody_has_tried_is_not_drawn(stock_dir):
         ExportError, match="a speech-encoder-decoder network cannot be exported to ONNX; allowed: whisper"
     ):
         draw_seq2seq(model)
+
+
+def test_a_short_window_is_described_and_built_again(stock_dir):
+    model = shrinkml.load(stock_dir("whisper"))
+    assert "window_tail_s" not in describe(model)
+    model.window_tail_s = 0.5
+    assert build(describe(model), stock_dir("whisper")).window_tail_s == 0.5
+
+
+@pytest.mark.parametrize("tail_s", [-1, True, "1", float("nan"), float("inf")])
+def test_a_tail_that_is_no_length_is_refused(stock_dir, tail_s):
+    config = describe(shrinkml.load(stock_dir("whisper")))
+    with pytest.raises(ConfigError, match=r"window_tail_s is .*; allowed: seconds of silence, 0 or more"):
+        build({**config, "window_tail_s": tail_s}, stock_dir("whisper"))
+
+
+@pytest.mark.parametrize("kind", ["moonshine", "wav2vec2"])
+def test_what_hears_no_window_has_none_to_shorten(stock_dir, kind):
+    config = describe(shrinkml.load(stock_dir(kind)))
+    with pytest.raises(ConfigError, match=f"window_tail_s is 1, and a {kind} has no window to shorten"):
+        build({**config, "window_tail_s": 1}, stock_dir(kind))

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,6 +8,7 @@ import shrinkml
 from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.models.heads import ATTENTION
 from shrinkml.models.huggingface.seq2seq_model import LEAST_TOKENS, TOKENS_PER_S, _token
+from shrinkml.models.protocol import WindowedModel
 
 TEXTS = ["turn on the light", "off", "the dog"]
 
@@ -69,3 +71,38 @@ def test_while_it_learns_gradients_reach_encoder_and_decoder(model, features):
     model.loss(model.teacher_forced(features, TEXTS)).backward()
     for part in (model.network.get_encoder(), model.network.get_decoder()):
         assert any(p.grad is not None and p.grad.abs().max() > 0 for p in part.parameters())
+
+
+def test_a_short_window_ends_behind_each_utterance_whoever_shares_its_batch(stock_dir):
+    whisper = shrinkml.load(stock_dir("whisper"))
+    whisper.window_tail_s = 0.25
+    noise = np.random.default_rng(0)
+    lengths = [3_200, 16_000, 3_100, 24_000]  # windows of 0.5, 1.5, 0.5 and 2 s
+    features = [whisper.features(noise.normal(0, 0.1, n).astype(np.float32)) for n in lengths]
+    heard: list[int] = []
+    whisper.network.get_encoder().conv1.register_forward_pre_hook(
+        lambda module, inputs: heard.append(inputs[0].shape[-1])
+    )
+    together = whisper.transcribe(features)
+    assert heard == [50, 150, 200]
+    assert together == [whisper.transcribe([one])[0] for one in features]
+    rows = whisper.teacher_forced(features, ["off", "on", "the dog", "no"])[ATTENTION].rows()
+    alone = [
+        whisper.teacher_forced([one], [text])[ATTENTION].rows()[0]
+        for one, text in zip(features, ["off", "on", "the dog", "no"], strict=True)
+    ]
+    for one, other in zip(rows, alone, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_tail_as_long_as_the_window_is_all_of_it(stock_dir, waveforms):
+    whisper = shrinkml.load(stock_dir("whisper"))
+    features = [whisper.features(waveform) for waveform in waveforms]
+    whole = whisper.transcribe(features)
+    whisper.window_tail_s = whisper.longest_s
+    assert whisper.transcribe(features) == whole
+
+
+def test_only_a_whisper_hears_windows(model):
+    assert model.windowed == (model.network.config.model_type == "whisper")
+    assert isinstance(model, WindowedModel)

@@ -7,7 +7,7 @@ import torch
 
 import shrinkml
 from shrinkml.errors import AudioError, ConfigError
-from shrinkml.models.huggingface.speech_input import LEAST_S, Speech, same_length
+from shrinkml.models.huggingface.speech_input import LEAST_S, Speech, alike
 
 CPU = torch.device("cpu")
 
@@ -66,8 +66,8 @@ def test_utterances_of_one_length_need_no_mask_and_others_do(speech, waveforms):
     assert values[1, len(short) :].eq(0).all()
 
 
-def test_utterances_are_grouped_by_length():
-    assert same_length([torch.zeros(n, 1) for n in (3, 5, 3, 4)]) == [[0, 2], [1], [3]]
+def test_equal_ones_are_grouped():
+    assert alike([3, 5, 3, 4]) == [[0, 2], [1], [3]]
 
 
 @pytest.mark.parametrize("rate", [None, 0, 16_000.5, float("inf")])

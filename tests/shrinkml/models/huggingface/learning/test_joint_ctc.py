@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from shrinkml.models.heads import ATTENTION, CTC
+from shrinkml.models.huggingface.decoding.short_window import SILENT, STEP, WHOLE_SHARE
 from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.models.huggingface.learning.joint_ctc import JointCtc
-from shrinkml.models.huggingface.learning.short_window import SILENT, STEP, WHOLE_SHARE
 
 TEXTS = ["turn on the light", "turn the radio off"]
 SHAPE = {

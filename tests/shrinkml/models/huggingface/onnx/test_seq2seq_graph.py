@@ -13,6 +13,7 @@ from shrinkml.compression.surgery import reshape
 from shrinkml.errors import AudioError, ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import FRONT
+from shrinkml.export.parity import fed as fed_to
 from shrinkml.export.recipe import Recipe, read_recipe
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import ATTENTION, IGNORE
@@ -121,6 +122,34 @@ def test_silence_is_heard_as_torch_hears_it_and_what_is_too_long_refused(checkpo
     assert "AssertionError: too long: cut it" in readmes_script("decoder", exported, np.zeros(32_001, np.float32))
     with pytest.raises(AudioError, match="a waveform of 32001 samples; allowed: 32000 or less"):
         recogniser.transcribe([np.zeros(32_001, np.float32)])
+
+
+@pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
+@pytest.mark.parametrize("tail_s", [0.25, 0.5])
+def test_short_windows_are_torchs_for_each_utterance_whoever_shares_its_batch(checkpoint, tail_s, tmp_path, waveforms):
+    model = shrinkml.load(checkpoint)
+    model.window_tail_s = tail_s
+    save(model, tmp_path / "short")
+    export(tmp_path / "short", tmp_path / "onnx")
+    exported, short = OnnxRecogniser(tmp_path / "onnx"), shrinkml.load(tmp_path / "short")
+    assert short.window_tail_s == tail_s
+    n_samples = [n + more for n in exported.recipe.windows for more in (0, 1) if n + more <= 32_000]
+    assert len(n_samples) > 3
+    windows = [short.inputs([short.features(np.zeros(n, np.float32))])["input_features"].shape[-1] for n in n_samples]
+    assert windows[0] < windows[1] == windows[2] < windows[3] <= windows[-1] == 200  # each border where torch has it
+    spoken = [*waveforms, *(waveforms[2][: n // 2] for n in (9_000, 9_010, 18_000))]
+    transcripts = short.transcribe([short.features(waveform) for waveform in spoken])
+    assert exported.transcribe(spoken) == transcripts
+    assert [exported.transcribe([waveform])[0] for waveform in spoken] == transcripts
+    told = shrinkml.load(with_generation(tmp_path / "short", tmp_path / "told", language="de"))
+    features = [told.features(waveform) for waveform in waveforms]
+    with torch.no_grad():
+        head = told.teacher_forced(features, TEXTS)[ATTENTION]
+        told.window_tail_s = None
+        whole = told.teacher_forced(features, TEXTS)[ATTENTION]
+    for found, expected in zip(exported.rows(waveforms, fed_to(head)), head.rows(), strict=True):
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
+    assert (whole.rows()[1] - head.rows()[1]).abs().max() > 0.01  # another window, other scores
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from shrinkml.models.huggingface.learning.short_window import short_window
+from shrinkml.models.huggingface.decoding.short_window import short_window, states_of, window_positions
 
 WHOLE = 50  # positions, of two frames each
 
@@ -48,3 +48,21 @@ def test_afterwards_the_encoder_hears_the_whole_window_again_errors_or_not(encod
         encoder(inputs[..., :30])
     assert torch.equal(encoder(inputs)[0], before)
     assert encoder.config.max_source_positions == WHOLE
+
+
+def test_named_inputs_are_cut_too(encoder, inputs):
+    with torch.no_grad(), short_window(encoder, 20):
+        assert torch.equal(encoder(input_features=inputs)[0], encoder(inputs)[0])
+
+
+@pytest.mark.parametrize("n_positions", [20, WHOLE])
+def test_states_without_a_window_are_those_in_one(encoder, inputs, n_positions):
+    with torch.no_grad(), short_window(encoder, n_positions):
+        torch.testing.assert_close(states_of(encoder, inputs[..., : 2 * n_positions]), encoder(inputs)[0])
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "n_silent", "expected"), [(1, 0, 25), (50, 0, 25), (51, 0, 50), (20, 16, 50), (90, 9, 50)]
+)
+def test_windows_end_at_a_multiple_of_the_step_within_the_whole(encoder, n_frames, n_silent, expected):
+    assert window_positions(encoder, n_frames, n_silent) == expected

@@ -1,0 +1,1 @@
+"""Decoding beyond what the generation of `transformers` does: short windows, and transcripts that never end."""
