@@ -23,7 +23,7 @@ LIBRISPEECH_TEXT ?= ../shared/data/librispeech_text
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-structure digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-structure digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-quantization: data/commands/train.jsonl  ## Static and torch's own int8 be
 
 bench-memory: $(READY)  ## Memory and time of Whisper's full shapes, and of larger ones by their shapes (needs LIBRISPEECH).
 	$(BIN)/python benchmarks/memory.py --source $(LIBRISPEECH)
+
+bench-transducer: $(READY)  ## Time and memory of the transducer loss (seconds).
+	$(BIN)/python benchmarks/transducer.py
 
 bench-structure: $(READY)  ## Count folders, words, forms, dictionaries, lengths and tests of the sources (seconds).
 	$(BIN)/python benchmarks/structure.py

@@ -9,7 +9,7 @@ import torch
 
 from shrinkml.measure import runtimes
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.speech.corpora.espeak import Voice
 from shrinkml.speech.corpora.synthesis import Take, synthesise
 from shrinkml.speech.manifest import Utterance, read_manifest, write_manifest

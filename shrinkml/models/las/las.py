@@ -20,7 +20,7 @@ from shrinkml.errors import ConfigError
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.models.heads import ATTENTION, CTC, IGNORE, AttentionHead, CtcHead, Heads
 from shrinkml.models.las.las_family import LAS
-from shrinkml.models.las.tokenizer import BLANK, END, Tokenizer
+from shrinkml.models.tokenizer import BLANK, END, Tokenizer
 from shrinkml.speech.features import log_mel
 from shrinkml.speech.spelling import Spelling
 

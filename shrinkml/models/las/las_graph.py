@@ -19,7 +19,7 @@ from shrinkml.export.log_mel_graph import frame_counts, frame_samples, log_mel, 
 from shrinkml.export.lstm_graph import bidirectional_lstm, lstm_cell
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.models.las.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
-from shrinkml.models.las.tokenizer import BLANK, END
+from shrinkml.models.tokenizer import BLANK, END
 from shrinkml.weights.forms import get_form
 
 STATE = ("hidden", "cell", "context")

@@ -9,7 +9,7 @@ import torch
 from shrinkml.models.family import FreshModel, Operations
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.las_family import VOCABULARY
-from shrinkml.models.las.tokenizer import Tokenizer, Unit
+from shrinkml.models.tokenizer import Tokenizer, Unit
 
 if TYPE_CHECKING:  # it loads onnx
     from shrinkml.export.drawn import Drawn

@@ -11,7 +11,7 @@ from shrinkml.compression.sites import current_plan
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.job import LayersSpec
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.report import to_json
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import load, save

@@ -11,7 +11,7 @@ from shrinkml.export.int8.components import wer_by_component
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import LONG_S, stress
 from shrinkml.measure.evaluation import word_error_rate
-from shrinkml.models.las.tokenizer import END
+from shrinkml.models.tokenizer import END
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import save
 from shrinkml.training.dataset import load_dataset

@@ -12,7 +12,7 @@ from shrinkml.measure.runtimes import Contender, compare_runtimes, thread_counts
 from shrinkml.measure.speed_rows import RuntimeRow
 from shrinkml.measure.timed_process import ONNXRUNTIME, TORCH
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import save
 

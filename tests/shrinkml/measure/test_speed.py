@@ -9,7 +9,7 @@ from torch import nn
 
 from shrinkml.measure.speed import speed_at, speedup
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.tokenizer import Tokenizer
 
 
 class Sleeper:

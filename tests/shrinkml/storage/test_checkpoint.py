@@ -15,7 +15,7 @@ from shrinkml.compression.sites import find_layers
 from shrinkml.errors import CheckpointError, UnknownNameError
 from shrinkml.models.heads import ATTENTION
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import inspect, load, locate, save, stored_parameters
 from shrinkml.weights.dense import Dense

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.models.heads import ATTENTION, CTC, AttentionHead
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
 from shrinkml.models.posteriors import TOP
+from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import divergence, soft_targets
 

@@ -5,7 +5,7 @@ from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.models.heads import ATTENTION
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import Tokenizer
+from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import soft_targets
 from shrinkml.training.train import train

@@ -65,7 +65,7 @@ def test_large_products_are_computed_in_int8(tiny_data, tmp_path):
     import torch
 
     from shrinkml.models.las.las import Las, LasConfig
-    from shrinkml.models.las.tokenizer import Tokenizer
+    from shrinkml.models.tokenizer import Tokenizer
     from shrinkml.storage.checkpoint import save
 
     torch.manual_seed(0)

@@ -8,8 +8,8 @@ import torch
 from shrinkml.errors import ConfigError
 from shrinkml.models.heads import ATTENTION, CTC, IGNORE
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.tokenizer import END, Tokenizer
 from shrinkml.models.protocol import AsrModel
+from shrinkml.models.tokenizer import END, Tokenizer
 
 TOKENIZER = Tokenizer.from_texts(["red green blue lamp on off"], "word")
 TINY = LasConfig(n_mels=8, stack=2, hidden=12, decoder=10, embedding=6)

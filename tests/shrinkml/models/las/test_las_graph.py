@@ -8,7 +8,7 @@ from shrinkml.export.graph import Storage
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.las.las_graph import STATE, UNUSED, draw, graphs, layers, recipe
-from shrinkml.models.las.tokenizer import END, Tokenizer
+from shrinkml.models.tokenizer import END, Tokenizer
 
 SHAPE = LasConfig(n_mels=8, stack=2, hidden=12, decoder=10, embedding=6, reductions=(1, 2))
 

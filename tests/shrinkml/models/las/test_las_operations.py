@@ -7,7 +7,7 @@ from shrinkml.export.recipe import DECODER, ENCODER
 from shrinkml.models.family import FreshModel
 from shrinkml.models.las.las import LasConfig
 from shrinkml.models.las.las_operations import build, describe, draw, fresh, fresh_las, write
-from shrinkml.models.las.tokenizer import SPECIAL, Tokenizer
+from shrinkml.models.tokenizer import SPECIAL, Tokenizer
 
 SHAPE = {"n_mels": 8, "stack": 2, "hidden": 12, "decoder": 10, "embedding": 6}
 

@@ -1,7 +1,7 @@
 import pytest
 
 from shrinkml.errors import CheckpointError
-from shrinkml.models.las.tokenizer import BLANK, END, SPECIAL, UNKNOWN, Tokenizer
+from shrinkml.models.tokenizer import BLANK, END, SPECIAL, UNKNOWN, Tokenizer
 
 
 @pytest.mark.parametrize("unit", ["word", "char"])
