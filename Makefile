@@ -23,7 +23,7 @@ LIBRISPEECH_TEXT ?= ../shared/data/librispeech_text
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-structure digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-structure bench-pretrained digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluatio
 
 bench-transfer: runs/models/small/config.json  ## Whether a policy learned by one search helps another (resumable; two hours).
 	$(BIN)/python benchmarks/transfer.py
+
+bench-pretrained: data/librispeech-30s/train.jsonl data/librispeech-30s/words.txt  ## Whisper tiny.en without training: sizes, LiteASR, int8 and int4, searches (resumable; hours).
+	$(BIN)/python benchmarks/pretrained.py --model $(WHISPER)
 
 bench-factorizers: data/commands/train.jsonl  ## Whether layers want factorizers of their own (minutes a model).
 	$(BIN)/python benchmarks/factorizers.py

@@ -13,7 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from search import OURS, REWARD, Clock, Row, kept
+from rows import Row, kept
+from search import OURS, REWARD, Clock
 
 from agents.search.search_plans import search_plans
 from agents.strategies.strategies import STRATEGIES

@@ -11,18 +11,19 @@ made: new sentences, and the voices of test. A row is written as soon as it is t
 import argparse
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from search import CONFIG, OURS, Bench, Row, kept
+from rows import Row, kept
+from search import CONFIG, OURS, Bench
 
 from agents.search.workspace import StoredDecompositions, read_problem
-from envs.problem import CompressionProblem
 from shrinkml.job import JobSpec, read_job
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.corpora import commands
+from shrinkml.weights.decomposition import Decomposition
 
 DATA = Path("data")
 FACTORIZER = "pca"
@@ -33,15 +34,23 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def liteasr_plan(problem: CompressionProblem, factors: StoredDecompositions, share: float) -> CompressionPlan:
-    """LiteASR's plan that keeps `share` of the energy of each layer's outputs."""
+def liteasr_plan(
+    shapes: Mapping[str, Sequence[int]], factors: Mapping[str, Decomposition], shares: Mapping[str, float]
+) -> CompressionPlan:
+    """LiteASR's plan.
+
+    Args:
+        shapes: layer -> its rows and columns.
+        factors: layer -> principal components of its outputs.
+        shares: layer -> energy of its outputs to keep; others stay as they are.
+    """
     ranks = {}
-    for decision in problem.decisions:
-        energy = np.cumsum(np.square(factors[decision.name].singular_values.double().numpy()))
+    for name, share in shares.items():
+        energy = np.cumsum(np.square(factors[name].singular_values.double().numpy()))
         needed = int(np.searchsorted(energy, share * energy[-1])) + 1
         rank = -(-needed // MULTIPLE) * MULTIPLE
-        if rank * sum(decision.shape) < math.prod(decision.shape):
-            ranks[decision.name] = rank
+        if rank * sum(shapes[name]) < math.prod(shapes[name]):
+            ranks[name] = rank
     return CompressionPlan.of_ranks(ranks)
 
 
@@ -49,7 +58,8 @@ def compared(bench: Bench, share: float, evaluations: int, seeds: list[int]) -> 
     """The cells of one threshold."""
     shared = bench.workspace(LARGEST)
     problem = read_problem(shared)
-    plan = liteasr_plan(problem, StoredDecompositions(shared), share)
+    shapes = {decision.name: decision.shape for decision in problem.decisions}
+    plan = liteasr_plan(shapes, StoredDecompositions(shared), dict.fromkeys(shapes, share))
     ratio = problem.prices.ratio(plan)
     theirs = kept(bench.folder / f"liteasr-{share:g}.json", lambda: bench.measured(plan, shared))
     ours = [bench.row(ratio, evaluations, OURS, seed) for seed in seeds]

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import accumulate, product
 from pathlib import Path
-from typing import Any
 
 import torch
 from plotly import graph_objects
+from rows import Row, kept
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.stages.calibrate_stage import make_workspace
@@ -58,8 +58,6 @@ TIMED = (
     "its WER on the proxy set over the other's, median", "not higher in",
 )  # fmt: skip
 PLAN_SECONDS = (0.25, 1.0, 4.0)
-
-Row = dict[str, Any]
 
 
 class Bench:
@@ -149,16 +147,6 @@ class Bench:
 def uncut(problem: CompressionProblem) -> CompressionProblem:
     """`problem` with all the options that were left out."""
     return replace(problem, decisions=tuple(decision.whole for decision in problem.decisions))
-
-
-def kept(path: Path, make: Callable[[], Row]) -> Row:
-    """The row in `path`, made now unless it is there."""
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(make(), indent=2))
-        partial.replace(path)
-    found: Row = json.loads(path.read_text())
-    return found
 
 
 class Clock:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from search import FACTORIZER, OURS, REWARD, Bench, Clock, Row, best_so_far, kept, proxy_wers, sign_test
+from rows import Row, kept
+from search import FACTORIZER, OURS, REWARD, Bench, Clock, best_so_far, proxy_wers, sign_test
 
 from agents.pipeline.stages.choose_stage import choose_from
 from agents.search.opened_workspace import open_workspace

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from search import OURS, Bench, Row, add_subject, kept
+from rows import Row, kept
+from search import OURS, Bench, add_subject
 
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, read_problem

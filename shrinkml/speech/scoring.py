@@ -107,11 +107,10 @@ def score(
     Raises:
         ScoringError: as `word_errors`; or `groups` of another length.
     """
-    if groups is not None and len(groups) != len(references):
-        raise ScoringError(f"{len(groups)} groups for {len(references)} references; one group per reference is needed")
+    blocks = _blocks(groups, len(references))
     clean = normaliser_called(normaliser)
     wanted, heard = _normalised(references, hypotheses, clean)
-    counts, blocks = _count_words(wanted, heard), _blocks(groups)
+    counts = _count_words(wanted, heard)
     return Score(
         wer=counts.wer,
         wer_ci95=_interval(_sums(counts.errors, blocks), _sums(counts.n_words, blocks), seed),
@@ -127,6 +126,28 @@ def score(
         scorer=SCORER,
         seed=seed,
     )
+
+
+def wer_difference(
+    references: Sequence[str],
+    first: Sequence[str],
+    second: Sequence[str],
+    *,
+    groups: Sequence[str | None] | None = None,
+    seed: int = 0,
+    normaliser: str = DEFAULT,
+) -> tuple[float, tuple[float, float]]:
+    """The WER of `first` above that of `second`, as a fraction, and its bootstrap 95 % interval.
+
+    Both are resampled together: what the utterances share does not count. For the arguments see `score`.
+
+    Raises:
+        ScoringError: as `score`.
+    """
+    blocks = _blocks(groups, len(references))
+    one, other = (word_errors(references, heard, normaliser=normaliser) for heard in (first, second))
+    apart, n_words = _sums(one.errors - other.errors, blocks), _sums(one.n_words, blocks)
+    return one.wer - other.wer, _interval(apart, n_words, seed)
 
 
 def word_errors(references: Sequence[str], hypotheses: Sequence[str], *, normaliser: str = DEFAULT) -> WordErrors:
@@ -177,8 +198,10 @@ def _count(chunks: Sequence[jiwer.AlignmentChunk]) -> tuple[int, int, int]:
     return counts["substitute"], counts["delete"], counts["insert"]
 
 
-def _blocks(groups: Sequence[str | None] | None) -> np.ndarray | None:
-    """[utterances] the number of each one's speaker; None where utterances are to be resampled one by one."""
+def _blocks(groups: Sequence[str | None] | None, n: int) -> np.ndarray | None:
+    """[utterances] the number of each one's speaker; None where the `n` are to be resampled one by one."""
+    if groups is not None and len(groups) != n:
+        raise ScoringError(f"{len(groups)} groups for {n} references; one group per reference is needed")
     if groups is None or any(group is None for group in groups):
         return None
     names, blocks = np.unique(np.array(groups, dtype=str), return_inverse=True)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shrinkml.errors import ScoringError
 from shrinkml.speech.normalisers import NORMALISERS, normaliser_called
-from shrinkml.speech.scoring import MIN_GROUPS, SCORER, score, word_errors
+from shrinkml.speech.scoring import MIN_GROUPS, SCORER, score, wer_difference, word_errors
 from shrinkml.speech.text import NORMALISER
 
 WORDS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=6).map(" ".join)
@@ -145,6 +145,33 @@ def test_the_interval_depends_on_the_seed_alone():
     references, hypotheses = corpus(1000, 0.3)
     assert score(references, hypotheses, seed=1) == score(references, hypotheses, seed=1)
     assert score(references, hypotheses, seed=1).wer_ci95 != score(references, hypotheses, seed=2).wer_ci95
+
+
+class TestDifferences:
+    def test_what_both_hear_wrongly_does_not_count(self):
+        references, heard = corpus(1000, 0.5)
+        apart, interval = wer_difference(references, heard, heard)
+        assert (apart, interval) == (0.0, (0.0, 0.0))
+
+    def test_the_interval_is_of_the_utterances_where_they_differ(self):
+        references, second = corpus(1000, 0.3)
+        first = ["b", *["b"] * 49, *second[50:]]
+        apart, (low, high) = wer_difference(references, first, second)
+        n = sum(one != other for one, other in zip(first, second, strict=True))
+        assert apart == pytest.approx(n / 1000)
+        half = 1.96 * np.sqrt(n) / 1000  # a rare count's: as Poisson
+        assert (apart - low, high - apart) == pytest.approx((half, half), abs=0.2 * half)
+
+    def test_speakers_are_resampled_as_in_a_score(self):
+        speakers = [f"s{i}" for i in range(2 * MIN_GROUPS) for _ in range(20)]
+        references, second = ["a"] * len(speakers), ["a"] * len(speakers)
+        first = ["b" if i < 80 else "a" for i in range(len(speakers))]
+        found = score(references, first, groups=speakers)
+        assert wer_difference(references, first, second, groups=speakers) == (found.wer, found.wer_ci95)
+
+    def test_as_many_groups_as_references_are_needed(self):
+        with pytest.raises(ScoringError, match="1 groups for 2 references"):
+            wer_difference(["a", "b"], ["a", "b"], ["a", "b"], groups=["x"])
 
 
 def test_a_perfect_transcript_has_an_interval_of_zero():

@@ -1,0 +1,319 @@
+"""A pretrained Whisper in many sizes, and what it hears in each: the part of `benchmarks/pretrained.py` that measures.
+
+A subject is the model with fewer tokens, lower ranks, or weights of fewer bits; nothing is trained. Its transcripts are
+written once, by subject and utterances, so that a run that was stopped goes on, and a search that proposes the same
+plans finds them judged. Layers are calibrated on what the original itself writes, as in a job.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from drafted import drafted_transcripts, states_of
+from rows import kept
+from torch import Tensor, nn
+
+from agents.pipeline.folder.lasting_cache import LastingCache
+from agents.pipeline.folder.loss_memory import LossMemory
+from agents.pipeline.materials import Materials
+from agents.pipeline.stages.calibrate_stage import searched_utterances
+from agents.pipeline.stages.choose_stage import Chosen, choose
+from agents.pipeline.teaching import Teaching
+from agents.pipeline.vocabulary.vocabulary_sizes import texts_of
+from agents.search.decompose_layers import decomposed, silent_layers
+from agents.search.look.look import LookSettings, look
+from agents.search.make_problem import problem_of
+from agents.search.model_evaluator import shrunk
+from agents.search.search_plans import search_plans
+from agents.search.workspace import StoredDecompositions, write_factors
+from envs import problem_json
+from envs.problem import CompressionProblem
+from shrinkml.compression.chosen_layers import asked_to_leave
+from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.events import ShouldStop
+from shrinkml.job import JobSpec
+from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
+from shrinkml.models.trimmed import least_vocabulary, trim_vocabulary, vocabulary_size
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.prices import parameter_prices
+from shrinkml.speech.manifest import Utterance
+from shrinkml.speech.scoring import word_errors
+from shrinkml.training.dataset import Dataset
+
+Split = Literal["proxy", "rest", "test"]  # of dev: the part that plans are judged on, and the others
+GROUP = 32  # weights that share a scale and a zero
+LEFT = ("*embed_tokens",)  # never factorized here: the embedding bears no rank, and is the output as well
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One size of the model.
+
+    Attributes:
+        tokens: of its vocabulary.
+        plan: of its layers.
+        factors: tokens of the model that the factors of the plan were calibrated in; None for the subject's own.
+        bits: of its weights, rounded to the nearest in groups; None: as they are.
+    """
+
+    tokens: int
+    plan: CompressionPlan = field(default_factory=CompressionPlan)
+    factors: int | None = None
+    bits: int | None = None
+
+    @property
+    def key(self) -> str:
+        """A name for files."""
+        parts = [str(self.tokens), self.plan.digest]
+        parts += [] if self.factors in (None, self.tokens) else [f"of{self.factors}"]
+        return "-".join(parts + ([] if self.bits is None else [f"{self.bits}bit"]))
+
+
+class OwnWords(Materials):
+    """The materials of a job, whose original transcribes with the references for a draft, and in `dtype`."""
+
+    def __init__(self, spec: JobSpec, folder: Path, dtype: torch.dtype, should_stop: ShouldStop) -> None:
+        cache = LastingCache(folder / "facts.sqlite")
+        super().__init__(spec.model, spec.data, seed=spec.seed, should_stop=should_stop, cache=cache)
+        self._folder = folder
+        self.cast = dtype
+
+    def transcribed(
+        self, utterances: list[Utterance], speech: Dataset, *, on_heard: Callable[[int], None] = lambda n: None
+    ) -> list[str]:
+        """The original's own transcripts of `utterances`."""
+        name = hashlib.sha256(json.dumps([str(one.audio) for one in utterances]).encode()).hexdigest()[:16]
+
+        def write() -> dict[str, list[str]]:
+            model = deepcopy(self.model).to(self.cast)
+            return {"texts": drafted_transcripts(model, speech, [one.text for one in utterances])}
+
+        return list(kept(self._folder / f"own-{name}.json", write)["texts"])
+
+    @cached_property
+    def teaching(self) -> Teaching:
+        """The choice of transcripts, made once."""
+        return Teaching(**kept(self._folder / "teaching.json", lambda: asdict(Materials.teaching.func(self))))
+
+
+class Subjects:
+    """All subjects of one model.
+
+    Args:
+        spec: the job, of model, data, texts and search.
+        out: folder of what is measured.
+        dtype: that subjects compute in.
+    """
+
+    def __init__(self, spec: JobSpec, out: Path, dtype: torch.dtype) -> None:
+        self.spec = spec
+        self.folder = out / str(dtype).removeprefix("torch.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.materials = OwnWords(spec, self.folder, dtype, lambda: False)
+        self.dtype = dtype
+        self._states: dict[Split, dict[int, Tensor]] = {}
+        self._trimmed: tuple[int, HuggingFaceSeq2Seq] | None = None
+
+    @cached_property
+    def original(self) -> Subject:
+        """The model as it is."""
+        return Subject(vocabulary_size(self.materials.model))
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The texts whose words stay whole where tokens go."""
+        return texts_of(self.materials, self.spec)
+
+    @cached_property
+    def least_tokens(self) -> int:
+        """The fewest that the words of those texts need."""
+        return least_vocabulary(self.materials.model, self.texts)
+
+    def trimmed(self, tokens: int) -> HuggingFaceSeq2Seq:
+        """The model with so many tokens; the last one is kept."""
+        if tokens == self.original.tokens:
+            return self.materials.model
+        if self._trimmed is None or self._trimmed[0] != tokens:
+            self._trimmed = tokens, trim_vocabulary(self.materials.model, self.texts, tokens)
+        return self._trimmed[1]
+
+    def model(self, subject: Subject) -> HuggingFaceSeq2Seq:
+        """`subject`, in single precision."""
+        model = self.trimmed(subject.tokens)
+        if subject.plan != CompressionPlan():
+            model = shrunk(model, subject.plan, self.factors(subject.factors or subject.tokens))
+        return model if subject.bits is None else rounded(model, subject.bits)
+
+    def parameters(self, subject: Subject) -> int:
+        """Weights of `subject`."""
+        return model_cost(self.trimmed(subject.tokens).module).parameters(subject.plan)
+
+    def tokens_for(self, parameters: int) -> int:
+        """The most tokens with which the model, otherwise as it is, has at most so many `parameters`."""
+        whole, width = self.parameters(self.original), self.materials.model.network.config.d_model
+        return self.original.tokens - max(0, -(-(whole - parameters) // width))
+
+    # What is heard
+
+    def heard(self, subject: Subject, split: Split) -> list[str]:
+        """The transcripts of `split` by `subject`."""
+        folder = self.folder / "heard"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{subject.key}-{split}.json"
+        return list(
+            kept(path, lambda: {"texts": self._written(subject, split), "plan": subject.plan.to_json()})["texts"]
+        )
+
+    def heard_on_dev(self, subject: Subject) -> list[str]:
+        """The transcripts of all of dev, in its order."""
+        parts = zip(self._parts["proxy"], self.heard(subject, "proxy"), strict=True)
+        others = zip(self._parts["rest"], self.heard(subject, "rest"), strict=True)
+        return [text for _, text in sorted([*parts, *others])]
+
+    def speech(self, split: Split) -> Dataset:
+        """The utterances of `split`."""
+        return self.materials.test if split == "test" else self.materials.dev.subset(self._parts[split])
+
+    @cached_property
+    def _parts(self) -> dict[str, list[int]]:
+        chosen = self.materials.proxy_indices
+        return {"proxy": chosen, "rest": [i for i in range(len(self.materials.dev_utterances)) if i not in {*chosen}]}
+
+    def _written(self, subject: Subject, split: Split) -> list[str]:
+        speech = self.speech(split)
+        drafts = speech.texts if subject == self.original else self.heard(self.original, split)
+        model = deepcopy(self.model(subject)).to(self.dtype)
+        whole = subject.bits is None and not any(name.startswith(model.encoder_prefix) for name, _ in subject.plan)
+        encode = partial(self._whole_states, model, split, speech) if whole else None
+        return drafted_transcripts(model, speech, drafts, encode=encode)
+
+    def _whole_states(
+        self, model: HuggingFaceSeq2Seq, split: Split, speech: Dataset, features: Sequence[Tensor]
+    ) -> Tensor:
+        """The states of the original's encoder, found once."""
+        known = self._states.setdefault(split, {})
+        missing = [one for one in features if id(one) not in known]
+        if missing:
+            known.update(zip(map(id, missing), states_of(model, missing), strict=True))
+        return torch.stack([known[id(one)] for one in features])
+
+    # What is searched
+
+    def factors(self, tokens: int) -> StoredDecompositions:
+        """The factors of the model with so many tokens, calibrated on the original's own words."""
+        folder = self.folder / f"factors-{tokens}"
+        if not folder.exists():
+            partial_ = folder.with_name(folder.name + ".partial")
+            partial_.mkdir(exist_ok=True)
+            model, speech = self.trimmed(tokens), self.materials.calibration
+            left = asked_to_leave(model.module, only=(), excepted=LEFT)
+            write_factors(partial_, decomposed(model, speech, self.spec.factorizer, partial_, left=left))
+            partial_.replace(folder)
+        return StoredDecompositions(folder)
+
+    def problem(
+        self, tokens: int, ratio: float, *, evaluations: int, only: Sequence[str] = (), excepted: Sequence[str] = LEFT
+    ) -> CompressionProblem:
+        """The problem of finding a plan for the model with so many tokens, after the look.
+
+        Args:
+            tokens: of the vocabulary.
+            ratio: parameters of the original over those of a plan.
+            evaluations: of a search; the look costs a share of those.
+            only: globs of the layers that may be factorized; all, if absent.
+            excepted: globs of those that may not all the same.
+        """
+        words = hashlib.sha256(json.dumps([*only, "but", *excepted]).encode()).hexdigest()[:8]
+        path = self.folder / f"problem-{tokens}-{ratio:.6g}-{evaluations}-{words}.json"
+        return problem_json.from_json(
+            kept(path, lambda: problem_json.to_json(self._looked(tokens, ratio, evaluations, only, excepted)))
+        )
+
+    def _looked(
+        self, tokens: int, ratio: float, evaluations: int, only: Sequence[str], excepted: Sequence[str]
+    ) -> CompressionProblem:
+        model, factors = self.trimmed(tokens), self.factors(tokens)
+        left: Collection[str] = asked_to_leave(model.module, only=only, excepted=excepted)
+        left = {*left, *silent_layers(model.module, factors, left=left)}
+        original = self.materials.model.module
+        posed = problem_of(
+            model.module,
+            factors,
+            prices=parameter_prices(model_cost(original), current_plan(original)),
+            ratio=ratio,
+            baseline_wer=self.wer(Subject(tokens), "proxy"),
+            left=left,
+        )
+        start = self.folder / f"model-{tokens}"
+        if not start.exists():
+            self.materials.save(model, start)
+        search = self.spec.search.model_copy(update={"evaluations": evaluations})
+        heard = searched_utterances(self.spec.model_copy(update={"search": search}), self.materials)
+        memory = partial(LossMemory.of, self.materials, start=start, factorizer=self.spec.factorizer)
+        cut = partial(_cut, model, factors)
+        return look(posed, model, cut, self.materials.calibration, left=left, settings=LookSettings(heard, memory))
+
+    def wer(self, subject: Subject, split: Split) -> float:
+        """The WER of `subject` on `split`."""
+        return word_errors(self.speech(split).texts, self.heard(subject, split)).wer
+
+    def searched(
+        self, strategy: str, problem: CompressionProblem, tokens: int, *, evaluations: int, seed: int = 0
+    ) -> Chosen:
+        """The plan of one search, chosen as in jobs: of the best few on the proxy set the best on dev."""
+        found = search_plans(
+            strategy,
+            problem,
+            lambda plan: self.wer(Subject(tokens, plan), "proxy"),
+            reward=self.spec.search.reward,
+            evaluations=evaluations,
+            seed=seed,
+        )
+        dev = self.materials.dev.texts
+        return choose([found], problem, lambda plan: word_errors(dev, self.heard_on_dev(Subject(tokens, plan))).wer)
+
+
+def _cut(model: HuggingFaceSeq2Seq, factors: StoredDecompositions, plan: CompressionPlan) -> HuggingFaceSeq2Seq:
+    return shrunk(model, plan, factors)
+
+
+@torch.no_grad()
+def rounded(model: HuggingFaceSeq2Seq, bits: int, group: int = GROUP) -> HuggingFaceSeq2Seq:
+    """A copy of `model` whose large matrices are rounded to `bits`: each group of a row from its least to its greatest.
+
+    Embeddings, which are the output as well, are rounded like linear layers; convolutions, biases, positions and norms
+    are not.
+    """
+    small = deepcopy(model)
+    for weight in rounded_weights(small):
+        rows = weight.view(-1, group) if weight.shape[1] % group == 0 else weight
+        low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
+        scale = ((high - low) / (2**bits - 1)).clamp_min(torch.finfo(weight.dtype).tiny)
+        zero = (-low / scale).round()
+        weight.copy_(((rows / scale + zero).round().clamp(0, 2**bits - 1) - zero).mul(scale).view_as(weight))
+    return small
+
+
+def rounded_weights(model: HuggingFaceSeq2Seq) -> list[Tensor]:
+    """The matrices that `rounded` rounds, each once."""
+    layers = (one for one in model.modules() if isinstance(one, nn.Linear | nn.Embedding))
+    found = {
+        id(layer.weight): layer.weight for layer in layers if layer.weight.requires_grad and layer.weight.dim() == 2
+    }
+    return [weight for weight in found.values() if weight.numel() >= 2**15]
+
+
+def rounded_bytes(model: HuggingFaceSeq2Seq, bits: int, group: int = GROUP) -> int:
+    """The least bytes that `rounded` weights take, with a half-precision scale and a zero of `bits` for each group.
+
+    All other weights in half precision.
+    """
+    rounded_ = sum(weight.numel() for weight in rounded_weights(model))
+    others = sum(weight.numel() for weight in model.module.parameters()) - rounded_
+    return -(-rounded_ * (bits * group + 16 + bits) // (8 * group)) + 2 * others
