@@ -77,5 +77,9 @@ class StageError(ShrinkError, RuntimeError):
     """A pipeline stage that could not finish."""
 
 
+class LostProcessError(ShrinkError, RuntimeError):
+    """A process of a job's that was killed from outside, perhaps for want of memory: the model is not at fault."""
+
+
 class ServiceError(ShrinkError, RuntimeError):
     """The server answered with a problem; the message is its title and detail."""

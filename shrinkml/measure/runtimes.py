@@ -1,5 +1,6 @@
 """The original and the compressed recogniser in every runtime they exist for: speed, memory, loading, size."""
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -9,12 +10,15 @@ from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
+from shrinkml.errors import LostProcessError
 from shrinkml.events import ShouldStop
 from shrinkml.measure.speed import BATCH_SIZES, median_and_range
 from shrinkml.measure.speed_rows import RuntimeRow
 from shrinkml.measure.timed_process import TORCH, Pass, TimedProcess
 from shrinkml.speech.utterance import Utterance
 from shrinkml.storage.model_folder import look_into
+
+log = logging.getLogger(__name__)
 
 INT8 = "int8"
 ROUNDS = 5
@@ -79,32 +83,49 @@ def compare_runtimes(
 
     Raises:
         CheckpointError: a model cannot be run.
+        LostProcessError: a process was killed, and when all were timed again, one of them too.
         StoppedError: stopped.
     """
     audio, audio_s = [u.audio for u in utterances], sum(u.duration_s for u in utterances)
     rows: list[RuntimeRow] = []
     for count in threads or thread_counts():
-        with ExitStack() as stack:
-            processes = [
-                stack.enter_context(
-                    TimedProcess(
-                        one.runtime,
-                        one.folder,
-                        audio,
-                        threads=count,
-                        should_stop=should_stop,
-                        int8=one.precision == INT8,
-                    )
-                )
-                for one in contenders
-            ]
-            turns = _take_turns(processes, rounds, most_s)
+        try:
+            processes, turns = _timed(contenders, audio, count, rounds, most_s, should_stop)
+        except LostProcessError as error:
+            log.warning("%s; all of them are timed again", error)
+            processes, turns = _timed(contenders, audio, count, rounds, most_s, should_stop)
         firsts: dict[tuple[str, str], Rtfs] = {}
         for one, process, passes in zip(contenders, processes, zip(*turns, strict=True), strict=True):
             rtfs = _rtfs(passes, audio_s, processor_time=count == 1)
             first = firsts.setdefault((one.runtime, one.precision), rtfs)
             rows.append(_row(one, process, passes, count, rtfs, first))
     return rows
+
+
+def _timed(
+    contenders: Sequence[Contender],
+    audio: Sequence[Path],
+    threads: int,
+    rounds: int,
+    most_s: float,
+    should_stop: ShouldStop,
+) -> tuple[list[TimedProcess], list[list[Passes]]]:
+    """The processes, which have ended, and the time that each took; see `_take_turns`."""
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                TimedProcess(
+                    one.runtime,
+                    one.folder,
+                    audio,
+                    threads=threads,
+                    should_stop=should_stop,
+                    int8=one.precision == INT8,
+                )
+            )
+            for one in contenders
+        ]
+        return processes, _take_turns(processes, rounds, most_s)
 
 
 def _take_turns(processes: Sequence[TimedProcess], rounds: int, most_s: float) -> list[list[Passes]]:

@@ -18,7 +18,7 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any
 
-from shrinkml.errors import CheckpointError, StoppedError
+from shrinkml.errors import CheckpointError, LostProcessError, StoppedError
 from shrinkml.events import ShouldStop
 
 TORCH, ONNXRUNTIME = "torch", "onnxruntime"
@@ -86,6 +86,7 @@ class TimedProcess:
 
         Raises:
             CheckpointError: the process failed, and why.
+            LostProcessError: it was killed.
             StoppedError: stopped.
         """
         self._what = f"{folder} in {runtime}"
@@ -125,6 +126,7 @@ class TimedProcess:
 
         Raises:
             CheckpointError: the process failed, and why.
+            LostProcessError: it was killed.
             StoppedError: stopped.
         """
         assert self._process.stdin is not None
@@ -151,7 +153,12 @@ class TimedProcess:
         if not line:
             self._errors.seek(0)
             last_line = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-            raise CheckpointError(f"{self._what} cannot be timed: {last_line or 'its process was ended from outside'}")
+            if self._process.wait() < 0:
+                signal = -self._process.returncode
+                raise LostProcessError(
+                    f"the process that timed {self._what} was killed (signal {signal}), perhaps for want of memory"
+                )
+            raise CheckpointError(f"{self._what} cannot be timed: {last_line or 'its process ended without a word'}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shrinkml.errors import CheckpointError
+from shrinkml.errors import CheckpointError, LostProcessError
 
 MOST_S = 300.0  # for starting Python, loading torch and transcribing a few utterances
 
@@ -31,16 +31,29 @@ class FreshView:
 def view_in_fresh_process(
     checkpoint: Path, audio: Sequence[Path], *, threads: int, most_s: float = MOST_S
 ) -> FreshView:
-    """Transcribe with `checkpoint` in a new process, on `threads` threads.
+    """Transcribe with `checkpoint` in a new process, on `threads` threads; in another one where it is killed.
 
     Raises:
         CheckpointError: the process failed, and why, or took longer than `most_s`.
+        LostProcessError: it was killed, the second one too.
     """
+    try:
+        return _view(checkpoint, audio, threads=threads, most_s=most_s)
+    except LostProcessError:
+        return _view(checkpoint, audio, threads=threads, most_s=most_s)
+
+
+def _view(checkpoint: Path, audio: Sequence[Path], *, threads: int, most_s: float) -> FreshView:
     command = [sys.executable, "-m", "shrinkml.measure.verification", str(checkpoint), *map(str, audio)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=most_s, check=True)
     except subprocess.CalledProcessError as error:
+        if error.returncode < 0:
+            raise LostProcessError(
+                f"the process that opened {checkpoint} afresh was killed (signal {-error.returncode}), perhaps for "
+                "want of memory"
+            ) from error
         last_line = error.stderr.strip().rpartition("\n")[2]
         raise CheckpointError(f"{checkpoint} cannot be used by a fresh process: {last_line}") from error
     except subprocess.TimeoutExpired:

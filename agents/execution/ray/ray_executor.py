@@ -4,6 +4,7 @@ References:
     Liaw et al. 2018, Tune: a research platform for distributed model selection and training, arXiv:1807.05118.
 """
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,10 @@ from agents.execution.ray.tune_callbacks import Listener, StopOnDemand
 from agents.search.packed_workspace import pack
 from agents.search.search_result import SearchResult
 from agents.search.workspace import database_of
+from shrinkml.errors import LostProcessError, ShrinkError
 from shrinkml.events import ShouldStop
+
+log = logging.getLogger(__name__)
 
 
 class RayExecutor:
@@ -49,16 +53,49 @@ class RayExecutor:
         if not tasks or should_stop():
             return []
         journal = TrialJournal(tasks, on_trial)
+        try:
+            died = self._search(tasks, journal, should_stop)
+        except ShrinkError:
+            raise
+        except Exception as error:  # a process of Ray's own was killed, and each of them says so in its own way
+            log.warning("Ray ended (%s: %s); it is started again", type(error).__name__, error)
+            died = self._search_again(tasks, journal, should_stop)
+        if not should_stop():
+            journal.refuse_failures(died)
+        return journal.results()
+
+    def _search_again(
+        self, tasks: Sequence[SearchTask], journal: TrialJournal, should_stop: ShouldStop
+    ) -> Sequence[BaseException]:
+        """The same under a new Ray; see `_search`.
+
+        Raises:
+            LostProcessError: that one ended, too.
+        """
+        self.close()
+        try:
+            return self._search(tasks, journal, should_stop)
+        except ShrinkError:
+            raise
+        except Exception as error:
+            raise LostProcessError(
+                f"Ray ended twice ({type(error).__name__}: {error}); perhaps for want of memory"
+            ) from error
+
+    def _search(
+        self, tasks: Sequence[SearchTask], journal: TrialJournal, should_stop: ShouldStop
+    ) -> Sequence[BaseException]:
+        """Run the searches, whose reports go to `journal`; return what their workers died of."""
         with environment(RAY_SETTINGS):
             storage = self._cluster.start() / "tune"
             workspaces = {folder: self._handed(Path(folder)) for folder in {task.workspace for task in tasks}}
             try:
-                grid = self._tuner(tasks, workspaces, journal, should_stop, storage).fit()
+                errors: Sequence[BaseException] = (
+                    self._tuner(tasks, workspaces, journal, should_stop, storage).fit().errors
+                )
             finally:
                 shutil.rmtree(storage, ignore_errors=True)
-        if not should_stop():
-            journal.refuse_failures(grid.errors)
-        return journal.results()
+        return errors
 
     def close(self) -> None:
         """End every process that was started."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.worker.processes import descendants
-from shrinkml.errors import CheckpointError, StoppedError
+from shrinkml.errors import CheckpointError, LostProcessError, StoppedError
 from shrinkml.export.exporter import export
 from shrinkml.measure import timed_process
 from shrinkml.measure.timed_process import ONNXRUNTIME, RUNTIMES, TORCH, TimedProcess
@@ -85,7 +85,7 @@ def test_a_process_that_was_killed_is_an_error_and_no_wait(folders, audio):
     with TimedProcess(ONNXRUNTIME, folders[ONNXRUNTIME], audio[:1], threads=1, should_stop=lambda: False) as timed:
         timed._process.kill()
         timed._process.wait()
-        with pytest.raises(CheckpointError, match="cannot be timed: its process was ended from outside"):
+        with pytest.raises(LostProcessError, match=r"the process that timed .* was killed \(signal 9\)"):
             timed.run(1)
 
 

@@ -20,7 +20,7 @@ from agents.search.opened_workspace import context_of
 from agents.search.packed_workspace import pack
 from agents.search.workspace import RECORD, read_record
 from server.worker.processes import descendants
-from shrinkml.errors import StageError
+from shrinkml.errors import LostProcessError, StageError
 from tests.agents.execution.running import ENDLESS, Reports, here, ray_workers, run
 
 
@@ -180,3 +180,32 @@ def test_nothing_of_a_run_stays_beside_its_workspace(ray_executor, make_task):
     before = {path.name for path in Path(task.workspace).iterdir()}
     run(ray_executor, [task])
     assert {path.name for path in Path(task.workspace).iterdir()} == before
+
+
+def test_a_ray_that_ends_as_it_starts_is_started_again(make_task, monkeypatch, caplog):
+    start, n_started = ray.init, []
+
+    def end_the_first(**settings):
+        n_started.append(None)
+        if len(n_started) == 1:
+            raise ConnectionError("the head is gone")
+        return start(**settings)
+
+    monkeypatch.setattr(ray, "init", end_the_first)
+    task = make_task("greedy")
+    executor = module.RayExecutor(1)
+    try:
+        assert executor.run([task], on_trial=Reports(), should_stop=lambda: False) == [here(task)]
+    finally:
+        executor.close()
+    assert "Ray ended (ConnectionError: the head is gone); it is started again" in caplog.messages
+
+
+def test_a_ray_that_ends_each_time_is_told_as_lost_and_no_fault_of_the_job(make_task, monkeypatch):
+    def end(**settings):
+        raise ConnectionError("the head is gone")
+
+    monkeypatch.setattr(ray, "init", end)
+    executor = module.RayExecutor(1)
+    with pytest.raises(LostProcessError, match=r"Ray ended twice \(ConnectionError: the head is gone\)"):
+        executor.run([make_task("greedy")], on_trial=Reports(), should_stop=lambda: False)
