@@ -18,18 +18,19 @@ from pathlib import Path
 
 PREFIX = "shrink-ray-"  # short: Ray's socket names are limited to 107 bytes
 PATIENCE_S = 10.0  # for killed processes to go
-STALE_S = 600.0  # older folders that nobody uses lost their guard, too; younger ones may just be made
+STALE_S = 10.0  # older folders that nobody uses lost their guard, too
 
 
 @contextmanager
 def guarded_folder() -> Iterator[Path]:
     """A new folder for Ray's files; it goes, with all other processes that use it, at the end or when this one dies."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-    remove_stale(folder.parent, older_than_s=STALE_S)
-    command = [sys.executable, "-m", "agents.execution.ray.ray_guard", str(folder)]
-    # A session of its own: Ctrl-C in the terminal is for the driver.
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
-        yield folder
+    with _open(folder):  # as long as this process lives, the folder is in use
+        remove_stale(folder.parent, older_than_s=STALE_S)
+        command = [sys.executable, "-m", "agents.execution.ray.ray_guard", str(folder)]
+        # A session of its own: Ctrl-C in the terminal is for the driver.
+        with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+            yield folder
 
 
 def processes_using(folder: Path) -> list[int]:
@@ -54,6 +55,15 @@ def remove_stale(parent: Path, *, older_than_s: float) -> None:
         with suppress(OSError):  # removed by somebody else, or another user's
             if time.time() - folder.stat().st_mtime > older_than_s and not processes_using(folder):
                 shutil.rmtree(folder)
+
+
+@contextmanager
+def _open(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _holds(files: Path, folder: Path) -> bool:

@@ -29,7 +29,7 @@ def test_processes_are_found_by_the_files_that_they_hold(tmp_path, holder):
 def test_a_folder_goes_with_its_users_except_the_spared_one(tmp_path, holder):
     with (tmp_path / "mine").open("w"):
         clear(tmp_path, spared=os.getpid())
-    assert holder.wait(5) == -9
+    assert holder.wait() == -9
     assert not tmp_path.exists()
 
 
@@ -46,7 +46,7 @@ def test_a_guarded_folder_is_gone_when_its_process_is_killed():
         folder = process.stdout.readline().strip()
         assert os.path.isdir(folder)
         process.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 240
     while os.path.isdir(folder):
         assert time.monotonic() < deadline
         time.sleep(0.05)
