@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from shrinkml.errors import AudioError, ManifestError
+from shrinkml.regular_file import read_regular
 from shrinkml.speech.audio import audio_digest, audio_duration_s
 from shrinkml.speech.normalisers import Normaliser
 from shrinkml.speech.utterance import Utterance, parse_line
@@ -18,6 +19,8 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_SHOWN = 20  # problems in one message
+MAX_COUNTED = 1000  # in one manifest
+HEAD_BYTES = 1 << 20  # of a manifest of which only the first lines are looked at
 
 
 def read_manifest(path: Path, *, needs_text: bool = True) -> list[Utterance]:
@@ -42,6 +45,8 @@ def check_splits(
     *,
     admit: Callable[[str, Path], None] | None = None,
     needs_text: bool = True,
+    most_bytes: int | None = None,
+    first: int | None = None,
 ) -> dict[str, list[Utterance]]:
     """Split -> its utterances, once every manifest is sound and no two splits overlap.
 
@@ -53,6 +58,8 @@ def check_splits(
         admit: called with the split and each audio file before anything is looked up there; what it raises is passed
             on.
         needs_text: see `read_manifest`.
+        most_bytes: that a manifest may hold.
+        first: look only at so many lines of each manifest, and at a mebibyte at most.
 
     Raises:
         ManifestError: every problem of every manifest, and every overlap.
@@ -61,7 +68,7 @@ def check_splits(
     problems: list[str] = []
     for split, path in manifests.items():
         of_split = None if admit is None else partial(admit, split)
-        splits[split], wrong = _parse(path, admit=of_split, needs_text=needs_text)
+        splits[split], wrong = _parse(path, admit=of_split, needs_text=needs_text, most_bytes=most_bytes, first=first)
         problems += wrong
     refuse([*problems, *_shared_speakers(splits), *_shared_audio(splits)])
     return splits
@@ -121,12 +128,30 @@ def refuse(problems: list[str]) -> None:
     raise ManifestError(f"{count} in the data:\n  " + "\n  ".join(shown))
 
 
+def lines_of(path: Path, *, most_bytes: int | None = None, first: int | None = None) -> list[str]:
+    """Return the lines of the manifest `path`; only the `first` ones, if asked for, of its first mebibyte.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or holds more than `most_bytes`.
+        UnicodeDecodeError: it is no text in UTF-8.
+    """
+    content = read_regular(path, most_bytes=most_bytes, first_bytes=None if first is None else HEAD_BYTES)
+    if len(content) == HEAD_BYTES and first is not None:  # the last line may be cut
+        content = content[: content.rfind(b"\n") + 1]
+    return content.decode("utf-8-sig").split("\n")[:first]  # not splitlines: JSON may hold U+2028
+
+
 def _parse(
-    path: Path, *, admit: Callable[[Path], None] | None = None, needs_text: bool = True
+    path: Path,
+    *,
+    admit: Callable[[Path], None] | None = None,
+    needs_text: bool = True,
+    most_bytes: int | None = None,
+    first: int | None = None,
 ) -> tuple[list[Utterance], list[str]]:
     """The good lines of the manifest at `path`, and what is wrong with the others."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: JSON may hold U+2028
+        lines = lines_of(path, most_bytes=most_bytes, first=first)
     except (OSError, UnicodeDecodeError) as error:
         return [], [f"{path}: cannot be read: {error}"]
     base = path.parent.resolve()
@@ -138,6 +163,8 @@ def _parse(
         problems += [f"{path}:{number}: {problem}" for problem in wrong]
         if utterance is not None:
             utterances.append(utterance)
+        if len(problems) > MAX_COUNTED:
+            return utterances, [*problems, f"{path}:{number}: the lines behind this one are not looked at"]
     if not utterances and not problems:
         problems.append(f"{path}: holds no utterances")
     n_silent = sum(not utterance.text for utterance in utterances)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from shrinkml.errors import ConfigError
+from shrinkml.regular_file import read_regular
 
 
 def read_texts(path: Path) -> list[str]:
@@ -12,7 +13,7 @@ def read_texts(path: Path) -> list[str]:
         ConfigError: there is none, it is no text, or it is empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as texts: {error}; allowed: a text file in UTF-8") from error
     texts = [line for line in lines if line.strip()]

@@ -26,6 +26,7 @@ DURATION_TOLERANCE_S = 0.15
 DURATION_TOLERANCE = 0.01
 MOST_S = 1e9  # of a recording: 30 years
 MOST_SHOWN = 60  # characters of a wrong value
+MOST_UNKNOWN = 5  # keys of a line that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,11 @@ def parse_line(
 
 def _key_problems(value: Mapping[str, Any], *, needs_text: bool) -> Iterator[str]:
     known = REQUIRED + OPTIONAL
-    for key in value:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            hint = f" {ELSEWHERE[key]}" if key in ELSEWHERE else hint
-            yield f"unknown key {key!r}; known: {', '.join(known)}.{hint}"
+    for key in [key for key in value if key not in known][:MOST_UNKNOWN]:
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = f" {ELSEWHERE[key]}" if key in ELSEWHERE else hint
+        yield f"unknown key {_short(key)}; known: {', '.join(known)}.{hint}"
     for key in REQUIRED:
         if key not in value and (needs_text or key != "text"):
             yield f"no {key!r}; every line needs {', '.join(REQUIRED)}"
@@ -106,16 +106,17 @@ def value_problems(value: Mapping[str, Any]) -> Iterator[str]:
     """Everything that is wrong with the values of a manifest's line, or of a part of one; no file is looked at."""
     for key in ("audio_filepath", "text", *OPTIONAL):
         if key in value and not (isinstance(value[key], str) and value[key].strip()):
-            yield f"{key} is {value[key]!r}; allowed: a string that is not blank"
+            yield f"{key} is {_short(value[key])}; allowed: a string that is not blank"
     for key in ("text", *OPTIONAL):
         if isinstance(value.get(key), str) and _HALF.search(value[key]):
-            yield f"{key} is {value[key]!r}, which holds half a character (a lone surrogate); allowed: whole characters"
+            half = "which holds half a character (a lone surrogate); allowed: whole characters"
+            yield f"{key} is {_short(value[key])}, {half}"
     text = value.get("text")
     if isinstance(text, str) and text.strip() and not normalise(text):
-        yield f"text is {text!r}; allowed: at least one word"
+        yield f"text is {_short(text)}; allowed: at least one word"
     audio = value.get("audio_filepath")
     if isinstance(audio, str) and audio.strip() and not _PATH.fullmatch(audio):
-        yield f"audio_filepath is {audio!r}; allowed: a path of whole characters without NUL"
+        yield f"audio_filepath is {_short(audio)}; allowed: a path of whole characters without NUL"
     duration = value.get("duration", 1.0)
     if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration <= MOST_S:
         yield f"duration is {_short(duration)}; allowed: a number of seconds above 0"

@@ -22,6 +22,7 @@ from shrinkml.errors import CheckpointError
 from shrinkml.export.recipe import RECIPE
 from shrinkml.models.families import recognised, stored_names
 from shrinkml.models.family import Family
+from shrinkml.regular_file import read_regular
 from shrinkml.storage.bundle import model_folder
 
 CONFIG = "config.json"
@@ -36,6 +37,7 @@ BARE = (  # what to do with a pickle of another name
     "torch.load(path, weights_only=True) into the class of transformers whose weights they are, then "
     "save_pretrained(folder) of that model, its feature extractor and its tokenizer"
 )
+MOST_DESCRIPTION_BYTES = 1 << 24  # of a file that describes a model; one of 100,000 tensors takes 10 MB
 DESCRIPTIONS = (".json", ".txt", ".model")  # what a tokenizer, a feature extractor and a config are made of
 
 ADAPTER = "adapter_config.json"  # of PEFT: changes to a model that lies elsewhere
@@ -132,7 +134,10 @@ def look_into(name: str | Path) -> ModelFolder:
 
 def _count_parameters(path: Path) -> int:
     with _opened(path) as file:
-        buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
+        try:
+            buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise CheckpointError(f"{path} names its {BUFFERS} wrongly: {error}") from error
         names = [name for name in file.keys() if name not in buffers]  # noqa: SIM118 - no mapping
         return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
 
@@ -169,8 +174,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
             )
         raise CheckpointError(f"{folder} is no checkpoint: {CONFIG} missing, which has {' or '.join(MARKS.values())}")
     try:
-        config = json.loads(path.read_text())
-    except ValueError as error:
+        config = json.loads(read_regular(path, most_bytes=MOST_DESCRIPTION_BYTES))
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no JSON: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} has format {type(config).__name__!r}; a JSON object describes a model")
@@ -214,8 +219,10 @@ def _pickled(what: str, folder: Path, names: Sequence[str]) -> CheckpointError:
 
 def _shards(folder: Path) -> tuple[Path, ...]:
     try:
-        names = sorted(set(json.loads((folder / SHARDS).read_text())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(
+            set(json.loads(read_regular(folder / SHARDS, most_bytes=MOST_DESCRIPTION_BYTES))["weight_map"].values())
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder / SHARDS} lists no shards: {error!r}") from error
     strange = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
     if strange:

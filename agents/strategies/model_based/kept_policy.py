@@ -15,8 +15,10 @@ from agents.search.search_result import Policy
 from agents.strategies.model_based.move_features import MOVES, N_FEATURES
 from envs.observation import KINDS
 from shrinkml.errors import ConfigError
+from shrinkml.regular_file import read_regular
 
 HIDDEN_UNITS = 32
+MOST_BYTES = 1 << 20  # of a policy's file; one takes some ten thousand
 FIRST_KINDS = ("linear", "lstm_input", "lstm_recurrent", "embedding")  # of policies that do not name theirs
 SHAPES = {  # of its weights, by the names of `agents.strategies.model_based.move_policy`
     "hidden.weight": (HIDDEN_UNITS, N_FEATURES),
@@ -60,7 +62,7 @@ def read_policy(path: Path) -> Policy:
     """
     remedy = "take the policy.json of a run with `dyna`"
     try:
-        return as_policy(json.loads(path.read_text(encoding="utf-8")))
+        return as_policy(json.loads(read_regular(path, most_bytes=MOST_BYTES)))
     except OSError as error:
         raise ConfigError(f"search.policy: {path} cannot be read ({error.strerror}); {remedy}") from error
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import soundfile
@@ -6,7 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shrinkml.errors import ManifestError
-from shrinkml.speech.manifest import MAX_SHOWN, Utterance, check_splits, check_words, read_manifest, write_manifest
+from shrinkml.speech.manifest import (
+    HEAD_BYTES,
+    MAX_SHOWN,
+    Utterance,
+    check_splits,
+    check_words,
+    read_manifest,
+    write_manifest,
+)
 from shrinkml.speech.normalisers import Normaliser
 from shrinkml.speech.text import normalise
 
@@ -176,3 +185,37 @@ def test_recordings_without_transcripts_will_do_where_they_are_asked_for(tmp_pat
     manifest.write_text("\n".join(map(json.dumps, [lines[0], {**lines[1], "text": "stop"}])))
     with pytest.raises(ManifestError, match="1 of 2 lines have no text; allowed: a text in every line, or in none"):
         read_manifest(manifest, needs_text=False)
+
+
+def test_only_the_first_lines_are_looked_at_where_no_more_are_asked_for(make_manifest):
+    path = make_manifest("dev")
+    path.write_text(path.read_text() + "no json\n")
+    assert len(check_splits({"dev": path}, first=2)["dev"]) == 2
+    with pytest.raises(ManifestError, match=r"dev.jsonl:3: broken JSON"):
+        check_splits({"dev": path}, first=3)
+
+
+def test_of_a_manifest_of_one_endless_line_a_mebibyte_is_read(tmp_path):
+    (tmp_path / "dev.jsonl").write_text("x" * (HEAD_BYTES + 1))
+    with pytest.raises(ManifestError, match="holds no utterances"):
+        check_splits({"dev": tmp_path / "dev.jsonl"}, first=3)
+
+
+def test_a_manifest_that_is_too_large_or_a_pipe_is_refused(make_manifest, tmp_path):
+    path = make_manifest("dev")
+    n_bytes = path.stat().st_size
+    assert check_splits({"dev": path}, most_bytes=n_bytes)
+    with pytest.raises(ManifestError, match=f"{n_bytes} bytes, and at most {n_bytes - 1} are allowed"):
+        check_splits({"dev": path}, most_bytes=n_bytes - 1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ManifestError, match="no regular file"):
+        read_manifest(tmp_path / "pipe")
+
+
+def test_a_manifest_of_nothing_but_errors_is_given_up(tmp_path):
+    (tmp_path / "dev.jsonl").write_text("{}\n" * 100_000)
+    with pytest.raises(ManifestError) as refusal:
+        read_manifest(tmp_path / "dev.jsonl")
+    assert str(refusal.value).startswith("1003 problems in the data")
+    assert "dev.jsonl:334" not in str(refusal.value)
+    assert len(str(refusal.value)) < 10_000

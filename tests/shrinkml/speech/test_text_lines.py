@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from shrinkml.errors import ConfigError
@@ -18,3 +20,9 @@ def test_texts_that_are_none_are_refused(tmp_path, content, message):
         (tmp_path / "words.txt").write_bytes(content)
     with pytest.raises(ConfigError, match=rf"words\.txt .*{message}"):
         read_texts(tmp_path / "words.txt")
+
+
+def test_a_pipe_is_no_text_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="no regular file"):
+        read_texts(tmp_path / "pipe")

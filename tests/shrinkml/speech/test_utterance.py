@@ -121,3 +121,17 @@ def test_json_that_cannot_be_read_is_broken(tmp_path, line):
     utterance, (problem,) = parse_line(line, tmp_path)
     assert utterance is None
     assert problem.startswith("broken JSON")
+
+
+def test_a_problem_is_told_in_few_words_however_long_the_value_is(line, tmp_path):
+    long = "x" * 100_000
+    wrong = [
+        line | {long: 1},
+        line | {"text": [long]},
+        line | {"audio_filepath": "\0" + long},
+        line | {"speaker": [long]},
+    ]
+    for value in [*wrong, line | {"text": "\ud800" + long}, line | {f"key{i}": 1 for i in range(10_000)}]:
+        found = problems(value, tmp_path)
+        assert 1 <= len(found) <= 5
+        assert all(len(problem) < 500 for problem in found)
