@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AliasChoices,
@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
     field_validator,
@@ -24,17 +25,36 @@ from shrinkml.speech.normalisers import DEFAULT as DEFAULT_NORMALISER
 from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
 from shrinkml.yaml_file import read_yaml
 
+MOST_NUMBER = 2**53
 MAX_STEP = 2.6  # how much smaller one automatic step makes the model, at most; larger steps lose accuracy
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 DtypeName = Literal["auto", "float16", "float32"]
+Name = Annotated[str, Field(max_length=64)]  # of an entry of a table
 FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]  # as Linux allows them
+
+
+def _takes(annotation: Any, kinds: tuple[type, ...]) -> bool:
+    """True where a field with `annotation` may hold one of `kinds`, or several."""
+    return annotation in kinds or any(_takes(part, kinds) for part in get_args(annotation))
 
 
 class Part(BaseModel):
     """A section of a job: unknown fields and texts that no file can hold are refused, nothing changes afterwards."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        if not _takes(cls.model_fields[str(info.field_name)].annotation, (int, float)):
+            return value
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, bool):
+                raise ValueError(f"is {str(number).lower()}, which is no number")
+            if isinstance(number, int) and abs(number) > MOST_NUMBER:
+                raise ValueError(f"is a number beyond {MOST_NUMBER}, up to which all whole numbers are exact")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -92,17 +112,17 @@ class Goal(Part):
 class SearchSpec(Part):
     """The search for ranks."""
 
-    strategy: str = Field(
+    strategy: Name = Field(
         "surrogate",
         description="Name of a search strategy: an agent, which learns from plans that were judged, or a baseline.",
     )
     evaluations: int = Field(100, ge=1, le=100_000, description="Plans that each strategy may judge per step and seed.")
     seeds: int = Field(1, ge=1, le=32, description="Independent runs of the strategy per step; the best plan wins.")
-    reward: str = Field(
+    reward: Name = Field(
         "budget_wall",
         description="Name of a reward, for agents that learn by judged plans alone.",
     )
-    baselines: tuple[str, ...] = Field(
+    baselines: tuple[Name, ...] = Field(
         ("uniform", "greedy", "divergence", "knapsack", "random", "evolution"),
         description="Strategies run beside it at the same number of evaluations, in the last step's table.",
     )
@@ -212,7 +232,7 @@ class JobSpec(Part):
         "smaller at most.",
     )
     finetune: FinetuneSpec = FinetuneSpec()
-    factorizer: str = Field("pca", description="Name of a factorizer.")
+    factorizer: Name = Field("pca", description="Name of a factorizer.")
     strict: bool = Field(
         False,
         description="Refuse a model with matrices that cannot be factorized, and name them, instead of leaving them.",
@@ -223,13 +243,13 @@ class JobSpec(Part):
         exclude_if=lambda layers: layers is None,
         description="Which layers may be factorized, where not all shall be.",
     )
-    language: str | None = Field(
+    language: Name | None = Field(
         None,
         exclude_if=lambda language: language is None,
         description="What a Whisper of several languages is compressed for, as it names them (en, german); its own "
         "generation_config.json may tell it as well.",
     )
-    normaliser: str = Field(
+    normaliser: Name = Field(
         DEFAULT_NORMALISER,
         exclude_if=lambda normaliser: normaliser == DEFAULT_NORMALISER,
         description="Name of a text normaliser: what counts as the same words in every WER of the job.",
@@ -251,7 +271,7 @@ class JobSpec(Part):
         description="Of the weights in checkpoints and exports: float16 takes half the bytes. auto: as the original "
         "has them (bfloat16 as float32).",
     )
-    export: tuple[str, ...] = Field((), description="Other forms to write the final model in.")
+    export: tuple[Name, ...] = Field((), description="Other forms to write the final model in.")
     quantize: Literal["none", "int8"] = Field(
         "none", description="int8: the export for ONNX Runtime also in int8, and torch measured in it."
     )
@@ -366,7 +386,12 @@ def resolved(job: JobSpec, base: Path) -> JobSpec:
     """`job` with its relative paths taken from the folder `base`; names of bundled and hub models stay as they are."""
 
     def absolute(value: str | None) -> str | None:
-        return None if value is None else os.path.realpath(base / value)
+        if value is None:
+            return None
+        try:
+            return os.path.realpath(base / value)
+        except OSError:  # a link that may not be read
+            return os.path.abspath(base / value)
 
     data = job.data.model_copy(update={split: absolute(getattr(job.data, split)) for split in ("train", "dev", "test")})
     search = job.search.model_copy(update={"policy": absolute(job.search.policy)})

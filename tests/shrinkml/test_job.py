@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,12 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path):
     assert spec.model == str(tmp_path / "models" / "mine")
     assert spec.data.dev == str(tmp_path.parent / "dev.jsonl")
     assert spec.data.test == "/elsewhere/test.jsonl"
+
+
+@pytest.mark.skipif(not os.path.islink("/proc/1/exe"), reason="needs /proc")
+def test_a_link_that_may_not_be_read_is_a_path_as_it_stands():
+    found = resolved(parse_job(job(model="/proc/1/exe")), Path())
+    assert os.path.isabs(found.model)
 
 
 def test_bundled_models_keep_their_name(tmp_path: Path):
@@ -239,3 +246,28 @@ def test_a_trimmed_vocabulary_is_counted_in_parameters(resource):
     goal = {"compression_ratio": 5.0, "resource": resource}
     with pytest.raises(ConfigError, match=rf"goal\.resource {resource}; allowed .*: goal\.resource: parameters"):
         parse_job(job(vocabulary="auto", goal=goal))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": True}, "seed: .*is true, which is no number"),
+        ({"goal": {"compression_ratio": False}}, "goal.compression_ratio: .*is false, which is no number"),
+        ({"steps": [True, 5.0]}, "steps: .*is true, which is no number"),
+        (
+            {"data": {"dev": "d", "test": "t", "train_utterances": 10**400}},
+            "train_utterances: .*is a number beyond 9007",
+        ),
+        ({"goal": {"compression_ratio": float("nan")}}, "goal.compression_ratio: .*finite number"),
+        ({"steps": [float("inf")]}, "steps.0: .*finite number"),
+        ({"search": {"strategy": "x" * 65}}, "search.strategy: .*at most 64 characters"),
+    ],
+)
+def test_a_number_is_a_number_that_can_be_kept_and_a_name_is_short(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_job(job(**changes))
+
+
+def test_a_truth_value_is_one():
+    assert parse_job(job(strict=True)).strict
+    assert not parse_job(job(finetune={"distill": False})).finetune.distill
