@@ -31,6 +31,9 @@ def fetch(http: httpx.Client, checkpoint: Mapping[str, Any], folder: Path) -> Pa
         "checkpoint"
     ]:
         raise ServiceError(f"the server names a checkpoint {checkpoint['name']!r}, which is no file name")
+    target = folder / checkpoint["checkpoint"]
+    if found := strangers(target):
+        raise ServiceError(f"{target} is there and holds what was not downloaded: {found}; download to another folder")
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{checkpoint['name']}.part"
     persistently(lambda: _append(http, checkpoint, partial))
@@ -41,9 +44,10 @@ def fetch(http: httpx.Client, checkpoint: Mapping[str, Any], folder: Path) -> Pa
         raise ServiceError(
             f"{checkpoint['name']} arrived with sha256 {digest}, not {checkpoint['sha256']}; download it again"
         )
-    target = _unpack(partial, folder / checkpoint["checkpoint"])
-    partial.unlink()
-    return target
+    try:
+        return _unpack(partial, target)
+    finally:
+        partial.unlink()
 
 
 def _append(http: httpx.Client, checkpoint: Mapping[str, Any], partial: Path) -> None:
@@ -63,13 +67,12 @@ def _append(http: httpx.Client, checkpoint: Mapping[str, Any], partial: Path) ->
 
 
 def _unpack(archive: Path, target: Path) -> Path:
-    if found := strangers(target):
-        raise ServiceError(f"{target} is there and holds what was not downloaded: {found}; download to another folder")
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as fresh:
         try:
-            with tarfile.open(archive) as tar:
+            with tarfile.open(archive, mode="r:") as tar:  # not compressed: a small file could become a huge one
+                _check_size(tar, archive)
                 tar.extractall(fresh, filter="data")  # refuses links and paths that lead out of the folder
-        except tarfile.TarError as error:
+        except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
             raise ServiceError(f"{archive.name} is no archive that can be unpacked safely: {error}") from error
         if not Path(fresh, target.name).is_dir():
             raise ServiceError(f"{archive.name} holds no folder {target.name}")
@@ -78,3 +81,14 @@ def _unpack(archive: Path, target: Path) -> Path:
             shutil.rmtree(target)
         os.replace(Path(fresh, target.name), target)
     return target
+
+
+def _check_size(tar: tarfile.TarFile, archive: Path) -> None:
+    """Return where what is in `tar` takes no more space than `archive` itself: files may be stored with holes.
+
+    Raises:
+        ValueError: it would take more.
+    """
+    claimed = sum(member.size for member in tar.getmembers())
+    if claimed > archive.stat().st_size:
+        raise ValueError(f"its files would take {claimed} bytes, more than the whole archive")

@@ -1,7 +1,10 @@
 """Downloads that break, lie, or try to write where they should not."""
 
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
 import tarfile
 from collections.abc import Callable
 
@@ -156,3 +159,29 @@ class Breaking(httpx.SyncByteStream):
     def __iter__(self):
         yield self._content
         raise httpx.ReadError("connection reset")
+
+
+def test_an_archive_that_cannot_be_unpacked_leaves_nothing(tmp_path):
+    with pytest.raises(ServiceError, match="is no archive that can be unpacked safely"):
+        fetch(whole(b"no tar"), listed(b"no tar"), tmp_path / "small")
+    assert list((tmp_path / "small").iterdir()) == []
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_an_archive_that_is_compressed_is_refused(tmp_path, pack):
+    bomb = pack(tar_of({"final/config.json": bytes(10_000_000)}))
+    with pytest.raises(ServiceError, match="is no archive that can be unpacked safely"):
+        fetch(whole(bomb), listed(bomb), tmp_path / "small")
+
+
+def test_a_file_with_holes_is_not_made_larger_than_what_arrived(tmp_path):
+    member = tarfile.TarInfo("final/model.safetensors")
+    member.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,1",
+                          "GNU.sparse.size": str(10**15)}  # fmt: skip
+    member.size = 1
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(member, io.BytesIO(b"x"))
+    content = buffer.getvalue()
+    with pytest.raises(ServiceError, match="its files would take 1000000000000000 bytes"):
+        fetch(whole(content), listed(content), tmp_path / "small")
