@@ -24,11 +24,13 @@ with needs("the client"):
 
     from shrinkml.download import fetch
     from shrinkml.job import JobSpec, read_job
-    from shrinkml.transport import FIRST_WAIT_S, TRIES, is_loopback, parse_events, persistently, raise_for_problem
+    from shrinkml.transport import FIRST_WAIT_S, is_loopback, parse_events, persistently, raise_for_problem
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 PAGE = 1000  # events per request
-ADMISSION_S = 600.0  # before it accepts a job, the server reads every recording in its manifests
+FIRST_PATIENCE_S = 10.0  # for a server that was never there
+PATIENCE_S = 600.0  # for one that is followed to come back: it may be updated meanwhile
+LONGEST_WAIT_S = 5.0  # between two tries
 
 
 class Client:
@@ -69,7 +71,7 @@ class Client:
             job = read_job(Path(job))
         body = job.model_dump(mode="json") if isinstance(job, JobSpec) else dict(job)
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        accepted = _send(self._http, "POST", "/v1/jobs", json=body, headers=headers, timeout=ADMISSION_S)
+        accepted = _send(self._http, "POST", "/v1/jobs", json=body, headers=headers)
         return JobHandle(self._http, accepted["id"])
 
     def job(self, job_id: str) -> "JobHandle":
@@ -103,19 +105,23 @@ class JobHandle:
         Raises:
             ServiceError: there is no such job, or the server stays away.
         """
-        n_failed = 0
-        while n_failed < TRIES:
+        heard_at, wait_s, patience_s = time.monotonic(), FIRST_WAIT_S, FIRST_PATIENCE_S
+        while time.monotonic() - heard_at < patience_s:
             try:
                 with self._http.stream("GET", f"{self._path}/events", headers=_stream_headers(after)) as response:
-                    raise_for_problem(response)
-                    if response.status_code == httpx.codes.NO_CONTENT:
-                        return
-                    for entry in parse_events(response.iter_lines()):
-                        after, n_failed = entry.sequence, 0
-                        yield entry
+                    if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                        raise_for_problem(response)
+                        if response.status_code == httpx.codes.NO_CONTENT:
+                            return
+                        heard_at, wait_s, patience_s = time.monotonic(), FIRST_WAIT_S, PATIENCE_S
+                        for entry in parse_events(response.iter_lines()):
+                            after, heard_at = entry.sequence, time.monotonic()
+                            yield entry
+                        continue
             except httpx.TransportError:
-                n_failed += 1
-                time.sleep(FIRST_WAIT_S * 2**n_failed)
+                pass  # the server restarts
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         raise ServiceError(
             f"lost the server while following job {self.id}; `shrinkml events {self.id} --follow` goes on"
         )
@@ -151,6 +157,10 @@ class JobHandle:
     def resume(self) -> dict[str, Any]:
         """The failed or cancelled job, queued again to go on from its last finished stage."""
         return _send(self._http, "POST", f"{self._path}/resume")
+
+    def delete(self) -> None:
+        """Have the server forget the job, which has ended, and remove all that it left there."""
+        _request(self._http, "DELETE", self._path)
 
     def report(self) -> dict[str, Any]:
         """The job's report, as report.json has it."""

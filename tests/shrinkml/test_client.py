@@ -169,8 +169,17 @@ def test_events_can_start_later(server, client):
     assert server.requests[0][2]["Last-Event-ID"] == "7"
 
 
-def test_events_of_a_server_that_stays_away_end_with_a_way_back(server, client):
-    server.answers = [stream(1, cut=0), *[DROP] * 5]
+def test_events_are_followed_across_a_restart_however_often_the_server_hangs_up_meanwhile(server, client, monkeypatch):
+    monkeypatch.setattr("shrinkml.client.LONGEST_WAIT_S", 0.01)
+    starting = (503, {"Content-Type": "application/problem+json"}, b'{"title": "Busy", "detail": "later"}')
+    server.answers = [stream(1), *[DROP] * 12, *[starting] * 3, stream(2), (204, {}, b"")]
+    assert [entry.sequence for entry in client.job("j").events()] == [1, 2]
+
+
+def test_events_of_a_server_that_stays_away_end_with_a_way_back(server, client, monkeypatch):
+    monkeypatch.setattr("shrinkml.client.PATIENCE_S", 0.2)
+    monkeypatch.setattr("shrinkml.client.LONGEST_WAIT_S", 0.05)
+    server.answers = [stream(1, cut=0), *[DROP] * 99]
     events = client.job("j").events()
     assert next(events).sequence == 1
     with pytest.raises(ServiceError, match=r"lost the server.*`shrinkml events j --follow` goes on"):
