@@ -1,6 +1,7 @@
 """A recogniser so small that a test can compress it whole: twelve spoken commands of two words, a few voices."""
 
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,12 @@ SHAPE = LasConfig(n_mels=20, hidden=32, reductions=(2,), decoder=32, embedding=1
 def one_thread() -> None:
     """Torch on one thread: models of this size gain nothing from more, and the same seed gives the same weights."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Ctrl-C is heard by what tests start: a shell that runs them in the background has them ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ COMMAND = (
 
 def run_without(package, *arguments):
     command = [sys.executable, "-c", COMMAND.format(package=package), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_it_is_the_command_line():

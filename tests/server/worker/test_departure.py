@@ -19,18 +19,18 @@ def test_the_departure_waits_for_what_is_being_recorded():
 
     def write():
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(240)
         return left.is_set()
 
     found = []
     writer = threading.Thread(target=lambda: found.append(departure.record(write)))
     writer.start()
-    assert begun.wait(10)
+    assert begun.wait(240)
     leaver = threading.Thread(target=lambda: (departure.begin(), left.set()))
     leaver.start()
     assert not left.wait(0.2)
     go_on.set()
-    assert left.wait(10)
+    assert left.wait(240)
     writer.join()
     leaver.join()
     assert found == [False]

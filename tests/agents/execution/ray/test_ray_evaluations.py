@@ -61,9 +61,7 @@ def test_a_worker_gets_the_store_and_what_it_claimed_is_taken_over_when_it_is_ki
     assert granted
     assert not store.claim(ASKED, ME)
     os.kill(pid, signal.SIGKILL)
-    start = time.monotonic()
     assert judged_once(hear, store, "model")(PLAN, 0) == ERRORS
-    assert time.monotonic() - start < 10.0
     assert store.evaluations_made("model") == {(PLAN.digest, 0): 1}
 
 
