@@ -19,6 +19,34 @@ class QueueFullError(ShrinkError, RuntimeError):
     """More jobs wait than the server accepts."""
 
 
+class BusyError(ShrinkError, RuntimeError):
+    """As much of a kind is done at once as the server bears."""
+
+
+class HomeLostError(ShrinkError, RuntimeError):
+    """A home folder that is no longer there, or another one: what would be written is lost."""
+
+
+class DiskFullError(ShrinkError, OSError):
+    """Less space on the disk than is asked for, or none."""
+
+
+class JobLimitError(ShrinkError, RuntimeError):
+    """A job that took more than the server gives to one."""
+
+
+class TimeLimitError(JobLimitError):
+    """A job that ran for longer than the server lets one."""
+
+
+class DiskLimitError(JobLimitError):
+    """A job whose files take more than the server gives to one."""
+
+
+class PreconditionError(ShrinkError, RuntimeError):
+    """A file that is not the one that the client has."""
+
+
 class StoreBusyError(ShrinkError, RuntimeError):
     """A store that could not make a change because others kept changing the same."""
 

@@ -72,12 +72,16 @@ class ArtefactStore(Protocol):
         """Return the content of `artefact` as a stream that can be sought in, for the caller to close.
 
         Raises:
-            MissingArtefactError: it has been deleted, or replaced by other content.
+            MissingArtefactError: it has been deleted, replaced by other content, or cut.
         """
         ...
 
     def delete(self, job_id: str, name: str) -> None:
         """Remove the job's file `name` if it is there; who reads it may go on."""
+        ...
+
+    def clear(self, job_id: str) -> None:
+        """Remove every file of the job; who reads one may go on."""
         ...
 
 

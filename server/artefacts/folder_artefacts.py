@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -61,15 +62,24 @@ class FolderArtefacts:
         """Return the content of `artefact`."""
         require_safe(job_id, artefact.sha256)
         try:
-            return (self._root / job_id / "content" / artefact.sha256).open("rb")
+            stream = (self._root / job_id / "content" / artefact.sha256).open("rb")
         except FileNotFoundError:
             raise gone(job_id, artefact) from None
+        if os.fstat(stream.fileno()).st_size != artefact.bytes:  # cut by somebody else: it would break off
+            stream.close()
+            raise gone(job_id, artefact)
+        return stream
 
     def delete(self, job_id: str, name: str) -> None:
         """Remove the job's file `name` if it is there."""
         if any(artefact.name == name for artefact in self.entries(job_id)):
             with self._writing(job_id) as folder:
                 _entry(folder, name).unlink(missing_ok=True)
+
+    def clear(self, job_id: str) -> None:
+        """Remove every file of the job."""
+        require_safe(job_id)
+        shutil.rmtree(self._root / job_id, ignore_errors=True)
 
     @contextmanager
     def _writing(self, job_id: str) -> Iterator[Path]:

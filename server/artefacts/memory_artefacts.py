@@ -53,3 +53,9 @@ class MemoryArtefacts:
         """Remove the job's file `name` if it is there."""
         with self._lock:
             self._files.pop((job_id, name), None)
+
+    def clear(self, job_id: str) -> None:
+        """Remove every file of the job."""
+        require_safe(job_id)
+        with self._lock:
+            self._files = {key: kept for key, kept in self._files.items() if key[0] != job_id}

@@ -57,6 +57,11 @@ def started(job: Job, attempt: int) -> Job | None:
     return replace(running, starts=running.starts + 1)
 
 
+def left(job: Job) -> Job:
+    """Return the job after its worker left in order: that start cost no worker."""
+    return replace(job, starts=max(0, job.starts - 1))
+
+
 def after_event(job: Job, event: Event, at: datetime) -> Job:
     """Return the job with the stage and progress that `event` tells of; its worker has shown that it gets on."""
     return replace(
@@ -103,6 +108,16 @@ def require_room(n_queued: int, max_queued: int) -> None:
             f"{n_queued} jobs wait already and the server accepts {max_queued}; "
             "try again when one has started, or cancel one of them"
         )
+
+
+def require_ended(job_id: str, state: JobState) -> None:
+    """Return where a job in `state` may be deleted.
+
+    Raises:
+        TransitionError: it waits or runs.
+    """
+    if not state.ended:
+        raise TransitionError(f"job {job_id} is {state}; cancel it, and delete it when it has ended")
 
 
 def unknown(job_id: str) -> UnknownJobError:

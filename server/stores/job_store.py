@@ -1,5 +1,6 @@
 """The contract of a job store: the truth about every job, which servers and workers share."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from server.jobs.job_state import Failure, Job, JobState
@@ -25,6 +26,14 @@ class JobStore(Protocol):
 
         Raises:
             KeyReusedError: the key came before with another job.
+            QueueFullError: `max_queued` jobs wait already.
+        """
+        ...
+
+    def check_room(self, max_queued: int) -> None:
+        """Return where another job may wait: to be asked before work is spent on one.
+
+        Raises:
             QueueFullError: `max_queued` jobs wait already.
         """
         ...
@@ -86,6 +95,14 @@ class JobStore(Protocol):
         """
         ...
 
+    def leave(self, job_id: str) -> None:
+        """Take back a start: the worker leaves in order, and the next one goes on.
+
+        Raises:
+            UnknownJobError: there is no such job.
+        """
+        ...
+
     def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
         """End a job.
 
@@ -100,6 +117,15 @@ class JobStore(Protocol):
 
         Raises:
             UnknownJobError: there is no such job.
+        """
+        ...
+
+    def delete(self, job_id: str, clear: Callable[[], None]) -> None:
+        """Forget a job that has ended, or that this version cannot read, once `clear` has removed its files.
+
+        Raises:
+            UnknownJobError: there is no such job.
+            TransitionError: it waits or runs, or was resumed while it was cleared.
         """
         ...
 

@@ -9,7 +9,9 @@ from itertools import islice
 from server.jobs.job_moves import (
     after_event,
     cancelled,
+    left,
     new_job,
+    require_ended,
     require_room,
     require_same,
     resumed,
@@ -46,13 +48,18 @@ class MemoryJobStore:
             if earlier is not None:
                 return earlier, False
             self._require_room(max_queued)
-            job = replace(new_job(spec), number=len(self._jobs) + 1)
+            job = replace(new_job(spec), number=1 + max((job.number for job in self._jobs.values()), default=0))
             self._enqueue(job)
             self._logs[job.id] = []
             self._move(job)
             if idempotency_key is not None:
                 self._keys[idempotency_key] = job.id
             return job, True
+
+    def check_room(self, max_queued: int) -> None:
+        """Return where another job may wait."""
+        with self._lock:
+            self._require_room(max_queued)
 
     def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
         """Return the job that came before with the same key, if there is one."""
@@ -99,6 +106,11 @@ class MemoryJobStore:
             job = started(self.get(job_id), attempt)
             return None if job is None else self._move(job)
 
+    def leave(self, job_id: str) -> None:
+        """Take back a start."""
+        with self._lock:
+            self._move(left(self.get(job_id)))
+
     def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
         """End a job."""
         with self._lock:
@@ -110,6 +122,14 @@ class MemoryJobStore:
             job = self.get(job_id)
             if all(entry.event.key != event.key for entry in self._logs[job_id]):
                 self._jobs[job_id] = after_event(job, event, self._append(job_id, event).at)
+
+    def delete(self, job_id: str, clear: Callable[[], None]) -> None:
+        """Forget a job that has ended, once `clear` has removed its files."""
+        with self._lock:
+            require_ended(job_id, self.get(job_id).state)
+            clear()
+            del self._jobs[job_id], self._logs[job_id]
+            self._keys = {key: known for key, known in self._keys.items() if known != job_id}
 
     def events(
         self, job_id: str, *, after: int = 0, limit: int | None = None, kind: str | None = None

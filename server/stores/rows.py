@@ -1,4 +1,8 @@
-"""Jobs as rows of the database, and back."""
+"""Jobs and events as rows of the database, and back.
+
+What is read may have been written by an older version: half characters (lone surrogates), which no answer can hold, are
+written out.
+"""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -8,7 +12,7 @@ import sqlalchemy as sa
 
 from server.jobs.job_state import Failure, Job, JobState, Stage, Transition
 from server.service_errors import UnreadableJobError
-from shrinkml.events import Progress
+from shrinkml.events import Event, LoggedEvent, Progress
 from shrinkml.job import JobSpec, printable
 
 
@@ -43,6 +47,32 @@ def job_of(row: sa.Row[Any]) -> Job:
         ) from error
 
 
+def event_of(row: sa.Row[Any]) -> LoggedEvent:
+    """The entry of a job's log that `row` of `job_events` holds.
+
+    Raises:
+        UnreadableJobError: what is stored is no entry, or none that this version knows.
+    """
+    try:
+        return LoggedEvent(row.sequence, datetime.fromisoformat(row.at), Event.from_json(_whole(row.event)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableJobError(
+            f"event {row.sequence} of job {row.job_id} is stored in a way that this version of ShrinkML cannot read; "
+            "`shrinkml delete` removes the job when it has ended"
+        ) from error
+
+
+def _whole(value: Any) -> Any:
+    """The JSON `value`, all texts in it of whole characters."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): _whole(item) for key, item in value.items()}
+    return value
+
+
 def _job_of(row: sa.Row[Any]) -> Job:
     return Job(
         id=row.id,
@@ -52,7 +82,7 @@ def _job_of(row: sa.Row[Any]) -> Job:
         attempt=row.attempt,
         starts=row.starts,
         history=tuple(Transition(JobState(m["state"]), datetime.fromisoformat(m["at"])) for m in row.history),
-        stage=row.stage and Stage(row.stage["name"], datetime.fromisoformat(row.stage["started_at"])),
+        stage=row.stage and Stage(printable(row.stage["name"]), datetime.fromisoformat(row.stage["started_at"])),
         progress=row.progress and Progress(**row.progress),
-        failure=row.failure and Failure(**row.failure),
+        failure=row.failure and Failure(**_whole(row.failure)),
     )

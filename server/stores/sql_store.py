@@ -21,7 +21,9 @@ import sqlalchemy as sa
 from server.jobs.job_moves import (
     after_event,
     cancelled,
+    left,
     new_job,
+    require_ended,
     require_room,
     require_same,
     resumed,
@@ -30,9 +32,9 @@ from server.jobs.job_moves import (
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
-from server.service_errors import UnreadableJobError
+from server.service_errors import TransitionError, UnreadableJobError
 from server.stores.racing_writers import LostRaceError, until_won
-from server.stores.rows import job_of, values_of
+from server.stores.rows import event_of, job_of, values_of
 from server.stores.schema import EVENTS, JOBS, QUEUE
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
@@ -74,6 +76,10 @@ class SqlJobStore:
             return self._insert(new_job(spec), self._ticket(max_queued), idempotency_key), True
 
         return until_won(change)
+
+    def check_room(self, max_queued: int) -> None:
+        """Return where another job may wait."""
+        self._ticket(max_queued)
 
     def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
         """Return the job that came before with the same key, if there is one."""
@@ -133,6 +139,15 @@ class SqlJobStore:
 
         return until_won(change)
 
+    def leave(self, job_id: str) -> None:
+        """Take back a start."""
+
+        def change() -> None:
+            seen = self._see(job_id)
+            self._move(seen, left(seen.job))
+
+        until_won(change)
+
     def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
         """End a job."""
 
@@ -153,6 +168,20 @@ class SqlJobStore:
 
         until_won(change)
 
+    def delete(self, job_id: str, clear: Callable[[], None]) -> None:
+        """Forget a job that has ended, or that this version cannot read, once `clear` has removed its files."""
+        with self._engine.connect() as db:
+            row = _row(db, job_id)
+        if _is_readable(row):
+            require_ended(job_id, JobState(row.state))
+        clear()
+        with self._engine.begin() as db:
+            db.execute(sa.delete(EVENTS).where(EVENTS.c.job_id == job_id))
+            unchanged = sa.and_(JOBS.c.id == job_id, JOBS.c.version == row.version)
+            if db.execute(sa.delete(JOBS).where(unchanged)).rowcount != 1:
+                raise TransitionError(f"job {job_id} was resumed or deleted meanwhile; see what it is, and ask again")
+        log.info("job %s is deleted", job_id)
+
     def events(
         self, job_id: str, *, after: int = 0, limit: int | None = None, kind: str | None = None
     ) -> list[LoggedEvent]:
@@ -162,7 +191,7 @@ class SqlJobStore:
             query = query.where(EVENTS.c.kind == kind)
         with self._engine.connect() as db:
             rows = db.execute(query.order_by(EVENTS.c.sequence).limit(limit)).all()
-        return [LoggedEvent(row.sequence, datetime.fromisoformat(row.at), Event.from_json(row.event)) for row in rows]
+        return [event_of(row) for row in rows]
 
     def _see(self, job_id: str) -> Seen:
         with self._engine.connect() as db:
@@ -220,6 +249,14 @@ def _readable(rows: Iterable[sa.Row[Any]]) -> Generator[Job]:
             yield job_of(row)
         except UnreadableJobError as error:
             log.warning("%s", error)
+
+
+def _is_readable(row: sa.Row[Any]) -> bool:
+    try:
+        job_of(row)
+    except UnreadableJobError:
+        return False
+    return True
 
 
 def _row(db: sa.Connection, job_id: str) -> sa.Row[tuple[object, ...]]:

@@ -162,3 +162,15 @@ def test_safe_names_are_those_of_jobs_and_checkpoints():
 def test_the_error_of_a_missing_file_names_all_that_are_there():
     there = (Artefact("a", REPORT, 1, ""), Artefact("b", REPORT, 1, ""))
     assert str(missing("job-1", "c", there)) == "job job-1 has no file 'c'; it has a, b"
+
+
+def test_a_job_is_cleared_of_all_its_files_and_others_keep_theirs(artefacts):
+    for job_id in ("job-1", "job-2"):
+        put(artefacts, job_id, "final.tar", b"x")
+        put(artefacts, job_id, "report.json", b"x", REPORT)
+    artefacts.clear("job-1")
+    artefacts.clear("job-3")
+    assert artefacts.entries("job-1") == ()
+    assert len(artefacts.entries("job-2")) == 2
+    with pytest.raises(InvalidNameError, match="cannot name a file"):
+        artefacts.clear("..")

@@ -8,7 +8,9 @@ import pytest
 from server.jobs.job_moves import (
     after_event,
     cancelled,
+    left,
     new_job,
+    require_ended,
     require_room,
     require_same,
     resumed,
@@ -107,3 +109,19 @@ def test_an_unknown_job_is_named_with_the_way_to_the_known_ones():
     error = unknown("nobody")
     assert isinstance(error, UnknownJobError)
     assert str(error).startswith("no job 'nobody'; GET /v1/jobs")
+
+
+def test_only_a_job_that_has_ended_is_deleted(spec):
+    job = new_job(spec)
+    for state in JobState:
+        if state.ended:
+            require_ended(job.id, state)
+        else:
+            with pytest.raises(TransitionError, match=f"job {job.id} is {state}; cancel it, and delete it when it has"):
+                require_ended(job.id, state)
+
+
+def test_a_worker_that_leaves_gives_its_start_back_and_never_more(spec):
+    job = started(new_job(spec), 1)
+    assert left(job) == replace(job, starts=0)
+    assert left(left(job)).starts == 0

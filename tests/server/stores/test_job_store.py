@@ -311,3 +311,54 @@ def test_moves_and_events_at_once_share_one_log_without_a_gap(store, spec):
         f"search/{k}" for k in range(40)
     }
     assert store.state(job.id) is JobState.CANCELLING
+
+
+def test_a_job_that_has_ended_is_deleted_with_its_log_and_its_key_is_free(store, spec):
+    kept, job = submit(store, spec), submit(store, spec, idempotency_key="k")
+    store.cancel(job.id)
+    cleared = []
+    store.delete(job.id, lambda: cleared.append(job.id))
+    assert cleared == [job.id]
+    assert store.page(limit=9) == [kept]
+    assert store.events(job.id) == []
+    with pytest.raises(UnknownJobError, match="no job"):
+        store.get(job.id)
+    again = submit(store, spec, idempotency_key="k")
+    assert store.page(limit=9) == [again, kept]
+
+
+def test_a_job_that_waits_or_runs_is_not_deleted(store, spec):
+    for job in (running(store, spec), submit(store, spec)):
+        with pytest.raises(TransitionError, match=f"job {job.id} is (queued|running); cancel it, and delete it when"):
+            store.delete(job.id, lambda: pytest.fail("nothing may be removed"))
+        assert store.get(job.id).id == job.id
+
+
+def test_a_job_whose_files_cannot_be_removed_is_still_there_to_be_deleted_again(store, spec):
+    job = submit(store, spec)
+    store.cancel(job.id)
+
+    def fail() -> None:
+        raise OSError("disk on fire")
+
+    with pytest.raises(OSError, match="on fire"):
+        store.delete(job.id, fail)
+    assert store.get(job.id).id == job.id
+
+
+def test_a_worker_that_leaves_in_order_takes_its_start_back(store, spec):
+    job = running(store, spec)
+    assert store.start(job.id, 1).starts == 2
+    store.leave(job.id)
+    assert store.get(job.id).starts == 1
+    for _ in range(3):
+        store.leave(job.id)
+    assert store.get(job.id).starts == 0
+    assert store.get(job.id).history == job.history
+
+
+def test_room_can_be_asked_for_before_work_is_spent_on_a_job(store, spec):
+    store.check_room(1)
+    submit(store, spec)
+    with pytest.raises(QueueFullError, match="1 jobs wait already and the server accepts 1"):
+        store.check_room(1)
