@@ -1,12 +1,16 @@
 """The server's home folder: places of the database, the logs and the jobs' files, and the lock on it."""
 
 import fcntl
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from server.service_errors import HomeInUseError
+from server.limits import GB
+from server.service_errors import DiskFullError, HomeInUseError, HomeLostError
 
 POLL_S = 0.1
 
@@ -36,6 +40,11 @@ def facts(home: Path) -> Path:
     return home / "facts.sqlite"
 
 
+def pulse(home: Path) -> Path:
+    """Return the file that the worker touches while it lives."""
+    return home / "worker.pulse"
+
+
 def server_log(home: Path) -> Path:
     """Return the log of the server."""
     return home / "server.log"
@@ -46,8 +55,22 @@ def worker_log(home: Path) -> Path:
     return home / "worker.log"
 
 
+def require_space(home: Path, free_gb: float) -> None:
+    """Return where `free_gb` (10^9 bytes) are free on the disk of `home`.
+
+    Raises:
+        DiskFullError: they are not.
+    """
+    free = shutil.disk_usage(home).free / GB
+    if free < free_gb:
+        raise DiskFullError(
+            f"{free:.1f} GB are free where the server keeps its files, and it wants {free_gb:g}; "
+            "delete jobs that are no longer needed, or lower the limit free_gb"
+        )
+
+
 @contextmanager
-def sole_user(home: Path, role: str, *, wait_s: float = 0.0) -> Iterator[None]:
+def sole_user(home: Path, role: str, *, wait_s: float = 0.0) -> Iterator["Lock"]:
     """Hold the home folder's lock for `role`; the system gives it back when the process ends, however that happens.
 
     Raises:
@@ -60,7 +83,35 @@ def sole_user(home: Path, role: str, *, wait_s: float = 0.0) -> Iterator[None]:
             if time.monotonic() >= deadline:
                 raise HomeInUseError(f"another {role} works in {home}; stop it, or choose another folder with --home")
             time.sleep(POLL_S)
-        yield
+        yield Lock(home / f"{role}.lock", os.fstat(file.fileno()).st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock that is held on a home.
+
+    Attributes:
+        path: of its file.
+        inode: of the file that is locked; another one there is that of another home.
+    """
+
+    path: Path
+    inode: int
+
+    def require_home(self) -> None:
+        """Return where the home is still there.
+
+        Raises:
+            HomeLostError: it was removed or replaced, and what is written to its files is lost.
+        """
+        try:
+            there = self.path.stat().st_ino == self.inode
+        except OSError:
+            there = False
+        if not there:
+            raise HomeLostError(
+                f"the folder {self.path.parent} of this server is gone; stop the server and start it again"
+            )
 
 
 def _locked(descriptor: int) -> bool:

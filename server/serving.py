@@ -10,17 +10,20 @@ from contextlib import suppress
 import uvicorn
 
 from server.artefacts.folder_artefacts import FolderArtefacts
-from server.home import artefacts_folder, database_url, jobs_folder, server_log, sole_user, worker_log
+from server.home import artefacts_folder, database_url, jobs_folder, pulse, server_log, sole_user, worker_log
 from server.http.app import create_app
+from server.http.connections import bounded
 from server.http.dependencies import Services, SubmissionRules
+from server.http.turnstile import Turnstile
 from server.service_log import logging_to
-from server.settings import Settings
+from server.settings import Settings, bracketed, check_protected
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.worker.job_queue import JobQueue
 from server.worker.publishing import adopt_earlier_runs
 from server.worker.supervisor import Supervisor
 
+BACKLOG = 256  # connections that may wait to be taken
 GRACE_S = 3  # for requests under way when the server stops
 WORKER_MODULE = "server.worker.work"
 
@@ -35,14 +38,17 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
 
     Raises:
         HomeInUseError: another server works in this home.
+        ConfigError: other machines would reach the service.
         OSError: the address cannot be had.
     """
     # uvicorn raises the signal that ended it once more; SIGTERM would end us before the worker.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    options = ["--allow-hub"] if settings.allow_hub else []
-    command = worker or (sys.executable, "-m", WORKER_MODULE, str(settings.home), *options)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has processes in the background ignore it
+    check_protected(settings)
+    limits = settings.limits
+    command = worker or _worker_command(settings)
     with (
-        sole_user(settings.home, "server"),
+        sole_user(settings.home, "server") as lock,
         logging_to(server_log(settings.home)),
         _listening(settings) as listener,
     ):
@@ -50,22 +56,33 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         adopt_earlier_runs(jobs_folder(settings.home), artefacts)
         engine = connect(database_url(settings.home))
         queue = JobQueue(engine)
-        supervisor = Supervisor(command, worker_log(settings.home))
+        supervisor = Supervisor(command, worker_log(settings.home), pulse(settings.home), silence_s=limits.silence_s)
         services = Services(
             store=SqlJobStore(engine, queue.put),
             artefacts=artefacts,
-            rules=SubmissionRules(settings.data_roots, settings.max_queued, settings.allow_hub),
+            rules=SubmissionRules(settings.data_roots, limits, settings.allow_hub),
             worker=supervisor,
             stopping=lambda: server.should_exit,
+            home=settings.home,
+            check_home=lock.require_home,
+            admissions=Turnstile(limits.admissions),
+            streams=Turnstile(limits.streams),
         )
         config = uvicorn.Config(
-            create_app(services), log_level=logging.WARNING, timeout_graceful_shutdown=GRACE_S, lifespan="off"
+            create_app(services, limits=limits, allowed_hosts=(settings.host, *settings.allowed_hosts)),
+            http=bounded(limits.connections, limits.request_s),
+            ws="none",
+            server_header=False,
+            log_level=logging.WARNING,
+            timeout_graceful_shutdown=GRACE_S,
+            lifespan="off",
         )
         server = uvicorn.Server(config)
         supervisor.start()
         try:
             with suppress(KeyboardInterrupt):
-                on_ready("http://{}:{}".format(*listener.getsockname()[:2]))
+                host, port = listener.getsockname()[:2]
+                on_ready(f"http://{bracketed(host)}:{port}")
                 server.run(sockets=[listener])
         finally:
             supervisor.stop()
@@ -74,4 +91,12 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
 
 def _listening(settings: Settings) -> socket.socket:
     """Return a socket bound before anything else starts: a port in use is found out at once."""
-    return socket.create_server((settings.host, settings.port))
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+
+
+def _worker_command(settings: Settings) -> Sequence[str]:
+    options = [option for root in settings.data_roots for option in ("--data-root", str(root))]
+    options += ["--limits", settings.limits.model_dump_json()]
+    options += ["--allow-hub"] if settings.allow_hub else []
+    return (sys.executable, "-m", WORKER_MODULE, str(settings.home), *options)

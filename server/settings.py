@@ -4,10 +4,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.limits import Limits
+from shrinkml.errors import ConfigError
+from shrinkml.transport import is_loopback
+
 DEFAULT_HOME = Path("runs/server")
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
-DEFAULT_MAX_QUEUED = 16
 
 
 class Settings(BaseModel):
@@ -18,10 +21,34 @@ class Settings(BaseModel):
     home: Path = Field(DEFAULT_HOME, description="Folder of the database, the log and the jobs' files.")
     host: str = Field(DEFAULT_HOST, description="Address to listen on.")
     port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
-    max_queued: int = Field(DEFAULT_MAX_QUEUED, ge=1, description="Jobs that may wait; more are refused.")
     data_roots: tuple[Path, ...] = Field(
         (Path(),),
         min_length=1,
         description="Folders that jobs may read; relative paths in a job start at the first one.",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Names that the server is reached by, beside localhost and addresses in figures."
+    )
+    insecure: bool = Field(
+        False, description="True: the server may listen where other machines reach it, and has no protection from them."
+    )
+    limits: Limits = Field(Limits(), description="Limits on requests and jobs.")
     allow_hub: bool = Field(False, description="True: jobs may name models of the Hugging Face hub, to be fetched.")
+
+
+def check_protected(settings: Settings) -> None:
+    """Return where nobody but this machine reaches the service, or its operator says that it may be so.
+
+    Raises:
+        ConfigError: other machines would reach it.
+    """
+    if not settings.insecure and not is_loopback(f"http://{bracketed(settings.host)}"):
+        raise ConfigError(
+            f"other machines reach {settings.host}, and whoever reaches this service may read and write all that it "
+            "may: it asks for no password. Listen on 127.0.0.1, behind a proxy that asks for one; or say --insecure"
+        )
+
+
+def bracketed(host: str) -> str:
+    """Return `host` as a URL has it: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host

@@ -1,25 +1,34 @@
 """The HTTP application: routes, and every error as a problem document."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 import shrinkml
 from server.http.body_limit import BodyLimit
+from server.http.browser_guard import BrowserGuard
 from server.http.dependencies import Services
+from server.http.farewell import Farewell
 from server.http.problems import FieldProblem, Problem, documented, problem_response
 from server.http.routes import checkpoint_routes, event_routes, job_routes, service_routes
 from server.jobs.failures import code_of
 from server.jobs.job_names import describe_names
+from server.limits import DEFAULT_LIMITS, Limits
 from server.service_errors import (
+    BusyError,
+    DiskFullError,
     ForbiddenPathError,
+    HomeLostError,
     KeyReusedError,
     MissingArtefactError,
+    PreconditionError,
     QueueFullError,
     RangeError,
     StoreBusyError,
@@ -30,8 +39,8 @@ from server.service_errors import (
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, ShrinkError, UnknownNameError
 from shrinkml.job import printable
 
-MOST_BODY_BYTES = 1 << 20
 RETRY_AFTER_S = 30  # jobs take minutes
+LONGEST_FIELD = 200  # characters of a field's path that are told
 
 log = logging.getLogger(__name__)
 
@@ -42,41 +51,62 @@ HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     KeyReusedError: 409,
     TransitionError: 409,
     UnreadableJobError: 409,
+    PreconditionError: 412,
     RangeError: 416,
     CheckpointError: 422,
     ConfigError: 422,
     ManifestError: 422,
     PlanError: 422,
     UnknownNameError: 422,
+    BusyError: 503,
+    HomeLostError: 503,
     QueueFullError: 503,
     StoreBusyError: 503,
+    DiskFullError: 507,
 }
 
 # Errors of HTTP itself: what the problem is called, and what to do.
 HTTP_PROBLEMS: Mapping[int, tuple[str, str]] = {
+    400: ("malformed-json", "the body is no JSON that can be read: {reason}"),
     404: ("unknown-path", "nothing lies at {path}; GET /openapi.json lists what this server answers"),
     405: ("wrong-method", "{path} does not know {method}; GET /openapi.json lists what it knows"),
 }
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the application that answers with `services`."""
+def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_hosts: Collection[str] = ()) -> FastAPI:
+    """Return the application that answers with `services`, to the hosts of this machine and `allowed_hosts`."""
     app = FastAPI(
         title="ShrinkML",
         version=shrinkml.__version__,
         description="Makes trained speech recognisers small. Errors are problem documents (RFC 9457).",
-        responses=documented(422, 500),
+        responses=documented(403, 421, 422, 500, 503),
+        redirect_slashes=False,  # it would lead to whatever host the request names
+        docs_url=None,  # FastAPI's own load scripts of others
+        redoc_url=None,
     )
     app.state.services = services
-    app.add_middleware(BodyLimit, most_bytes=MOST_BODY_BYTES)
+    app.state.limits = limits
+    app.add_middleware(BodyLimit, limits=limits)
+    app.add_middleware(Farewell)
+    app.add_middleware(BrowserGuard, hosts=allowed_hosts)
     for module in (job_routes, event_routes, checkpoint_routes, service_routes):
         app.include_router(module.router)
+        _answer_heads(app, module.router)
     app.add_exception_handler(ShrinkError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(OperationalError, _database_failed)
     app.add_exception_handler(Exception, _unforeseen)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app
+
+
+def _answer_heads(app: FastAPI, router: APIRouter) -> None:
+    """Let HEAD be asked for everything that GET is; the server sends no body then."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            options = {"response_model": route.response_model, "response_class": route.response_class}
+            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False, **options)
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -105,6 +135,8 @@ def _headers(error: Exception) -> Mapping[str, str]:
     match error:
         case QueueFullError() | StoreBusyError():
             return {"Retry-After": str(RETRY_AFTER_S)}
+        case BusyError():
+            return {"Retry-After": "1"}
         case RangeError(size=size):
             return {"Content-Range": f"bytes */{size}"}
         case _:
@@ -119,14 +151,20 @@ def _invalid(request: Request, error: Exception) -> Response:
     if any(isinstance(e["input"], bytes) for e in found):
         detail = "the body is not marked as JSON; send it with the header Content-Type: application/json"
         return _refuse(request, 422, "invalid-request", detail)
-    errors = [FieldProblem(field=_dotted(e["loc"]), message=f"{e['msg']} (got {e['input']!r:.80})") for e in found]
-    detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
+    told = request.app.state.limits.problems_told
+    errors = [FieldProblem(field=_dotted(e["loc"]), message=_in_words(e)) for e in found[:told]]
+    more = f"; and {len(found) - told} more" if len(found) > told else ""
+    detail = "; ".join(f"{e.field}: {e.message}" for e in errors) + more
     return _refuse(request, 422, "invalid-request", detail, errors=errors)
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    return printable(f"{error['msg']} (got {error['input']!r:.80})")
 
 
 def _dotted(location: tuple[str | int, ...]) -> str:
     """Return the path of a field as the sender wrote it: "goal.compression_ratio" in a body, "limit" in a query."""
-    return printable(".".join(map(str, location[1:]))) or str(location[0])
+    return printable(".".join(map(str, location[1:])))[:LONGEST_FIELD] or str(location[0])
 
 
 def _http_problem(request: Request, error: Exception) -> Response:
@@ -135,6 +173,13 @@ def _http_problem(request: Request, error: Exception) -> Response:
     code, template = HTTP_PROBLEMS.get(failure.status_code, ("http", "{reason}"))
     detail = template.format(path=path, method=request.method, reason=failure.detail)
     return _refuse(request, failure.status_code, code, detail, headers=failure.headers)
+
+
+def _database_failed(request: Request, error: Exception) -> Response:
+    if "full" in str(error) or "disk I/O" in str(error):
+        detail = "the disk of the server is full; delete jobs that are no longer needed"
+        return _refuse(request, 507, "disk-full", detail)
+    return _unforeseen(request, error)
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:

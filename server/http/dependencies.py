@@ -1,13 +1,17 @@
 """Services that the routes work with, handed to them by the application."""
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
 from server.artefacts.artefact_store import ArtefactStore
+from server.home import job_folder
+from server.http.turnstile import Turnstile
+from server.limits import DEFAULT_LIMITS, Limits
 from server.stores.job_store import JobStore
 
 
@@ -17,6 +21,11 @@ class WorkerHealth(Protocol):
     @property
     def pid(self) -> int | None:
         """Its process id; None while there is none."""
+        ...
+
+    @property
+    def silent_s(self) -> float | None:
+        """Seconds since its last sign of life; None while it is starting."""
         ...
 
     @property
@@ -31,12 +40,12 @@ class SubmissionRules:
 
     Attributes:
         data_roots: folders that jobs may read; relative paths in a job start at the first one.
-        max_queued: number of jobs that may wait.
+        limits: on them and on requests.
         allow_hub: True where jobs may name models of the Hugging Face hub.
     """
 
     data_roots: tuple[Path, ...]
-    max_queued: int
+    limits: Limits = DEFAULT_LIMITS
     allow_hub: bool = False
 
 
@@ -50,6 +59,10 @@ class Services:
         rules: for new jobs.
         worker: its health.
         stopping: tells that the server is about to stop: open event streams end then.
+        home: the server's folder.
+        check_home: raises HomeLostError where that is gone.
+        admissions: bounds the jobs that are checked at once.
+        streams: bounds the event streams that are open at once.
     """
 
     store: JobStore
@@ -57,11 +70,26 @@ class Services:
     rules: SubmissionRules
     worker: WorkerHealth
     stopping: Callable[[], bool]
+    home: Path
+
+    check_home: Callable[[], None] = lambda: None
+    admissions: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.admissions))
+    streams: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.streams))
+
+    def clear(self, job_id: str) -> None:
+        """Remove the files of the job."""
+        self.artefacts.clear(job_id)
+        shutil.rmtree(job_folder(self.home, job_id), ignore_errors=True)
 
 
-def services(request: Request) -> Services:
-    """Return the services of the application that answers `request`."""
+async def services(request: Request) -> Services:
+    """Return the services of the application that answers `request`.
+
+    Raises:
+        HomeLostError: what they would keep is lost.
+    """
     found: Services = request.app.state.services
+    found.check_home()
     return found
 
 

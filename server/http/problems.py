@@ -7,6 +7,8 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from shrinkml.job import printable
+
 MEDIA_TYPE = "application/problem+json"
 
 # The kinds of problems for people; other codes are good enough in words.
@@ -71,7 +73,7 @@ def problem_response(
         type=type_uri(code),
         title=title_of(code),
         status=status,
-        detail=detail,
+        detail=printable(detail),
         instance=instance,
         errors=errors and list(errors),
     )

@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from server.service_errors import RangeError
+from server.service_errors import PreconditionError, RangeError
 
 CHUNK_BYTES = 1 << 18
+MOST_DIGITS = 18  # of a place in a file
 log = logging.getLogger(__name__)
-_SINGLE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))")
+_SINGLE = re.compile(r"bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))")
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
@@ -23,14 +24,36 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
         return None
     first, last, suffix = match.groups()
     if suffix is not None:
-        start, end = max(size - int(suffix), 0), size - 1
+        start, end = max(size - _number(suffix), 0), size - 1
     else:
-        start, end = int(first), min(int(last), size - 1) if last else size - 1
-        if last and int(last) < start:
+        start, end = _number(first), min(_number(last), size - 1) if last else size - 1
+        if last and _number(last) < start:
             return None
-    if start >= size or suffix == "0":
-        raise RangeError(f"{header!r} lies outside the file, whose bytes are 0-{size - 1}; ask for a part of it", size)
+    if start >= size or (suffix is not None and not _number(suffix)):
+        raise RangeError(
+            f"{header!r:.80} lies outside the file, whose bytes are 0-{size - 1}; ask for a part of it", size
+        )
     return start, end
+
+
+def _number(digits: str) -> int:
+    """Return the number that `digits` write; one beyond every file where there are very many of them."""
+    significant = digits.lstrip("0") or "0"
+    return int(significant) if len(significant) <= MOST_DIGITS else 10**MOST_DIGITS
+
+
+def require_match(if_match: str | None, etag: str) -> None:
+    """Return where the file with `etag` is one of those that an If-Match header names, or there is no such header.
+
+    Raises:
+        PreconditionError: it is not (strong comparison, as section 13.1.1 asks for).
+    """
+    if (
+        if_match is not None
+        and "*" not in (named := [tag.strip() for tag in if_match.split(",")])
+        and etag not in named
+    ):
+        raise PreconditionError(f"the file is now {etag}, none of those that If-Match names; fetch it anew")
 
 
 def matches(header: str, etag: str) -> bool:

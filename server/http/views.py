@@ -204,8 +204,10 @@ class Models(BaseModel):
 class Health(BaseModel):
     """The health of the server."""
 
-    status: str = Field(description="ok, or degraded while the worker is being started again.")
+    status: str = Field(description="ok, or degraded: jobs that are accepted wait until it is ok again.")
+    why: str | None = Field(description="Where it is degraded: the reason.")
     worker_pid: int | None
+    worker_silent_s: float | None = Field(description="Seconds since the worker's last sign of life.")
     worker_restarts: int
 
 

@@ -56,11 +56,11 @@ NAMED_FIELDS = (
 )
 
 
-def check_names(spec: JobSpec) -> None:
+def check_names(spec: JobSpec, *, told: int = 20) -> None:
     """That the tables hold every name in `spec`.
 
     Raises:
-        UnknownNameError: some they do not; the message lists them all.
+        UnknownNameError: some they do not; the message lists the first `told` of them, and counts the others.
     """
     problems = []
     for named in NAMED_FIELDS:
@@ -70,7 +70,8 @@ def check_names(spec: JobSpec) -> None:
             except UnknownNameError as error:
                 problems.append(f"{path}: {error}")
     if problems:
-        raise UnknownNameError("\n".join(problems))
+        more = [f"and {len(problems) - told} more"] if len(problems) > told else []
+        raise UnknownNameError("\n".join([*problems[:told], *more]))
 
 
 def describe_names(components: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shrinkml.errors import CheckpointError
 from shrinkml.storage.bundle import bundled_names
 from shrinkml.storage.model_folder import look_into
 
@@ -29,8 +30,11 @@ def check_model(name: str) -> ModelFacts:
     Raises:
         CheckpointError: no such folder, a part of it is missing, or its files are no model.
     """
-    folder = look_into(name)
-    parameters, stored_bytes = folder.stored_parameters, folder.stored_bytes
+    try:
+        folder = look_into(name)
+        parameters, stored_bytes = folder.stored_parameters, folder.stored_bytes
+    except OSError as error:
+        raise CheckpointError(f"{name} cannot be read ({error.strerror})") from error
     return ModelFacts(name=name, family=folder.family.stored_as, parameters=parameters, bytes=stored_bytes)
 
 

@@ -20,7 +20,9 @@ from server.artefacts.folder_artefacts import FolderArtefacts
 from server.cli.main import main
 from server.home import artefacts_folder, database_url
 from server.http.app import create_app
+from server.http.connections import bounded
 from server.http.dependencies import Services, SubmissionRules
+from server.limits import DEFAULT_LIMITS, Limits
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.worker.job_queue import JobQueue
@@ -83,6 +85,7 @@ def request_body() -> dict[str, object]:
 class AbsentWorker:
     pid = None
     restarts = 0
+    silent_s = None
 
 
 @pytest.fixture
@@ -91,14 +94,15 @@ def artefacts(tmp_path: Path) -> FolderArtefacts:
 
 
 @pytest.fixture
-def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path) -> Iterator[Services]:
+def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, tmp_path: Path) -> Iterator[Services]:
     queue = JobQueue(engine)
     yield Services(
         store=SqlJobStore(engine, queue.put),
         artefacts=artefacts,
-        rules=SubmissionRules((data_folder,), max_queued=2),
+        rules=SubmissionRules((data_folder,), Limits(jobs_waiting=2, free_gb=0)),
         worker=AbsentWorker(),
         stopping=lambda: False,
+        home=tmp_path,
     )
     queue.close()
 
@@ -108,7 +112,8 @@ def server() -> Iterator[tuple[str, FastAPI]]:
     """The address of a server in this process, and its application, whose services each test brings."""
     app = create_app(services=None)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+    http = bounded(DEFAULT_LIMITS.connections, DEFAULT_LIMITS.request_s)
+    server = uvicorn.Server(uvicorn.Config(app, http=http, ws="none", log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}", app
@@ -126,7 +131,7 @@ def url(server: tuple[str, FastAPI], services: Services) -> str:
 
 @pytest.fixture
 def http(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, timeout=10) as client:
+    with httpx.Client(base_url=url, timeout=120) as client:
         yield client
 
 

@@ -1,10 +1,11 @@
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from server.home import sole_user
-from server.service_errors import HomeInUseError
+from server.home import require_space, sole_user
+from server.service_errors import DiskFullError, HomeInUseError, HomeLostError
 
 HOLD = """
 import sys
@@ -48,3 +49,25 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path, holder):
 def test_the_folder_is_made(tmp_path):
     with sole_user(tmp_path / "new" / "home", "server"):
         assert (tmp_path / "new" / "home").is_dir()
+
+
+@pytest.mark.parametrize("loss", ["removed", "replaced"])
+def test_a_home_that_was_removed_or_replaced_is_missed(tmp_path, loss):
+    home = tmp_path / "home"
+    with sole_user(home, "server") as lock:
+        lock.require_home()
+        shutil.rmtree(home)
+        if loss == "replaced":
+            home.mkdir()
+            (home / "server.lock").touch()
+            (home / "another file, in case the first has the number of the old one").touch()
+            if (home / "server.lock").stat().st_ino == lock.inode:
+                pytest.skip("the file system gives numbers again at once")
+        with pytest.raises(HomeLostError, match=f"the folder {home} of this server is gone"):
+            lock.require_home()
+
+
+def test_space_is_asked_for(tmp_path):
+    require_space(tmp_path, 0.0)
+    with pytest.raises(DiskFullError, match=r"GB are free where the server keeps its files, and it wants 1e\+09"):
+        require_space(tmp_path, 1e9)

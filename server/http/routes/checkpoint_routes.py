@@ -9,7 +9,7 @@ from server.artefacts.artefact_store import ArtefactKind
 from server.artefacts.checkpoint_tar import find_checkpoint
 from server.http.dependencies import ServicesDep
 from server.http.problems import documented
-from server.http.ranges import matches, parse_range, read_bytes
+from server.http.ranges import matches, parse_range, read_bytes, require_match
 from server.http.views import Checkpoints, CheckpointView
 
 router = APIRouter(prefix="/v1/jobs", tags=["checkpoints"])
@@ -25,7 +25,6 @@ def list_checkpoints(job_id: str, services: ServicesDep) -> Checkpoints:
     return Checkpoints(items=[CheckpointView.of(job.id, artefact) for artefact in found])
 
 
-@router.head("/{job_id}/checkpoints/{name}", include_in_schema=False)
 @router.get(
     "/{job_id}/checkpoints/{name}",
     response_class=StreamingResponse,
@@ -33,7 +32,7 @@ def list_checkpoints(job_id: str, services: ServicesDep) -> Checkpoints:
         200: {"content": {TAR: {}}},
         206: {"description": "The part asked for.", "content": {TAR: {}}},
         304: {"description": "The client has it already."},
-        **documented(404, 416),
+        **documented(404, 412, 416),
     },
 )
 def download(
@@ -43,6 +42,7 @@ def download(
     services: ServicesDep,
     range: Annotated[str | None, Header(description="bytes=first-last")] = None,
     if_range: Annotated[str | None, Header(description="The range counts only for the file with this ETag.")] = None,
+    if_match: Annotated[str | None, Header(description="ETags of the file that is wanted, and no other.")] = None,
     if_none_match: Annotated[str | None, Header(description="ETags that the client has.")] = None,
 ) -> Response:
     """One checkpoint as a tar file. The ETag is the sha256 of the whole file."""
@@ -54,6 +54,7 @@ def download(
         "Accept-Ranges": "bytes",
         "Content-Disposition": f'attachment; filename="{artefact.name}"',
     }
+    require_match(if_match, etag)
     if if_none_match is not None and matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     part = None if range is None or if_range not in (None, etag) else parse_range(range, artefact.bytes)
@@ -62,8 +63,9 @@ def download(
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end}/{artefact.bytes}"
     status = 200 if part is None else 206
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=TAR)
     stream = services.artefacts.open(job.id, artefact)  # before the answer begins: it may have been replaced just now
+    if request.method == "HEAD":
+        stream.close()
+        return Response(status_code=status, headers=headers, media_type=TAR)
     body = read_bytes(stream, start, end, name=f"{artefact.name} of job {job.id}")
     return StreamingResponse(body, status, headers=headers, media_type=TAR)

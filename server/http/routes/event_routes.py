@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 import anyio
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -30,6 +30,7 @@ SSE = "text/event-stream"
 )
 async def events(
     job_id: str,
+    request: Request,
     services: ServicesDep,
     after: Annotated[int, Query(ge=0, le=MOST_INTEGER, description="Only events after this sequence number.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Events per page; a stream has no pages.")] = 100,
@@ -47,6 +48,9 @@ async def events(
         return page
     if page.state.ended and not page.items and last_event_id is not None:
         return Response(status_code=204)
+    if request.method == "HEAD":
+        return Response(media_type=SSE)
+    services.streams.enter("follow events")
     return StreamingResponse(_stream(services, job_id, last_event_id or after), media_type=SSE)
 
 
@@ -57,6 +61,14 @@ def _page(services: Services, job_id: str, after: int, limit: int) -> EventPage:
 
 
 async def _stream(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
+    try:
+        async for part in _parts(services, job_id, after):
+            yield part
+    finally:
+        services.streams.leave()
+
+
+async def _parts(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
     spoke = time.monotonic()
     while not services.stopping():
         page = await run_in_threadpool(_page, services, job_id, after, MOST_PER_PAGE)

@@ -1,12 +1,14 @@
 """Jobs: submit, look, cancel, resume, and their findings."""
 
 import logging
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
 from server.artefacts.artefact_store import POLICY_FILE, REPORT_FILES
-from server.http.dependencies import ServicesDep
+from server.home import require_space
+from server.http.dependencies import Services, ServicesDep
 from server.http.problems import documented
 from server.http.views import Candidates, JobPage, JobView
 from server.jobs.admission import admit
@@ -20,10 +22,15 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_PER_PAGE = 200
+# A report is a page with scripts of its own: it may neither load nor send anything, nor speak for this server.
+REPORT_POLICY = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'none'"
+)
 MEDIA_TYPES = {"json": "application/json", "html": "text/html"}
 
 
-@router.post("", status_code=202, responses=documented(400, 403, 409, 411, 413, 503))
+@router.post("", status_code=202, responses=documented(400, 403, 408, 409, 411, 413, 503, 507))
 def submit(
     spec: JobSpec,
     response: Response,
@@ -34,20 +41,25 @@ def submit(
     ] = None,
 ) -> JobView:
     """Queue a compression job and return at once."""
-    rules, store = services.rules, services.store
     job = None
-    if idempotency_key is not None:  # asked before the data are checked: that takes its time
-        job = store.submitted(resolved(spec, rules.data_roots[0]), idempotency_key=idempotency_key)
-    if job is None:
-        job, _ = store.submit(
-            admit(spec, rules.data_roots, allow_hub=rules.allow_hub),
-            max_queued=rules.max_queued,
-            idempotency_key=idempotency_key,
-        )
-        log.info("job %s submitted: %s, %g times smaller", job.id, job.spec.model, job.spec.goal.compression_ratio)
-    view = JobView.of(job)
+    if idempotency_key is not None:
+        absolute = resolved(spec, services.rules.data_roots[0])
+        job = services.store.submitted(absolute, idempotency_key=idempotency_key)
+    view = JobView.of(job or _submitted(spec, services, idempotency_key))
     response.headers["Location"] = view.links["self"]
     return view
+
+
+def _submitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
+    """Return the job, admitted and queued: what costs little is asked first."""
+    rules, store = services.rules, services.store
+    store.check_room(rules.limits.jobs_waiting)
+    require_space(services.home, rules.limits.free_gb)
+    with services.admissions.passed("have their jobs checked"):
+        admitted = admit(spec, rules.data_roots, limits=rules.limits, allow_hub=rules.allow_hub)
+    job, _ = store.submit(admitted, max_queued=rules.limits.jobs_waiting, idempotency_key=idempotency_key)
+    log.info("job %s submitted: %s, %g times smaller", job.id, job.spec.model, job.spec.goal.compression_ratio)
+    return job
 
 
 @router.get("")
@@ -80,8 +92,14 @@ def cancel(job_id: str, services: ServicesDep) -> JobView:
 @router.post("/{job_id}/resume", status_code=202, responses=documented(404, 409, 503))
 def resume(job_id: str, services: ServicesDep) -> JobView:
     """Queue a failed or cancelled job again: it goes on from its last finished stage."""
-    job = services.store.resume(job_id, max_queued=services.rules.max_queued)
+    job = services.store.resume(job_id, max_queued=services.rules.limits.jobs_waiting)
     return JobView.of(job)
+
+
+@router.delete("/{job_id}", status_code=204, response_class=Response, responses=documented(404, 409))
+def delete(job_id: str, services: ServicesDep) -> None:
+    """Forget a job that has ended, and remove everything that it left on the server."""
+    services.store.delete(job_id, partial(services.clear, job_id))
 
 
 @router.get("/{job_id}/candidates", responses=documented(404))
@@ -127,4 +145,4 @@ def _file_of(job: Job, name: str, services: ServicesDep, *, media_type: str, mis
     except MissingArtefactError:
         raise MissingArtefactError(f"job {job.id} is {job.state} and {missing}") from None
     with services.artefacts.open(job.id, artefact) as stream:
-        return Response(stream.read(), media_type=media_type)
+        return Response(stream.read(), media_type=media_type, headers={"Content-Security-Policy": REPORT_POLICY})

@@ -2,11 +2,14 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
+from server.artefacts.artefact_store import ArtefactKind
 from server.http.app import HTTP_STATUS
 from server.jobs.failures import code_of
+from server.service_errors import HomeLostError
 from shrinkml.errors import ShrinkError
 
 
@@ -72,13 +75,105 @@ def test_a_body_that_is_not_marked_as_json_is_told_the_header(http):
 
 
 def test_a_body_that_is_too_large_is_a_problem(http):
-    response = http.post("/v1/jobs", content=b" " * (2 << 20), headers={"Content-Type": "application/json"})
-    assert "at most 1048576 bytes" in problem(response, 413, "body-too-large")["detail"]
+    response = http.post("/v1/jobs", content=b" " * (128 * 1024 + 1), headers={"Content-Type": "application/json"})
+    assert "at most 131072 bytes" in problem(response, 413, "body-too-large")["detail"]
 
 
 def test_a_body_of_unknown_size_is_a_problem(http):
     response = http.post("/v1/jobs", content=iter([b"{}"]), headers={"Content-Type": "application/json"})
     assert "Content-Length" in problem(response, 411, "length-required")["detail"]
+
+
+def test_of_many_wrong_fields_the_first_are_told_and_the_others_counted(http, request_body):
+    body = {**request_body, **{f"wrong{i}": i for i in range(200)}}
+    response = http.post("/v1/jobs", json=body)
+    found = problem(response, 422, "invalid-request")
+    assert [e["field"] for e in found["errors"]] == [f"wrong{i}" for i in range(20)]
+    assert found["detail"].endswith("; and 180 more")
+    assert len(response.content) < 10_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"search": {"baselines": ["wrong"] * 256}},
+        {"search": {"baselines": [1] * 256}},
+        {"search": {"baselines": ["w" * 400] * 256}},
+        {"export": ["x" * 64] * 256},
+        {"x" * 100_000: 1},
+        {"search": {"strategy": "x" * 100_000}},
+        {"model": "x" * 100_000},
+        {"steps": [[[0]]] * 256},
+        {"layers": {"only": "x" * 100_000}},
+    ],
+)
+def test_no_answer_is_much_longer_than_its_request_is_allowed_to_be(http, request_body, wrong):
+    response = http.post("/v1/jobs", json={**request_body, **wrong})
+    assert response.status_code == 422
+    assert len(response.content) < 30_000
+
+
+def test_a_list_of_more_items_than_any_needs_is_a_problem(http, request_body):
+    body = {**request_body, "search": {"baselines": ["wrong"] * 257}}
+    assert "more than 256 items" in problem(http.post("/v1/jobs", json=body), 422, "list-too-long")["detail"]
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"seed": ' + b"1" * 5000 + b"}", b'{"a":' * 20_000, b"\xff", b"nul"])
+def test_a_body_that_no_reader_of_json_bears_is_a_problem(http, body):
+    response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        ({"seed": True}, "seed", "is true, which is no number"),
+        ({"goal": {"compression_ratio": True}}, "goal.compression_ratio", "is true, which is no number"),
+        ({"steps": [True]}, "steps", "is true, which is no number"),
+        ({"vocabulary": False}, "vocabulary", "allowed: 'all', 'auto', or a number of tokens"),
+        ({"goal": {"compression_ratio": 10**400}}, "goal.compression_ratio", "is a number beyond 9007199254740992"),
+        ({"steps": [10**400]}, "steps", "is a number beyond"),
+        ({"finetune": {"epochs": 10**400}}, "finetune.epochs", "is a number beyond"),
+    ],
+)
+def test_a_number_is_a_number_and_one_that_can_be_kept(http, request_body, change, field, message):
+    body = json.dumps({**request_body, **change})
+    response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    (wrong,) = problem(response, 422, "invalid-request")["errors"]
+    assert wrong["field"] == field
+    assert message in wrong["message"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_is_finite(http, request_body, number):
+    body = json.dumps(request_body).replace("3.0", number)
+    response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    assert problem(response, 422, "invalid-request")["errors"][0]["field"] == "goal.compression_ratio"
+
+
+def test_whatever_can_be_got_can_be_asked_for_its_head(http, store, artefacts, spec):
+    job, _ = store.submit(spec, max_queued=9)
+    for name, kind in {"report.json": "report", "policy.json": "policy", "final.tar": "checkpoint"}.items():
+        artefacts.put(job.id, name, ArtefactKind(kind), lambda stream: stream.write(b"{}"))
+    paths = [path for path, methods in http.get("/openapi.json").json()["paths"].items() if "get" in methods]
+    assert len(paths) > 10
+    for path in (path.format(job_id=job.id, name="final.tar") for path in paths):
+        got, head = http.get(path), http.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["Content-Type"] == got.headers["Content-Type"]
+    assert http.head(f"/v1/jobs/{job.id}/events", headers={"Accept": "text/event-stream"}).content == b""
+    assert http.head("/v1/jobs/nobody").status_code == 404
+
+
+def test_a_home_that_is_gone_is_told_and_nothing_is_taken_on(http, services, server, request_body):
+    def gone():
+        raise HomeLostError("the folder is gone")
+
+    server[1].state.services = replace(services, check_home=gone)
+    for path in ("/healthz", "/v1/jobs"):
+        problem(http.get(path), 503, "home-lost")
+    problem(http.post("/v1/jobs", json=request_body), 503, "home-lost")
 
 
 def test_an_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(http, engine, caplog):

@@ -1,9 +1,38 @@
+import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
-from server.http.dependencies import services
+import pytest
+
+from server.artefacts.artefact_store import ArtefactKind
+from server.home import job_folder
+from server.http.dependencies import services as services_of
+from server.service_errors import HomeLostError
 
 
-def test_a_request_finds_the_services_of_the_application_that_answers_it():
-    mine, other = object(), object()
-    requests = [SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(services=one))) for one in (mine, other)]
-    assert [services(request) for request in requests] == [mine, other]
+def asked_of(services) -> SimpleNamespace:
+    """A request to an application with `services`."""
+    return SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(services=services)))
+
+
+def test_a_request_finds_the_services_of_the_application_that_answers_it(services):
+    other = replace(services, artefacts=None)
+    assert [asyncio.run(services_of(asked_of(one))) for one in (services, other)] == [services, other]
+
+
+def test_a_request_to_a_home_that_is_gone_finds_none(services):
+    def gone():
+        raise HomeLostError("the folder is gone")
+
+    with pytest.raises(HomeLostError, match="the folder is gone"):
+        asyncio.run(services_of(asked_of(replace(services, check_home=gone))))
+
+
+def test_a_job_is_cleared_of_what_it_left_everywhere(services, tmp_path):
+    folder = job_folder(tmp_path, "job-1")
+    (folder / "stages").mkdir(parents=True)
+    services.artefacts.put("job-1", "report.json", ArtefactKind.REPORT, lambda stream: stream.write(b"{}"))
+    services.clear("job-1")
+    services.clear("job-1")
+    assert not folder.exists()
+    assert services.artefacts.entries("job-1") == ()

@@ -44,3 +44,7 @@ def test_a_documented_status_refers_to_the_problem_in_the_description():
     (described,) = documented(404).values()
     assert described["description"] == "Not Found"
     assert described["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_half_characters_are_written_out():
+    assert json.loads(problem_response(403, "forbidden-path", "no \udcff", instance="/").body)["detail"] == "no \\udcff"

@@ -2,8 +2,8 @@ import io
 
 import pytest
 
-from server.http.ranges import CHUNK_BYTES, matches, parse_range, read_bytes
-from server.service_errors import RangeError
+from server.http.ranges import CHUNK_BYTES, matches, parse_range, read_bytes, require_match
+from server.service_errors import PreconditionError, RangeError
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,32 @@ def test_a_download_that_breaks_off_is_logged_and_closes_the_stream(caplog):
 def test_a_file_shorter_than_it_was_said_to_be_is_logged(caplog):
     assert b"".join(read_bytes(io.BytesIO(b"0123"), 0, 9, name="final.tar")) == b"0123"
     assert caplog.messages == ["download of final.tar broke off 6 bytes before the end"]
+
+
+@pytest.mark.parametrize(
+    ("header", "part"),
+    [("bytes=2-" + 5000 * "9", (2, 9)), ("bytes=-" + 5000 * "9", (0, 9)), ("bytes=" + 5000 * "0" + "2-3", (2, 3))],
+)
+def test_numbers_of_very_many_digits_are_numbers(header, part):
+    assert parse_range(header, 10) == part
+
+
+def test_a_range_that_begins_behind_every_file_is_refused_in_few_words():
+    with pytest.raises(RangeError, match="lies outside the file") as refusal:
+        parse_range("bytes=" + 5000 * "9" + "-", 10)
+    assert len(str(refusal.value)) < 200
+
+
+def test_a_digit_of_another_script_is_none():
+    assert parse_range("bytes=\u0660-\u0669", 10) is None
+
+
+@pytest.mark.parametrize("header", [None, '"a"', '"b", "a"', "*"])
+def test_the_file_that_is_wanted_matches(header):
+    require_match(header, '"a"')
+
+
+@pytest.mark.parametrize("header", ['"b"', 'W/"a"', ""])
+def test_another_file_than_the_one_that_is_wanted_is_refused(header):
+    with pytest.raises(PreconditionError, match='the file is now "a", none of those that If-Match names'):
+        require_match(header, '"a"')

@@ -1,11 +1,15 @@
 import json
+import os
 import shutil
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.strategies.model_based.kept_policy import SHAPES, write_policy
-from server.jobs.admission import admit
+from server.jobs.admission import admit, check_paths
+from server.limits import Limits
 from server.service_errors import ForbiddenPathError
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, UnknownNameError
 from shrinkml.job import parse_job
@@ -123,3 +127,107 @@ def test_a_manifest_does_not_tell_what_lies_outside_the_data_roots(request_body,
 def test_a_job_that_cannot_work_is_refused(request_body, data_folder, change, error, message):
     with pytest.raises(error, match=message):
         admit(parse_job({**request_body, **change}), [data_folder])
+
+
+def test_a_path_outside_is_refused_before_anything_is_looked_up_there(request_body, data_folder):
+    began = time.process_time()
+    with pytest.raises(ForbiddenPathError, match="model: / lies outside the folders"):
+        admit(parse_job({**request_body, "model": "/"}), [data_folder])
+    assert time.process_time() - began < 0.5, "a walk over the disk takes longer"
+
+
+def test_a_folder_with_more_files_than_a_model_has_is_no_model(request_body, data_folder, tmp_path):
+    shutil.copytree(data_folder / "model", tmp_path / "model")
+    body, roots = {**request_body, "model": str(tmp_path / "model")}, [data_folder, tmp_path]
+    assert admit(parse_job(body), roots, limits=Limits(model_files=3))
+    (tmp_path / "model" / "more").mkdir()
+    with pytest.raises(CheckpointError, match="holds more than 3 files and folders, which no model does"):
+        admit(parse_job(body), roots, limits=Limits(model_files=3))
+
+
+@pytest.mark.parametrize("field", ["data.dev", "data.test", "model", "search.policy", "vocabulary_texts"])
+def test_a_pipe_is_refused_and_not_waited_for(request_body, data_folder, tmp_path, field):
+    os.mkfifo(tmp_path / "pipe")
+    body, pipe = json.loads(json.dumps(request_body)), str(tmp_path / "pipe")
+    if field.startswith("data."):
+        body["data"][field.removeprefix("data.")] = pipe
+    elif field == "search.policy":
+        body["search"] = {"strategy": "dyna", "policy": pipe}
+    else:
+        body |= {field: pipe, **({"vocabulary": "auto"} if field == "vocabulary_texts" else {})}
+    with pytest.raises((ManifestError, CheckpointError, ConfigError), match=r"no regular file|no model"):
+        admit(parse_job(body), [data_folder, tmp_path])
+
+
+def test_a_refusal_does_not_tell_where_a_link_leads(request_body, data_folder, tmp_path):
+    for field in ("model", "data"):
+        link = data_folder / f"link-{field}"
+        link.symlink_to(tmp_path / "secret-name")
+        change = {"model": link.name} if field == "model" else {"data": {"dev": link.name, "test": "test.jsonl"}}
+        with pytest.raises(ForbiddenPathError) as refusal:
+            admit(parse_job({**request_body, **change}), [data_folder])
+        link.unlink()
+        assert link.name in str(refusal.value)
+        assert "secret-name" not in str(refusal.value)
+
+
+def test_a_process_of_the_system_is_no_model(request_body, data_folder):
+    body = {**request_body, "model": "/proc/1/exe"}
+    with pytest.raises(ForbiddenPathError, match=r"model: /proc/1/exe lies outside"):
+        admit(parse_job(body), [data_folder])
+    with pytest.raises(CheckpointError, match="/proc/1/exe"):
+        admit(parse_job({**body, "data": {k: str(data_folder / f"{k}.jsonl") for k in ("dev", "test")}}), [Path("/")])
+
+
+def test_a_manifest_takes_its_bytes_and_no_more(request_body, data_folder):
+    n_bytes = max((data_folder / f"{split}.jsonl").stat().st_size for split in ("train", "dev", "test"))
+    assert admit(parse_job(request_body), [data_folder], limits=Limits(manifest_bytes=n_bytes))
+    with pytest.raises(ManifestError, match=f"{n_bytes} bytes, and at most {n_bytes - 1} are allowed"):
+        admit(parse_job(request_body), [data_folder], limits=Limits(manifest_bytes=n_bytes - 1))
+
+
+@pytest.fixture
+def long(data_folder, tmp_path):
+    """A manifest of two sound lines, then one that names a file outside, then one that is no JSON."""
+    outside = {"audio_filepath": str(tmp_path / "outside.wav"), "duration": 0.5, "text": "on"}
+    path = data_folder / "long.jsonl"
+    path.write_text((data_folder / "dev.jsonl").read_text() + json.dumps(outside) + "\nno json\n")
+    yield path
+    path.unlink()
+
+
+def test_while_a_client_waits_only_the_first_lines_are_checked(request_body, data_folder, long):
+    spec = parse_job({**request_body, "data": {"dev": "long.jsonl", "test": "test.jsonl"}})
+    assert admit(spec, [data_folder], limits=Limits(lines_checked=2))
+    with pytest.raises(ForbiddenPathError, match=r"data.dev: .*outside.wav"):
+        admit(spec, [data_folder], limits=Limits(lines_checked=3))
+
+
+def test_before_a_job_runs_every_line_is_checked_for_where_it_leads(request_body, data_folder, tmp_path, long):
+    job = admit(
+        parse_job({**request_body, "data": {"dev": "long.jsonl", "test": "test.jsonl"}}),
+        [data_folder],
+        limits=Limits(lines_checked=2),
+    )
+    with pytest.raises(ForbiddenPathError, match=r"data.dev: .*outside.wav lies outside"):
+        check_paths(job, [data_folder])
+    check_paths(job, [data_folder, tmp_path])
+    with pytest.raises(ManifestError, match="at most 10 are allowed"):
+        check_paths(job, [data_folder, tmp_path], limits=Limits(manifest_bytes=10))
+
+
+def test_a_manifest_of_nothing_but_errors_is_told_in_few_words_and_little_time(request_body, data_folder):
+    (data_folder / "empty-objects.jsonl").write_text("{}\n" * 350_000)
+    spec = parse_job({**request_body, "data": {"dev": "empty-objects.jsonl", "test": "test.jsonl"}})
+    began = time.process_time()
+    with pytest.raises(ManifestError, match="and 280 more") as refusal:
+        admit(spec, [data_folder])
+    (data_folder / "empty-objects.jsonl").unlink()
+    assert time.process_time() - began < 2.0
+    assert len(str(refusal.value)) < 10_000
+
+
+def test_many_wrong_names_are_counted(request_body, data_folder):
+    with pytest.raises(UnknownNameError, match="and 44 more") as refusal:
+        admit(parse_job({**request_body, "search": {"baselines": ["x" * 64] * 64}}), [data_folder])
+    assert len(str(refusal.value)) < 20_000

@@ -2,6 +2,7 @@ import hashlib
 
 import pytest
 
+from server.home import artefacts_folder
 from server.worker.publishing import publish_run
 
 
@@ -84,3 +85,23 @@ def test_head_tells_size_and_checksum_without_the_content(http, listed):
 def test_only_listed_files_can_be_downloaded(http, job_id, name):
     response = http.get(f"/v1/jobs/{job_id}/checkpoints/{name}")
     assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_range_of_5000_digits_is_a_range(http, listed):
+    response = http.get(listed["url"], headers={"Range": f"bytes={'9' * 5000}-"})
+    assert (response.status_code, response.json()["type"]) == (416, "urn:shrinkml:problem:range")
+
+
+def test_a_file_that_is_no_longer_the_wanted_one_is_not_sent(http, listed):
+    response = http.get(listed["url"], headers={"If-Match": '"other"'})
+    assert (response.status_code, response.json()["type"]) == (412, "urn:shrinkml:problem:precondition")
+    assert http.get(listed["url"], headers={"If-Match": f'"{listed["sha256"]}"'}).status_code == 200
+
+
+@pytest.mark.parametrize("harm", ["removed", "cut"])
+def test_a_tar_that_is_missing_or_cut_is_a_problem_and_no_half_answer(http, listed, job_id, tmp_path, harm):
+    content = artefacts_folder(tmp_path) / job_id / "content" / listed["sha256"]
+    content.unlink() if harm == "removed" else content.write_bytes(content.read_bytes()[:-1])
+    response = http.get(listed["url"])
+    assert (response.status_code, response.json()["type"]) == (404, "urn:shrinkml:problem:missing-artefact")
+    assert http.head(listed["url"]).status_code == 404

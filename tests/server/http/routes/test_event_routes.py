@@ -1,9 +1,11 @@
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from server.http.routes import event_routes
+from server.http.turnstile import Turnstile
 from server.jobs.job_state import JobState
 from shrinkml.events import Event
 from shrinkml.transport import parse_events
@@ -81,3 +83,18 @@ def test_a_last_event_id_that_is_no_number_is_a_problem(http, job_id):
     response = http.get(f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "x"})
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "last-event-id"
+
+
+def test_there_are_so_many_streams_and_the_next_is_told_when_to_come_back(http, services, server, store, job_id):
+    server[1].state.services = replace(services, streams=Turnstile(1))
+    path = f"/v1/jobs/{job_id}/events"
+    with http.stream("GET", path, headers=SSE) as first:
+        lines = first.iter_lines()
+        next(lines)
+        second = http.get(path, headers=SSE)
+        assert (second.status_code, second.json()["type"]) == (503, "urn:shrinkml:problem:busy")
+        assert second.headers["Retry-After"] == "1"
+        assert http.get(path).status_code == 200, "pages are no streams"
+        store.finish(job_id, JobState.SUCCEEDED)
+        list(lines)
+    assert http.get(path, headers=SSE).status_code == 200

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from server.artefacts.artefact_store import POLICY_FILE, ArtefactKind
+from server.home import job_folder
 from server.jobs.job_state import Failure, JobState
 from shrinkml.events import Event, Progress
 
@@ -223,3 +224,18 @@ def test_a_submission_and_what_happens_to_the_job_are_logged(http, request_body,
         f"job {job_id} submitted: {model}, 3 times smaller",
         f"job {job_id} is cancelled (attempt 1)",
     ]
+
+
+def test_a_job_that_has_ended_can_be_deleted_with_everything_that_it_left(http, artefacts, request_body, tmp_path):
+    job_id = submit(http, request_body)["id"]
+    left = job_folder(tmp_path, job_id) / "stages"
+    left.mkdir(parents=True)
+    artefacts.put(job_id, "report.json", ArtefactKind.REPORT, lambda stream: stream.write(b"{}"))
+    response = http.delete(f"/v1/jobs/{job_id}")
+    assert (response.status_code, response.json()["type"]) == (409, "urn:shrinkml:problem:transition")
+    http.post(f"/v1/jobs/{job_id}/cancel")
+    assert http.delete(f"/v1/jobs/{job_id}").status_code == 204
+    assert http.get(f"/v1/jobs/{job_id}").status_code == http.delete(f"/v1/jobs/{job_id}").status_code == 404
+    assert http.get("/v1/jobs").json()["items"] == []
+    assert not left.parent.exists()
+    assert artefacts.entries(job_id) == ()

@@ -6,7 +6,15 @@ def test_the_version_is_told(http):
 
 
 def test_health_tells_of_the_worker(http):
-    assert http.get("/healthz").json() == {"status": "degraded", "worker_pid": None, "worker_restarts": 0}
+    response = http.get("/healthz")
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "degraded",
+        "why": "the worker is being started again",
+        "worker_pid": None,
+        "worker_silent_s": None,
+        "worker_restarts": 0,
+    }
 
 
 def test_the_bundled_models_are_listed(http):

@@ -1,0 +1,113 @@
+"""Connections as a client sees them, on a server of this process that is short of them and of patience."""
+
+import json
+import resource
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from server.http.app import create_app
+from server.http.connections import RESERVED, bounded
+from server.limits import Limits
+
+MOST = 4
+
+
+def serving(most: int, patience_s: float) -> Iterator[tuple[str, int]]:
+    """The address of a server that takes `most` connections at once, and waits so long for a request."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = create_app(services=None, limits=Limits(request_s=patience_s))
+    config = uvicorn.Config(app, http=bounded(most, patience_s), ws="none", log_level="critical", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    yield listener.getsockname()[:2]
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    """A server without patience."""
+    yield from serving(512, 0.5)
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[tuple[str, int]]:
+    """A server with patience for four connections."""
+    yield from serving(MOST, 240.0)
+
+
+def connect(address, said: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(address, timeout=240)
+    connection.sendall(said)
+    return connection
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    found = b""
+    with connection:
+        try:
+            while piece := connection.recv(65536):
+                found += piece
+        except ConnectionResetError:
+            pass
+    return found
+
+
+def problem(answer: bytes) -> dict:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower()
+    assert b"connection: close" in head.lower()
+    return json.loads(body)
+
+
+VERSION = b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
+                                  b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"X" * 100_000,
+                                  b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+                                  b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])  # fmt: skip
+def test_what_is_no_http_is_told_so_in_a_problem_document(address, said):
+    found = problem(all_of(connect(address, said)))
+    assert (found["status"], found["type"]) == (400, "urn:shrinkml:problem:malformed-request")
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/ver", b"GET /v1/version HTTP/1.1\r\nHost: local"])
+def test_a_connection_on_which_no_whole_request_comes_is_closed(address, said):
+    assert problem(all_of(connect(address, said)))["type"] == "urn:shrinkml:problem:request-timeout"
+
+
+def test_a_second_request_that_never_ends_is_not_waited_for_either(address):
+    assert all_of(connect(address, VERSION + b"GET /v1/ver")).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_never_ends_is_not_waited_for(address):
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+    answer = all_of(connect(address, head + b"Connection: close\r\n\r\n{"))
+    assert (answer.split()[1], problem(answer)["type"]) == (b"408", "urn:shrinkml:problem:request-timeout")
+
+
+def test_the_connection_that_is_idle_for_longest_makes_room_for_a_new_one(narrow):
+    idle = [connect(narrow) for _ in range(MOST)]
+    answer = all_of(connect(narrow, VERSION.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert all_of(idle[0]) == b"", "it was closed without a word"
+    for connection in idle[1:]:
+        connection.sendall(VERSION)
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        connection.close()
+
+
+def test_no_more_connections_are_taken_than_files_may_be_open():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        assert bounded(10**9, 1.0).most == (10**9 if hard == resource.RLIM_INFINITY else min(10**9, hard - RESERVED))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
