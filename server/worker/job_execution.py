@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from agents.pipeline.folder.run_folder import remove_partial
 from server.artefacts.artefact_store import ArtefactStore
-from server.jobs.failures import failure_of, lost_worker, missed_goal
+from server.jobs.failures import failure_of, is_disk_full, lost_worker, missed_goal
 from server.jobs.job_state import Failure, Job, JobState
 from server.service_errors import UnreadableJobError
 from server.stores.job_store import JobStore
-from server.worker.cancellation import cancellation_of
-from server.worker.publishing import publish_policy, publish_run
+from server.worker.cancellation import Watch, cancellation_of
+from server.worker.job_limits import CheckLimits
+from server.worker.publishing import publish_policy, publish_run, slim
 from shrinkml.errors import StoppedError
 from shrinkml.events import Event, OnEvent, ShouldStop
 from shrinkml.job import JobSpec
@@ -55,6 +57,8 @@ class Workplace:
         run_stage: makes a stage durable.
         record: calls what it is given, which records how a job ended, unless the worker is about to leave.
         end_process: called when a cancelled job does not end in time, once it is recorded as cancelled.
+        check: raises where a job must not be run.
+        watch_limits: gives what raises once a job exceeds a limit.
     """
 
     store: JobStore
@@ -64,6 +68,8 @@ class Workplace:
     run_stage: RunStage
     record: Record
     end_process: Callable[[], None]
+    check: Callable[[JobSpec], None] = lambda spec: None
+    watch_limits: Callable[[Job], CheckLimits] = lambda job: lambda: None
 
 
 def execute(place: Workplace, job_id: str, attempt: int) -> None:
@@ -89,17 +95,22 @@ def execute(place: Workplace, job_id: str, attempt: int) -> None:
 
 
 def _run(place: Workplace, job: Job) -> None:
+    watches: list[Watch] = []
     try:
-        report = _report_of(place, job)
+        report = _report_of(place, job, watches)
     except StoppedError as stopped:
         _tell_best(place, job, stopped)
-        _finish(place, job.id, JobState.CANCELLED)
+        _finish_stopped(place, job.id, watches[0])
     except Exception as error:
         log.exception("job %s failed", job.id)
+        if is_disk_full(error):
+            remove_partial(place.folder_of(job.id))  # first: what is recorded needs space as well
         _finish(place, job.id, JobState.FAILED, failure_of(error, place.store.get(job.id)))
     else:
         missed = missed_goal(report)
         _finish(place, job.id, JobState.FAILED if missed else JobState.SUCCEEDED, missed)
+        if not missed:
+            slim(place.folder_of(job.id))
 
 
 def _tell_best(place: Workplace, job: Job, stopped: StoppedError) -> None:
@@ -110,17 +121,29 @@ def _tell_best(place: Workplace, job: Job, stopped: StoppedError) -> None:
     place.record(lambda: place.store.log(job.id, event))
 
 
-def _report_of(place: Workplace, job: Job) -> Report:
-    """Return the report of the job, run now; whatever it raises, what it made is published."""
+def _finish_stopped(place: Workplace, job_id: str, watch: Watch) -> None:
+    """End a job that was stopped: cancelled, or failed where a limit stopped it."""
+    if watch.exceeded is None:
+        _finish(place, job_id, JobState.CANCELLED)
+    else:
+        _finish(place, job_id, JobState.FAILED, failure_of(watch.exceeded, place.store.get(job_id)))
+
+
+def _report_of(place: Workplace, job: Job, watches: list[Watch]) -> Report:
+    """Return the report of the job, run now; whatever it raises, what it made is published.
+
+    The eye on the job is put in `watches`.
+    """
     folder = place.folder_of(job.id)
+    place.check(job.spec)
 
     def publish() -> None:
         publish_run(folder, place.artefacts, job.id)
 
-    def give_up() -> None:
+    def give_up(watch: Watch) -> None:
         log.warning("job %s does not stop; ending its process", job.id)
         publish()
-        _finish(place, job.id, JobState.CANCELLED)
+        _finish_stopped(place, job.id, watch)
         place.end_process()
 
     def on_event(event: Event) -> None:
@@ -131,9 +154,11 @@ def _report_of(place: Workplace, job: Job) -> Report:
         place.store.log(job.id, event)
 
     try:
-        with cancellation_of(place.store, job.id, overdue=give_up) as should_stop:
+        limits = place.watch_limits(job)
+        with cancellation_of(place.store, job.id, check_limits=limits, overdue=give_up) as watch:
+            watches.append(watch)
             return place.run_job(
-                job.spec, folder, on_event=on_event, should_stop=should_stop, run_stage=place.run_stage
+                job.spec, folder, on_event=on_event, should_stop=watch.should_stop, run_stage=place.run_stage
             )
     finally:
         publish()

@@ -5,7 +5,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from agents.pipeline.folder.run_folder import POLICY
+from agents.pipeline.folder.run_folder import ORIGINAL, POLICY
 from server.artefacts.artefact_store import POLICY_FILE, REPORT_FILES, ArtefactKind, ArtefactStore, Write
 from server.artefacts.checkpoint_tar import tar_name, write_tar
 
@@ -28,6 +28,12 @@ def publish_run(folder: Path, store: ArtefactStore, job_id: str) -> None:
     for name in REPORT_FILES.values():
         _put_file(store, job_id, name, ArtefactKind.REPORT, folder / name)
     publish_policy(folder, store, job_id)
+
+
+def slim(folder: Path) -> None:
+    """Remove from the run in `folder` what nobody asks for again, once it has succeeded and is published."""
+    for name in ("stages", "checkpoints", ORIGINAL):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def publish_policy(folder: Path, store: ArtefactStore, job_id: str) -> None:

@@ -85,6 +85,13 @@ class RunFolder:
         shutil.rmtree(self.checkpoints / name, ignore_errors=True)
 
 
+def remove_partial(root: Path) -> None:
+    """Remove what stages at work have left in the job's folder `root`, which a resumed job begins anew."""
+    for pattern in ("stages/*.partial", "checkpoints/.*.partial"):
+        for partial in root.glob(pattern):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
 @contextmanager
 def opened(root: Path, spec: JobSpec) -> Iterator[RunFolder]:
     """The folder `root` of the job `spec`, locked against other processes while it is open.

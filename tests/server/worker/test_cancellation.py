@@ -4,6 +4,7 @@ import time
 import pytest
 
 from server.jobs.job_state import JobState
+from server.service_errors import TimeLimitError
 from server.stores.memory_store import MemoryJobStore
 from server.worker import cancellation
 from server.worker.cancellation import cancellation_of
@@ -27,30 +28,52 @@ def job_id(store, spec):
 
 
 def until(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.005)
 
 
+def never_over() -> None:
+    """A job within its limits."""
+
+
 def test_a_cancellation_is_heard_inside_and_not_before_it(store, job_id):
-    with cancellation_of(store, job_id, overdue=lambda: pytest.fail("there is time")) as should_stop:
-        assert not should_stop()
+    overdue = pytest.fail
+    with cancellation_of(store, job_id, check_limits=never_over, overdue=overdue) as watch:
+        assert not watch.should_stop()
         store.cancel(job_id)
-        until(should_stop)
+        until(watch.should_stop)
+    assert watch.exceeded is None
 
 
 def test_a_job_that_is_not_cancelled_is_left_at_once(store, job_id):
-    with cancellation_of(store, job_id, overdue=lambda: pytest.fail("nobody cancelled")) as should_stop:
+    with cancellation_of(store, job_id, check_limits=never_over, overdue=pytest.fail) as watch:
         pass
-    assert not should_stop()
+    assert not watch.should_stop()
     assert not any(thread.name == f"cancellation of {job_id}" for thread in threading.enumerate())
 
 
 def test_what_goes_on_too_long_after_a_cancellation_is_overdue(store, job_id, monkeypatch):
     monkeypatch.setattr(cancellation, "GRACE_S", 0.05)
     overdue = threading.Event()
-    with cancellation_of(store, job_id, overdue=overdue.set):
+    with cancellation_of(store, job_id, check_limits=never_over, overdue=lambda watch: overdue.set()):
         store.cancel(job_id)
-        assert overdue.wait(10)
+        assert overdue.wait(60)
     assert store.state(job_id) is JobState.CANCELLING
+
+
+def test_a_job_that_exceeds_a_limit_is_asked_to_end_and_the_limit_is_remembered(store, job_id, monkeypatch):
+    monkeypatch.setattr(cancellation, "LIMIT_POLL_S", 0.0)
+    over = threading.Event()
+
+    def check() -> None:
+        if over.is_set():
+            raise TimeLimitError("too long")
+
+    with cancellation_of(store, job_id, check_limits=check, overdue=pytest.fail) as watch:
+        assert not watch.should_stop()
+        over.set()
+        until(watch.should_stop)
+    assert str(watch.exceeded) == "too long"
+    assert store.state(job_id) is JobState.RUNNING, "nobody cancelled"

@@ -11,7 +11,8 @@ from server.worker.supervisor import Supervisor
 
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 supervisor.FIRST_DELAY_S = 0.01
-watched = Supervisor((sys.executable, "-c", sys.argv[2]), Path(sys.argv[1]))
+command = (sys.executable, "-c", sys.argv[2])
+watched = Supervisor(command, Path(sys.argv[1]), Path("pulse"), silence_s=float(sys.argv[4]))
 assert watched.pid is None
 watched.start()
 
@@ -41,9 +42,9 @@ sys.stdin.read()
 """
 
 
-def supervised(tmp_path, worker: str, restarts: int) -> str:
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "worker.log"), worker, str(restarts)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+def supervised(tmp_path, worker: str, restarts: int, silence_s: float = 60.0) -> str:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "worker.log"), worker, str(restarts), str(silence_s)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
@@ -60,3 +61,24 @@ def test_a_worker_that_dies_is_started_again_and_the_log_says_so(tmp_path):
     said = supervised(tmp_path, DYING, 1)
     assert f"the worker ended with code 7; starting it again in 0.0 s (see {tmp_path / 'worker.log'})" in said
     assert said.count("started the worker, process ") == 2
+
+
+STOPPING = """
+import os, pathlib, signal, sys
+os.utime("pulse")
+marker = pathlib.Path('stopped')
+if not marker.exists():
+    marker.touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
+sys.stdin.read()
+"""
+
+
+def test_a_worker_that_gives_no_sign_of_life_any_more_is_replaced(tmp_path):
+    said = supervised(tmp_path, STOPPING, 1, silence_s=2.0)
+    assert "the worker gave no sign of life for 2 s and is replaced" in said
+    assert "the worker ended with code -9" in said
+
+
+def test_a_worker_that_has_not_begun_to_live_is_waited_for(tmp_path):
+    assert "no sign of life" not in supervised(tmp_path, PATIENT, 0, silence_s=0.01)

@@ -19,8 +19,8 @@ def test_a_worker_ends_when_its_standard_input_closes_and_a_second_one_is_refuse
     with subprocess.Popen(command, **pipes) as process:
         said = iter(process.stdout.readline, "")
         assert next(line for line in said if "is ready" in line) == f"worker {process.pid} is ready\n"
-        second = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        second = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert "HomeInUseError: another worker works in" in second.stderr
-        rest, _ = process.communicate("", timeout=60)
+        rest, _ = process.communicate("")
     assert process.returncode == 0
     assert f"worker {process.pid} ends: its server has stopped or died" in rest
