@@ -1,4 +1,7 @@
-# The service and its worker in one container: docker run -p 8765:8765 -v shrinkml:/data shrinkml
+# The service and its worker in one container:
+#   docker run -e SHRINKML_INSECURE=1 -p 127.0.0.1:8765:8765 -v shrinkml:/data shrinkml
+# It asks nobody for a password. A container is reached from outside, so it starts only where SHRINKML_INSECURE says that
+# this is meant; the port above is published to the machine itself alone.
 FROM python:3.11 AS build
 WORKDIR /src
 COPY . .

@@ -49,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "events": remote_commands.events,
     "cancel": remote_commands.cancel,
     "resume": remote_commands.resume,
+    "delete": remote_commands.delete,
     "download": remote_commands.download,
 }
 TAKING_JOBS = ("compress", "submit")

@@ -98,6 +98,16 @@ def resume(job_id: JobId, url: Url = DEFAULT_URL, as_json: Json = False) -> None
         _answer(client.job(job_id).resume(), as_json)
 
 
+def delete(job_id: JobId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Have the server forget a job that has ended, and remove its checkpoints and all else that it left there.
+
+    Example: shrinkml delete demo-1f2e3d4c
+    """
+    with Client(url) as client:
+        client.job(job_id).delete()
+    print_json({"deleted": job_id}) if as_json else print(f"{job_id} is deleted")
+
+
 def download(
     job_id: JobId,
     folder: Annotated[Path, typer.Argument(help="Where the checkpoints go, a folder each.")],

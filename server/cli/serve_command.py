@@ -7,7 +7,7 @@ import typer
 
 from server.cli.options import AllowHub
 from server.cli.output import note
-from server.settings import DEFAULT_HOME, DEFAULT_HOST, DEFAULT_MAX_QUEUED, DEFAULT_PORT
+from server.settings import DEFAULT_HOME, DEFAULT_HOST, DEFAULT_PORT
 
 
 def serve(
@@ -18,14 +18,34 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, envvar="SHRINKML_PORT", help="Port; 0 lets the system choose.")
     ] = DEFAULT_PORT,
-    max_queued: Annotated[
-        int, typer.Option(min=1, envvar="SHRINKML_MAX_QUEUED", help="Jobs that may wait; more are refused.")
-    ] = DEFAULT_MAX_QUEUED,
     data_root: Annotated[
         list[Path] | None,
         typer.Option(
             envvar="SHRINKML_DATA_ROOTS",
             help="Folder that jobs may read; may be repeated. Relative paths start at the first [default: .].",
+        ),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="SHRINKML_ALLOWED_HOSTS",
+            help="Name that the server is reached by, beside localhost and addresses in figures; may be repeated.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            envvar="SHRINKML_INSECURE",
+            help="Listen where other machines reach the service, which asks none of them for a password.",
+        ),
+    ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="SHRINKML_LIMITS",
+            metavar="NAME=VALUE",
+            help="Limit on requests or jobs, such as jobs_waiting=4; may be repeated. docs/http.md lists them.",
         ),
     ] = None,
     allow_hub: AllowHub = False,
@@ -34,6 +54,7 @@ def serve(
 
     Example: shrinkml serve --home runs/server --port 8765
     """
+    from server.limits import parse_limits
     from server.serving import serve as serve_http
     from server.settings import Settings
 
@@ -41,8 +62,12 @@ def serve(
         home=home,
         host=host,
         port=port,
-        max_queued=max_queued,
         data_roots=tuple(data_root or (Path(),)),
+        allowed_hosts=tuple(allowed_host or ()),
+        insecure=insecure,
+        limits=parse_limits(limit or ()),
         allow_hub=allow_hub,
     )
+    if insecure:
+        note(f"warning: whoever reaches {host} may read and write all that this service may: it asks for no password.")
     serve_http(settings, on_ready=lambda url: note(f"ShrinkML is serving at {url} (files in {home}); Ctrl-C stops it."))

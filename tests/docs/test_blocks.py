@@ -25,7 +25,7 @@ from shrinkml.storage.model_folder import look_into
 from tests.docs.documents import ROOT, blocks, shell_lines
 
 PORT = "8765"  # of the documents
-SERVED = {"submit", "status", "events", "cancel", "resume", "download", "serve"}
+SERVED = {"submit", "status", "events", "cancel", "resume", "delete", "download", "serve"}
 SERVICE = [block for block in blocks("sh") if "localhost" in block.text or "shrinkml submit" in block.text]
 LOCAL = [block for block in blocks("sh") if block not in SERVICE]
 REMOTE_PYTHON = [block for block in blocks("python") if "Client(" in block.text]

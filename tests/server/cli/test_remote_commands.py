@@ -99,7 +99,7 @@ def test_ctrl_c_detaches_and_leaves_the_job_alone(arguments, job_id, config, sto
         first = process.stdout.readline() if "events" in arguments else process.stderr.readline()
         assert first
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate()
     assert process.returncode == 130
     assert "Detached; the job goes on. Come back with: shrinkml events" in err
     assert "Traceback" not in err
@@ -137,3 +137,12 @@ def test_status_names_the_checkpoints_that_there_are(shrinkml, job_id, artefacts
     assert f"shrinkml download {job_id} FOLDER fetches them" in out
     cancelled = shrinkml("cancel", job_id)
     assert f"`shrinkml status {job_id}` names the checkpoint" in cancelled.err
+
+
+def test_delete_has_the_server_forget_a_job_that_has_ended(shrinkml, job_id, store):
+    code, _, err = shrinkml("delete", job_id)
+    assert (code, err) == (1, f"error: Not possible in this state: job {job_id} is queued; cancel it, and delete it "
+                              "when it has ended\n")  # fmt: skip
+    store.cancel(job_id)
+    assert shrinkml("delete", job_id).code == 0
+    assert store.page(limit=9) == []

@@ -25,10 +25,25 @@ def test_serve_says_where_it_listens_on_standard_error(shrinkml, served, tmp_pat
 
 
 def test_options_become_settings(shrinkml, served, tmp_path):
-    shrinkml("serve", "--home", tmp_path, "--max-queued", 3, "--data-root", "a", "--data-root", "b", "--allow-hub")
+    roots, hosts = ("--data-root", "a", "--data-root", "b"), ("--allowed-host", "asr", "--allowed-host", "asr.lan")
+    limits = ("--limit", "jobs_waiting=3", "--limit", "job_hours=2.5")
+    shrinkml("serve", "--home", tmp_path, *roots, *hosts, *limits, "--allow-hub", "--host", "0.0.0.0", "--insecure")
     (settings,) = served
-    assert (settings.home, settings.max_queued, settings.allow_hub) == (tmp_path, 3, True)
+    assert (settings.home, settings.allow_hub) == (tmp_path, True)
+    assert (settings.host, settings.insecure, settings.allowed_hosts) == ("0.0.0.0", True, ("asr", "asr.lan"))
     assert settings.data_roots == (Path("a"), Path("b"))
+    assert (settings.limits.jobs_waiting, settings.limits.job_hours) == (3, 2.5)
+
+
+def test_who_opens_the_service_to_others_is_warned(shrinkml, served, tmp_path):
+    err = shrinkml("serve", "--home", tmp_path, "--host", "0.0.0.0", "--insecure").err
+    assert err.startswith("warning: whoever reaches 0.0.0.0 may read and write all that this service may")
+
+
+def test_a_limit_that_there_is_not_is_a_user_error(shrinkml, served, tmp_path):
+    code, _, err = shrinkml("serve", "--home", tmp_path, "--limit", "colour=3")
+    assert (code, served) == (2, [])
+    assert "error: --limit colour" in err
 
 
 def test_options_may_come_from_the_environment(shrinkml, served, tmp_path, monkeypatch):
