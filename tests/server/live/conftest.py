@@ -5,29 +5,35 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from server.limits import Limits
 from server.worker.processes import descendants
 from shrinkml.client import Client, JobHandle
+from shrinkml.errors import ServiceError
 
 STANDIN = Path(__file__).with_name("standin_worker.py")
 REPOSITORY = Path(__file__).parents[3]  # the stand-in imports from `tests`
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0  # little less than pytest has with a test
+LIMITS = Limits(free_gb=0)
 
 PROGRAM = """
 import sys
 from pathlib import Path
 from server.serving import serve
+from server.limits import Limits
 from server.settings import Settings
-home, data, worker = sys.argv[1:]
-settings = Settings(home=home, port=0, data_roots=(Path(data),))
-command = (sys.executable, worker, home) if worker else None
+home, data, worker, limits, port = sys.argv[1:]
+settings = Settings(
+    home=home, port=int(port), data_roots=(Path(data),), limits=Limits.model_validate_json(limits)
+)
+command = (sys.executable, worker, home, limits) if worker else None
 serve(settings, on_ready=lambda url: print(url, flush=True), worker=command)
 """
 
@@ -35,8 +41,28 @@ serve(settings, on_ready=lambda url: print(url, flush=True), worker=command)
 class LiveServer:
     """A server process on a port that the system chose, with a client for it."""
 
-    def __init__(self, home: Path, data: Path, worker: Path | None) -> None:
-        command = [sys.executable, "-c", PROGRAM, str(home), str(data), str(worker or "")]
+    def __init__(
+        self,
+        home: Path,
+        data: Path,
+        worker: Path | None,
+        *,
+        limits: Limits = LIMITS,
+        port: int = 0,
+        within: Sequence[str] = (),
+    ) -> None:
+        """Start the server.
+
+        Args:
+            home: its folder.
+            data: what jobs may read.
+            worker: a program instead of the real one.
+            limits: on requests and jobs.
+            port: to listen on; the system chooses if 0.
+            within: a command that runs the server in surroundings of its own.
+        """
+        command = [*within, sys.executable, "-c", PROGRAM, str(home), str(data), str(worker or "")]
+        command += [limits.model_dump_json(), str(port)]
         environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         self.home = home
@@ -52,6 +78,14 @@ class LiveServer:
             return pid if pid and _runs(pid) else None
 
         return self.wait_for(running)
+
+    def health(self) -> httpx.Response:
+        """What the server says of itself."""
+        return httpx.get(f"{self.url}/healthz", timeout=PATIENCE_S)
+
+    def wait_until_well(self) -> None:
+        """Returns when the worker lives."""
+        self.wait_for(lambda: self.health().status_code == 200)
 
     def kill_worker(self) -> None:
         self.kill(self.worker_pid())
@@ -72,13 +106,21 @@ class LiveServer:
         """Those processes of the server that still run."""
         return {pid for pid in self._family if _runs(pid)}
 
+    def end(self, job_id: str) -> None:
+        """Cancels the job if it has not ended, and returns when it has."""
+        job = self.client.job(job_id)
+        with suppress(ServiceError):  # it has ended
+            job.cancel()
+        for _ in job.events():
+            pass
+
     def stop(self) -> None:
         """Ends the server as an operator would."""
         self.client.close()
         self.note_family()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(PATIENCE_S)
         self.process.stdout.close()
 
     @staticmethod
@@ -96,9 +138,17 @@ class LiveServer:
 
 
 @contextmanager
-def served(home: Path, data: Path, worker: Path | None = STANDIN) -> Iterator[LiveServer]:
+def served(
+    home: Path,
+    data: Path,
+    worker: Path | None = STANDIN,
+    *,
+    limits: Limits = LIMITS,
+    port: int = 0,
+    within: Sequence[str] = (),
+) -> Iterator[LiveServer]:
     """A server in `home` with a stand-in for the worker, or (None) the real one; its processes must all end with it."""
-    server = LiveServer(home, data, worker)
+    server = LiveServer(home, data, worker, limits=limits, port=port, within=within)
     try:
         yield server
     finally:
@@ -109,10 +159,10 @@ def served(home: Path, data: Path, worker: Path | None = STANDIN) -> Iterator[Li
 @pytest.fixture
 def serving(tmp_path: Path, data_folder: Path) -> Callable[..., AbstractContextManager[LiveServer]]:
     """Starts a server in `tmp_path`, once or again."""
-    return partial(served, tmp_path, data=data_folder)
+    return partial(served, home=tmp_path, data=data_folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Iterator[LiveServer]:
     """One server for all tests that leave it as they found it."""
     with served(tmp_path_factory.mktemp("live"), data_folder) as server:

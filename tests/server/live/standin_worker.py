@@ -3,7 +3,7 @@
 Every job has three stages of ten evaluations; an evaluation is made once per job folder, however often the job starts.
 The name of a job chooses what goes wrong in its second stage: "crash" ends the process, "broken" and "surprised" raise,
 "spawn" leaves a child that ignores polite signals, "endless" waits to be cancelled, once, and "stubborn" does not even
-heed that. "missed" misses its goal.
+heed that. "missed" misses its goal. "full" writes until the disk is full, once; "steady" works until it is cancelled.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from server.limits import Limits
 from server.worker.work import work
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import Event, Progress
@@ -80,6 +81,16 @@ def go_wrong(name: str, folder: Path, should_stop) -> None:
         while not should_stop():
             time.sleep(0.01)
         (folder / "cancelled").touch()
+    if name == "steady":
+        while not should_stop():
+            time.sleep(0.01)
+    if name == "full" and not (folder / "was-full").exists():
+        (folder / "was-full").touch()
+        partial = folder / "stages" / "search-2.partial"
+        partial.mkdir(parents=True)
+        with (partial / "model").open("wb", buffering=0) as model:
+            while True:
+                model.write(bytes(1 << 16))
     if name == "crash":
         os._exit(9)
     if name == "broken":
@@ -93,4 +104,4 @@ def go_wrong(name: str, folder: Path, should_stop) -> None:
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), run_job)
+    work(Path(sys.argv[1]), run_job, limits=Limits.model_validate_json(sys.argv[2]))
