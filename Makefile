@@ -23,7 +23,7 @@ LIBRISPEECH_TEXT ?= ../shared/data/librispeech_text
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-structure bench-pretrained digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-structure bench-pretrained bench-load digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-transducer: $(READY)  ## Time and memory of the transducer loss (seconds).
 
 bench-structure: $(READY)  ## Count folders, words, forms, dictionaries, lengths and tests of the sources (seconds).
 	$(BIN)/python benchmarks/structure.py
+
+bench-load: $(READY)  ## The service under load: 100 clients poll, 20 follow, 200 submit a second, while a job runs (minutes).
+	$(BIN)/python benchmarks/load.py
 
 bench-search: data/commands/train.jsonl  ## Search strategies at equal evaluations, without retraining (resumable; hours).
 	$(BIN)/python benchmarks/search.py
