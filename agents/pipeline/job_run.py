@@ -29,7 +29,7 @@ from agents.pipeline.stages.factorize_stage import FACTORIZE
 from agents.pipeline.stages.prices_stage import prices_of
 from agents.pipeline.stages.search_stage import SEARCH, read_results
 from agents.pipeline.step import Step, StepOutcome
-from agents.pipeline.vocabulary.trim_stage import base_of
+from agents.pipeline.vocabulary.trim_stage import base_of, trimmed_ratio
 from agents.search.workspace import read_problem
 from shrinkml.devices import find_device
 from shrinkml.events import OnEvent, ShouldStop
@@ -131,7 +131,7 @@ def _run_each(tools: Tools, runner: StageRunner, stages: Stages, state: RunState
 def next_step(tools: Tools, state: RunState) -> Step | None:
     """The step that follows from those before; None where the goal is reached or given up."""
     ratios, done = tools.spec.step_ratios, [outcome.step for outcome in state.outcomes]
-    ratio = next_ratio(ratios, done)
+    ratio = next_ratio(ratios, done, reached=trimmed_ratio(tools, state))
     if ratio is None:
         return None
     start, last = start_of(done), state.outcomes[-1] if state.outcomes else None

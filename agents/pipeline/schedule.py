@@ -31,7 +31,7 @@ class FinishedStep:
     checkpoint: str
 
 
-def next_ratio(planned: Sequence[float], steps: Sequence[FinishedStep]) -> float | None:
+def next_ratio(planned: Sequence[float], steps: Sequence[FinishedStep], *, reached: float = 1.0) -> float | None:
     """The ratio of the next step, or None when there is nothing left to try.
 
     After a pass comes the next larger ratio of the plan. After a miss comes the geometric mean of the last good ratio
@@ -41,13 +41,15 @@ def next_ratio(planned: Sequence[float], steps: Sequence[FinishedStep]) -> float
     Args:
         planned: ratios of the job, ascending; the last is the goal.
         steps: that are finished, in order.
+        reached: before the first step, by fewer tokens: a gentler step than that is none.
     """
     goal = planned[-1]
     good = max((step.ratio for step in steps if step.passed), default=1.0)
     if not steps or steps[-1].passed:
         return min((ratio for ratio in planned if ratio > good), default=None)
     if sum(not step.passed for step in steps) <= MAX_STEP_BACKS:
-        return round(math.sqrt(good * steps[-1].ratio), 2)
+        missed = steps[-1].ratio
+        return round(math.sqrt((max(good, reached) if reached < missed else good) * missed), 2)
     return None if any(step.ratio == goal for step in steps) else goal
 
 

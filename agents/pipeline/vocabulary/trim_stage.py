@@ -65,6 +65,17 @@ def base_of(tools: Tools, state: RunState) -> Path:
     return found.folder / MODEL
 
 
+def trimmed_ratio(tools: Tools, state: RunState) -> float:
+    """The times that the first step's model is cheaper than the original before any layer is cut, of what is counted.
+
+    Tokens cost parameters: of the time and of the products that are counted, they take none.
+    """
+    found = state.find(TRIM)
+    if tools.spec.goal.resource != "parameters" or found is None or found.record.dev is None:
+        return 1.0
+    return state.get(BASELINE).record.dev.parameters / found.record.dev.parameters
+
+
 def smallest_that_hears(
     materials: Materials,
     sizes: Sequence[int],

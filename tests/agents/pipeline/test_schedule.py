@@ -19,7 +19,11 @@ def test_steps_that_pass_go_through_the_plan():
 
 def test_a_miss_is_answered_with_the_geometric_mean_of_the_last_good_ratio_and_the_missed_one():
     assert next_ratio(PLANNED, [*passes(2.0), finished_step(8.0, passed=False)]) == 4.0
-    assert next_ratio(PLANNED, [finished_step(2.0, passed=False)]) == pytest.approx(1.41)
+    missed = [finished_step(2.0, passed=False)]
+    assert next_ratio(PLANNED, missed) == pytest.approx(1.41)
+    assert next_ratio(PLANNED, missed, reached=1.57) == pytest.approx(1.77)
+    assert next_ratio(PLANNED, missed, reached=2.5) == pytest.approx(1.41)
+    assert next_ratio(PLANNED, [*passes(2.0), finished_step(4.0, passed=False)], reached=1.57) == pytest.approx(2.83)
 
 
 def test_a_gentler_step_that_passes_leads_back_to_the_plan():
