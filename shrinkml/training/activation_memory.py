@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from shrinkml.models.protocol import AsrModel
 from shrinkml.training.dataset import Dataset
 
-GRADIENTS = 1.5  # the whole of a step over what is kept for its way back, at most: some gradients are alive beside it
+GRADIENTS = 1.9  # the whole of a step over what is kept for its way back: gradients, and pieces that nothing fits into
 
 
 def activation_bytes(module: nn.Module, loss: Callable[[], Tensor]) -> int:
