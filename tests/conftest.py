@@ -50,10 +50,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def timed_on_one_thread() -> Iterator[None]:
-    """Jobs in this process time one thread alone: each further count starts processes that load torch."""
+def timed_for_moments() -> Iterator[None]:
+    """Jobs in this process time a few utterances, once, on one thread: no test asks how fast anything is."""
+    stage = "agents.pipeline.stages.speed_stage"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtimes, "thread_counts", lambda: (1,))
+        for name, few in {"N_TIMED": 4, "TIMED_RUNS": 1, "N_HEARD": 4}.items():
+            patch.setattr(f"{stage}.{name}", few)
         yield
 
 

@@ -37,6 +37,12 @@ def tiny_job(tiny_model_dir: Path, tiny_data: dict[str, Path]) -> Callable[..., 
 
 
 @pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs leave out the table of runtimes: each of its rows takes processes that load torch."""
+    monkeypatch.setattr("agents.pipeline.stages.speed_stage.time_runtimes", lambda *_, **__: [])
+
+
+@pytest.fixture
 def make_task(tmp_path: Path, tiny_job: Callable[..., JobSpec]) -> Callable[..., SearchTask]:
     """Makes tasks of a fresh workspace: the tiny recogniser, three times smaller, with an empty cache."""
     spec = tiny_job()

@@ -29,7 +29,7 @@ from shrinkml.speech.utterance import Utterance
 from shrinkml.storage import checkpoint
 
 N_TIMED = 32  # utterances of the speed measurement
-TIMED_RUNS = 5
+TIMED_RUNS = 5  # that count, in torch and in each runtime
 N_HEARD = max(BATCH_SIZES)  # utterances of each pass in a runtime: the largest batch, once
 
 Forms = dict[tuple[str, str], Path]  # (runtime, precision of its products) -> what is run there
@@ -93,7 +93,7 @@ def time_runtimes(
             for called, these in (("original", original), (name, forms))
             if (runtime, precision) in original
         ]
-        found = compare_runtimes(contenders, utterances, should_stop=materials.should_stop)
+        found = compare_runtimes(contenders, utterances, rounds=TIMED_RUNS, should_stop=materials.should_stop)
         rows += [row for row in found if row.model == name or not rows]
         shutil.rmtree(made, ignore_errors=True)
         on_timed(name, n_done)

@@ -112,7 +112,7 @@ def test_an_utterance_that_is_not_heard_is_named(stock_dir, long_dev):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["whisper", "wav2vec2"])
-def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, tmp_path, monkeypatch):
+def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, tmp_path):
     job = {
         "model": str(stock_dir(kind)),
         "data": {split: str(path) for split, path in tiny_data.items()} | {"proxy_utterances": 6},
@@ -125,7 +125,6 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
         "quantize": "int8",
         "export": ["onnx", "transformers"],
     }
-    monkeypatch.setattr("agents.pipeline.stages.speed_stage.TIMED_RUNS", 1)
     report = to_json(run_job(parse_job(job), tmp_path))
     (preflight,) = tmp_path.glob("stages/validate/result.json")
     found = json.loads(preflight.read_text())

@@ -135,6 +135,7 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
     assert run(spec, tmp_path) == report
 
 
+@pytest.mark.usefixtures("untimed")
 def test_fine_tuning_at_a_harmful_rate_goes_back_and_says_so(tiny_job, tmp_path):
     harmful = {"epochs": 1, "learning_rate": 1.0, "batch_size": 12, "distill": False}
     spec, events = tiny_job(finetune=harmful), []
@@ -242,6 +243,7 @@ def test_the_second_stage_starts_from_the_first_ones_model(finished):
     assert all(last.ranks[name] <= rank for name, rank in first.ranks.items())
 
 
+@pytest.mark.usefixtures("untimed")
 def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
     search = {"strategy": "dyna", "evaluations": 8, "baselines": ["greedy"]}
     first = tiny_job(steps=[1.5, 3.0], search=search, finetune=NO_TRAINING)
@@ -261,6 +263,7 @@ def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
     assert learned[1] == found[0].policy != found[1].policy
 
 
+@pytest.mark.usefixtures("untimed")
 def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
     spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, steps=[1.2, 20.0], finetune=NO_TRAINING)
     report = run(spec, tmp_path)
@@ -418,6 +421,7 @@ def test_a_killed_job_ends_as_it_would_have(finished, tmp_path, executor, keys):
     assert set(heard) | {event.key for event in resumed} == {event.key for event in events}
 
 
+@pytest.mark.usefixtures("untimed")
 def test_layers_that_a_job_leaves_alone_come_through_all_its_steps_as_they_were(tiny_job, tiny_model_dir, tmp_path):
     quick = {"strategy": "surrogate", "evaluations": 4, "baselines": ["greedy", "by_type"]}
     layers = {"except": ["embedding", "cell"]}
@@ -436,6 +440,7 @@ def test_layers_that_a_job_leaves_alone_come_through_all_its_steps_as_they_were(
         assert torch.equal(before[name], after[name])
 
 
+@pytest.mark.usefixtures("untimed")
 def test_a_job_without_any_transcripts_counts_what_differs_from_the_original(tiny_job, tmp_path):
     spec = tiny_job(steps=[4.0], goal={"compression_ratio": 4.0, "max_wer_increase": 1.0}, finetune=NO_TRAINING)
     silent = {}
