@@ -21,9 +21,12 @@ WHISPER ?= ../shared/models/whisper-tiny.en
 # English that is neither trained nor tested on: its words stay whole tokens. Any folder of LibriSpeech transcripts.
 LIBRISPEECH_TEXT ?= ../shared/data/librispeech_text
 
+# Recognisers that stream: trained by configs/train/transducer.yaml and configs/train/tied.yaml.
+STREAMING_MODELS ?= runs/models/transducer
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-structure bench-pretrained bench-load digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-pretrained bench-load digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +76,9 @@ bench-memory: $(READY)  ## Memory and time of Whisper's full shapes, and of larg
 
 bench-transducer: $(READY)  ## Time and memory of the transducer loss (seconds).
 	$(BIN)/python benchmarks/transducer.py
+
+bench-streaming: $(READY)  ## Latency of the streaming recognisers in STREAMING_MODELS, piece by piece (needs data/commands).
+	$(BIN)/python benchmarks/streaming.py $(STREAMING_MODELS)
 
 bench-structure: $(READY)  ## Count folders, words, forms, dictionaries, lengths and tests of the sources (seconds).
 	$(BIN)/python benchmarks/structure.py

@@ -31,7 +31,7 @@ from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.int8.int8_graph import write_int8
-from shrinkml.export.lstm_graph import bidirectional_lstm
+from shrinkml.export.lstm_graph import lstm_layer
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.measure import evaluation
 from shrinkml.measure.runtimes import INT8, Contender, compare_runtimes
@@ -81,7 +81,7 @@ def session(layer: nn.Module, n_in: int, *, int8: bool) -> onnxruntime.Inference
     """`layer` alone in a graph, on one thread."""
     graph = Graph(Storage(int8=int8))
     x, counts = graph.input("x", ("time", "batch", n_in)), graph.input("counts", ("batch",), "int64")
-    graph.output(bidirectional_lstm(graph, x, counts, layer, "lstm"), "y", ("time", "batch", "units"))
+    graph.output(lstm_layer(graph, x, counts, layer, "lstm"), "y", ("time", "batch", "units"))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "layer.onnx"
         write_int8(graph.model(), path, frozenset()) if int8 else onnx.save(graph.model(), path)

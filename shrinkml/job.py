@@ -175,7 +175,7 @@ class FinetuneSpec(Part):
     mixed_precision: bool = Field(
         False,
         exclude_if=lambda mixed: not mixed,  # as in Goal
-        description="Multiply in bfloat16: a Whisper learns twice as fast where the processor can. Not for a LAS.",
+        description="Multiply in bfloat16: a Whisper learns twice as fast where the processor can. Not for LSTMs.",
     )
 
     @field_validator("learning_rate", mode="wrap")

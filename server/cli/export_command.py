@@ -20,7 +20,10 @@ def export(
         ),
     ] = None,
     layout: Annotated[
-        str, typer.Option(help="Program that opens it: onnx (ours), or of a Whisper sherpa-onnx or optimum.")
+        str,
+        typer.Option(
+            help="Program that opens it: onnx (ours); sherpa-onnx, of a Whisper or transducer; optimum, of a Whisper."
+        ),
     ] = "onnx",
     as_json: Json = False,
 ) -> None:

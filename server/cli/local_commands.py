@@ -75,15 +75,27 @@ def compress(
 
 def transcribe(
     model: Model,
-    audio: Annotated[list[Path], typer.Argument(help="Audio files: WAV, FLAC, OGG or MP3.")],
+    audio: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Audio files: WAV, FLAC, OGG or MP3; with --streaming, - for 16-bit mono samples on standard input."
+        ),
+    ],
     beam: Beam = 1,
     int8: Int8 = False,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Print the transcript as it grows, while speech is heard.")
+    ] = False,
+    real_time: Annotated[bool, typer.Option("--real-time", help="Stream files no faster than they play.")] = False,
     as_json: Json = False,
 ) -> None:
     """Print what a model hears in audio files.
 
     Example: shrinkml transcribe reference/las hello.wav
     """
+    if streaming:
+        _transcribe_streaming(model, audio, int8=int8, real_time=real_time, as_json=as_json)
+        return
     import shrinkml
     from shrinkml.speech.audio import read_audio
 
@@ -95,6 +107,21 @@ def transcribe(
             print_json({"audio": str(path), "text": text}, one_line=True)
         else:
             print(text if len(audio) == 1 else f"{path}: {text}")
+
+
+def _transcribe_streaming(model: str, audio: list[Path], *, int8: bool, real_time: bool, as_json: bool) -> None:
+    import shrinkml
+    from server.cli.streaming import hear
+
+    recogniser = shrinkml.load(model, int8=int8)
+    for path in audio:
+        for heard in hear(recogniser, path, real_time=real_time):
+            if as_json:
+                print_json({"audio": str(path), **heard._asdict()}, one_line=True)
+            elif heard.final:
+                print(heard.text if len(audio) == 1 else f"{path}: {heard.text}")
+            else:
+                note(f"{heard.time_s:6.1f} s  {heard.text}")
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""Log-mel features inside an ONNX graph, the same as `shrinkml.speech.features` and `Las.features` compute.
+"""Log-mel features inside an ONNX graph, the same as `shrinkml.speech.features` and the recognisers compute.
 
 Everything that Kaldi does to a frame before its power spectrum (mean removed, pre-emphasis, Povey's window, discrete
 Fourier transform) is linear: one matrix, applied to all frames by a convolution. The graph makes that matrix itself
@@ -15,10 +15,10 @@ import numpy as np
 from onnx import TensorProto
 
 from shrinkml.export.graph import Graph
-from shrinkml.speech.features import FRAME_LENGTH_MS, FRAME_SHIFT_MS, PCM16_SCALE
+from shrinkml.speech.features import FRAME_LENGTH_MS, FRAME_SHIFT_MS, PCM16_SCALE, WHOLE, Framing
 
 PREEMPHASIS = 0.97
-LOWEST_HZ = 20.0  # edge of the first mel bin; the last ends at half the sample rate
+LOWEST_HZ = 20.0  # edge of the first mel bin
 
 
 def frame_samples(sample_rate_hz: int) -> tuple[int, int]:
@@ -26,18 +26,43 @@ def frame_samples(sample_rate_hz: int) -> tuple[int, int]:
     return round(sample_rate_hz * FRAME_LENGTH_MS / 1000), round(sample_rate_hz * FRAME_SHIFT_MS / 1000)
 
 
-def frame_counts(graph: Graph, lengths: str, sample_rate_hz: int) -> str:
-    """Frames that fit whole into each utterance of `lengths` [batch] samples."""
+def frame_counts(graph: Graph, lengths: str, sample_rate_hz: int, framing: Framing = WHOLE) -> str:
+    """Frames of each utterance of `lengths` [batch] samples."""
     length, shift = frame_samples(sample_rate_hz)
+    if not framing.snip_edges:
+        return graph.op("Div", graph.op("Add", lengths, graph.ints(shift // 2)), graph.ints(shift))
     after_first = graph.op("Div", graph.op("Sub", lengths, graph.ints(length)), graph.ints(shift))
     return graph.op("Add", after_first, graph.ints(1))
 
 
-def log_mel(graph: Graph, waveforms: str, sample_rate_hz: int, n_mels: int, *, quietest: float) -> str:
-    """[batch, n_mels, frames] natural-log mel energies of `waveforms` [batch, samples], at least `quietest` each."""
+def mirrored(graph: Graph, waveforms: str, lengths: str, sample_rate_hz: int) -> str:
+    """`waveforms` [batch, samples], of `lengths` [batch], continued at both ends so that frames are centred.
+
+    Each then lies whole in what is given out, one every 10 ms; waveforms are one frame long, at least.
+    """
+    length, shift = frame_samples(sample_rate_hz)
+    early = (length - shift) // 2  # samples of the first frame that come before the waveform
+    n_frames = graph.op("Div", graph.op("Add", graph.size(waveforms, 1), graph.ints(shift // 2)), graph.ints(shift))
+    n_samples = graph.op("Add", graph.op("Mul", n_frames, graph.ints(shift)), graph.ints(length - shift))
+    zero, one = graph.ints(0), graph.ints(1)
+    at = graph.op("Sub", graph.count(n_samples), graph.ints(early))
+    at = graph.op("Where", graph.op("Less", at, zero), graph.op("Sub", graph.op("Neg", at), one), at)
+    ends = graph.op("Unsqueeze", lengths, graph.ints(1))
+    back = graph.op("Sub", graph.op("Sub", graph.op("Add", ends, ends), one), at)
+    at = graph.op("Where", graph.op("Less", at, ends), at, graph.op("Max", back, zero))
+    return graph.op("GatherElements", waveforms, at, axis=1)
+
+
+def log_mel(
+    graph: Graph, waveforms: str, sample_rate_hz: int, n_mels: int, *, quietest: float, framing: Framing = WHOLE
+) -> str:
+    """[batch, n_mels, frames] natural-log mel energies of `waveforms` [batch, samples], at least `quietest` each.
+
+    Where frames are centred, the waveforms are `mirrored`.
+    """
     length, shift = frame_samples(sample_rate_hz)
     n_fft = 2 ** math.ceil(math.log2(length))
-    filters = _triangles(graph, sample_rate_hz, n_mels, n_fft)
+    filters = _triangles(graph, sample_rate_hz, n_mels, n_fft, highest_hz=sample_rate_hz / 2 - framing.spared_hz)
     energy = energies(graph, waveforms, _analysis(graph, length, n_fft), filters, shift=shift)
     return graph.op("Log", graph.op("Max", energy, graph.constant(np.exp(quietest))))
 
@@ -75,9 +100,9 @@ def before(graph: Graph, x: str, counts: str) -> str:
     return graph.op("Less", frames, graph.op("Unsqueeze", counts, graph.ints(1, 2)))
 
 
-def _triangles(graph: Graph, sample_rate_hz: int, n_mels: int, n_fft: int) -> str:
+def _triangles(graph: Graph, sample_rate_hz: int, n_mels: int, n_fft: int, *, highest_hz: float) -> str:
     """[n_mels, bins]: how much each bin of the power spectrum counts for each mel bin."""
-    edges = np.linspace(_mel(LOWEST_HZ), _mel(sample_rate_hz / 2), n_mels + 2)[:, None]
+    edges = np.linspace(_mel(LOWEST_HZ), _mel(highest_hz), n_mels + 2)[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     bins = graph.constant(_mel(np.arange(n_fft // 2 + 1) * sample_rate_hz / n_fft))
     rising = graph.op("Mul", graph.op("Sub", bins, graph.constant(left)), graph.constant(1 / (centre - left)))

@@ -40,21 +40,28 @@ class _Direction(NamedTuple):
         return len(self.biases[0]) // 4
 
 
-def lstm_cell(graph: Graph, x: str, state: tuple[str, str], module: nn.Module, name: str) -> tuple[str, str]:
-    """The state h and c behind `x` [batch, in]; `module` is an LSTM cell, torch's or ours."""
-    cell, (h, c) = _direction(module, name, ""), state
+def lstm_cell(
+    graph: Graph, x: str, state: tuple[str, str], module: nn.Module, name: str, suffix: str = ""
+) -> tuple[str, str]:
+    """The state h and c behind `x` [batch, in]; `module` is an LSTM cell, torch's or ours.
+
+    One step of a layer is one of a cell: the names of its parameters end in `suffix`, "_l0".
+    """
+    cell, (h, c) = _direction(module, name, suffix), state
     gates = graph.op("Add", _input_gates(graph, x, cell), multiply(graph, h, cell.w_hidden, cell.name_hidden))
     return _next_state(graph, gates, c, cell.units)
 
 
-def bidirectional_lstm(graph: Graph, x: str, counts: str, module: nn.Module, name: str) -> str:
-    """Outputs [time, batch, 2 * units] of a one-layer LSTM over `x` [time, batch, in], of `counts` [batch] steps.
+def lstm_layer(graph: Graph, x: str, counts: str, module: nn.Module, name: str) -> str:
+    """Outputs [time, batch, directions * units] of a one-layer LSTM over `x` [time, batch, in], `counts` [batch] steps.
 
     Outputs beyond an utterance's end are zero, to float32 rounding.
     """
-    directions = _direction(module, name, "_l0"), _direction(module, name, "_l0_reverse", reverse=1)
+    directions = [_direction(module, name, "_l0")]
+    if module.bidirectional:
+        directions.append(_direction(module, name, "_l0_reverse", reverse=1))
     outputs = [_way(graph, direction)(graph, x, counts, direction) for direction in directions]
-    return graph.op("Concat", *outputs, axis=-1)
+    return graph.op("Concat", *outputs, axis=-1) if len(outputs) > 1 else outputs[0]
 
 
 def _way(graph: Graph, direction: _Direction) -> Callable[[Graph, str, str, _Direction], str]:

@@ -27,8 +27,11 @@ class Recipe:
     [batch]; it gives logits [batch, vocabulary], then the next state in the order of `state`. It is given the `prompt`
     first, then each token that it writes: the likeliest one, those in `suppressed` left out.
 
-    Without, it gives `logits` [batch, frames, vocabulary] and `steps` [batch], the frames that count. The likeliest
-    token of each frame is taken, of the same one in a row the first, and `blank` left out.
+    A decoder with a `blank` is a transducer's: a blank leads it to the next frame, its prompt back to the first one,
+    with all labels that it was given.
+
+    Without a decoder, the encoder gives `logits` [batch, frames, vocabulary] and `steps` [batch], the frames that
+    count. The likeliest token of each frame is taken, of the same one in a row the first, and `blank` left out.
 
     Attributes:
         sample_rate_hz: of the waveforms.
@@ -46,7 +49,7 @@ class Recipe:
         suppressed_first: tokens that are not written first.
         end: the token that ends a transcript.
         state: names of the decoder's state; none without a decoder.
-        blank: the token between tokens; None with a decoder.
+        blank: the token between tokens; None with a decoder that is no transducer's.
     """
 
     sample_rate_hz: int

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from shrinkml.errors import AudioError
+from shrinkml.export.label_posteriors import label_posteriors
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, read_recipe
 from shrinkml.extras import needs
 
@@ -65,8 +66,35 @@ class OnnxRecogniser:
         """[steps, vocabulary] of each utterance, as `Head.rows` of the recogniser gives them."""
         if not self.recipe.state:
             return self.frames(waveforms)
+        if self.recipe.blank is not None:
+            return self._label_rows(waveforms, tokens)
         rows = self.logits(waveforms, tokens)
         return [row[: len(fed) + 1] for row, fed in zip(rows, tokens, strict=True)]
+
+    def _label_rows(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Posteriors of each next label, whatever the alignment: every node of the lattices is visited."""
+        (first,), blank = self.recipe.prompt[0], self.recipe.blank
+        assert blank is not None, "a transducer goes on by blanks"
+        padded = np.array([[*row, *[blank] * (max(map(len, tokens)) - len(row))] for row in tokens], np.int64)
+
+        def run(group: list[int]) -> list[np.ndarray]:
+            heard = self._encode([waveforms[i] for i in group])
+            del heard[LIMIT]
+            steps, columns = heard["steps"], []
+            for label in (None, *padded[group].T):
+                if label is not None:
+                    self._step(label, heard)
+                column = [self._step(np.full(len(group), first), heard)]  # back at the first step
+                ahead = dict(heard)
+                column += [self._step(np.full(len(group), blank), ahead) for _ in range(1, steps.max())]
+                columns.append(np.stack(column, 1))
+            lattices = np.stack(columns, 2)
+            return [
+                label_posteriors(lattice[:n, : len(tokens[i]) + 1], tokens[i], blank)
+                for i, n, lattice in zip(group, steps, lattices, strict=True)
+            ]
+
+        return self._grouped(waveforms, run)
 
     def logits(self, waveforms: Sequence[np.ndarray], tokens: Sequence[Sequence[int]]) -> np.ndarray:
         """[batch, steps, vocabulary]: scores of each next token when the decoder is fed `tokens`, one row each.

@@ -114,8 +114,8 @@ def layout_of(model: AsrModel, layout: str) -> Layout:
     if layout not in operations.layouts:
         known = sorted({name for family in FAMILIES.values() for name in family.operations().layouts})
         raise ExportError(
-            f"a model of family {FAMILIES[model.family].stored_as!r} has no layout {layout!r}; layouts, of models of "
-            f"transformers: {', '.join(known)}"
+            f"a model of family {FAMILIES[model.family].stored_as!r} has no layout {layout!r}; layouts, of models that "
+            f"have any: {', '.join(known)}"
         )
     return operations.layouts[layout]()
 

@@ -6,8 +6,11 @@ from typing import Any
 from shrinkml.models.family import Family
 from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_CTC, HUGGINGFACE_SEQ2SEQ
 from shrinkml.models.las.las_family import LAS
+from shrinkml.models.transducer.transducer_family import TRANSDUCER
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (LAS, HUGGINGFACE_CTC, HUGGINGFACE_SEQ2SEQ)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (LAS, TRANSDUCER, HUGGINGFACE_CTC, HUGGINGFACE_SEQ2SEQ)
+}
 
 
 def recognised(config: Mapping[str, Any]) -> Family | None:

@@ -14,7 +14,7 @@ from shrinkml.errors import ConfigError
 if TYPE_CHECKING:  # they load torch
     from shrinkml.export.drawn import Drawn
     from shrinkml.export.stock import Layout
-    from shrinkml.models.protocol import AsrModel
+    from shrinkml.models.protocol import AsrModel, SpeechStream
     from shrinkml.storage.model_folder import ModelFolder
 
 
@@ -102,6 +102,7 @@ class Operations:
         open_stock: folder that the library of its origin wrote -> the dense model; None where there is no library.
         dense_copies: None where there is no library that would open them.
         trimming: of their vocabularies; None where that is not possible.
+        stream: model -> an utterance that it hears piece by piece; None where it must hear all before it writes.
         layouts: names of layouts of other programs -> imports and returns how a model is written in it.
     """
 
@@ -114,6 +115,7 @@ class Operations:
     open_stock: "Callable[[ModelFolder], AsrModel] | None" = None
     dense_copies: DenseCopies | None = None
     trimming: Trimming | None = None
+    stream: "Callable[[Any], SpeechStream] | None" = None
     layouts: "Mapping[str, Callable[[], Layout]]" = field(default_factory=dict)
 
 

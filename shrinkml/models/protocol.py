@@ -96,3 +96,21 @@ class WindowedModel(Protocol):
     def windowed(self) -> bool:
         """True where it hears such a window, which can be cut."""
         ...
+
+
+@runtime_checkable
+class SpeechStream(Protocol):
+    """One utterance that a recogniser hears piece by piece, in pieces of any length."""
+
+    @property
+    def text(self) -> str:
+        """The transcript so far; what is written stays."""
+        ...
+
+    def accept(self, waveform: np.ndarray) -> str:
+        """Hear the next piece, a mono float32 `waveform` [samples] in [-1, 1]; returns `text`."""
+        ...
+
+    def finish(self) -> str:
+        """Hear the end; returns the final transcript, which may correct the text."""
+        ...

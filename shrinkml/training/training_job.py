@@ -13,14 +13,17 @@ from shrinkml.models.families import fresh_kinds
 from shrinkml.models.family import FreshModel, Operations
 from shrinkml.models.protocol import AsrModel
 from shrinkml.speech.manifest import check_splits
+from shrinkml.storage.bundle import BUNDLED
 from shrinkml.storage.checkpoint import inspect, load, save
 from shrinkml.storage.replacing import check_replaceable, replacing
 from shrinkml.training.dataset import Dataset, load_dataset
+from shrinkml.training.lesson import take_lesson_
 from shrinkml.training.train import Epoch, train
 from shrinkml.yaml_file import read_yaml
 
 PATHS = ("train", "dev", "test")  # fields of a recipe
 KINDS = tuple(fresh_kinds())
+OF_CHARACTERS = ", ".join(kind for kind, family in fresh_kinds().items() if "char" in family.units)
 
 
 class Recipe(BaseModel):
@@ -32,16 +35,22 @@ class Recipe(BaseModel):
     dev: str = Field(description="Manifest of the figures that choices are made by.")
     test: str = Field(description="Manifest of the final figures.")
     family: str = Field(KINDS[0], description=f"What to train: {', '.join(KINDS)}.")
-    unit: Literal["word", "char"] = Field("word", description="What a token of the vocabulary is; char for a LAS only.")
+    unit: Literal["word", "char"] = Field(
+        "word", description=f"What a token of the vocabulary is; char for {OF_CHARACTERS} only."
+    )
     shape: dict[str, Any] = Field(
-        default_factory=dict, description="Fields to change of LasConfig, or of the network's config in transformers."
+        default_factory=dict,
+        description="Fields to change of LasConfig or TransducerConfig, or of the network's config in transformers.",
+    )
+    teacher: str | None = Field(
+        None, description="A checkpoint whose weights are taken over where they fit, and whose posteriors are learnt."
     )
     epochs: int = Field(24, ge=1, description="Passes over train.")
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0, description="Peak of the schedule (AdamW).")
     batch_size: int = Field(64, ge=1, description="Utterances per step.")
     warp: float = Field(0.0, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most.")
     mixed_precision: bool = Field(
-        False, description="Multiply in bfloat16: faster where the processor can. Not for a LAS."
+        False, description="Multiply in bfloat16: faster where the processor can. Not for recognisers of LSTMs."
     )
     seed: int = Field(0, ge=0, description="Of weights, order, dropout and masks.")
     dtype: Literal["float16", "float32"] = Field("float16", description="Of the stored weights.")
@@ -69,7 +78,10 @@ def read_recipe(path: Path) -> Recipe:
         recipe = Recipe.model_validate(read_yaml(path, kind="recipe", like="configs/train/commands.yaml"))
     except ValidationError as error:
         raise ConfigError(f"{path} is no valid recipe: {error}") from error
-    return recipe.model_copy(update={f: str((path.parent / getattr(recipe, f)).resolve()) for f in PATHS})
+    paths = {field: str((path.parent / getattr(recipe, field)).resolve()) for field in PATHS}
+    if recipe.teacher is not None and not recipe.teacher.startswith(BUNDLED):
+        paths["teacher"] = str((path.parent / recipe.teacher).resolve())
+    return recipe.model_copy(update=paths)
 
 
 def train_from_recipe(
@@ -85,8 +97,8 @@ def train_from_recipe(
 
     Raises:
         ManifestError: the data have problems; all are listed.
-        ConfigError: no model of the family has the shape.
-        CheckpointError: something else lies in `folder`.
+        ConfigError: no model of the family has the shape, or its teacher has other tokens.
+        CheckpointError: something else lies in `folder`, or the teacher is none.
         StoppedError: `should_stop` said so.
     """
     check_replaceable(folder)
@@ -94,6 +106,9 @@ def train_from_recipe(
     operations = fresh_kinds()[recipe.family].operations()
     texts = [utterance.text for utterance in splits["train"]]
     model = operations.fresh(FreshModel(recipe.family, recipe.shape, texts, recipe.unit, recipe.seed))
+    soft = None
+    if recipe.teacher is not None:
+        soft = take_lesson_(model, load(recipe.teacher), splits["train"], should_stop=should_stop)
     folder.parent.mkdir(parents=True, exist_ok=True)
     state_file = folder.with_name(f".{folder.name}.training")
     train(
@@ -105,6 +120,7 @@ def train_from_recipe(
         seed=recipe.seed,
         warp=recipe.warp,
         mixed_precision=recipe.mixed_precision,
+        soft_targets=soft,
         state_file=state_file,
         on_epoch=on_epoch,
         should_stop=should_stop,
@@ -117,7 +133,7 @@ def train_from_recipe(
 def _save(model: AsrModel, operations: Operations, folder: Path, recipe: Recipe) -> None:
     """A checkpoint with the recipe, but for its paths, as provenance; where its library can, as that writes models."""
     if operations.dense_copies is None:
-        provenance = {"recipe": recipe.model_dump(exclude=set(PATHS))}
+        provenance = {"recipe": recipe.model_dump(exclude={*PATHS, "teacher"})}
         save(model, folder, dtype=recipe.dtype, provenance=provenance)
     else:
         with replacing(folder) as partial:

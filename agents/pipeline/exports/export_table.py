@@ -74,7 +74,7 @@ def _stock(layout: str, words: str) -> Export:
 
 EXPORTS: dict[str, Export] = {
     "onnx": Export("graphs for ONNX Runtime", _check_onnx, _write_onnx),
-    "sherpa-onnx": _stock("sherpa-onnx", "a Whisper as sherpa-onnx opens it"),
+    "sherpa-onnx": _stock("sherpa-onnx", "a Whisper, or a transducer with a tied decoder, as sherpa-onnx opens it"),
     "optimum": _stock("optimum", "a Whisper as optimum and transformers.js open it"),
     "transformers": Export(
         "a dense copy, which transformers opens without ShrinkML and which saves nothing",

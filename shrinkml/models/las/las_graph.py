@@ -16,7 +16,7 @@ from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layer_graph import embedding, linear, multiply
 from shrinkml.export.log_mel_graph import frame_counts, frame_samples, log_mel, normalised, pad_end
-from shrinkml.export.lstm_graph import bidirectional_lstm, lstm_cell
+from shrinkml.export.lstm_graph import lstm_cell, lstm_layer
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
 from shrinkml.models.las.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
 from shrinkml.models.tokenizer import BLANK, END
@@ -74,7 +74,7 @@ def encoder(model: Las, storage: Storage) -> Graph:
     for index, (reduction, lstm) in enumerate(zip(config.reductions, model.encoder, strict=True)):
         if reduction > 1:
             steps, counts = _join(graph, steps, counts, width, reduction)
-        steps = bidirectional_lstm(graph, steps, counts, lstm, f"encoder.{index}")
+        steps = lstm_layer(graph, steps, counts, lstm, f"encoder.{index}")
         width = 2 * config.hidden
     states = graph.op("Transpose", steps, perm=[1, 0, 2])
     graph.output(states, "states", ("batch", "steps", width))

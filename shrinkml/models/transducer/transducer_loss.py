@@ -45,7 +45,8 @@ def log_likelihood(lattice: Lattice) -> Tensor:
 def forward_scores(lattice: Lattice) -> Tensor:
     """[batch, frames, labels + 1]: log probability that an alignment comes through each node."""
     _, n_frames, n_rows = lattice.blank.shape
-    frames, labels = torch.arange(n_frames)[:, None], torch.arange(n_rows)
+    device = lattice.blank.device
+    frames, labels = torch.arange(n_frames, device=device)[:, None], torch.arange(n_rows, device=device)
     return _diagonals(lattice)[frames + labels, :, labels].permute(2, 0, 1)
 
 

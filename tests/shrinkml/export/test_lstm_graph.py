@@ -10,7 +10,7 @@ from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import merge, reshape
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.int8.int8_graph import write_int8
-from shrinkml.export.lstm_graph import SCAN_UNITS, bidirectional_lstm
+from shrinkml.export.lstm_graph import SCAN_UNITS, lstm_layer
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.plan.compression_plan import CompressionPlan
 
@@ -25,10 +25,11 @@ def form(request):
     return wanted.get(request.param, "weight"), request.param != "no bias"
 
 
-@pytest.fixture(params=[SCAN_UNITS, 32], ids="{} units".format)
+@pytest.fixture(params=[(SCAN_UNITS, True), (32, True), (32, False)], ids="{0[0]} units, both ways {0[1]}".format)
 def layer(request, form):
     torch.manual_seed(0)
-    lstm = nn.LSTM(N_IN, request.param, bidirectional=True, bias=form[1])
+    units, both = request.param
+    lstm = nn.LSTM(N_IN, units, bidirectional=both, bias=form[1])
     ranked = [spec.name for spec in find_layers(lstm) if form[0] and spec.name.startswith(form[0])]
     layer = FormLSTM.of(reshape(lstm, CompressionPlan.of_ranks(dict.fromkeys(ranked, 5))))
     for parameter in layer.parameters():
@@ -39,7 +40,7 @@ def layer(request, form):
 def run(layer, x, path=None):
     graph = Graph(Storage(int8=path is not None))
     inputs, counts = graph.input("x", ("t", "b", N_IN)), graph.input("counts", ("b",), "int64")
-    graph.output(bidirectional_lstm(graph, inputs, counts, layer, "lstm"), "y", ("t", "b", "u"))
+    graph.output(lstm_layer(graph, inputs, counts, layer, "lstm"), "y", ("t", "b", "u"))
     model = graph.model()
     if path:
         write_int8(model, path, frozenset())
@@ -49,7 +50,7 @@ def run(layer, x, path=None):
 
 def expected(layer, x):
     dense = merge(layer)
-    outputs = np.zeros((max(COUNTS), len(COUNTS), 2 * layer.hidden_size), np.float32)
+    outputs = np.zeros((max(COUNTS), len(COUNTS), (1 + layer.bidirectional) * layer.hidden_size), np.float32)
     for row, count in enumerate(COUNTS):
         with torch.no_grad():
             outputs[:count, row] = dense(torch.from_numpy(x[:count, row]))[0]

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[3]
 TEXTS = ["turn on the light", "turn the radio off"]
 SHAPES = {
     "las": {"n_mels": 20, "hidden": 16, "decoder": 16, "embedding": 8, "reductions": [2]},
+    "transducer": {"n_mels": 20, "hidden": 16, "look_ahead": 8, "decoder": 16, "embedding": 8, "joint": 16},
     "parakeet_ctc": {
         "hidden_size": 16,
         "num_hidden_layers": 1,
@@ -171,8 +172,8 @@ def test_models_are_told_a_language_only_where_the_family_says_which(family, mod
 
 def test_names_lead_to_their_families():
     assert all(family.name == name for name, family in FAMILIES.items())
-    assert list(fresh_kinds()) == ["las", "parakeet_ctc", "whisper"]
-    assert stored_names() == ["las", "huggingface"]
+    assert list(fresh_kinds()) == ["las", "transducer", "parakeet_ctc", "whisper"]
+    assert stored_names() == ["las", "transducer", "huggingface"]
     assert libraries() == ["transformers"]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shrinkml.errors import AudioError
-from shrinkml.speech.features import log_mel
+from shrinkml.speech.features import CENTRED, WHOLE, LogMelStream, log_mel
 
 RATE_HZ = 16_000
 
@@ -48,3 +48,24 @@ def test_less_than_one_frame_is_refused():
     assert log_mel(noise(400), RATE_HZ).shape == (1, 80)
     with pytest.raises(AudioError, match=r"399 samples is shorter than one frame \(400 samples\)"):
         log_mel(noise(399), RATE_HZ)
+
+
+def test_centred_frames_begin_every_10_ms_and_leave_the_highest_frequencies_out():
+    assert log_mel(noise(RATE_HZ), RATE_HZ, framing=CENTRED).shape == (100, 80)
+    assert log_mel(noise(RATE_HZ + 80), RATE_HZ, framing=CENTRED).shape == (101, 80), "half of a step counts"
+    hiss = np.sin(2 * np.pi * 7900 * np.arange(RATE_HZ) / RATE_HZ)
+    last = [log_mel(hiss, RATE_HZ, framing=framing)[50, -1] for framing in (WHOLE, CENTRED)]
+    assert last[0] > last[1] + 3
+
+
+@pytest.mark.parametrize("framing", [WHOLE, CENTRED], ids=["whole", "centred"])
+@pytest.mark.parametrize("piece", [1, 160, 777, RATE_HZ])
+def test_pieces_give_the_frames_of_the_whole(framing, piece):
+    waveform = noise(5_000)
+    stream = LogMelStream(RATE_HZ, framing=framing)
+    parts = [stream.accept(waveform[start : start + piece]) for start in range(0, len(waveform), piece)]
+    np.testing.assert_array_equal(
+        np.concatenate([*parts, stream.finish()]), log_mel(waveform, RATE_HZ, framing=framing)
+    )
+    if piece == 160:
+        assert max(map(len, parts)) == 1

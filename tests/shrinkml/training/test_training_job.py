@@ -5,7 +5,10 @@ import yaml
 
 import shrinkml
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, StoppedError
+from shrinkml.measure.evaluation import evaluate
+from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import inspect
+from shrinkml.training.dataset import load_dataset
 from shrinkml.training.training_job import read_recipe, train_from_recipe
 
 SHAPE = {"n_mels": 20, "hidden": 12, "decoder": 12, "embedding": 8, "reductions": [2]}
@@ -62,6 +65,26 @@ def test_relative_manifests_are_relative_to_the_recipe(tmp_path):
     (tmp_path / "recipe.yaml").write_text("{train: a.jsonl, dev: b.jsonl, test: ../c.jsonl}")
     recipe = read_recipe(tmp_path / "recipe.yaml")
     assert (recipe.train, recipe.test) == (str(tmp_path / "a.jsonl"), str(tmp_path.parent / "c.jsonl"))
+
+
+def test_a_teacher_is_taken_over_and_learnt_from(recipe_file, tiny_model_dir, tiny_data, tmp_path):
+    """With the teacher's shape and no training to speak of, it is the teacher."""
+    teacher = shrinkml.load(tiny_model_dir)
+    taught = read_recipe(recipe_file).model_copy(
+        update={"teacher": str(tiny_model_dir), "shape": teacher.config.to_json(), "epochs": 1, "learning_rate": 1e-9}
+    )
+    figures = train_from_recipe(taught, tmp_path / "model")
+    own = evaluate(teacher, load_dataset(teacher, read_manifest(tiny_data["test"])), stored_bytes=0)
+    assert figures["test"]["wer"] == own.wer
+
+
+def test_a_teacher_is_a_bundled_model_or_a_path_from_the_recipe(tmp_path):
+    text = "{train: a.jsonl, dev: b.jsonl, test: c.jsonl, teacher: %s}"
+    found = []
+    for teacher in ("reference/las", "../mine"):
+        (tmp_path / "recipe.yaml").write_text(text % teacher)
+        found.append(read_recipe(tmp_path / "recipe.yaml").teacher)
+    assert found == ["reference/las", str(tmp_path.parent / "mine")]
 
 
 @pytest.mark.parametrize(

@@ -5,37 +5,34 @@ import torch
 from torch import nn
 
 from shrinkml.models.heads import IGNORE
-from shrinkml.models.transducer.transducer_head import TransducerHead
+from shrinkml.models.transducer.transducer_head import TAUGHT, TransducerHead
 
 TARGETS = torch.tensor([[3, 1], [2, IGNORE]])
 
 
-def head_of(seed=0, *, n_frames=(4, 2), targets=TARGETS, most=2**20):
+def head_of(seed=0, *, n_frames=(4, 2), targets=TARGETS, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         joint = nn.Sequential(nn.Tanh(), nn.Linear(6, 4)).double()
         encoded = 2 * torch.randn(len(targets), max(n_frames), 6, dtype=torch.float64)
         predicted = 2 * torch.randn(len(targets), targets.shape[1] + 1, 6, dtype=torch.float64)
-    return TransducerHead(joint, encoded, predicted, targets, torch.tensor(n_frames), blank=0, most=most)
+    return TransducerHead(joint, encoded, predicted, targets, torch.tensor(n_frames), blank=0, **options)
 
 
 def log_likelihoods(head):
     """Of each utterance by the rows: the sum along its transcript, its end included."""
-    said = [[*tokens, head.blank] for tokens in head.tokens()]
-    return [
-        sum(row[u, label].item() for u, label in enumerate(labels))
-        for row, labels in zip(head.rows(), said, strict=True)
-    ]
+    pairs = zip(head.rows(), head.tokens(), strict=True)
+    return [sum(row[u, label].item() for u, label in enumerate(labels)) for row, labels in pairs]
 
 
-def test_its_loss_is_the_negative_log_likelihood_per_label():
+def test_its_loss_is_the_negative_log_likelihood_per_label_and_end():
     head = head_of()
-    assert head.n_tokens == 3
-    assert head.loss().item() == pytest.approx(-sum(log_likelihoods(head)) / 3, rel=1e-12)
+    assert head.n_tokens == 5
+    assert head.loss().item() == pytest.approx(-sum(log_likelihoods(head)) / 5, rel=1e-12)
 
 
-def test_its_tokens_are_the_labels_without_padding():
-    assert head_of().tokens() == [[3, 1], [2]]
+def test_its_tokens_are_the_labels_and_the_blank_that_ends_them():
+    assert head_of().tokens() == [[3, 1, 0], [2, 0]]
 
 
 def test_its_rows_are_posteriors_whatever_the_alignment():
@@ -98,18 +95,33 @@ def test_a_teacher_keeps_three_posteriors_of_every_node():
     torch.testing.assert_close(values[:, 2].exp()[:, 1], logs[:, 2, 0], atol=1e-5, rtol=1e-5)
 
 
-def test_a_student_is_taught_by_the_mean_divergence_of_the_nodes():
-    teacher, student = head_of(0), head_of(1)
+def test_a_teacher_of_the_whole_lattice_keeps_all_posteriors_of_every_node():
+    head = head_of(taught="whole")
+    logs = head.joint(head.encoded[1, :2, None] + head.predicted[1, None, :2]).log_softmax(-1)
+    torch.testing.assert_close(head.teacher_targets()[1].values, logs.flatten(0, 1))
+
+
+@pytest.mark.parametrize("taught", list(TAUGHT))
+def test_a_student_is_taught_by_the_divergence_of_all_nodes_per_label(taught):
+    teacher, student = head_of(0, taught=taught), head_of(1, taught=taught)
     before = torch.cat([kept.values for kept in teacher.teacher_targets()])
     after = torch.cat([kept.values for kept in student.teacher_targets()])
     assert len(before) == 4 * 3 + 2 * 2
-    expected = (before.exp() * (before - after)).sum(1).mean().item()
+    expected = (before.exp() * (before - after)).sum().item() / 5
     assert student.distillation_loss(teacher.teacher_targets()).item() == pytest.approx(expected, rel=1e-9)
     assert teacher.distillation_loss(teacher.teacher_targets()).item() == pytest.approx(0.0, abs=1e-12)
 
 
-def test_both_losses_have_gradients():
-    teacher, student = head_of(0), head_of(1)
+def test_a_collapsed_lattice_diverges_no_more_than_the_whole():
+    collapsed, whole = (
+        head_of(1, taught=taught).distillation_loss(head_of(0, taught=taught).teacher_targets()) for taught in TAUGHT
+    )
+    assert 0 < collapsed < whole
+
+
+@pytest.mark.parametrize("taught", list(TAUGHT))
+def test_both_losses_have_gradients(taught):
+    teacher, student = head_of(0, taught=taught), head_of(1, taught=taught)
     for loss in (student.loss(), student.distillation_loss(teacher.teacher_targets())):
         (gradient,) = torch.autograd.grad(loss, [student.joint[1].weight], retain_graph=True)
         assert gradient.abs().max() > 0
