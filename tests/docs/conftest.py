@@ -98,11 +98,12 @@ def _write_jobs(folder: Path) -> None:
     job = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text())
     job = {key: value for key, value in job.items() if key not in ("stages", "steps")} | SMALL
     job["model"], job["data"] = "../reference-las", {split: job["data"][split] for split in ("train", "dev", "test")}
-    training = yaml.safe_load((ROOT / "configs" / "train" / "digits.yaml").read_text())
-    training |= {"epochs": 1, "shape": {**training["shape"], "hidden": 16, "decoder": 16}}
     (folder / "configs" / "train").mkdir(parents=True)
     (folder / "configs" / "demo.yaml").write_text(yaml.safe_dump(job))
-    (folder / "configs" / "train" / "digits.yaml").write_text(yaml.safe_dump(training))
+    for name in ("digits.yaml", "transducer.yaml"):
+        training = yaml.safe_load((ROOT / "configs" / "train" / name).read_text())
+        training |= {"epochs": 1, "shape": {**training["shape"], "hidden": 16, "decoder": 16}}
+        (folder / "configs" / "train" / name).write_text(yaml.safe_dump(training))
 
 
 def _write_librispeech(folder: Path, audio: Path) -> None:
