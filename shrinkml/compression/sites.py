@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -49,10 +49,10 @@ class Site:
         name = self.name.replace("weight", "bias", 1)
         return name if isinstance(getattr(self.module, name, None), nn.Parameter) else None
 
-    def spec(self, calls_per_s: float = 0.0) -> LayerSpec:
-        """The layer's record, with its dense shape."""
+    def spec(self, calls_per_s: float = 0.0, bits: int | None = None) -> LayerSpec:
+        """The layer's record, with its dense shape, and weights of so many bits; of those that they have, if absent."""
         form = self.form
-        return LayerSpec(self.layer, self.kind, *form.shape, calls_per_s, bits=8 * floats_of(form).element_size())
+        return LayerSpec(self.layer, self.kind, *form.shape, calls_per_s, bits or 8 * floats_of(form).element_size())
 
 
 def find_sites(model: nn.Module) -> list[Site]:
@@ -89,15 +89,18 @@ def sites_by_layer(model: nn.Module) -> dict[str, Site]:
     return found
 
 
-def find_layers(model: nn.Module, calls_per_s: Mapping[str, float] | None = None) -> tuple[LayerSpec, ...]:
+def find_layers(
+    model: nn.Module, calls_per_s: Mapping[str, float] | None = None, *, bits: int | None = None
+) -> tuple[LayerSpec, ...]:
     """The matrices of `model` that can be compressed in the order of its modules, tied ones once, with dense shapes.
 
     Args:
         model: any module; compressed layers count like the dense ones that they replaced.
         calls_per_s: layer name -> products per second of audio, where measured.
+        bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
     """
     calls = calls_per_s or {}
-    return tuple(site.spec(calls.get(name, 0.0)) for name, site in sites_by_layer(model).items())
+    return tuple(site.spec(calls.get(name, 0.0), bits) for name, site in sites_by_layer(model).items())
 
 
 def current_plan(model: nn.Module) -> CompressionPlan:
@@ -105,13 +108,32 @@ def current_plan(model: nn.Module) -> CompressionPlan:
     return CompressionPlan({name: site.form.choice for name, site in sites_by_layer(model).items()})
 
 
-def model_cost(model: nn.Module, calls_per_s: Mapping[str, float] | None = None) -> ModelCost:
+def model_cost(
+    model: nn.Module, calls_per_s: Mapping[str, float] | None = None, *, bits: int | None = None
+) -> ModelCost:
     """The cost of `model` under any plan: its layers, and the cost of the parameters that are in none.
+
+    Args:
+        model: any module; compressed layers count like the dense ones that they replaced.
+        calls_per_s: layer name -> products per second of audio, where measured.
+        bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
 
     Raises:
         PlanError: nothing can be compressed.
     """
+    others = _cost_of_others(model)
+    if bits is not None:
+        others = replace(others, bytes=others.parameters * bits // 8)
+    return ModelCost(find_layers(model, calls_per_s, bits=bits), others)
+
+
+def present_cost(model: nn.Module) -> Cost:
+    """The cost of `model` as it is, tied matrices once."""
+    return sum((site.form.cost() for site in sites_by_layer(model).values()), _cost_of_others(model))
+
+
+def _cost_of_others(model: nn.Module) -> Cost:
+    """The cost of the parameters that are in no layer."""
     in_layers = {id(part) for site in find_sites(model) for part in site.parameters}
     others = [parameter for parameter in model.parameters() if id(parameter) not in in_layers]
-    cost = Cost(sum(parameter.numel() for parameter in others), sum(parameter.nbytes for parameter in others))
-    return ModelCost(find_layers(model, calls_per_s), cost)
+    return Cost(sum(parameter.numel() for parameter in others), sum(parameter.nbytes for parameter in others))

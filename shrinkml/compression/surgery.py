@@ -45,6 +45,17 @@ def merge(model: nn.Module) -> nn.Module:
     return with_forms(model, dense)
 
 
+def widen(model: nn.Module) -> nn.Module:
+    """A copy of `model` with all weights in floating point, those of few bits rounded as they are; or `model` itself.
+
+    For whoever wants weights that are multiplied as they are stored, as tracing does.
+    """
+    with torch.no_grad():
+        forms = {layer: site.form for layer, site in sites_by_layer(model).items()}
+        wide = {layer: form.widened for layer, form in forms.items() if form.widened is not form}
+    return with_forms(model, wide) if wide else model
+
+
 def check_names(plan: CompressionPlan, known: Mapping[str, object], owner: str) -> None:
     """Refuse a plan that names layers which are not `known`.
 

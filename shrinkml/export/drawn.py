@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import onnx
 
+from shrinkml.compression.surgery import widen
 from shrinkml.export.graph import Storage
 from shrinkml.export.int8.int8_graph import write_int8
 from shrinkml.export.recipe import Recipe
@@ -64,7 +65,7 @@ def draw(model: AsrModel) -> Drawn:
         ExportError: a model of a kind that nobody has tried, or one that cannot be traced.
         UnknownNameError: a model of no family.
     """
-    return look_up(FAMILIES, model.family, kind="model family").operations().draw(model)
+    return look_up(FAMILIES, model.family, kind="model family").operations().draw(widen(model.module))
 
 
 def components(layers: Mapping[str, Sequence[str]], scoring: str) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from shrinkml.compression.surgery import widen
 from shrinkml.errors import ExportError
 from shrinkml.extras import needs
 from shrinkml.models.families import FAMILIES
@@ -61,7 +62,7 @@ class StockExporter:
         self.model = checkpoint.load(name)
         self._layout = layout_of(self.model, layout)
         self._layout.check(self.model)
-        self._parts = self._layout.draw(self.model)
+        self._parts = self._layout.draw(widen(self.model.module))
         self._half = checkpoint.inspect(name).dtype == "float16"
 
     def write(self, folder: str | Path, *, int8: bool = False, kept: frozenset[str] = frozenset()) -> None:

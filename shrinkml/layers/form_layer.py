@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from shrinkml.plan.choice import DENSE, Choice
-from shrinkml.weights.forms import Holding, get_form, hold
+from shrinkml.weights.forms import Holding, Remembered, get_form, hold
 
 
 class FormLayer(nn.Module):
@@ -16,11 +16,13 @@ class FormLayer(nn.Module):
 
     Attributes:
         held: name of a matrix -> how it is held.
+        memory: name of a matrix -> what was computed of it when it was last used without gradients.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.held: dict[str, Holding] = {}
+        self.memory: dict[str, Remembered] = {}
 
     def __getattr__(self, name: str) -> Any:
         """The dense matrix where `name` is that of one in another form, for code that reads the weights of a layer."""

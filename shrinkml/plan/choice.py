@@ -18,12 +18,14 @@ class Choice:
         bits: of each stored weight; None for those of the checkpoint's dtype.
         sparsity: share of its weights that are zero and not stored, in [0, 1).
         dropped: the matrix, or the module that the choice is about, is left out; then there is nothing else to choose.
+        identity: one of the two factors holds an identity block, which takes no weights.
     """
 
     rank: int | None = None
     bits: int | None = None
     sparsity: float = 0.0
     dropped: bool = False
+    identity: bool = False
 
     def __post_init__(self) -> None:
         if self.rank is not None and (not _is_whole(self.rank) or self.rank < 1):
@@ -32,8 +34,11 @@ class Choice:
             raise PlanError(f"bits {self.bits!r}; allowed: an integer of 1 to {MOST_BITS}")
         if not isinstance(self.sparsity, int | float) or not 0.0 <= self.sparsity < 1.0:
             raise PlanError(f"sparsity {self.sparsity!r}; allowed: a share of at least 0 and below 1")
-        if not isinstance(self.dropped, bool):
-            raise PlanError(f"dropped {self.dropped!r}; allowed: true or false")
+        for name in ("dropped", "identity"):
+            if not isinstance(getattr(self, name), bool):
+                raise PlanError(f"{name} {getattr(self, name)!r}; allowed: true or false")
+        if self.identity and self.rank is None:
+            raise PlanError("identity, and no rank; allowed: a rank, whose factor holds the identity block")
         if self.dropped and (self.rank, self.bits, self.sparsity) != (None, None, 0.0):
             raise PlanError("dropped, and a rank, bits or a sparsity; allowed: nothing else for what is left out")
 

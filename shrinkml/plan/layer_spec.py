@@ -6,6 +6,7 @@ from typing import Literal
 from shrinkml.errors import RankError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
+from shrinkml.plan.layout import index_bytes, lines_of, n_scales
 
 LayerKind = Literal["linear", "lstm_input", "lstm_recurrent", "embedding"]
 
@@ -63,11 +64,14 @@ class LayerSpec:
         return rank * self.parameters_per_rank
 
     def cost_at(self, choice: Choice) -> Cost:
-        """The cost of this layer under `choice`, of its weights alone: scales and indices come on top of their bytes.
+        """The cost of this layer under `choice`, with the bytes of scales and of what tells where an identity block is.
 
         Raises:
             RankError: a rank outside [1, max_rank].
         """
-        weights = 0 if choice.dropped else self.weights_at(choice.rank)
+        self.weights_at(choice.rank)  # refuses ranks
+        lines = lines_of(choice, self.out_features, self.in_features)
+        weights, bits = sum(part.n * part.length for part in lines), choice.bits or self.bits
         stored = weights - int(choice.sparsity * weights)
-        return Cost(stored, -(-stored * (choice.bits or self.bits) // 8), self.calls_per_s * stored)
+        beside = sum(n_scales(part, bits) for part in lines) + index_bytes(choice, self.out_features)
+        return Cost(stored, beside + -(-stored * bits // 8), self.calls_per_s * stored)

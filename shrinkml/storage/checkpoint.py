@@ -25,7 +25,8 @@ from shrinkml.extras import needs
 from shrinkml.models.families import FAMILIES
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.storage.model_folder import BUFFERS, CONFIG, WEIGHTS, ModelFolder, look_into
+from shrinkml.storage.model_folder import BUFFERS, CONFIG, COUNTS, WEIGHTS, ModelFolder, look_into
+from shrinkml.storage.packing import pack, unpack, weights_in_files
 from shrinkml.storage.replacing import replacing
 from shrinkml.tables import look_up
 
@@ -113,7 +114,7 @@ def _opened(name: str | Path) -> AsrModel:
     try:
         dense = operations.build(config, folder.path)
         model = reshape(dense.module, CompressionPlan.from_json(config["plan"]))
-        tensors = load_file(folder.path / WEIGHTS)
+        tensors = unpack(model, load_file(folder.path / WEIGHTS))
     except (ShrinkError, SafetensorError, TypeError, ValueError, RuntimeError) as error:  # torch: no memory for a shape
         raise CheckpointError(f"{folder.path} is a broken checkpoint: {error}") from error
     _check_finite(tensors, folder.path)
@@ -144,18 +145,20 @@ def save(
     stored = look_up(DTYPES, dtype, kind="dtype")
     family = look_up(FAMILIES, model.family, kind="model family")
     operations = family.operations()
+    tensors = pack(model.module, _tensors(model.module))
     config = {
         "format": FORMAT,
         "family": family.stored_as,
         **operations.describe(model),
         "plan": current_plan(model.module).to_json(),
         "dtype": dtype,
+        **({COUNTS: counts} if (counts := weights_in_files(model.module, tensors)) else {}),
         "provenance": dict(provenance or {}),
     }
     with replacing(Path(folder)) as partial:
         operations.write(model, partial)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        weights = {name: _stored(tensor, stored) for name, tensor in _tensors(model.module).items()}
+        weights = {name: _stored(tensor, stored) for name, tensor in tensors.items()}
         save_file(weights, partial / WEIGHTS, _metadata(model.module))
         shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody but the owner read it
 

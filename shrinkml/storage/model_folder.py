@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ WEIGHTS = "model.safetensors"
 CARD = "README.md"  # about the model, for its page on a hub
 COMPRESSION = "compression.json"  # tells how a checkpoint came about; nothing is read from it
 BUFFERS = "buffers"  # in the head of our weights: names of the tensors that are no parameters, as JSON
+COUNTS = "weights"  # in our config.json: weights in each tensor of which not every number is one
 SHARDS = "model.safetensors.index.json"  # of transformers: which file holds which tensor, where there are several
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 STOCK_PICKLE = "pytorch_model"  # how names of pickles begin that transformers opens
@@ -76,12 +77,13 @@ class ModelFolder:
 
     @property
     def stored_parameters(self) -> int:
-        """Weights in those files. Running statistics are none: our files say which tensors are, others count them in.
+        """Weights in those files, but no scales. Running statistics are none: ours say which are, others count them in.
 
         Raises:
             CheckpointError: a file is broken.
         """
-        return sum(_count_parameters(path) for path in self.weights)
+        counts = {} if self.stock else self.config.get(COUNTS, {})
+        return sum(_count_parameters(path, counts) for path in self.weights)
 
     @property
     def half(self) -> bool:
@@ -132,14 +134,14 @@ def look_into(name: str | Path) -> ModelFolder:
     return ModelFolder(folder, family, False, config, (folder / WEIGHTS,), others)
 
 
-def _count_parameters(path: Path) -> int:
+def _count_parameters(path: Path, counts: Mapping[str, int]) -> int:
     with _opened(path) as file:
         try:
             buffers = set(json.loads((file.metadata() or {}).get(BUFFERS, "[]")))
         except (ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{path} names its {BUFFERS} wrongly: {error}") from error
         names = [name for name in file.keys() if name not in buffers]  # noqa: SIM118 - no mapping
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+        return sum(counts.get(name, math.prod(file.get_slice(name).get_shape())) for name in names)
 
 
 def _holds_half(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """A matrix as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -28,7 +28,10 @@ class Dense:
     weight: Tensor
 
     suffixes: ClassVar[tuple[str, ...]] = ("",)
+    file_suffixes: ClassVar[tuple[str, ...]] = suffixes
     labels: ClassVar[tuple[str, ...]] = ("",)
+    along: ClassVar[tuple[int | None, ...]] = (1,)
+    remembered: ClassVar[bool] = False
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:
@@ -45,6 +48,11 @@ class Dense:
         """The matrix in the one tensor of `parts`."""
         (weight,) = parts
         return cls(weight.flatten(1))
+
+    @classmethod
+    def opened(cls, choice: Choice, shape: tuple[int, int], tensors: Mapping[str, Tensor]) -> Self:
+        """The matrix whose parts are `tensors`."""
+        return cls.stored(choice, [tensors[suffix] for suffix in cls.suffixes])
 
     @classmethod
     def compressed(cls, form: Form, choice: Choice, decomposition: Decomposition) -> Self:
@@ -65,6 +73,16 @@ class Dense:
     def parts(self) -> tuple[Tensor, ...]:
         """The matrix."""
         return (self.weight,)
+
+    @property
+    def files(self) -> dict[str, Tensor]:
+        """Its parts."""
+        return dict(zip(self.suffixes, self.parts, strict=True))
+
+    @property
+    def widened(self) -> Self:
+        """Itself."""
+        return self
 
     @property
     def factors(self) -> tuple[Tensor, ...]:

@@ -4,7 +4,7 @@ A new form is one file with a class like `Dense` and one row in `FORMS`: layers,
 form and know none by its type.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import ClassVar, Protocol, Self
 
@@ -21,11 +21,18 @@ class Form(Protocol):
 
     Attributes:
         suffixes: what the names of its stored tensors end in, behind the name of the matrix.
+        file_suffixes: the same of the tensors in which files hold it.
         labels: what its factors are called in exported graphs, behind the name of the layer.
+        along: of each part, the dimension along which neighbours may share a scale if they are rounded; None where a
+            part is not to be rounded.
+        remembered: whether it is worth keeping for the next use what it computes of its parts.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
+    file_suffixes: ClassVar[tuple[str, ...]]
     labels: ClassVar[tuple[str, ...]]
+    along: ClassVar[tuple[int | None, ...]]
+    remembered: ClassVar[bool]
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:
@@ -44,6 +51,15 @@ class Form(Protocol):
     @classmethod
     def stored(cls, choice: Choice, parts: Sequence[Tensor]) -> Self:
         """The matrix under `choice` whose stored tensors are `parts`, as `parts` gives them."""
+        ...
+
+    @classmethod
+    def opened(cls, choice: Choice, shape: tuple[int, int], tensors: Mapping[str, Tensor]) -> Self:
+        """The matrix [out, in] of that shape under `choice` whose `files` are `tensors`.
+
+        Raises:
+            PlanError: they hold no such matrix.
+        """
         ...
 
     @classmethod
@@ -76,12 +92,22 @@ class Form(Protocol):
         ...
 
     @property
+    def files(self) -> Mapping[str, Tensor]:
+        """The tensors in which files hold it, one for each of `file_suffixes`."""
+        ...
+
+    @property
+    def widened(self) -> "Form":
+        """The same matrix with all of its weights in floating point, for whatever multiplies nothing else."""
+        ...
+
+    @property
     def factors(self) -> tuple[Tensor, ...]:
         """The matrices that an input is multiplied with in turn, the first one [k, in], the last one [out, k]."""
         ...
 
     def cost(self, calls_per_s: float = 0.0) -> Cost:
-        """The cost of what is stored, and of `calls_per_s` products with it per second of audio."""
+        """The cost of what files hold, and of `calls_per_s` products with it per second of audio."""
         ...
 
     def dense(self) -> Tensor:

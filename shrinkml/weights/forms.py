@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 
+import torch
 from torch import nn
 
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.weights.dense import Dense
 from shrinkml.weights.form import Form
+from shrinkml.weights.identity_block import IdentityBlock
 from shrinkml.weights.low_rank import LowRank
+from shrinkml.weights.quantized import quantized
 
-FORMS: dict[str, type[Form]] = {"dense": Dense, "low_rank": LowRank}
-
+PLAIN: dict[str, type[Form]] = {"dense": Dense, "low_rank": LowRank, "identity_block": IdentityBlock}
+FORMS = {**PLAIN, **{f"quantized_{name}": quantized(form) for name, form in PLAIN.items()}}
 
 LABELS = tuple(dict.fromkeys(label for form in FORMS.values() for label in form.labels))  # of all forms' factors
 
@@ -29,6 +32,18 @@ class Holding(NamedTuple):
     form: type[Form]
     choice: Choice
     names: tuple[str, ...]
+
+
+class Remembered(NamedTuple):
+    """A matrix as it was last used without gradients.
+
+    Attributes:
+        parts: address and version of each part then.
+        form: the matrix.
+    """
+
+    parts: tuple[tuple[int, int], ...]
+    form: Form
 
 
 def form_of(choice: Choice) -> type[Form]:
@@ -50,8 +65,8 @@ def as_dense(form: Form) -> Form:
 
 def matrix_of(parameter: str) -> str:
     """The name of the matrix that is stored, in whatever form, under the name `parameter`."""
-    suffixes = (suffix for form in FORMS.values() for suffix in form.suffixes if suffix)
-    return parameter.removesuffix(next((suffix for suffix in suffixes if parameter.endswith(suffix)), ""))
+    suffixes = (suffix for form in FORMS.values() for suffix in form.suffixes if parameter.endswith(suffix))
+    return parameter.removesuffix(max(suffixes, key=len, default=""))
 
 
 def holding(module: nn.Module, name: str) -> Holding:
@@ -81,9 +96,19 @@ def get_parameters(module: nn.Module, name: str) -> tuple[nn.Parameter, ...]:
 
 
 def get_form(module: nn.Module, name: str) -> Form:
-    """The matrix `name` of `module`, in the form in which the module holds it."""
+    """The matrix `name` of `module`, in the form in which the module holds it.
+
+    Without gradients, what a form computes of its parts is kept in the module until one of them changes.
+    """
     held = holding(module, name)
-    return held.form.stored(held.choice, _parameters(module, held))
+    parts = _parameters(module, held)
+    if not held.form.remembered or torch.is_grad_enabled() or any(part.is_inference() for part in parts):
+        return held.form.stored(held.choice, parts)
+    memory: dict[str, Remembered] = vars(module)["memory"]
+    now = tuple([(part.data_ptr(), part._version) for part in parts])
+    if name not in memory or memory[name].parts != now:
+        memory[name] = Remembered(now, held.form.stored(held.choice, parts))
+    return memory[name].form
 
 
 def _parameters(module: nn.Module, held: Holding) -> tuple[nn.Parameter, ...]:

@@ -1,6 +1,6 @@
 """A matrix as a product of two thin ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -23,7 +23,10 @@ class LowRank:
     down: Tensor
 
     suffixes: ClassVar[tuple[str, ...]] = ("_up", "_down")
+    file_suffixes: ClassVar[tuple[str, ...]] = suffixes
     labels: ClassVar[tuple[str, ...]] = (".down", ".up")
+    along: ClassVar[tuple[int | None, ...]] = (0, 1)
+    remembered: ClassVar[bool] = False
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:
@@ -49,6 +52,11 @@ class LowRank:
         return cls(up, down)
 
     @classmethod
+    def opened(cls, choice: Choice, shape: tuple[int, int], tensors: Mapping[str, Tensor]) -> Self:
+        """The matrix whose parts are `tensors`."""
+        return cls.stored(choice, [tensors[suffix] for suffix in cls.suffixes])
+
+    @classmethod
     def compressed(cls, form: Form, choice: Choice, decomposition: Decomposition) -> Self:
         """The best factors of the rank of `choice`.
 
@@ -71,6 +79,16 @@ class LowRank:
     def parts(self) -> tuple[Tensor, ...]:
         """Both factors, as they are stored."""
         return self.up, self.down
+
+    @property
+    def files(self) -> dict[str, Tensor]:
+        """Its parts."""
+        return dict(zip(self.suffixes, self.parts, strict=True))
+
+    @property
+    def widened(self) -> Self:
+        """Itself."""
+        return self
 
     @property
     def factors(self) -> tuple[Tensor, ...]:

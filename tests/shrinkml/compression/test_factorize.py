@@ -100,7 +100,7 @@ def test_a_rank_above_the_current_one_is_refused(recogniser):
         factorize(once, CompressionPlan.of_ranks({"query.weight": 5}), decompose(once))
 
 
-@pytest.mark.parametrize("choice", [Choice(bits=4), Choice(rank=2, bits=4), Choice(rank=2, sparsity=0.5)])
+@pytest.mark.parametrize("choice", [Choice(bits=9), Choice(rank=2, bits=1), Choice(rank=2, sparsity=0.5)])
 def test_a_choice_that_no_form_holds_is_refused(recogniser, choice):
     plan = CompressionPlan({"query.weight": choice})
     with pytest.raises(

@@ -41,4 +41,4 @@ def test_choices_that_cannot_be_held_are_refused():
     with pytest.raises(RankError, match="rank 5 of a matrix"):
         FormLayer().hold("first", (6, 4), at_ranks(first=5))
     with pytest.raises(PlanError, match="no form of a weight holds"):
-        FormLayer().hold("first", (6, 4), {"first": Choice(bits=4)})
+        FormLayer().hold("first", (6, 4), {"first": Choice(bits=9)})

@@ -23,6 +23,7 @@ def test_a_choice_survives_its_json(choice):
 def test_a_rank_alone_is_written_as_the_bare_number_that_plans_always_had():
     assert Choice(rank=8).to_json() == 8
     assert Choice(rank=8, bits=4).to_json() == {"rank": 8, "bits": 4}
+    assert Choice(rank=8, identity=True).to_json() == {"rank": 8, "identity": True}
     assert DENSE.to_json() == {}
 
 
@@ -38,6 +39,8 @@ def test_a_rank_is_a_positive_integer(rank):
         ({"bits": 0}, "an integer of 1 to 16"),
         ({"bits": 17}, "an integer of 1 to 16"),
         ({"bits": "4"}, "an integer of 1 to 16"),
+        ({"identity": True}, "a rank, whose factor holds the identity block"),
+        ({"rank": 2, "identity": 1}, "identity 1; allowed: true or false"),
         ({"sparsity": 1.0}, "at least 0 and below 1"),
         ({"sparsity": -0.1}, "at least 0 and below 1"),
         ({"sparsity": "half"}, "at least 0 and below 1"),

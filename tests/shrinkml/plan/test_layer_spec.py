@@ -33,10 +33,18 @@ def test_a_rank_costs_both_factors_in_bytes_and_products_too():
 
 
 def test_bits_save_bytes_and_nothing_else():
-    assert LAYER.cost_at(Choice(bits=4)) == Cost(600, 300, 1200.0)
-    assert LAYER.cost_at(Choice(rank=3, bits=3)) == Cost(150, 57, 300.0), "whole bytes"
+    assert LAYER.cost_at(Choice(bits=4)) == Cost(600, 300 + 30, 1200.0), "a scale for each row"
+    assert LAYER.cost_at(Choice(rank=3, bits=3)) == Cost(150, 57 + 6, 300.0), "whole bytes, and a scale a direction"
+    assert LAYER.cost_at(Choice(bits=16)) == Cost(600, 1200, 1200.0), "which half precision needs none of"
+
+
+def test_an_identity_block_saves_its_weights_and_never_costs_more_than_the_dense_matrix():
+    assert LAYER.cost_at(Choice(rank=3, identity=True)) == Cost(3 * 47, 4 * 3 * 47 + 4, 2.0 * 3 * 47)
+    costs = [LAYER.cost_at(Choice(rank=rank, identity=True)).parameters for rank in range(1, 21)]
+    assert costs == sorted(costs)
+    assert costs[-1] == 20 * 30 == LAYER.parameters
 
 
 def test_zeros_that_are_left_out_cost_nothing():
     assert LAYER.cost_at(Choice(sparsity=0.75)) == Cost(150, 600, 300.0)
-    assert LAYER.cost_at(Choice(rank=4, bits=8, sparsity=0.5)) == Cost(100, 100, 200.0)
+    assert LAYER.cost_at(Choice(rank=4, bits=8, sparsity=0.5)) == Cost(100, 100 + 8, 200.0)

@@ -37,5 +37,5 @@ def test_a_model_without_factorizable_layers_is_refused():
 
 
 def test_the_cost_of_a_plan_is_that_of_its_layers_and_of_everything_else():
-    plan = CompressionPlan({"a": Choice(rank=2, bits=8)})
-    assert COST.cost(plan) == Cost(60, 60, 300.0) + Cost(300, 1200, 600.0) + Cost(7, 28)
+    plan = CompressionPlan({"a": Choice(rank=2, bits=8)})  # a scale for each direction of both factors
+    assert COST.cost(plan) == Cost(60, 60 + 4, 300.0) + Cost(300, 1200, 600.0) + Cost(7, 28)

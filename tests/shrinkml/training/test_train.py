@@ -1,11 +1,17 @@
 import pytest
 import torch
 
+from shrinkml.compression.factorize import factorize
+from shrinkml.compression.factorizers import decompose
+from shrinkml.compression.sites import current_plan, find_layers
+from shrinkml.compression.surgery import merge
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.models.heads import ATTENTION
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.plan.choice import Choice
+from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import soft_targets
 from shrinkml.training.train import train
@@ -55,6 +61,18 @@ def test_a_student_comes_closer_to_its_teacher_than_without(dataset):
     train(student, dataset, epochs=4, soft_targets=soft_targets(teacher, dataset), **SETTINGS)
     train(alone, dataset, epochs=4, **SETTINGS)
     assert divergence(teacher, student, dataset) < divergence(teacher, alone, dataset)
+
+
+def test_a_model_in_few_bits_learns_as_it_is_rounded(dataset):
+    model = las(0)
+    train(model, dataset, epochs=20, **SETTINGS)
+    plan = CompressionPlan({layer.name: Choice(bits=2) for layer in find_layers(model)})
+    small = factorize(model, plan, decompose(model))
+    before = divergence(model, small, dataset)
+    train(small, dataset, epochs=8, soft_targets=soft_targets(model, dataset), **SETTINGS)
+    assert divergence(model, small, dataset) < before / 2
+    assert current_plan(small) == plan
+    assert divergence(small, merge(small), dataset) < 1e-5, "what multiplies is what is rounded"
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""A form that the project lacks: whole numbers of eight bits and a scale for each row."""
+"""A form that the project lacks: whole numbers of sixteen bits and a scale for each row."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
+from shrinkml.weights.dense import Dense
 
-EIGHT_BITS = Choice(bits=8)
+SIXTEEN_BITS = Choice(bits=16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,29 +22,36 @@ class Rounded:
     scale: Tensor
 
     suffixes: ClassVar[tuple[str, ...]] = ("_codes", "_scale")
+    file_suffixes: ClassVar[tuple[str, ...]] = suffixes
     labels: ClassVar[tuple[str, ...]] = ("",)
+    along: ClassVar[tuple[int | None, ...]] = (None, None)
+    remembered: ClassVar[bool] = False
 
     @classmethod
     def holds(cls, choice):
-        return choice == EIGHT_BITS
+        return choice == SIXTEEN_BITS
 
     @classmethod
     def zeros(cls, choice, shape):
-        return cls(torch.zeros(shape, dtype=torch.int8), torch.zeros(shape[0], 1))
+        return cls(torch.zeros(shape, dtype=torch.int16), torch.zeros(shape[0], 1))
 
     @classmethod
     def stored(cls, choice, parts):
         return cls(*parts)
 
     @classmethod
+    def opened(cls, choice, shape, tensors):
+        return cls(*(tensors[suffix] for suffix in cls.file_suffixes))
+
+    @classmethod
     def compressed(cls, form, choice, decomposition):
         dense = form.dense().detach()
-        scale = dense.abs().amax(1, keepdim=True) / 127
-        return cls((dense / scale).round().to(torch.int8), scale)
+        scale = dense.abs().amax(1, keepdim=True) / 32767
+        return cls((dense / scale).round().to(torch.int16), scale)
 
     @property
     def choice(self):
-        return EIGHT_BITS
+        return SIXTEEN_BITS
 
     @property
     def shape(self):
@@ -52,6 +60,14 @@ class Rounded:
     @property
     def parts(self):
         return self.codes, self.scale
+
+    @property
+    def files(self):
+        return dict(zip(self.file_suffixes, self.parts, strict=True))
+
+    @property
+    def widened(self):
+        return Dense(self.dense())
 
     @property
     def factors(self):

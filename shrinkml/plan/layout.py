@@ -1,0 +1,56 @@
+"""The layout of a matrix under a choice: the lines of weights that are stored of it, and their bytes. Loads no torch.
+
+Weights of few bits are whole numbers that groups of neighbours in a line multiply by a scale of their own: one number
+for a run of 64 at most, eight bits of a logarithm each.
+
+References:
+    Rouhani et al. 2023, Microscaling Data Formats for Deep Learning, arXiv:2310.10537: scales of groups that are
+        exponents of eight bits. Ours have eight steps to an octave instead of one.
+"""
+
+from typing import NamedTuple
+
+from shrinkml.plan.choice import Choice
+
+ROUNDED_BITS = range(2, 9)  # of weights that are stored as whole numbers
+GROUP = 64  # neighbours in a line that share a scale, at most,
+WHOLE_LINES = 8  # where a weight has fewer bits than these; else the whole line does
+
+
+class Lines(NamedTuple):
+    """Weights of one stored matrix: rows, or columns where those are what scales belong to.
+
+    Attributes:
+        n: lines.
+        length: weights in each.
+    """
+
+    n: int
+    length: int
+
+
+def lines_of(choice: Choice, n_out: int, n_in: int) -> tuple[Lines, ...]:
+    """The stored lines of a matrix [n_out, n_in] under `choice`: its rows, or each direction of both its factors."""
+    if choice.dropped:
+        return ()
+    if choice.rank is None:
+        return (Lines(n_out, n_in),)
+    n_rows = n_out - choice.rank if choice.identity else n_out
+    return Lines(choice.rank, n_rows), Lines(choice.rank, n_in)
+
+
+def index_bytes(choice: Choice, n_out: int) -> int:
+    """The bytes that tell which of `n_out` rows belong to an identity block: a bit for each."""
+    return -(-n_out // 8) if choice.identity else 0
+
+
+def group_length(length: int, bits: int) -> int:
+    """The weights that share a scale in a line of that length."""
+    return length if bits >= WHOLE_LINES else min(GROUP, length)
+
+
+def n_scales(lines: Lines, bits: int) -> int:
+    """The scales of weights of so many bits, one byte each; none where they are no whole numbers."""
+    if bits not in ROUNDED_BITS or not lines.length:
+        return 0
+    return lines.n * -(-lines.length // group_length(lines.length, bits))
