@@ -26,7 +26,7 @@ STREAMING_MODELS ?= runs/models/transducer
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-pretrained bench-load digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-pretrained bench-load digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ bench-liteasr: data/commands/train.jsonl  ## LiteASR's plans against ours at the
 
 bench-racing: data/commands/train.jsonl  ## What it saves to give up plans that cannot win, and how often that is false.
 	$(BIN)/python benchmarks/racing.py
+
+bench-levers: data/commands/train.jsonl  ## Rank, bits and identity blocks in one plan against single levers, at equal bytes (resumable; hours).
+	$(BIN)/python benchmarks/levers.py
 
 bench-versions: data/commands/train.jsonl  ## Whether this version does what the one in BEFORE=path/to/checkout does.
 	$(BIN)/python benchmarks/versions.py --before $(BEFORE)

@@ -27,6 +27,7 @@ from agents.search.look.recalled_losses import RecalledLosses
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors
 from envs.menus import Menu, build_menus
+from envs.rank_options import as_choices
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.job import read_job
 from shrinkml.models.protocol import AsrModel
@@ -94,7 +95,7 @@ def looked(model: AsrModel, factorizer: str, menus: Mapping[str, Menu], sets: Se
         return shrunk(model, plan, factors)
 
     looks = [RecalledLosses(partial(ForcedScores, model, cut, few_of(speech, EFFORT.n_heard))) for speech in sets]
-    return [per_utterance(layer_losses(measured, menus, every=EFFORT.every)) for measured in looks]
+    return [per_utterance(layer_losses(measured, as_choices(menus), every=EFFORT.every)) for measured in looks]
 
 
 def per_utterance(losses: LayerLosses | None) -> Losses:

@@ -34,7 +34,7 @@ from agents.search.make_problem import problem_of
 from agents.search.model_evaluator import shrunk
 from agents.search.search_plans import search_plans
 from envs.problem import CompressionProblem
-from envs.rank_options import rank_menus, with_rank_losses
+from envs.rank_options import as_choices, rank_menus, with_rank_losses
 from shrinkml.compression.sites import model_cost
 from shrinkml.measure.evaluation import transcripts, word_error_rate
 from shrinkml.models.heads import ATTENTION
@@ -294,7 +294,7 @@ def main() -> None:
     problem = problem_of(judge.model, judge.decompositions, prices=prices, ratio=arguments.ratio, baseline_wer=0.0)
     few = few_of(judge.calibration, EFFORTS[0].n_heard)
     measured = RecalledLosses(lambda: ForcedScores(judge.model, judge.shrunk, few))
-    losses = layer_losses(measured, rank_menus(problem), every=EFFORTS[0].every)
+    losses = layer_losses(measured, as_choices(rank_menus(problem)), every=EFFORTS[0].every)
     assert losses is not None, "the reference tells its scores"
     problem = with_rank_losses(problem, losses.curves, tokens_per_utterance=losses.tokens_per_utterance)
     plans = {name: propose(judge, problem, strategy, arguments.plans) for name, strategy in SETS.items()}

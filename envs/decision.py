@@ -83,7 +83,7 @@ class Decision:
         return index_of(choice, self.choices, self.name)
 
     def without_losers(self, losses: Iterable[float], *, most: float) -> "Decision":
-        """The decision without options that lose more than `most` alone, or no less than a cheaper one does.
+        """The decision without options that lose more than `most` alone, or no less than the one before.
 
         The last option stays.
 
@@ -99,6 +99,31 @@ class Decision:
         )
         left = tuple(option for option in self.options[:-1] if option not in kept)
         return replace(self, options=(*kept, self.options[-1]), left_out=(*self.left_out, *left))
+
+    def on_the_front(self, step: float) -> "Decision":
+        """The decision with the options alone that lose less than every cheaper one does, and the last.
+
+        By expected loss where that is known, by energy elsewhere. Nothing tells of the others: with several levers they
+        are most.
+
+        Args:
+            step: how many times cheaper than the next an option is at least, but the cheapest; 1 keeps all the front.
+        """
+        *others, last = self.options
+        best: list[Option] = []
+        for option in sorted(others, key=lambda option: (option.price, _lost(option))):
+            if not best or _lost(option) < _lost(best[-1]):
+                best.append(option)
+        kept = [last]
+        for option in reversed(best):
+            if step * option.price <= kept[0].price:
+                kept.insert(0, option)
+        cheapest = () if not best or best[0] in kept else best[:1]
+        return replace(self, options=(*cheapest, *kept))
+
+
+def _lost(option: Option) -> float:
+    return 1.0 - option.retained_energy if option.expected_loss is None else option.expected_loss
 
 
 def front(options: Iterable[Option]) -> tuple[Option, ...]:

@@ -12,10 +12,12 @@ from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.layer_spec import LayerSpec
-from shrinkml.plan.prices import PriceList, SitePrices
+from shrinkml.plan.prices import PriceList
+from shrinkml.plan.site_prices import Prices
 
 MENU_STEPS = 24  # neighbours differ by about 1.2 in size; 12 were so coarse that searches came to an end of plans
 STRONGEST_COMPRESSION = 64  # of a dense layer at its first entry, so that whole models can become more than 24x smaller
+MULTIPLE_OF = 8  # that ranks are rounded to, as kernels like it
 FACTORIZED_SPAN = 4  # a factorized layer's first entry is at most a quarter of its present rank
 
 Menu = tuple[int | None, ...]
@@ -27,7 +29,7 @@ def build_menus(
     current_ranks: CompressionPlan,
     left: Collection[str] = (),
     steps: int = MENU_STEPS,
-    multiple_of: int = 8,
+    multiple_of: int = MULTIPLE_OF,
 ) -> dict[str, Menu]:
     """A menu per layer: ascending ranks, then None (dense) where the layer is dense now.
 
@@ -42,9 +44,7 @@ def build_menus(
     Raises:
         PlanError: `current_ranks` names a layer that is not in `layers`, or makes a choice that is no rank.
     """
-    unknown = {name for name, _ in current_ranks} - {layer.name for layer in layers}
-    if unknown:
-        raise PlanError(f"current ranks of layers that the model lacks: {', '.join(sorted(unknown))}")
+    check_known(current_ranks, layers)
     for name, choice in current_ranks:
         if choice != Choice(rank=choice.rank):
             raise PlanError(
@@ -53,9 +53,22 @@ def build_menus(
             )
     ranks = {layer.name: current_ranks.choice(layer.name).rank for layer in layers}
     return {
-        layer.name: (ranks[layer.name],) if layer.name in left else _menu(layer, ranks[layer.name], steps, multiple_of)
+        layer.name: (ranks[layer.name],)
+        if layer.name in left
+        else rank_menu(layer, ranks[layer.name], steps=steps, multiple_of=multiple_of)
         for layer in layers
     }
+
+
+def check_known(plan: CompressionPlan, layers: Sequence[LayerSpec]) -> None:
+    """Check that `plan` is one of a model with those `layers`.
+
+    Raises:
+        PlanError: it names a layer that is not among them.
+    """
+    unknown = {name for name, _ in plan} - {layer.name for layer in layers}
+    if unknown:
+        raise PlanError(f"current ranks of layers that the model lacks: {', '.join(sorted(unknown))}")
 
 
 def worthwhile(menus: Mapping[str, Menu], prices: PriceList) -> dict[str, Menu]:
@@ -66,7 +79,7 @@ def worthwhile(menus: Mapping[str, Menu], prices: PriceList) -> dict[str, Menu]:
     return {name: _ascending(menu, prices.sites[name]) for name, menu in menus.items()}
 
 
-def _ascending(menu: Menu, prices: SitePrices) -> Menu:
+def _ascending(menu: Menu, prices: Prices) -> Menu:
     kept = [menu[-1]]
     for rank in reversed(menu[:-1]):
         if prices.at(Choice(rank=rank)) < prices.at(Choice(rank=kept[-1])):
@@ -74,8 +87,24 @@ def _ascending(menu: Menu, prices: SitePrices) -> Menu:
     return tuple(reversed(kept))
 
 
-def _menu(layer: LayerSpec, current: int | None, steps: int, multiple_of: int) -> Menu:
-    highest = layer.break_even_rank if current is None else current
+def rank_menu(
+    layer: LayerSpec,
+    current: int | None,
+    *,
+    highest: int | None = None,
+    steps: int = MENU_STEPS,
+    multiple_of: int = MULTIPLE_OF,
+) -> Menu:
+    """The menu of one layer, whose rank is `current`.
+
+    Args:
+        layer: a matrix.
+        current: its rank; None where it is dense.
+        highest: below which its ranks lie where it is dense: the last that saves weights, if absent.
+        steps: entries, at most.
+        multiple_of: see `build_menus`.
+    """
+    highest = (highest or layer.break_even_rank) if current is None else current
     if highest < 1:
         return (None,)
     lowest = max(1.0, layer.break_even_rank / STRONGEST_COMPRESSION)

@@ -1,11 +1,16 @@
-"""Decisions whose options are the ranks of a menu: one way to make options."""
+"""Decisions about matrices: their options are the ranks of a menu, or any choices.
 
-from collections.abc import Mapping, Sequence
+What rounding keeps of a matrix is a rule, about as it is for bell-shaped weights: b bits leave noise of 3.3 * 4^-b of
+the energy (19 dB of signal to noise at 4 bits), in each factor.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from envs.decision import Decision, Option
+from envs.levers import Choices
 from envs.menus import Menu
 from envs.problem import CompressionProblem
 from shrinkml.errors import PlanError
@@ -13,6 +18,8 @@ from shrinkml.plan.choice import Choice
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList
+
+ROUNDING = 3.3  # noise of weights of b bits is this times 4^-b of their energy
 
 
 def rank_problem(
@@ -38,8 +45,46 @@ def rank_problem(
     Raises:
         PlanError: a layer without a menu or a spectrum, or a menu that does not ascend in price.
     """
+    return site_problem(
+        cost,
+        choices=as_choices(menus),
+        prices=prices,
+        compression_ratio=compression_ratio,
+        spectra=spectra,
+        baseline_wer=baseline_wer,
+    )
+
+
+def as_choices(menus: Mapping[str, Menu]) -> Choices:
+    """The menus of ranks as choices."""
+    return {name: tuple(Choice(rank=rank) for rank in menu) for name, menu in menus.items()}
+
+
+def site_problem(
+    cost: ModelCost,
+    *,
+    choices: Choices,
+    prices: PriceList,
+    compression_ratio: float,
+    spectra: Mapping[str, Sequence[float]],
+    baseline_wer: float,
+) -> CompressionProblem:
+    """The problem of one choice per layer.
+
+    Args:
+        cost: the layers in forward order, and everything else.
+        choices: layer name -> the choices that there are for it, ascending in price; last as it is.
+        prices: see `CompressionProblem`.
+        compression_ratio: see there.
+        spectra: layer name -> singular values, descending; of layers with one entry, which stay as they are, they may
+            be missing.
+        baseline_wer: see there.
+
+    Raises:
+        PlanError: a layer without choices or a spectrum, or choices that do not ascend in price.
+    """
     decisions = tuple(
-        rank_decision(layer, menus.get(layer.name, ()), prices, spectra.get(layer.name, ())) for layer in cost.layers
+        site_decision(layer, choices.get(layer.name, ()), prices, spectra.get(layer.name, ())) for layer in cost.layers
     )
     return CompressionProblem(decisions, cost.other, prices, compression_ratio, baseline_wer)
 
@@ -62,38 +107,58 @@ def with_rank_losses(
     Raises:
         PlanError: a layer without losses.
     """
-    decisions = tuple(_told(decision, losses.get(decision.name, ())) for decision in problem.decisions)
-    return replace(problem, decisions=decisions, tokens_per_utterance=tokens_per_utterance)
+    silent = [decision.name for decision in problem.decisions if not losses.get(decision.name)]
+    if silent:
+        raise PlanError(f"layer {silent[0]!r} has no expected loss; give one for each of its ranks, from 0 on")
+    return with_expected_losses(
+        problem, lambda name, choice: loss_at(losses[name], choice.rank), tokens_per_utterance=tokens_per_utterance
+    )
 
 
-def _told(decision: Decision, losses: Sequence[float]) -> Decision:
-    if not losses:
-        raise PlanError(f"layer {decision.name!r} has no expected loss; give one for each of its ranks, from 0 on")
-    ranks = [option.choice.rank for option in decision.options]
-    at_ranks = [0.0 if rank is None else losses[min(rank, len(losses) - 1)] for rank in ranks]
-    options = (replace(option, expected_loss=loss) for option, loss in zip(decision.options, at_ranks, strict=True))
-    return replace(decision, options=tuple(options))
+def loss_at(curve: Sequence[float], rank: int | None) -> float:
+    """The loss at `rank` of a layer that loses `curve` at rank 0, 1, ... of its highest; 0 where it is left dense."""
+    return 0.0 if rank is None else curve[min(rank, len(curve) - 1)]
 
 
-def rank_decision(layer: LayerSpec, menu: Menu, prices: PriceList, spectrum: Sequence[float]) -> Decision:
-    """The decision about the rank of one layer.
+def with_expected_losses(
+    problem: CompressionProblem, loss: Callable[[str, Choice], float], *, tokens_per_utterance: float
+) -> CompressionProblem:
+    """`problem`, told the expected loss of every option: name and choice -> nats per token."""
+
+    def told(decision: Decision) -> Decision:
+        options = (replace(it, expected_loss=loss(decision.name, it.choice)) for it in decision.options)
+        return replace(decision, options=tuple(options))
+
+    return replace(problem, decisions=tuple(map(told, problem.decisions)), tokens_per_utterance=tokens_per_utterance)
+
+
+def site_decision(
+    layer: LayerSpec, choices: Sequence[Choice], prices: PriceList, spectrum: Sequence[float]
+) -> Decision:
+    """The decision about one layer.
 
     Raises:
-        PlanError: an empty menu, no spectrum although there is a choice, or a menu that does not ascend in price.
+        PlanError: no choices, no spectrum although there is more than one, or choices that do not ascend in price.
     """
-    if not spectrum and len(menu) != 1:
+    if not spectrum and len(choices) != 1:
         raise PlanError(f"layer {layer.name!r} has no spectrum; give its singular values, descending")
-    choices = [Choice(rank=rank) for rank in menu]
-    kept = retained_energy(spectrum, menu) if spectrum else (1.0,)
+    kept = retained_energy(spectrum, [choice.rank for choice in choices]) if spectrum else (1.0,)
     options = tuple(
-        Option(choice, layer.cost_at(choice), prices.sites[layer.name].at(choice), share)
+        Option(choice, layer.cost_at(choice), prices.sites[layer.name].at(choice), share * _kept_rounded(choice))
         for choice, share in zip(choices, kept, strict=True)
     )
     energy = sum(s * s for s in spectrum)
     return Decision(layer.name, layer.kind, (layer.out_features, layer.in_features), options, energy)
 
 
-def retained_energy(spectrum: Sequence[float], menu: Menu) -> tuple[float, ...]:
+def _kept_rounded(choice: Choice) -> float:
+    """The share of the energy of a matrix that is left where its weights are rounded, in each of its factors."""
+    if choice.bits is None:
+        return 1.0
+    return float((1.0 - ROUNDING * 4.0**-choice.bits) ** (1 if choice.rank is None else 2))
+
+
+def retained_energy(spectrum: Sequence[float], menu: Sequence[int | None]) -> tuple[float, ...]:
     """The fraction of a layer's energy that each rank of its menu keeps; 1 where it stays dense.
 
     Energy is the sum of squared singular values; by Eckart and Young (1936) no matrix of the same rank keeps more.

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from shrinkml.errors import ConfigError
+from shrinkml.plan.gains import GAINS
 from shrinkml.plan.prices import Resource
 from shrinkml.speech.normalisers import DEFAULT as DEFAULT_NORMALISER
 from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
@@ -101,7 +102,8 @@ class Goal(Part):
     resource: Resource = Field(
         "parameters",
         exclude_if=lambda resource: resource == "parameters",
-        description="What the ratio counts: parameters, macs (multiply-accumulates "
+        description="What the ratio counts: parameters, bytes (of the checkpoint, against those that the original "
+        "stores), macs (multiply-accumulates "
         "of the factorizable layers per second of audio), or latency (time at batch 1 on one thread of this CPU).",
     )
     max_wer_increase: float = Field(
@@ -243,6 +245,13 @@ class JobSpec(Part):
         exclude_if=lambda layers: layers is None,
         description="Which layers may be factorized, where not all shall be.",
     )
+    levers: tuple[Name, ...] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda levers: levers is None,
+        description="What may become of a matrix: rank (two thin factors), identity (one of them holds an identity "
+        "block, which takes no weights), bits (few for each weight). Those that save what the goal counts, if absent.",
+    )
     language: Name | None = Field(
         None,
         exclude_if=lambda language: language is None,
@@ -327,6 +336,21 @@ class JobSpec(Part):
                     f"the last step ({self.steps[-1]}) must be goal.compression_ratio ({self.goal.compression_ratio})"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _levers_save_what_is_counted(self) -> "JobSpec":
+        known = GAINS[self.goal.resource]
+        if self.levers is not None and (strange := [name for name in self.levers if name not in known]):
+            raise ValueError(
+                f"levers: {', '.join(strange)} would save no {self.goal.resource}; allowed with goal.resource: "
+                f"{self.goal.resource}: {', '.join(known)}"
+            )
+        return self
+
+    @property
+    def pulled_levers(self) -> tuple[str, ...]:
+        """The levers that the search may pull."""
+        return GAINS[self.goal.resource] if self.levers is None else self.levers
 
     @property
     def trims(self) -> bool:

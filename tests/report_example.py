@@ -84,6 +84,8 @@ def menu_row(name, rows, columns, chosen):
         "entries": [
             {
                 "rank": rank,
+                "bits": None,
+                "identity": False,
                 "weights_kept": share,
                 "expected_loss": expected[rank],
                 "wer_alone": alone.get(rank),
@@ -223,6 +225,7 @@ def example():
                 "shape": [rows, columns],
                 "rank": rank,
                 "break_even_rank": LayerSpec(name, "linear", rows, columns).break_even_rank,
+                "bits": None,
             }
             for name, rows, columns, rank in LAYERS
         ],
@@ -256,6 +259,7 @@ def example():
             "beats_result": False,
         },
         "vocabulary": None,
+        "levers": [],
         "untranscribed": [],
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
         "samples": [

@@ -17,18 +17,17 @@ from agents.pipeline.stages.search_stage import search_tasks
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import look
-from agents.search.make_problem import check_reachable, problem_of
+from agents.search.make_problem import check_reachable, choices_of, problem_of
 from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
 from agents.search.opened_workspace import Workspace
 from agents.search.racing import RacingJudge
 from agents.search.search_result import OnTrial, SearchResult, Trial
 from agents.search.search_task import search_in
 from agents.strategies.model_based.kept_policy import read_policy
-from envs.menus import build_menus
 from shrinkml.additions import copied
 from shrinkml.compression.chosen_layers import asked_to_leave
 from shrinkml.compression.factorize import factorize
-from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.compression.sites import current_plan, model_cost, present_cost
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, LayersSpec, SearchSpec
@@ -186,8 +185,7 @@ def _prices(module: nn.Module, compression_ratio: float, left: Collection[str]) 
     """The sizes of plans of `module`, some of which reach the ratio."""
     cost, ranks = model_cost(module), current_plan(module)
     prices = parameter_prices(cost, ranks)
-    menus = build_menus(cost.layers, current_ranks=ranks, left=left)
-    check_reachable(prices, menus, ratio=compression_ratio, n_left=len(left))
+    check_reachable(prices, choices_of(cost, ranks, prices, left=left), ratio=compression_ratio, n_left=len(left))
     return prices
 
 
@@ -220,5 +218,5 @@ def _log_setback(setback: Setback) -> None:
 
 
 def _evaluated(model: OwnModel, dataset: Dataset, seed: int) -> Evaluation:
-    stored_bytes = sum(parameter.numel() * parameter.element_size() for parameter in model.module.parameters())
+    stored_bytes = present_cost(model.module).bytes
     return evaluate(model, dataset, stored_bytes=stored_bytes, batch_size=BATCH_SIZE, seed=seed)

@@ -16,6 +16,7 @@ from agents.search.decompose_layers import layer_use
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.calibration import calls_per_s
 from shrinkml.compression.chosen_layers import asked_to_leave
+from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.devices import find_device
 from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec, DeviceName, DtypeName, LayersSpec
@@ -124,9 +125,23 @@ class Materials:
 
     def save(self, model: AsrModel, folder: Path) -> None:
         """Write `model`, which came of the original, to the new checkpoint `folder`."""
-        original = checkpoint.inspect(self.original)
-        dtype = original.dtype if self._dtype == "auto" else self._dtype
-        checkpoint.save(model, folder, dtype=dtype, provenance={"compressed_from": original.digest})
+        provenance = {"compressed_from": checkpoint.inspect(self.original).digest}
+        checkpoint.save(model, folder, dtype=self._stored_dtype, provenance=provenance)
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of each weight in the job's checkpoints that no plan rounds."""
+        return 8 * checkpoint.DTYPES[self._stored_dtype].itemsize
+
+    @property
+    def original_bytes(self) -> int:
+        """Bytes of the original's weights in the precision in which it stores them."""
+        bits = 8 * checkpoint.DTYPES[checkpoint.inspect(self.original).dtype].itemsize
+        return model_cost(self.model.module, bits=bits).cost(current_plan(self.model.module)).bytes
+
+    @property
+    def _stored_dtype(self) -> str:
+        return checkpoint.inspect(self.original).dtype if self._dtype == "auto" else self._dtype
 
     def load(self, model: Path) -> AsrModel:
         """The recogniser in the checkpoint `model`, on the device that models compute on.

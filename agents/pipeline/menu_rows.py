@@ -31,7 +31,9 @@ def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone:
     entries = tuple(
         MenuEntry(
             rank=option.choice.rank,
-            weights_kept=option.cost.parameters / as_it_is.cost.parameters,
+            bits=option.choice.bits,
+            identity=option.choice.identity,
+            weights_kept=option.cost.bytes / as_it_is.cost.bytes,
             expected_loss=option.expected_loss,
             wer_alone=problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),
             chosen=option.choice == chosen,

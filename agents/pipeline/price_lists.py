@@ -7,15 +7,16 @@ from pathlib import Path
 
 from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
-from agents.search.make_problem import cheapest_plan, check_reachable
-from envs.menus import Menu, build_menus, worthwhile
+from agents.search.make_problem import RANKS_ALONE, cheapest_plan, check_reachable, choices_of
+from envs.menus import Menu, build_menus
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.latency import latency_prices
 from shrinkml.models.protocol import AsrModel
-from shrinkml.plan.prices import PriceList, Resource, mac_prices, parameter_prices
+from shrinkml.plan.prices import PriceList, Resource, byte_prices, mac_prices, parameter_prices
 from shrinkml.storage import checkpoint
 
 PRICES = "prices.json"
+COUNTED: tuple[Resource, ...] = ("parameters", "bytes")  # from shapes alone; others are measured, in a stage
 N_TIMED = 8  # utterances that layers are timed on
 
 
@@ -54,7 +55,13 @@ def menus_of(materials: Materials, left: Collection[str] = ()) -> dict[str, Menu
 
 
 def write_prices(
-    materials: Materials, resource: Resource, folder: Path, *, ratio: float, left: Collection[str] = ()
+    materials: Materials,
+    resource: Resource,
+    folder: Path,
+    *,
+    ratio: float,
+    levers: Collection[str] = RANKS_ALONE,
+    left: Collection[str] = (),
 ) -> Priced:
     """Writes the price list to `folder`: what the original costs, and which layers have nothing to save.
 
@@ -63,20 +70,22 @@ def write_prices(
         resource: that is counted.
         folder: exists.
         ratio: that plans must reach.
+        levers: names in LEVERS.
         left: names of layers that stay as they are.
 
     Raises:
         PlanError: no plan is `ratio` times cheaper than the original.
     """
     prices, everything = price_list(materials, resource, left), menus_of(materials, left)
-    menus = worthwhile(everything, prices)
-    check_reachable(prices, menus, ratio=ratio, n_left=len(left))
+    module = materials.model.module
+    choices = choices_of(model_cost(module), current_plan(module), prices, levers, left=left)
+    check_reachable(prices, choices, ratio=ratio, n_left=len(left))
     (folder / PRICES).write_text(json.dumps(prices.to_json()))
     return Priced(
         resource=resource,
         original=prices.original,
-        cheapest=prices.price(cheapest_plan(menus)),
-        left_alone=[name for name, menu in menus.items() if len(menu) == 1 < len(everything[name])],
+        cheapest=prices.price(cheapest_plan(choices)),
+        left_alone=[name for name, options in choices.items() if len(options) == 1 < len(everything[name])],
     )
 
 
@@ -87,6 +96,10 @@ def read_prices(folder: Path) -> PriceList:
 
 def _parameters(materials: Materials, _: Collection[str]) -> PriceList:
     return parameter_prices(model_cost(materials.model.module), current_plan(materials.model.module))
+
+
+def _bytes(materials: Materials, _: Collection[str]) -> PriceList:
+    return byte_prices(model_cost(materials.model.module, bits=materials.stored_bits), materials.original_bytes)
 
 
 def _macs(materials: Materials, _: Collection[str]) -> PriceList:
@@ -107,6 +120,7 @@ def _latency(materials: Materials, left: Collection[str]) -> PriceList:
 
 PRICE_LISTS: dict[Resource, Callable[[Materials, Collection[str]], PriceList]] = {
     "parameters": _parameters,
+    "bytes": _bytes,
     "macs": _macs,
     "latency": _latency,
 }

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agents.pipeline.menu_rows import menu_rows
@@ -13,9 +14,21 @@ from agents.pipeline.stages.speed_stage import Timed
 from agents.pipeline.step import StepOutcome
 from agents.pipeline.vocabulary.trim_stage import Trimmed
 from agents.search.search_result import SearchResult
+from shrinkml.compression.sites import model_cost
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
-from shrinkml.report.record import CheckpointRow, GoalRow, LayerRow, MissedBy, Report, SetRow, Sets, VocabularyRow
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.report.record import (
+    CheckpointRow,
+    GoalRow,
+    LayerRow,
+    LeverRow,
+    MissedBy,
+    Report,
+    SetRow,
+    Sets,
+    VocabularyRow,
+)
 from shrinkml.report.search_rows import ComparisonRow, StepRow, TrialRow
 from shrinkml.storage import checkpoint
 from shrinkml.storage.compression_record import installed, layers_of
@@ -78,6 +91,7 @@ def summarise(
         torch_int8=exported.torch_int8,
         plain_int8=exported.plain_int8,
         vocabulary=_vocabulary_row(trimmed),
+        levers=lever_rows(checkpoints / best.checkpoint),
         untranscribed=tuple(untranscribed),
         checkpoints=tuple(_checkpoint_row(path) for path in sorted(checkpoints.iterdir())),
         samples=tuple(tested.samples),
@@ -147,9 +161,19 @@ def _comparison_row(result: SearchResult, original_parameters: int) -> Compariso
 
 def _layer_rows(model: Path) -> tuple[LayerRow, ...]:
     return tuple(
-        LayerRow(layer.name, layer.shape, layer.rank, layer.break_even_rank)
+        LayerRow(layer.name, layer.shape, layer.rank, layer.break_even_rank, layer.bits)
         for layer in layers_of(checkpoint.load(model))
     )
+
+
+def lever_rows(model: Path) -> tuple[LeverRow, ...]:
+    """The bytes that the ranks of a checkpoint leave, and then its bits; nothing where there are no bits."""
+    found = checkpoint.inspect(model)
+    if all(choice.bits is None for _, choice in found.plan):
+        return ()
+    cost = model_cost(checkpoint.load(model).module, bits=8 * checkpoint.DTYPES[found.dtype].itemsize)
+    ranks = CompressionPlan({name: replace(choice, bits=None) for name, choice in found.plan})
+    return LeverRow("rank", cost.cost(ranks).bytes), LeverRow("bits", cost.cost(found.plan).bytes)
 
 
 def _trial_rows(outcomes: Sequence[StepOutcome]) -> tuple[TrialRow, ...]:

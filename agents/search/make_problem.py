@@ -8,16 +8,22 @@ from torch import nn
 from agents.search.look.layer_losses import LayerLosses
 from agents.strategies.baselines.least_expected import least_expected
 from envs.budget import Budget
-from envs.menus import Menu, build_menus, worthwhile
+from envs.decision import Decision
+from envs.levers import Choices, cheaper_choices
+from envs.menus import build_menus, worthwhile
 from envs.problem import CompressionProblem
-from envs.rank_options import rank_problem, with_rank_losses
+from envs.rank_options import as_choices, site_problem, with_expected_losses
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import PlanError
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import WORDS, PriceList
 from shrinkml.weights.decomposition import Decomposition
 
 HARMLESS = 0.05  # nats per utterance; what so little does to the words is noise
+RANKS_ALONE = ("rank",)  # levers of a search for ranks
+STEP = 1.15  # times that an option of several levers is dearer than the one before, at least: as finely as ranks differ
 
 
 def problem_of(
@@ -27,7 +33,9 @@ def problem_of(
     prices: PriceList,
     ratio: float,
     baseline_wer: float,
+    levers: Collection[str] = RANKS_ALONE,
     left: Collection[str] = (),
+    bits: int | None = None,
 ) -> CompressionProblem:
     """The problem of finding a plan of `module`.
 
@@ -37,13 +45,14 @@ def problem_of(
         prices: what they cost.
         ratio: how many times cheaper than the original the plans must be.
         baseline_wer: of `module`, on what the plans are judged on.
+        levers: names in LEVERS.
         left: names of layers that stay as they are.
+        bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
     """
-    cost = model_cost(module)
-    menus = build_menus(cost.layers, current_ranks=current_plan(module), left=left)
-    return rank_problem(
+    cost = model_cost(module, bits=bits)
+    return site_problem(
         cost,
-        menus=worthwhile(menus, prices),
+        choices=choices_of(cost, current_plan(module), prices, levers, left=left),
         prices=prices,
         compression_ratio=ratio,
         spectra={name: tuple(found.singular_values.tolist()) for name, found in decompositions.items()},
@@ -51,15 +60,50 @@ def problem_of(
     )
 
 
-def with_losses(problem: CompressionProblem, losses: LayerLosses | None) -> CompressionProblem:
-    """`problem`, told the expected loss of every rank, without the ranks that this speaks against.
-
-    A rank is no option if it alone loses more than all layers together in the plan of least total expected loss: where
-    losses add up, no better plan holds it. A plan as harmless as that one and no dearer stays, and with it the budget
-    within reach. The rule is our own.
+def choices_of(
+    cost: ModelCost,
+    present: CompressionPlan,
+    prices: PriceList,
+    levers: Collection[str] = RANKS_ALONE,
+    *,
+    left: Collection[str] = (),
+) -> Choices:
+    """Layer -> the choices that `levers` make and that save something, ascending in price; the present one last.
 
     Args:
-        problem: of a search for ranks.
+        cost: of a model.
+        present: the plan that it is under.
+        prices: of plans.
+        levers: names in LEVERS.
+        left: names of layers that stay as they are.
+
+    Raises:
+        PlanError: `present` holds a choice that a search for ranks would undo.
+    """
+    if {*levers} == {*RANKS_ALONE}:
+        return as_choices(worthwhile(build_menus(cost.layers, current_ranks=present, left=left), prices))
+    return cheaper_choices(cost.layers, present, levers, prices, left=left)
+
+
+def on_the_front(problem: CompressionProblem) -> CompressionProblem:
+    """`problem` without options that another beats, where they are of several levers."""
+    return replace(problem, decisions=tuple(map(_on_the_front, problem.decisions)))
+
+
+def _on_the_front(decision: Decision) -> Decision:
+    ranks_alone = all(choice == Choice(rank=choice.rank) for choice in decision.choices)
+    return decision if ranks_alone else decision.on_the_front(STEP)
+
+
+def with_losses(problem: CompressionProblem, losses: LayerLosses | None) -> CompressionProblem:
+    """`problem`, told the expected loss of every option, without those that this speaks against.
+
+    A choice is no option if it alone loses more than all layers together in the plan of least total expected loss:
+    where losses add up, no better plan holds it. A plan as harmless as that one and no dearer stays, and with it the
+    budget within reach. The rule is our own.
+
+    Args:
+        problem: of a search.
         losses: of its layers; None for a model that tells no scores, whose options all stay.
 
     Raises:
@@ -67,7 +111,7 @@ def with_losses(problem: CompressionProblem, losses: LayerLosses | None) -> Comp
     """
     if losses is None:
         return problem
-    told = with_rank_losses(problem, losses.curves, tokens_per_utterance=losses.tokens_per_utterance)
+    told = on_the_front(with_expected_losses(problem, losses.at, tokens_per_utterance=losses.tokens_per_utterance))
     expected = told.expected_losses
     least = sum(row[entry] for row, entry in zip(expected, least_expected(Budget.of(told), expected), strict=True))
     most = max(HARMLESS / told.tokens_per_utterance, least)
@@ -75,29 +119,31 @@ def with_losses(problem: CompressionProblem, losses: LayerLosses | None) -> Comp
     return replace(told, decisions=tuple(decision.without_losers(row, most=most) for decision, row in pairs))
 
 
-def cheapest_plan(menus: Mapping[str, Menu]) -> CompressionPlan:
-    """The lowest rank in every layer."""
-    return CompressionPlan.of_ranks({name: menu[0] for name, menu in menus.items() if menu[0] is not None})
+def cheapest_plan(choices: Choices) -> CompressionPlan:
+    """The first choice of every layer."""
+    return CompressionPlan({name: options[0] for name, options in choices.items()})
 
 
-def check_reachable(prices: PriceList, menus: Mapping[str, Menu], *, ratio: float, n_left: int = 0) -> None:
-    """Check that some plan of `menus` is `ratio` times cheaper than the original.
+def check_reachable(prices: PriceList, choices: Choices, *, ratio: float, n_left: int = 0) -> None:
+    """Check that some plan of `choices` is `ratio` times cheaper than the original.
 
     Args:
         prices: of the plans.
-        menus: layer -> the ranks that it may get.
+        choices: layer -> what may become of it, the cheapest first.
         ratio: that a plan must reach.
         n_left: layers that stay as they are because somebody asked for it.
 
     Raises:
         PlanError: none is.
     """
-    least, words = prices.price(cheapest_plan(menus)), WORDS[prices.resource]
+    least, words = prices.price(cheapest_plan(choices)), WORDS[prices.resource]
+    ranks_alone = all(choice == Choice(rank=choice.rank) for options in choices.values() for choice in options)
+    smallest = "rank" if ranks_alone else "choice"
     but = f" but the {n_left} that `layers` leaves alone" if n_left else ""
     or_else = ", or leave fewer layers alone" if n_left else ""
     if prices.original / least < ratio:
         raise PlanError(
-            f"the goal of {ratio:g}x is out of reach: with the smallest rank in every layer{but} the model is "
+            f"the goal of {ratio:g}x is out of reach: with the smallest {smallest} in every layer{but} the model is "
             f"{prices.original / least:.2f}x {words.better} ({least:,} of {prices.original:,} {words.unit}); "
             f"ask for less{or_else}"
         )

@@ -19,7 +19,8 @@ from shrinkml.plan.choice import DENSE, DROPPED, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.layer_spec import LayerSpec
-from shrinkml.plan.prices import LEAST, PriceList, SitePrices
+from shrinkml.plan.prices import PriceList
+from shrinkml.plan.site_prices import LEAST, SitePrices
 
 SEED = 7
 RATIO = 6.0  # of bytes

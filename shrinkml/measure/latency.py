@@ -34,7 +34,8 @@ from shrinkml.events import ShouldStop
 from shrinkml.measure.speed import ready_to_time
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.prices import LEAST, PriceList, SitePrices
+from shrinkml.plan.prices import PriceList
+from shrinkml.plan.site_prices import LEAST, SitePrices
 
 ROUNDS = 5  # the median of which counts
 FILLER = 0.01  # for weights: zeros that were never written share one page of memory, and so are read from the cache

@@ -1,25 +1,21 @@
-"""The price of plans in the resource that a job saves: parameters, multiply-accumulates (MACs), or time.
+"""The price of plans in the resource that a job saves: parameters, bytes, multiply-accumulates (MACs), or time.
 
 The price of a plan is a sum over its sites, each looked up by its choice, of terms for groups of sites, and of
 everything else, which no plan changes. For time that sum is an estimate, as in NetAdapt's look-up tables (Yang et al.
-2018, arXiv:1804.03230); see `shrinkml.measure.latency`. Bytes are a resource of their own: they follow from parameters
-by no constant where choices differ in bits or sparsity.
+2018, arXiv:1804.03230); see `shrinkml.measure.latency`. Bytes follow from parameters by no constant: choices differ in
+bits, and scales and indices count.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
-from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.model_cost import ModelCost
+from shrinkml.plan.site_prices import LEAST, BytePrices, Prices, SitePrices, prices_from_json
 
-Resource = Literal["parameters", "macs", "latency"]  # that a job may save
-Counted = Literal[Resource, "bytes"]  # that a price list may count
-
-LEAST = 1  # unit that every layer costs: what is never called too, so that shares of a price are defined
+Resource = Literal["parameters", "bytes", "macs", "latency"]
 
 
 class Words(NamedTuple):
@@ -29,62 +25,12 @@ class Words(NamedTuple):
     unit: str
 
 
-WORDS: dict[Counted, Words] = {
+WORDS: dict[Resource, Words] = {
     "parameters": Words("smaller", "parameters"),
     "bytes": Words("smaller", "bytes"),
     "macs": Words("cheaper", "MACs per second of audio"),
     "latency": Words("faster", "ns per second of audio"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SitePrices:
-    """The price of one site under each choice.
-
-    Attributes:
-        ranks: ascending, where the price is known; it is interpolated between them, and flat beyond them.
-        prices: at `ranks`, never falling; 1 or more.
-        dense: where the site is not factorized; 1 or more.
-        others: of choices that are more than a rank.
-    """
-
-    ranks: tuple[int, ...]
-    prices: tuple[int, ...]
-    dense: int
-    others: Mapping[Choice, int] = field(default_factory=dict)
-
-    def at(self, choice: Choice) -> int:
-        """The price of `choice`.
-
-        Raises:
-            PlanError: it is more than a rank, and its price is not known.
-        """
-        if choice in self.others:
-            return self.others[choice]
-        if choice != Choice(rank=choice.rank):
-            others = [other.to_json() for other in self.others]
-            raise PlanError(f"no price for the choice {choice.to_json()}; allowed: a rank, dense, or one of {others}")
-        return self.dense if choice.rank is None else self._at_rank(choice.rank)
-
-    def _at_rank(self, rank: int) -> int:
-        above = bisect_left(self.ranks, rank)
-        if above in (0, len(self.ranks)):
-            return self.prices[0 if above == 0 else -1]
-        low, high = self.ranks[above - 1], self.ranks[above]
-        rise = self.prices[above] - self.prices[above - 1]
-        return self.prices[above - 1] + rise * (rank - low) // (high - low)
-
-    def to_json(self) -> dict[str, Any]:
-        """The prices as plain JSON values."""
-        others = [[choice.to_json(), price] for choice, price in self.others.items()]
-        known = {"ranks": self.ranks, "prices": self.prices, "dense": self.dense}
-        return {**known, "others": others} if others else known
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The prices that `to_json` wrote."""
-        others = {Choice.from_json(choice): price for choice, price in value.get("others", ())}
-        return cls(tuple(value["ranks"]), tuple(value["prices"]), value["dense"], others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +73,8 @@ class PriceList:
         terms: for groups of sites.
     """
 
-    resource: Counted
-    sites: Mapping[str, SitePrices]
+    resource: Resource
+    sites: Mapping[str, Prices]
     other: int
     original: int
     terms: tuple[GroupTerm, ...] = ()
@@ -166,7 +112,7 @@ class PriceList:
         sites = value["sites"] if "sites" in value else value["layers"]
         return cls(
             value["resource"],
-            {name: SitePrices.from_json(prices) for name, prices in sites.items()},
+            {name: prices_from_json(prices) for name, prices in sites.items()},
             value["other"],
             value["original"],
             tuple(map(GroupTerm.from_json, value.get("terms", ()))),
@@ -182,6 +128,16 @@ def parameter_prices(cost: ModelCost, original: CompressionPlan | None = None) -
         for layer in cost.layers
     }
     return PriceList("parameters", sites, cost.other.parameters, cost.parameters(original or CompressionPlan()))
+
+
+def byte_prices(cost: ModelCost, original: int) -> PriceList:
+    """Prices by the bytes of every layer in a checkpoint, scales and indices included.
+
+    Args:
+        cost: layers and everything else, with the bits that checkpoints store weights in which no choice rounds.
+        original: bytes that ratios count from.
+    """
+    return PriceList("bytes", {layer.name: BytePrices(layer) for layer in cost.layers}, cost.other.bytes, original)
 
 
 def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:

@@ -33,6 +33,7 @@ def facts(report: Report) -> list[Fact]:
         Fact("Parameters", f"{before.parameters:,}", f"{after.parameters:,}", smaller),
         *_vocabulary_facts(report),
         Fact("On disk", megabytes(before.bytes), megabytes(after.bytes), on_disk),
+        *_lever_facts(report),
         *_mac_facts(report),
         *(_speed_fact(row) for row in report.speedup.settings),
         *(fact for row in report.exports for fact in _export_facts(row, before)),
@@ -96,6 +97,15 @@ def _vocabulary_facts(report: Report) -> list[Fact]:
         return []
     change = f"trimming alone: {wer_change(row.wer - report.sets.dev.baseline_wer)} on dev"
     return [Fact("Tokens of the vocabulary", f"{row.original:,}", f"{row.kept:,}", change)]
+
+
+def _lever_facts(report: Report) -> list[Fact]:
+    """The bytes that each lever leaves of those that the ones before it left, where there are several."""
+    before = [report.baseline.bytes, *(row.bytes for row in report.levers)]
+    return [
+        Fact(f"  by {row.lever}", megabytes(left), megabytes(row.bytes), f"{left / row.bytes:.2f} times smaller")
+        for left, row in zip(before, report.levers, strict=False)
+    ]
 
 
 def _int8_facts(report: Report) -> list[Fact]:

@@ -7,6 +7,7 @@ from shrinkml.report.wording import points, wer_change
 
 CHEAPER: dict[Resource, str] = {
     "parameters": "smaller",
+    "bytes": "smaller in bytes",
     "macs": "cheaper in multiply-accumulates",
     "latency": "as fast at batch 1",
 }
@@ -36,6 +37,8 @@ def _reached(report: Report) -> str:
     ratio = report.speedup.batch1
     if resource == "macs":
         ratio = report.baseline.macs_per_s / report.result.macs_per_s
+    if resource == "bytes":
+        ratio, smaller = report.size_ratio, f"{smaller} in parameters"
     return f"{ratio:.2f} times {CHEAPER[resource]}, {smaller},"
 
 

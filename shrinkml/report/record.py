@@ -81,12 +81,14 @@ class LayerRow:
         shape: (out, in).
         rank: None is dense.
         break_even_rank: up to which low rank saves parameters.
+        bits: of each weight; None is as the checkpoint stores what is not rounded.
     """
 
     name: str
     shape: tuple[int, int]
     rank: int | None
     break_even_rank: int
+    bits: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,19 @@ class VocabularyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LeverRow:
+    """The part of one lever in the size of the result.
+
+    Attributes:
+        lever: "rank" (with or without identity blocks), then "bits".
+        bytes: of the result's weights with this lever and those before it alone.
+    """
+
+    lever: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRow:
     """A checkpoint of the run.
 
@@ -237,6 +252,7 @@ class Report:
         torch_int8: where the job asks for int8 and any layer gains by it.
         plain_int8: the original in int8, where the job asks for int8.
         vocabulary: where it was trimmed before the first step.
+        levers: in turn, where more than one was pulled.
         untranscribed: splits without transcripts: errors on them are words that differ from the original's own.
         checkpoints: that can be downloaded.
         samples: of test.
@@ -264,6 +280,7 @@ class Report:
     torch_int8: Int8Row | None = None
     plain_int8: PlainInt8Row | None = None
     vocabulary: VocabularyRow | None = None
+    levers: tuple[LeverRow, ...] = ()
     untranscribed: tuple[str, ...] = ()
     checkpoints: tuple[CheckpointRow, ...]
     samples: tuple[Sample, ...]

@@ -99,17 +99,21 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MenuEntry:
-    """A rank that a search could give to a layer.
+    """A choice that a search could make for a layer.
 
     Attributes:
         rank: None is dense.
-        weights_kept: of those that the layer had before the step.
+        bits: of each weight; None is as the checkpoint stores what is not rounded.
+        identity: True where one of its factors holds an identity block.
+        weights_kept: bytes, of those that the layer had before the step; where none is rounded, weights likewise.
         expected_loss: of this choice alone, in nats per token; None is not known, as in older reports.
         wer_alone: with this layer alone compressed, on the proxy set; None where no strategy measured it.
         chosen: by the plan taken.
     """
 
     rank: int | None
+    bits: int | None = None
+    identity: bool = False
     weights_kept: float
     expected_loss: float | None = None
     wer_alone: float | None

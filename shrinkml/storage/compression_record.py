@@ -28,12 +28,14 @@ class CompressedLayer:
         shape: [out, in].
         rank: of its factors; None where it is dense.
         break_even_rank: the highest rank that saves parameters.
+        bits: of each weight; None where they are those of the checkpoint's dtype.
     """
 
     name: str
     shape: tuple[int, int]
     rank: int | None
     break_even_rank: int
+    bits: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The layer as plain JSON values."""
@@ -128,6 +130,7 @@ def layers_of(model: AsrModel) -> tuple[CompressedLayer, ...]:
             (layer.out_features, layer.in_features),
             plan.choice(layer.name).rank,
             layer.break_even_rank,
+            plan.choice(layer.name).bits,
         )
         for layer in find_layers(model.module)
     )

@@ -56,8 +56,8 @@ class Dense:
 
     @classmethod
     def compressed(cls, form: Form, choice: Choice, decomposition: Decomposition) -> Self:
-        """The product of the factors of `form`."""
-        return cls(form.dense())
+        """The product of the factors of `form`; it shares no memory with them."""
+        return cls(form.dense().clone())
 
     @property
     def choice(self) -> Choice:

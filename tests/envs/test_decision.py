@@ -1,3 +1,6 @@
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 
 from envs.decision import Decision, Option, front
@@ -19,6 +22,36 @@ def decision(ranks, prices=None):
 
 def ranks_of(found):
     return tuple(choice.rank for choice in found.choices)
+
+
+def told(*rows):
+    """A decision of options of so many bits, that price and that expected loss; the last leaves it as it is."""
+    options = [replace(option(Choice(bits=bits), price), expected_loss=loss) for bits, price, loss in rows]
+    return Decision("a", "linear", (8, 8), (*options[:-1], replace(options[-1], choice=DENSE)))
+
+
+def bits_of(found):
+    return [choice.bits for choice in found.choices]
+
+
+def test_on_the_front_are_options_that_lose_less_than_every_cheaper_one():
+    rows = (2, 10, 0.9), (3, 20, 0.95), (4, 20, 0.5), (5, 30, 0.5), (6, 40, 0.1), (16, 100, 0.0)
+    found = told(*rows).on_the_front(1.0)
+    assert bits_of(found) == [2, 4, 6, None]
+    assert found.left_out == ()
+
+
+def test_neighbours_on_the_front_are_a_step_apart_and_the_better_ones_and_the_cheapest_stay():
+    rows = [(2, 100, 0.9), (3, 105, 0.8), (4, 111, 0.7), (5, 117, 0.6), (6, 180, 0.5), (7, 199, 0.4), (16, 200, 0.0)]
+    found = told(*rows).on_the_front(1.1)
+    assert bits_of(found) == [2, 3, 5, 6, None]
+    prices = [option.price for option in found.options]
+    assert all(later >= 1.1 * earlier for earlier, later in pairwise(prices[1:]))
+
+
+def test_where_no_loss_is_known_the_front_is_one_of_energies():
+    options = (option(Choice(bits=3), 3, 0.7), option(Choice(rank=2), 4, 0.6), option(DENSE, 9, 1.0))
+    assert Decision("a", "linear", (8, 8), options).on_the_front(1.0).choices == (Choice(bits=3), DENSE)
 
 
 def test_a_decision_without_options_is_refused():

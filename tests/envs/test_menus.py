@@ -11,7 +11,8 @@ from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.prices import PriceList, SitePrices, parameter_prices
+from shrinkml.plan.prices import PriceList, parameter_prices
+from shrinkml.plan.site_prices import SitePrices
 
 DENSE = CompressionPlan()
 sides = st.integers(1, 600)

@@ -56,9 +56,9 @@ def test_what_a_ratio_counts_is_named_or_refused():
     spec = parse_job(job(goal={"compression_ratio": 2.0, "resource": "latency"}))
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
     with pytest.raises(
-        ConfigError, match=r"goal\.resource: Input should be 'parameters', 'macs' or 'latency' \(got 'by"
+        ConfigError, match=r"goal\.resource: Input should be 'parameters', 'bytes', 'macs' or 'latency' \(got 'mem"
     ):
-        parse_job(job(goal={"compression_ratio": 2.0, "resource": "bytes"}))
+        parse_job(job(goal={"compression_ratio": 2.0, "resource": "memory"}))
 
 
 @pytest.mark.parametrize("path", ["a\0b", "a" * 4097, ""], ids=["NUL", "too long", "empty"])
@@ -271,3 +271,24 @@ def test_a_number_is_a_number_that_can_be_kept_and_a_name_is_short(changes, mess
 def test_a_truth_value_is_one():
     assert parse_job(job(strict=True)).strict
     assert not parse_job(job(finetune={"distill": False})).finetune.distill
+
+
+def test_a_job_pulls_the_levers_that_save_what_it_counts_unless_it_names_some():
+    assert parse_job(job()).pulled_levers == ("rank",)
+    in_bytes = {"compression_ratio": 2.0, "resource": "bytes"}
+    assert parse_job(job(goal=in_bytes)).pulled_levers == ("rank", "identity", "bits")
+    assert parse_job(job(goal=in_bytes, levers=["bits"])).pulled_levers == ("bits",)
+    assert "levers" not in parse_job(job()).model_dump_json()
+
+
+@pytest.mark.parametrize("levers", [["bits"], ["rank", "bits"], ["sparsity"]])
+def test_levers_that_save_nothing_of_what_is_counted_are_refused(levers):
+    with pytest.raises(
+        ConfigError, match=rf"levers: {levers[-1]} would save no parameters; allowed with .*: parameters: rank"
+    ):
+        parse_job(job(levers=levers))
+
+
+def test_no_levers_at_all_are_refused():
+    with pytest.raises(ConfigError, match=r"levers: .* at least 1 item"):
+        parse_job(job(levers=[]))

@@ -14,7 +14,7 @@ from agents.pipeline.stages.prices_stage import prices_of
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import LookSettings, look
-from agents.search.make_problem import problem_of
+from agents.search.make_problem import RANKS_ALONE, problem_of
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors, write_workspace
 from shrinkml.compression.sites import current_plan, model_cost
@@ -51,6 +51,7 @@ def make_workspace(
     factorizer: str,
     cache: Path,
     prices: PriceList | None = None,
+    levers: Collection[str] = RANKS_ALONE,
     left: Collection[str] = (),
     searched: int | None = None,
     on_measured: Callable[[int, int], None] = lambda n_done, n_total: None,
@@ -65,6 +66,7 @@ def make_workspace(
         factorizer: name in FACTORIZERS.
         cache: database of evaluations.
         prices: of the plans; their parameters, if absent.
+        levers: that plans may pull; names in LEVERS.
         left: names of layers that stay as they are.
         searched: utterances that the searches will hear: the look costs a part of that; None: any.
         on_measured: called with the losses that are measured by now, and their number in all.
@@ -83,7 +85,16 @@ def make_workspace(
 
     began_s = time.monotonic()
     kept_whole = {*left, *silent}
-    posed = problem_of(model.module, decompositions, prices=prices, ratio=ratio, baseline_wer=wer, left=kept_whole)
+    posed = problem_of(
+        model.module,
+        decompositions,
+        prices=prices,
+        ratio=ratio,
+        baseline_wer=wer,
+        levers=levers,
+        left=kept_whole,
+        bits=materials.stored_bits,
+    )
     memory = partial(LossMemory.of, materials, start=start, factorizer=factorizer)
     settings = LookSettings(searched, memory, on_measured)
     problem = look(posed, heard, cut, materials.calibration, left=kept_whole, settings=settings)
@@ -110,6 +121,7 @@ def _run(context: StageContext) -> Calibrated:
         factorizer=tools.spec.factorizer,
         cache=tools.folder.evaluations,
         prices=prices_of(tools, context.state),
+        levers=tools.spec.pulled_levers,
         left=tools.materials.left_by(tools.spec.layers),
         searched=searched_utterances(tools.spec, tools.materials),
         on_measured=_look_teller(context.teller),

@@ -1,6 +1,6 @@
-"""The stage that measures what plans cost in what the goal counts, where that is something else than parameters."""
+"""The stage that measures what plans cost in what the goal counts, where shapes do not tell it."""
 
-from agents.pipeline.price_lists import Priced, parameters_of, price_list, read_prices, write_prices
+from agents.pipeline.price_lists import COUNTED, Priced, parameters_of, price_list, read_prices, write_prices
 from agents.pipeline.stage import RunState, Stage, StageContext, Tools, takes
 from agents.pipeline.vocabulary.trim_stage import base_of
 from shrinkml.job import JobSpec
@@ -10,18 +10,25 @@ from shrinkml.plan.prices import PriceList
 def _run(context: StageContext) -> Priced:
     spec, materials = context.tools.spec, context.tools.materials
     goal, left = spec.goal, materials.left_by(spec.layers)
-    return write_prices(materials, goal.resource, context.folder, ratio=goal.compression_ratio, left=left)
+    return write_prices(
+        materials,
+        goal.resource,
+        context.folder,
+        ratio=goal.compression_ratio,
+        levers=spec.pulled_levers,
+        left=left,
+    )
 
 
 def _are_measured(spec: JobSpec, _: float) -> bool:
-    return spec.goal.resource != "parameters"
+    return spec.goal.resource not in COUNTED
 
 
 PRICES = Stage("prices", Priced, _run, takes(30.0), present=_are_measured)
 
 
 def prices_of(tools: Tools, state: RunState) -> PriceList:
-    """The prices of the job's plans: parameters are known, the rest was measured."""
+    """The prices of the job's plans: what is counted is known, the rest was measured."""
     measured = state.find(PRICES)
     if measured is None:
         base = base_of(tools, state)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.materials import Materials
-from agents.pipeline.price_lists import parameters_of, price_list
+from agents.pipeline.price_lists import COUNTED, parameters_of, price_list
 from agents.pipeline.progress.stage_work import Sizes
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
-from agents.search.make_problem import cheapest_plan, check_reachable
+from agents.search.make_problem import cheapest_plan, check_reachable, choices_of
 from agents.strategies.model_based.kept_policy import read_policy
 from agents.strategies.strategies import STRATEGIES
-from envs.menus import build_menus
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
@@ -51,7 +50,7 @@ class Preflight:
 
     Attributes:
         parameters: of the original.
-        smallest_parameters: with the lowest rank in every layer.
+        smallest_parameters: with the cheapest choice for every layer, in what the goal counts.
         factorized: layers that will be.
         left_alone: everything else -> why it will not be.
         tied: other names of tensors that are listed already -> the same.
@@ -106,15 +105,17 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     if spec.finetune.mixed_precision:
         FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
     left = materials.left_by(spec.layers)
-    menus = build_menus(cost.layers, current_ranks=ranks, left=left)
-    if spec.goal.resource == "parameters":  # other prices are a stage of their own
-        check_reachable(parameters_of(materials, base), menus, ratio=spec.goal.compression_ratio, n_left=len(left))
+    in_bytes = spec.goal.resource == "bytes"
+    prices = price_list(materials, "bytes") if in_bytes else parameters_of(materials, base)
+    choices = choices_of(cost, ranks, prices, spec.pulled_levers, left=left)
+    if spec.goal.resource in COUNTED:  # other prices are a stage of their own
+        check_reachable(prices, choices, ratio=spec.goal.compression_ratio, n_left=len(left))
     return Preflight(
         parameters=price_list(materials, "parameters").original,
-        smallest_parameters=cost.parameters(cheapest_plan(menus)),
-        factorized=[layer.name for layer in cost.layers if len(menus[layer.name]) > 1],
+        smallest_parameters=cost.parameters(cheapest_plan(choices)),
+        factorized=[layer.name for layer in cost.layers if len(choices[layer.name]) > 1],
         left_alone={
-            **{name: "no rank would make it smaller" for name, menu in menus.items() if len(menu) == 1},
+            **{name: "no rank would make it smaller" for name, options in choices.items() if len(options) == 1},
             **left,
             **{note.name: note.why for note in notes if note.verdict == "left"},
         },

@@ -3,7 +3,7 @@
 Counted in utterances that pass through the model, as in a search. The rule is our own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from envs.menus import Menu
@@ -35,17 +35,15 @@ def measured_ranks(menu: Menu, every: int) -> list[int]:
     return sorted({*ranks[::every], *ranks[-1:]})
 
 
-def affordable(menus: Mapping[str, Menu], searched: int | None) -> Effort:
+def affordable(n_measured: Callable[[int], int], searched: int | None) -> Effort:
     """The greatest effort that costs no more than SHARE of a search; the least there is where none does.
 
     Args:
-        menus: of the layers to look at.
+        n_measured: `Effort.every` -> losses that are measured.
         searched: utterances that the searches hear, all together; None: any effort may be made.
     """
     if searched is None:
         return EFFORTS[0]
 
-    def cost(effort: Effort) -> int:
-        return effort.n_heard * sum(len(measured_ranks(menu, effort.every)) for menu in menus.values())
-
-    return next((effort for effort in EFFORTS if cost(effort) <= SHARE * searched), EFFORTS[-1])
+    within = (effort for effort in EFFORTS if effort.n_heard * n_measured(effort.every) <= SHARE * searched)
+    return next(within, EFFORTS[-1])

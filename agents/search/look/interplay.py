@@ -1,11 +1,10 @@
 """The interplay of cut layers: what each loses inside a model that is cut already, not alone.
 
 On pretrained models losses do not add up: layers that each lose next to nothing lose much together. So the plan that
-looks best by the losses of single layers is measured whole, and again with each of its layers put back. The curve of a
-layer is raised by what it loses there over what it loses alone. The rule is our own.
+looks best by the losses of single layers is measured whole, and again with each of its layers put back. The losses of
+a layer are raised by what it loses there over what it loses alone. The rule is our own.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,17 +13,17 @@ from agents.search.look.layer_losses import LEAST, LayerLosses
 from agents.search.look.recalled_losses import RecalledLosses
 from shrinkml.plan.compression_plan import CompressionPlan
 
-MOST = 16.0  # times that a curve is raised or lowered, at most: a quotient of small losses is mostly noise
+MOST = 16.0  # times that losses are raised or lowered, at most: a quotient of small losses is mostly noise
 
 
 def with_interplay(losses: LayerLosses, plan: CompressionPlan, measured: RecalledLosses) -> LayerLosses:
-    """`losses`, each curve times what its layer loses inside `plan` over what it loses alone.
+    """`losses`, of each layer times what it loses inside `plan` over what it loses alone.
 
     Layers that the plan leaves as they are get the median of the others.
 
     Args:
         losses: of single layers.
-        plan: that looks best by them, of ranks.
+        plan: that looks best by them.
         measured: losses of plans on the same utterances.
     """
     whole = measured.loss(plan)
@@ -32,15 +31,10 @@ def with_interplay(losses: LayerLosses, plan: CompressionPlan, measured: Recalle
     for name, choice in plan:
         without = CompressionPlan({site: other for site, other in plan if site != name})
         inside = max(0.0, whole - measured.loss(without))
-        curve = losses.curves[name]
-        alone = curve[min(choice.rank or 0, len(curve) - 1)]
+        alone = losses.at(name, choice)
         if alone > LEAST:
             factors[name] = float(np.clip(inside / alone, 1 / MOST, MOST))
-    usual = float(np.median([*factors.values()])) if factors else 1.0
-    return replace(losses, curves=_raised(losses.curves, factors, usual))
-
-
-def _raised(
-    curves: Mapping[str, tuple[float, ...]], factors: Mapping[str, float], usual: float
-) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(loss * factors.get(name, usual) for loss in curve) for name, curve in curves.items()}
+    if not factors:
+        return losses
+    usual = float(np.median([*factors.values()]))
+    return replace(losses, times={name: factors.get(name, usual) for name in losses.curves})

@@ -1,22 +1,55 @@
-"""The expected loss of each layer alone at the ranks of its menu: what searches know before they begin.
+"""The expected loss of each layer alone under its choices: what searches know before they begin.
 
 It is the Kullback-Leibler divergence of the original's scores from those with one layer cut, fed the same transcripts,
 over the number of their tokens. Unlike the energy of a spectrum it is counted in nats per token for every layer, so
 that layers can be compared; unlike a WER it is smooth: a few utterances tell it well.
+
+Levers are measured one by one, and their losses added up: a lower rank, and few bits at the present rank. Of both at
+once one rank is measured, for the noise of two rounded factors is another than that of their product. What more bits
+lose than were measured follows from the power of the noise, a quarter for each bit (Bennett 1948, Spectra of quantized
+signals).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from agents.search.look.effort import measured_ranks
 from agents.search.look.recalled_losses import RecalledLosses
+from envs.levers import BITS, Choices
 from envs.menus import Menu
+from envs.rank_options import loss_at
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
 
 LEAST = 1e-9  # nats per utterance; what is less is none
+MEASURED_BITS = (4, 3)  # of more, a loss on few utterances is mostly chance
+PER_BIT = 4.0  # times that the power of the noise grows with each bit less
+MOST_TIMES = 16.0  # that two factors in few bits are expected to lose as much as their product, at most
+
+
+@dataclass(frozen=True, slots=True)
+class RoundingLosses:
+    """The expected losses of one layer from weights of few bits.
+
+    Attributes:
+        present: the choice that they were measured beside.
+        at_bits: bits -> nats per token if the layer is rounded as it is.
+        times: identity block or none -> how many times as much it is if the rank is lowered, too.
+    """
+
+    present: Choice
+    at_bits: Mapping[int, float]
+    times: Mapping[bool, float]
+
+    def at(self, choice: Choice) -> float:
+        """The loss that the bits of `choice` add."""
+        if choice.bits is None or choice.bits == self.present.bits:  # then the rank was measured with those bits
+            return 0.0
+        factorized = (choice.rank, choice.identity) != (self.present.rank, self.present.identity)
+        return self.at_bits[choice.bits] * (self.times[choice.identity] if factorized else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +59,21 @@ class LayerLosses:
     Attributes:
         curves: layer -> nats per token if it alone is cut to rank 0, 1, ... of its menu's highest, never rising.
         tokens_per_utterance: of the speech that they were measured on.
+        roundings: layer -> what few bits lose, of the layers whose choices differ in bits.
+        times: layer -> what all of its losses are to be multiplied with, where that is not 1.
     """
 
     curves: Mapping[str, tuple[float, ...]]
     tokens_per_utterance: float
+    roundings: Mapping[str, RoundingLosses] = field(default_factory=dict)
+    times: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, layer: str, choice: Choice) -> float:
+        """The nats per token that are lost if `layer` alone is under `choice`."""
+        loss = loss_at(self.curves[layer], choice.rank)
+        if layer in self.roundings:
+            loss += self.roundings[layer].at(choice)
+        return loss * self.times.get(layer, 1.0)
 
 
 def few_of(speech: Dataset, n: int) -> Dataset:
@@ -37,25 +81,74 @@ def few_of(speech: Dataset, n: int) -> Dataset:
     return speech.subset(np.unique(np.linspace(0, len(speech) - 1, n).astype(int)).tolist())
 
 
-def layer_losses(measured: RecalledLosses, menus: Mapping[str, Menu], *, every: int) -> LayerLosses | None:
+def by_rank(choices: Sequence[Choice]) -> dict[int, Choice]:
+    """Rank -> the choice of `choices` that changes it alone, ascending; of two, the one of whole factors."""
+    present = choices[-1]
+    alone = [it for it in choices[:-1] if it.bits == present.bits and it.rank not in (None, present.rank)]
+    alone.sort(key=lambda choice: (choice.rank or 0, not choice.identity))
+    return {choice.rank: choice for choice in alone if choice.rank is not None}
+
+
+def menu_of(choices: Sequence[Choice]) -> Menu:
+    """The ranks that `choices` give, and the present one, last."""
+    return (*by_rank(choices), choices[-1].rank)
+
+
+def rounds(choices: Sequence[Choice]) -> bool:
+    """True where some of `choices` have fewer bits than the present one, the last."""
+    return any(choice.bits != choices[-1].bits for choice in choices)
+
+
+def layer_losses(measured: RecalledLosses, choices: Choices, *, every: int) -> LayerLosses | None:
     """Measure the expected losses; None where the model tells no scores. Transcripts only feed a decoder.
 
     Args:
         measured: losses of plans of the model, on a few utterances.
-        menus: of each of its layers.
-        every: entries of a menu, of which one is measured; between them, losses go by powers of the rank.
+        choices: of each of its layers.
+        every: ranks of a layer, of which one is measured; between them, losses go by powers of the rank.
     """
     tokens_per_utterance = measured.tokens_per_utterance()
     if tokens_per_utterance is None:
         return None
 
-    def curve(layer: str, menu: Menu) -> tuple[float, ...]:
-        ranks = measured_ranks(menu, every)
-        at_ranks = [measured.loss(CompressionPlan.of_ranks({layer: rank})) for rank in ranks]
+    def curve(layer: str, options: Sequence[Choice]) -> tuple[float, ...]:
+        ranks, present = measured_ranks(menu_of(options), every), options[-1]
+        alone = by_rank(options)
+        at_ranks = [measured.loss(CompressionPlan({layer: alone.get(rank, present)})) for rank in ranks]
         per_utterance = _between(ranks, [loss * tokens_per_utterance for loss in at_ranks])
         return tuple(loss / tokens_per_utterance for loss in per_utterance)
 
-    return LayerLosses({layer: curve(layer, menu) for layer, menu in menus.items()}, tokens_per_utterance)
+    curves = {layer: curve(layer, options) for layer, options in choices.items()}
+    roundings = {
+        layer: _rounding_losses(measured, layer, options) for layer, options in choices.items() if rounds(options)
+    }
+    return LayerLosses(curves, tokens_per_utterance, roundings)
+
+
+def n_measured(choices: Sequence[Choice], every: int) -> int:
+    """The losses of a layer of those `choices` that `layer_losses` measures."""
+    menu = menu_of(choices)
+    n_roundings = len(MEASURED_BITS) + 3 * (len(menu) > 1)
+    return len(measured_ranks(menu, every)) + (n_roundings if rounds(choices) else 0)
+
+
+def _rounding_losses(measured: RecalledLosses, layer: str, choices: Sequence[Choice]) -> RoundingLosses:
+    present, ranks = choices[-1], [*by_rank(choices).values()]
+
+    def loss(choice: Choice) -> float:
+        return measured.loss(CompressionPlan({layer: choice}))
+
+    known = {bits: loss(replace(present, bits=bits)) for bits in MEASURED_BITS}
+    bits = max(known)
+    at_bits = {**{more: known[bits] * PER_BIT ** (bits - more) for more in BITS if more > bits}, **known}
+    times = {False: 1.0, True: 1.0}
+    if ranks and known[bits] > LEAST:
+        cut = ranks[len(ranks) // 2]
+        whole = loss(cut)
+        for identity in times:
+            both = loss(replace(cut, bits=bits, identity=identity))
+            times[identity] = float(np.clip((both - whole) / known[bits], 1 / MOST_TIMES, MOST_TIMES))
+    return RoundingLosses(present, at_bits, times)
 
 
 def _between(ranks: Sequence[int], values: Sequence[float]) -> tuple[float, ...]:

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from agents.search.look.effort import affordable, measured_ranks
+from agents.search.look.effort import affordable
 from agents.search.look.forced_scores import Cut, ForcedScores
 from agents.search.look.interplay import with_interplay
-from agents.search.look.layer_losses import few_of, layer_losses
+from agents.search.look.layer_losses import few_of, layer_losses, n_measured
 from agents.search.look.recalled_losses import Forgetful, Memory, RecalledLosses
-from agents.search.make_problem import with_losses
+from agents.search.make_problem import on_the_front, with_losses
 from agents.strategies.baselines.least_expected import least_expected
 from envs.budget import Budget
 from envs.problem import CompressionProblem
-from envs.rank_options import rank_menus
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
@@ -45,7 +44,7 @@ def look(
     """`problem`, told what the options of each layer lose; as it is where the model tells no scores.
 
     Args:
-        problem: of ranks.
+        problem: of ranks, or of choices of several levers.
         model: that is searched.
         cut: makes it under a plan.
         speech: a part of it is heard.
@@ -56,22 +55,26 @@ def look(
         PlanError: no plan of the options meets the budget.
     """
     settings = settings or LookSettings()
-    menus = {name: menu for name, menu in rank_menus(problem).items() if name not in left}
-    effort = affordable(menus, settings.searched)
-    n_total = sum(len(measured_ranks(menu, effort.every)) for menu in menus.values()) + len(menus) + 1
+    choices = {decision.name: decision.choices for decision in problem.decisions if decision.name not in left}
+
+    def n_alone(every: int) -> int:
+        return sum(n_measured(options, every) for options in choices.values())
+
+    effort = affordable(n_alone, settings.searched)
+    n_total = n_alone(effort.every) + len(choices) + 1
     measured = RecalledLosses(
         scores=lambda: ForcedScores(model, cut, few_of(speech, effort.n_heard)),
         memory=settings.memory(effort.n_heard),
         on_measured=lambda n_done: settings.on_measured(min(n_done, n_total), n_total),
     )
-    alone = layer_losses(measured, menus, every=effort.every)
+    alone = layer_losses(measured, choices, every=effort.every)
     if alone is None:
-        return problem
+        return on_the_front(problem)
     lossless = dict.fromkeys(left, (0.0,))
     told = with_losses(problem, replace(alone, curves={**alone.curves, **lossless}))
     budget = Budget.of(told)
     best = budget.plan(least_expected(budget, told.expected_losses))
-    together = with_interplay(alone, _cuts(told, best, menus), measured)
+    together = with_interplay(alone, _cuts(told, best, choices), measured)
     settings.on_measured(n_total, n_total)
     return with_losses(problem, replace(together, curves={**together.curves, **lossless}))
 

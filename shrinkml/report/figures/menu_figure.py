@@ -97,7 +97,7 @@ def _rings(cells: Sequence[Cell]) -> Figure:
         **_trace("chosen", cells),
         "mode": "markers+text",
         "text": [cell.rank if cell.wer is None else "" for cell in cells],
-        "textposition": ["middle right" if cell.rank == "dense" else "middle center" for cell in cells],
+        "textposition": ["middle right" if cell.rank.startswith("dense") else "middle center" for cell in cells],
         "textfont": {"size": 10},
         "cliponaxis": False,
         "marker": {"size": 24, "symbol": "square-open", "color": COLOURS[0], "line": {"width": 2.5}},

@@ -4,6 +4,7 @@ from html import escape
 
 from shrinkml.report.figures.palette import COLOURS, NEUTRAL
 from shrinkml.report.figures.traces import Figure
+from shrinkml.report.menu_cells import choice_in_words
 from shrinkml.report.record import Report
 
 
@@ -29,7 +30,7 @@ def ranks_figure(report: Report) -> Figure:
                 "y": names,
                 "x": [layer.rank or 0 for layer in layers],
                 "width": 0.45,
-                "text": ["dense" if layer.rank is None else str(layer.rank) for layer in layers],
+                "text": [choice_in_words(layer.rank, layer.bits) for layer in layers],
                 "textposition": "outside",
                 "cliponaxis": False,
                 "marker": {"color": COLOURS[0]},

@@ -7,14 +7,18 @@ import torch
 
 from agents.pipeline.job_run import run_job
 from agents.pipeline.price_lists import menus_of, price_list, read_prices, write_prices
+from shrinkml.compression.factorize import factorize
+from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.job import LayersSpec
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.plan.choice import Choice
+from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report import to_json
 from shrinkml.speech.manifest import read_manifest
-from shrinkml.storage.checkpoint import load, save
+from shrinkml.storage.checkpoint import inspect, load, save
 
 NO_TRAINING = {"epochs": 0}
 LARGE = LasConfig(n_mels=20, hidden=320, reductions=(2,), decoder=32, embedding=16, dropout=0.0)
@@ -53,6 +57,23 @@ def test_a_job_for_fewer_macs_reaches_its_ratio_in_macs(tiny_job, tmp_path):
     assert plan.choice("embedding.weight").rank is None, "is looked up"
 
 
+def test_a_job_for_fewer_bytes_goes_on_from_few_bits_and_its_file_is_as_small_as_its_plan(tiny_job, tmp_path):
+    goal = {"compression_ratio": 4.0, "resource": "bytes", "max_wer_increase": 1.0}
+    search = {"strategy": "divergence", "evaluations": 2, "baselines": ["evolution"]}
+    spec = tiny_job(goal=goal, steps=[2.0, 4.0], finetune={"epochs": 1}, search=search)
+    report = to_json(run_job(spec, tmp_path))
+    first, final = (inspect(tmp_path / "checkpoints" / name) for name in ("step-2x", "final"))
+    limit = report["baseline"]["bytes"] / 4.0
+    assert report["goal_met"]
+    assert final.stored_bytes <= limit + 4096 < first.stored_bytes
+    assert report["result"]["bytes"] == final.stored_bytes
+    assert all(any(choice.bits for _, choice in found.plan) for found in (first, final))
+    assert any(entry["bits"] for row in report["menus"] for entry in row["entries"] if entry["chosen"])
+    assert report["steps"][-1]["reached_ratio"] >= 4.0
+    assert [row["lever"] for row in report["levers"]] == ["rank", "bits"]
+    assert abs(report["levers"][-1]["bytes"] - final.stored_bytes) <= 4096
+
+
 def test_a_job_for_less_time_is_judged_by_the_speed_that_is_measured_and_goes_on_with_the_times_it_had(
     tiny_job, large_model_dir, tmp_path, monkeypatch
 ):
@@ -80,13 +101,23 @@ def test_a_ratio_out_of_reach_is_refused_before_any_work(tiny_job, tmp_path, res
     assert [event.stage for event in events if event.kind == "stage_started"] == ["validate", "transcripts", "prices"]
 
 
+def test_bytes_are_those_of_the_checkpoint_against_those_that_the_original_stores(materials, tmp_path):
+    prices = price_list(materials, "bytes")
+    assert prices.original == materials.original_bytes
+    assert abs(inspect(materials.original).stored_bytes - prices.original) <= 4096, "in half precision"
+    plan = CompressionPlan({"query.weight": Choice(rank=4, bits=4), "key.weight": Choice(bits=8)})
+    small = factorize(materials.model.module, plan, decompose(materials.model.module))
+    materials.save(small, tmp_path / "small")
+    assert abs(inspect(tmp_path / "small").stored_bytes - prices.price(plan)) <= 4096
+
+
 def test_jobs_without_a_resource_or_a_dtype_are_written_as_before_there_was_one(tiny_job):
     assert "resource" not in tiny_job().model_dump_json()
     assert "dtype" not in tiny_job().model_dump_json()
     assert json.loads(job(tiny_job, "macs", 2.0).model_dump_json())["goal"]["resource"] == "macs"
 
 
-@pytest.mark.parametrize("resource", ["parameters", "macs", "latency"])
+@pytest.mark.parametrize("resource", ["parameters", "bytes", "macs", "latency"])
 def test_a_job_prices_layers_that_it_leaves_alone_as_they_are(materials, resource):
     left = materials.left_by(LayersSpec(except_="encoder"))
     prices, menus = price_list(materials, resource, left), menus_of(materials, left)

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, DROPPED, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.prices import GroupTerm, PriceList, SitePrices, mac_prices, parameter_prices
+from shrinkml.plan.prices import GroupTerm, PriceList, byte_prices, mac_prices, parameter_prices
+from shrinkml.plan.site_prices import SitePrices
 
 COST = ModelCost(
     (
@@ -40,6 +40,21 @@ def test_in_macs_a_plan_costs_the_macs_that_it_takes_to_within_one_per_layer(ran
     assert mac_prices(COST).price(plan) == pytest.approx(COST.macs_per_s(plan), abs=len(COST.layers))
 
 
+@given(ranks)
+def test_in_bytes_a_plan_costs_the_bytes_that_it_has(ranks):
+    plan = plan_of(ranks)
+    assert byte_prices(COST, 10**6).price(plan) == COST.cost(plan).bytes
+
+
+def test_a_list_of_bytes_knows_every_choice_and_survives_json():
+    prices = byte_prices(COST, 10**6)
+    plan = CompressionPlan({"often": Choice(rank=8, bits=4, identity=True), "seldom": Choice(bits=3)})
+    again = PriceList.from_json(json.loads(json.dumps(prices.to_json())))
+    assert again == prices
+    assert again.price(plan) == COST.cost(plan).bytes
+    assert again.ratio(plan) == 10**6 / COST.cost(plan).bytes
+
+
 def test_factorizing_a_layer_without_calls_saves_no_macs():
     assert mac_prices(COST).price(CompressionPlan.of_ranks({"looked_up": 1})) == mac_prices(COST).price(
         CompressionPlan()
@@ -59,11 +74,6 @@ def test_the_limit_is_met_exactly_when_the_ratio_is_reached():
     assert prices.price(plan) > prices.limit(prices.ratio(plan) * 1.001)
 
 
-@pytest.mark.parametrize(("rank", "price"), [(1, 10), (2, 10), (3, 20), (4, 30), (6, 30), (8, 31), (9, 31), (None, 25)])
-def test_prices_are_interpolated_between_ranks_and_flat_beyond_them(rank, price):
-    assert MEASURED.at(Choice(rank=rank)) == price
-
-
 def test_a_list_survives_json():
     prices = PriceList("latency", {"layer": MEASURED}, other=3, original=40)
     assert PriceList.from_json(json.loads(json.dumps(prices.to_json()))) == prices
@@ -77,15 +87,6 @@ TOGETHER = PriceList(
     original=100,
     terms=(GroupTerm({"a": (DENSE,), "b": (DENSE, DROPPED)}, -20), GroupTerm({"b": (Choice(rank=2),)}, 7)),
 )
-
-
-def test_choices_of_bits_or_of_nothing_at_all_have_prices_of_their_own():
-    assert [MIXED.at(choice) for choice in (Choice(rank=8), Choice(rank=8, bits=4), DROPPED)] == [40, 6, 1]
-
-
-def test_a_choice_without_a_price_is_refused():
-    with pytest.raises(PlanError, match=r"no price for the choice {'rank': 8, 'bits': 2}; allowed: a rank, dense, or"):
-        MIXED.at(Choice(rank=8, bits=2))
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,12 @@ class TestEveryForm:
         assert torch.equal(again.dense(), form.dense())
         assert len(form.parts) == len(form.suffixes) == len(set(form.suffixes))
 
+    def test_it_shares_no_memory_with_the_matrix_that_it_was_made_of(self, form, weight):
+        before = weight.clone()
+        for part in form.parts:
+            part.zero_()
+        assert torch.equal(weight, before)
+
     def test_what_files_hold_opens_again(self, form, choice):
         files = form.files
         again = form_of(choice).opened(choice, (N_OUT, N_IN), files)

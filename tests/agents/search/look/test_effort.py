@@ -1,7 +1,10 @@
 from agents.search.look.effort import EFFORTS, SHARE, affordable, measured_ranks
 
 MENU = (*range(1, 24), None)
-MENUS = {"a": MENU, "b": MENU}
+
+
+def n_measured(every):
+    return 2 * len(measured_ranks(MENU, every))
 
 
 def test_every_so_many_ranks_are_measured_and_the_last():
@@ -11,14 +14,14 @@ def test_every_so_many_ranks_are_measured_and_the_last():
 
 
 def test_without_a_search_to_compare_with_all_effort_is_made():
-    assert affordable(MENUS, None) == EFFORTS[0]
+    assert affordable(n_measured, None) == EFFORTS[0]
 
 
 def test_a_look_costs_a_share_of_the_search_where_any_does():
-    full = EFFORTS[0].n_heard * sum(len(measured_ranks(menu, EFFORTS[0].every)) for menu in MENUS.values())
-    assert affordable(MENUS, int(full / SHARE)) == EFFORTS[0]
-    chosen = [affordable(MENUS, searched) for searched in (int(full / SHARE) - 4, 700, 400, 1)]
-    costs = [e.n_heard * sum(len(measured_ranks(menu, e.every)) for menu in MENUS.values()) for e in chosen]
+    full = EFFORTS[0].n_heard * n_measured(EFFORTS[0].every)
+    assert affordable(n_measured, int(full / SHARE)) == EFFORTS[0]
+    chosen = [affordable(n_measured, searched) for searched in (int(full / SHARE) - 4, 700, 400, 1)]
+    costs = [e.n_heard * n_measured(e.every) for e in chosen]
     assert costs == sorted(costs, reverse=True)
     assert all(cost <= SHARE * searched for cost, searched in zip(costs[:3], (full / SHARE, 700, 400), strict=True))
     assert chosen[-1] == EFFORTS[-1]

@@ -5,16 +5,29 @@ import torch
 
 import shrinkml
 from agents.search.look.forced_scores import ForcedScores
-from agents.search.look.layer_losses import layer_losses
+from agents.search.look.layer_losses import (
+    MEASURED_BITS,
+    PER_BIT,
+    LayerLosses,
+    by_rank,
+    layer_losses,
+    menu_of,
+    n_measured,
+    rounds,
+)
 from agents.search.look.recalled_losses import RecalledLosses
 from agents.search.model_evaluator import shrunk
+from envs.levers import BITS, LEVERS, pulled
 from envs.menus import build_menus
+from envs.rank_options import as_choices
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
 from shrinkml.models.heads import transcript_head
 from shrinkml.models.own_model import OwnModel
+from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.training.dataset import Dataset, load_dataset
 
@@ -22,7 +35,7 @@ EVERY = 6
 
 
 def measured_by(model, cut, menus, speech):
-    return layer_losses(RecalledLosses(lambda: ForcedScores(model, cut, speech)), menus, every=EVERY)
+    return layer_losses(RecalledLosses(lambda: ForcedScores(model, cut, speech)), as_choices(menus), every=EVERY)
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +143,75 @@ def test_a_token_that_can_never_be_written_changes_nothing():
 
 def test_scores_that_are_no_numbers_are_not_taken_for_harmless():
     assert min(told_by(logits, cut_bias=math.nan)) > 1000
+
+
+LAYER = LayerSpec("layer", "linear", 64, 96)
+
+
+class ByRule:
+    """Losses of one layer: a quarter for each bit, three times that in two factors, and a part for the rank."""
+
+    tells, tokens_per_utterance = True, 5.0
+
+    def __init__(self):
+        self.asked = []
+
+    def divergence(self, plan):
+        choice = plan.choice("layer")
+        self.asked.append(choice)
+        return self.by_rank(choice) + self.by_bits(choice)
+
+    def by_rank(self, choice):
+        return 0.0 if choice.rank is None else 1.0 / choice.rank
+
+    def by_bits(self, choice):
+        factors = 1.0 if choice.rank is None else 5.0 if choice.identity else 3.0
+        return 0.0 if choice.bits is None else factors * PER_BIT**-choice.bits
+
+
+@pytest.fixture(scope="module")
+def rule():
+    return ByRule()
+
+
+@pytest.fixture(scope="module")
+def joint(rule):
+    return layer_losses(RecalledLosses(lambda: rule), {"layer": pulled(LAYER, DENSE, tuple(LEVERS))}, every=1)
+
+
+class TestOfSeveralLevers:
+    def test_every_combination_is_expected_to_lose_what_its_levers_do(self, joint, rule):
+        for choice in pulled(LAYER, DENSE, tuple(LEVERS)):
+            expected = rule.by_rank(choice) + rule.by_bits(choice)
+            assert joint.at("layer", choice) == pytest.approx(expected, rel=0.02)
+
+    def test_few_losses_are_measured(self, joint, rule):
+        choices = pulled(LAYER, DENSE, tuple(LEVERS))
+        assert len(rule.asked) == n_measured(choices, 1) < len(choices) / 3
+        assert {choice.bits for choice in rule.asked} == {None, *MEASURED_BITS}
+
+    def test_the_menu_holds_ranks_that_are_lowered_alone(self):
+        choices = pulled(LAYER, DENSE, tuple(LEVERS))
+        ranks = build_menus([LAYER], current_ranks=CompressionPlan())["layer"]
+        assert menu_of(pulled(LAYER, DENSE, ("rank", "bits"))) == ranks
+        assert {*ranks} < {*menu_of(choices)}
+        assert [choice.identity for choice in by_rank(choices).values()] == [
+            rank not in ranks for rank in menu_of(choices)[:-1]
+        ]
+        assert rounds(choices)
+        assert not rounds(pulled(LAYER, DENSE, ("rank", "identity")))
+        assert n_measured(pulled(LAYER, DENSE, ("bits",)), 1) == len(MEASURED_BITS)
+
+    def test_what_is_rounded_already_loses_nothing_by_its_own_bits(self):
+        present = Choice(rank=16, bits=4)
+        rule = ByRule()
+        choices = pulled(LAYER, present, tuple(LEVERS))
+        losses = layer_losses(RecalledLosses(lambda: rule), {"layer": choices}, every=1)
+        lower = Choice(rank=8, bits=4)
+        assert losses.at("layer", lower) == pytest.approx(rule.divergence(CompressionPlan({"layer": lower})))
+        assert losses.at("layer", Choice(rank=16, bits=3)) > losses.at("layer", present)
+
+    def test_all_losses_of_a_layer_are_raised_together(self, joint):
+        raised = LayerLosses(joint.curves, 5.0, joint.roundings, {"layer": 2.0})
+        for choice in (Choice(bits=BITS[-1]), Choice(rank=8), Choice(rank=8, bits=4, identity=True)):
+            assert raised.at("layer", choice) == 2.0 * joint.at("layer", choice)

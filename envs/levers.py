@@ -1,0 +1,75 @@
+"""Levers: the ways in which the matrix at a site can become smaller, and the choices that several of them make.
+
+A lever makes more choices of each one that there is, so that any of them together make every combination.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from envs.menus import check_known, rank_menu
+from shrinkml.plan.choice import Choice
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.prices import PriceList
+
+BITS = (8, 6, 5, 4, 3)  # that weights are rounded to; of two bits, a quarter of a matrix would be noise
+
+Choices = Mapping[str, tuple[Choice, ...]]  # site -> what may become of it, last as it is
+Lever = Callable[[LayerSpec, Choice], Iterator[Choice]]
+
+
+def lower_ranks(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
+    """Lower ranks, as two whole factors."""
+    yield from (replace(choice, rank=rank, identity=False) for rank in rank_menu(layer, choice.rank)[:-1])
+
+
+def identity_blocks(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
+    """The same rank with an identity block; of a dense matrix also ranks at which two whole factors save nothing."""
+    ranks = (choice.rank,) if choice.rank else rank_menu(layer, None, highest=layer.max_rank)[:-1]
+    yield from (replace(choice, rank=rank, identity=True) for rank in ranks if rank and rank < layer.out_features)
+
+
+def fewer_bits(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
+    """The same with weights of fewer bits."""
+    yield from (replace(choice, bits=bits) for bits in BITS if bits < (choice.bits or layer.bits))
+
+
+LEVERS: dict[str, Lever] = {"rank": lower_ranks, "identity": identity_blocks, "bits": fewer_bits}
+
+
+def pulled(layer: LayerSpec, present: Choice, levers: Collection[str]) -> tuple[Choice, ...]:
+    """The choices that `levers` make together of the `present` one of `layer`, which is the last."""
+    found = [present]
+    for name, lever in LEVERS.items():
+        if name in levers:
+            found += [more for choice in tuple(found) for more in lever(layer, choice)]
+    return (*(choice for choice in dict.fromkeys(found) if choice != present), present)
+
+
+def cheaper_choices(
+    layers: Sequence[LayerSpec],
+    present: CompressionPlan,
+    levers: Collection[str],
+    prices: PriceList,
+    *,
+    left: Collection[str] = (),
+) -> Choices:
+    """Layer -> the choices that `levers` make and that save something, ascending in price; the present one last.
+
+    Args:
+        layers: the model's matrices.
+        present: the plan that the model is under.
+        levers: names in LEVERS.
+        prices: of the choices.
+        left: names of layers that stay as they are.
+
+    Raises:
+        PlanError: `present` names a layer that is not in `layers`.
+    """
+    check_known(present, layers)
+    found = {}
+    for layer in layers:
+        *others, last = pulled(layer, present.choice(layer.name), () if layer.name in left else levers)
+        price = prices.sites[layer.name].at
+        found[layer.name] = (*sorted((it for it in others if price(it) < price(last)), key=price), last)
+    return found

@@ -1,0 +1,67 @@
+import pytest
+
+from envs.levers import BITS, LEVERS, cheaper_choices, pulled
+from envs.menus import build_menus
+from shrinkml.errors import PlanError
+from shrinkml.plan.choice import DENSE, Choice
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import Cost
+from shrinkml.plan.gains import GAINS
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.model_cost import ModelCost
+from shrinkml.plan.prices import byte_prices
+
+LAYER = LayerSpec("layer", "linear", 64, 96)
+PRESENT = Choice(rank=16, bits=5)
+
+
+def test_whatever_saves_a_resource_is_a_lever():
+    assert {name for names in GAINS.values() for name in names} == set(LEVERS)
+
+
+def test_the_lever_of_ranks_makes_the_menu_that_a_search_for_ranks_has():
+    menu = build_menus([LAYER], current_ranks=CompressionPlan())["layer"]
+    assert pulled(LAYER, DENSE, ("rank",)) == tuple(Choice(rank=rank) for rank in menu)
+
+
+def test_an_identity_block_goes_beyond_the_break_even_of_two_whole_factors():
+    ranks = [choice.rank for choice in pulled(LAYER, DENSE, ("identity",))[:-1]]
+    assert LAYER.break_even_rank < max(ranks) < 64
+    assert all(choice.identity for choice in pulled(LAYER, DENSE, ("identity",))[:-1])
+
+
+def test_levers_together_make_every_combination():
+    alone = {name: len(pulled(LAYER, DENSE, (name,))) for name in ("rank", "bits")}
+    both = pulled(LAYER, DENSE, ("rank", "bits"))
+    assert len(both) == len(set(both)) == alone["rank"] * alone["bits"]
+    assert alone["bits"] == 1 + len(BITS)
+    every = pulled(LAYER, DENSE, tuple(LEVERS))
+    assert {*both} < {*every}
+    assert every[-1] == DENSE
+
+
+def test_what_is_small_already_only_becomes_smaller():
+    choices = pulled(LAYER, PRESENT, tuple(LEVERS))
+    assert choices[-1] == PRESENT
+    assert {choice.bits for choice in choices} == {5, 4, 3}
+    assert max(choice.rank for choice in choices) == 16
+
+
+def test_choices_ascend_in_price_below_the_present_one_and_left_layers_keep_it():
+    layers = (LAYER, LayerSpec("left", "linear", 64, 96), LayerSpec("small", "linear", 64, 96))
+    prices = byte_prices(ModelCost(layers, Cost(0, 0)), 10**6)
+    present = CompressionPlan({"small": PRESENT})
+    found = cheaper_choices(layers, present, tuple(LEVERS), prices, left=("left",))
+    for layer in layers:
+        of_layer = [prices.sites[layer.name].at(choice) for choice in found[layer.name]]
+        assert of_layer == sorted(of_layer)
+        assert of_layer[-2:-1] < of_layer[-1:]
+        assert found[layer.name][-1] == present.choice(layer.name)
+    assert found["left"] == (DENSE,)
+
+
+def test_a_plan_of_another_model_is_refused():
+    with pytest.raises(PlanError, match="current ranks of layers that the model lacks: elsewhere"):
+        cheaper_choices(
+            (LAYER,), CompressionPlan({"elsewhere": PRESENT}), (), byte_prices(ModelCost((LAYER,), Cost(0, 0)), 1)
+        )

@@ -1,0 +1,13 @@
+from typing import get_args
+
+from shrinkml.plan.gains import GAINS
+from shrinkml.plan.prices import Resource
+
+
+def test_every_resource_is_saved_by_some_lever_and_ranks_save_them_all():
+    assert set(GAINS) == set(get_args(Resource))
+    assert all("rank" in levers for levers in GAINS.values())
+
+
+def test_few_bits_save_bytes_alone():
+    assert [resource for resource, levers in GAINS.items() if "bits" in levers] == ["bytes"]

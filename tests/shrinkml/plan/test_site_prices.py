@@ -1,0 +1,43 @@
+import json
+
+import pytest
+
+from shrinkml.errors import PlanError, RankError
+from shrinkml.plan.choice import DENSE, DROPPED, Choice
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.site_prices import LEAST, BytePrices, SitePrices, prices_from_json
+
+LAYER = LayerSpec("a", "linear", 60, 40, 12.5)
+MEASURED = SitePrices((2, 4, 8), (10, 30, 31), dense=25)
+MIXED = SitePrices((2, 8), (10, 40), dense=50, others={Choice(rank=8, bits=4): 6, DROPPED: 1})
+
+
+@pytest.mark.parametrize(("rank", "price"), [(1, 10), (2, 10), (3, 20), (4, 30), (6, 30), (8, 31), (9, 31), (None, 25)])
+def test_prices_are_interpolated_between_ranks_and_flat_beyond_them(rank, price):
+    assert MEASURED.at(Choice(rank=rank)) == price
+
+
+def test_choices_of_bits_or_of_nothing_at_all_have_prices_of_their_own():
+    assert [MIXED.at(choice) for choice in (Choice(rank=8), Choice(rank=8, bits=4), DROPPED)] == [40, 6, 1]
+
+
+def test_a_choice_without_a_price_is_refused():
+    with pytest.raises(PlanError, match=r"no price for the choice {'rank': 8, 'bits': 2}; allowed: a rank, dense, or"):
+        MIXED.at(Choice(rank=8, bits=2))
+
+
+def test_bytes_are_counted_for_any_choice():
+    for choice in (DENSE, Choice(rank=3), Choice(rank=3, bits=4, identity=True), Choice(bits=8)):
+        assert BytePrices(LAYER).at(choice) == LAYER.cost_at(choice).bytes
+    assert BytePrices(LAYER).dense == 4 * 2400
+    assert BytePrices(LAYER).at(DROPPED) == LEAST
+
+
+def test_a_rank_that_the_matrix_cannot_have_has_no_bytes():
+    with pytest.raises(RankError, match="rank 41 for layer 'a'"):
+        BytePrices(LAYER).at(Choice(rank=41))
+
+
+@pytest.mark.parametrize("prices", [MEASURED, MIXED, BytePrices(LAYER)], ids=["ranks", "others", "bytes"])
+def test_prices_survive_json(prices):
+    assert prices_from_json(json.loads(json.dumps(prices.to_json()))) == prices
