@@ -8,6 +8,7 @@ from tests.structure.sources import ROOT, modules
 # Tests of more than one module; the server's as processes of their own lie in tests/server/live.
 WHOLES = {
     "agents/pipeline/test_huggingface_job.py",
+    "agents/pipeline/test_transducer_job.py",
     "shrinkml/test_reference.py",
     "shrinkml/models/huggingface/test_published_sizes.py",
 }
