@@ -3,13 +3,21 @@
 import dataclasses
 
 import pytest
+import torch
 
-from agents.search.look.layer_losses import LayerLosses
-from agents.search.make_problem import HARMLESS, with_losses
+from agents.search.look.layer_losses import LayerLosses, RoundingLosses
+from agents.search.make_problem import HARMLESS, on_the_front, problem_of, with_losses
 from agents.strategies.strategies import STRATEGIES
 from envs.budget import Budget
+from envs.levers import BITS
 from envs.rank_options import rank_menus
 from envs.toys import recogniser, separable
+from shrinkml.compression.factorizers import decompose
+from shrinkml.compression.sites import model_cost
+from shrinkml.plan.choice import DENSE, Choice
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.gains import GAINS
+from shrinkml.plan.prices import byte_prices
 from tests.agents.toy_search import search, telling
 
 
@@ -77,3 +85,45 @@ def test_menus_of_one_entry_are_searched_too(strategy):
         strategy, dataclasses.replace(toy, problem=problem, word_losses=((0.0,),) * 6), evaluations=5
     ).trials
     assert not trial.plan.ranks
+
+
+class TestOfSeveralLevers:
+    @pytest.fixture
+    def posed(self):
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.Linear(64, 32))
+        cost = model_cost(module)
+        prices = byte_prices(cost, cost.cost(CompressionPlan()).bytes)
+        return problem_of(
+            module,
+            decompose(module),
+            prices=prices,
+            ratio=2.0,
+            baseline_wer=0.0,
+            levers=GAINS["bytes"],
+            left=("1.weight",),
+        )
+
+    def test_every_combination_that_saves_bytes_is_an_option_and_left_layers_have_one(self, posed):
+        first, left = posed.decisions
+        assert left.choices == (DENSE,)
+        assert {Choice(bits=8), Choice(rank=8, bits=3), Choice(rank=8, identity=True)} < {*first.choices}
+        assert posed.cost(CompressionPlan({"0.weight": Choice(bits=4)})).bytes == posed.prices.price(
+            CompressionPlan({"0.weight": Choice(bits=4)})
+        )
+
+    def test_told_their_losses_a_few_are_left_of_which_each_loses_less_than_all_cheaper_ones(self, posed):
+        curve = tuple(4.0 / (1 + rank) for rank in range(49))
+        bits = RoundingLosses(DENSE, {bits: 4.0**-bits for bits in BITS}, {False: 2.0, True: 3.0})
+        losses = LayerLosses({"0.weight": curve, "1.weight": (0.0,)}, 5.0, {"0.weight": bits})
+        first, _ = with_losses(posed, losses).decisions
+        expected = [option.expected_loss for option in first.options]
+        assert expected == sorted(expected, reverse=True)
+        assert expected[-1] == 0.0
+        assert 2 < len(first.whole.options) < len(posed.decisions[0].options) / 4
+
+    def test_where_nothing_is_told_the_front_is_one_of_energy(self, posed):
+        first, left = on_the_front(posed).decisions
+        energies = [option.retained_energy for option in first.options]
+        assert energies == sorted(energies)
+        assert left == posed.decisions[1]
