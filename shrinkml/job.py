@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from shrinkml.errors import ConfigError
-from shrinkml.plan.gains import GAINS
+from shrinkml.plan.gains import GAINS, UNASKED
 from shrinkml.plan.prices import Resource
 from shrinkml.speech.normalisers import DEFAULT as DEFAULT_NORMALISER
 from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
@@ -250,7 +250,7 @@ class JobSpec(Part):
         min_length=1,
         exclude_if=lambda levers: levers is None,
         description="What may become of a matrix: rank (two thin factors), identity (one of them holds an identity "
-        "block, which takes no weights), bits (few for each weight). Those that save what the goal counts, if absent.",
+        "block, which takes no weights), bits (few for each weight). If absent, ranks; where bytes count, all.",
     )
     language: Name | None = Field(
         None,
@@ -350,7 +350,7 @@ class JobSpec(Part):
     @property
     def pulled_levers(self) -> tuple[str, ...]:
         """The levers that the search may pull."""
-        return GAINS[self.goal.resource] if self.levers is None else self.levers
+        return UNASKED[self.goal.resource] if self.levers is None else self.levers
 
     @property
     def trims(self) -> bool:

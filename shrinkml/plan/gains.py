@@ -3,8 +3,12 @@
 from shrinkml.plan.prices import Resource
 
 GAINS: dict[Resource, tuple[str, ...]] = {  # names in `envs.levers.LEVERS`
-    "parameters": ("rank",),
+    "parameters": ("rank", "identity"),
     "bytes": ("rank", "identity", "bits"),
     "macs": ("rank",),
     "latency": ("rank",),
+}
+UNASKED: dict[Resource, tuple[str, ...]] = {  # of those, what is pulled where a job names none
+    **GAINS,
+    "parameters": ("rank",),  # LSTMs run fastest on two whole factors
 }

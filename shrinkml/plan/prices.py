@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.site_prices import LEAST, BytePrices, Prices, SitePrices, prices_from_json
+from shrinkml.plan.site_prices import LEAST, CountedPrices, Prices, SitePrices, prices_from_json
 
 Resource = Literal["parameters", "bytes", "macs", "latency"]
 
@@ -121,12 +121,7 @@ class PriceList:
 
 def parameter_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:
     """Prices by the weights of every layer; ratios count from the model under `original`, dense if there is none."""
-    sites = {
-        layer.name: SitePrices(
-            (1, layer.max_rank), (layer.weights_at(1), layer.weights_at(layer.max_rank)), layer.weights_at(None)
-        )
-        for layer in cost.layers
-    }
+    sites = {layer.name: CountedPrices(layer, "parameters") for layer in cost.layers}
     return PriceList("parameters", sites, cost.other.parameters, cost.parameters(original or CompressionPlan()))
 
 
@@ -137,7 +132,8 @@ def byte_prices(cost: ModelCost, original: int) -> PriceList:
         cost: layers and everything else, with the bits that checkpoints store weights in which no choice rounds.
         original: bytes that ratios count from.
     """
-    return PriceList("bytes", {layer.name: BytePrices(layer) for layer in cost.layers}, cost.other.bytes, original)
+    sites = {layer.name: CountedPrices(layer, "bytes") for layer in cost.layers}
+    return PriceList("bytes", sites, cost.other.bytes, original)
 
 
 def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:

@@ -3,11 +3,13 @@
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.layer_spec import LayerSpec
+
+CountedOf = Literal["parameters", "bytes"]
 
 LEAST = 1  # unit that every layer costs: what is never called too, so that shares of a price are defined
 
@@ -34,32 +36,34 @@ class Prices(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class BytePrices:
-    """The bytes of one site under any choice, counted from its record; implements `Prices`."""
+class CountedPrices:
+    """The parameters or bytes of one site under any choice, counted from its record; implements `Prices`."""
 
     layer: LayerSpec
+    counted: CountedOf
 
     @property
     def dense(self) -> int:
-        """The bytes of the dense matrix."""
+        """Those of the dense matrix."""
         return self.at(DENSE)
 
     def at(self, choice: Choice) -> int:
-        """The bytes of `choice`.
+        """Those of `choice`.
 
         Raises:
             RankError: a rank that the matrix cannot have.
         """
-        return max(LEAST, self.layer.cost_at(choice).bytes)
+        cost = self.layer.cost_at(choice)
+        return max(LEAST, cost.bytes if self.counted == "bytes" else cost.parameters)
 
     def to_json(self) -> dict[str, Any]:
         """The record of the layer as plain JSON values."""
-        return {"layer": asdict(self.layer)}
+        return {"layer": asdict(self.layer), "counted": self.counted}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The prices that `to_json` wrote."""
-        return cls(LayerSpec(**value["layer"]))
+        return cls(LayerSpec(**value["layer"]), value["counted"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +118,4 @@ class SitePrices:
 
 def prices_from_json(value: Mapping[str, Any]) -> Prices:
     """The prices that the `to_json` of either kind wrote."""
-    return BytePrices.from_json(value) if "layer" in value else SitePrices.from_json(value)
+    return CountedPrices.from_json(value) if "layer" in value else SitePrices.from_json(value)

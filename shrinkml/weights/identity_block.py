@@ -128,9 +128,12 @@ class IdentityBlock:
 
     def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Returns x W^T + bias through both factors: [..., in] to [..., out]."""
-        inner = F.linear(x, self.down)
-        product = torch.cat((inner, F.linear(inner, self.rest)), -1)[..., self._order]
-        return product if bias is None else product + bias
+        if torch.compiler.is_exporting():  # a graph holds what is multiplied: there the block would take room
+            inner = F.linear(x, self.down)
+            product = torch.cat((inner, F.linear(inner, self.rest)), -1)[..., self._order]
+            return product if bias is None else product + bias
+        down, up = self.factors  # faster than to bring long outputs into order
+        return F.linear(F.linear(x, down), up, bias)
 
     def look_up(self, indices: Tensor, padding_idx: int | None = None) -> Tensor:
         """Rows of the product: indices [...] to vectors [..., in]."""
@@ -140,8 +143,8 @@ class IdentityBlock:
     @cached_property
     def _order(self) -> Tensor:
         """int64 [out], the place of each row behind those of `down` and of `rest`, in this order."""
-        bits = self.pivots[:, None] >> torch.arange(8, device=self.pivots.device)
-        chosen = (bits & 1).flatten()[: self.shape[0]].bool()
+        bits = self.pivots.long()[:, None] // 2 ** torch.arange(8, device=self.pivots.device)  # ONNX shifts nothing
+        chosen = (bits % 2).flatten()[: self.shape[0]].bool()
         return torch.where(chosen, chosen.cumsum(0) - 1, len(self.down) - 1 + (~chosen).cumsum(0))
 
 

@@ -278,6 +278,7 @@ def test_a_job_pulls_the_levers_that_save_what_it_counts_unless_it_names_some():
     in_bytes = {"compression_ratio": 2.0, "resource": "bytes"}
     assert parse_job(job(goal=in_bytes)).pulled_levers == ("rank", "identity", "bits")
     assert parse_job(job(goal=in_bytes, levers=["bits"])).pulled_levers == ("bits",)
+    assert parse_job(job(levers=["rank", "identity"])).pulled_levers == ("rank", "identity")
     assert "levers" not in parse_job(job()).model_dump_json()
 
 

@@ -1,6 +1,6 @@
 from typing import get_args
 
-from shrinkml.plan.gains import GAINS
+from shrinkml.plan.gains import GAINS, UNASKED
 from shrinkml.plan.prices import Resource
 
 
@@ -11,3 +11,8 @@ def test_every_resource_is_saved_by_some_lever_and_ranks_save_them_all():
 
 def test_few_bits_save_bytes_alone():
     assert [resource for resource, levers in GAINS.items() if "bits" in levers] == ["bytes"]
+
+
+def test_what_is_pulled_unasked_may_be_asked_for():
+    assert set(UNASKED) == set(GAINS)
+    assert all({*UNASKED[resource]} <= {*levers} for resource, levers in GAINS.items())

@@ -5,9 +5,10 @@ import pytest
 from shrinkml.errors import PlanError, RankError
 from shrinkml.plan.choice import DENSE, DROPPED, Choice
 from shrinkml.plan.layer_spec import LayerSpec
-from shrinkml.plan.site_prices import LEAST, BytePrices, SitePrices, prices_from_json
+from shrinkml.plan.site_prices import LEAST, CountedPrices, SitePrices, prices_from_json
 
 LAYER = LayerSpec("a", "linear", 60, 40, 12.5)
+BYTES, PARAMETERS = CountedPrices(LAYER, "bytes"), CountedPrices(LAYER, "parameters")
 MEASURED = SitePrices((2, 4, 8), (10, 30, 31), dense=25)
 MIXED = SitePrices((2, 8), (10, 40), dense=50, others={Choice(rank=8, bits=4): 6, DROPPED: 1})
 
@@ -26,18 +27,20 @@ def test_a_choice_without_a_price_is_refused():
         MIXED.at(Choice(rank=8, bits=2))
 
 
-def test_bytes_are_counted_for_any_choice():
+def test_bytes_and_parameters_are_counted_for_any_choice():
     for choice in (DENSE, Choice(rank=3), Choice(rank=3, bits=4, identity=True), Choice(bits=8)):
-        assert BytePrices(LAYER).at(choice) == LAYER.cost_at(choice).bytes
-    assert BytePrices(LAYER).dense == 4 * 2400
-    assert BytePrices(LAYER).at(DROPPED) == LEAST
+        assert BYTES.at(choice) == LAYER.cost_at(choice).bytes
+        assert PARAMETERS.at(choice) == LAYER.cost_at(choice).parameters
+    assert (BYTES.dense, PARAMETERS.dense) == (4 * 2400, 2400)
+    assert PARAMETERS.at(Choice(rank=3, identity=True)) == 3 * (60 + 40 - 3)
+    assert BYTES.at(DROPPED) == PARAMETERS.at(DROPPED) == LEAST
 
 
 def test_a_rank_that_the_matrix_cannot_have_has_no_bytes():
     with pytest.raises(RankError, match="rank 41 for layer 'a'"):
-        BytePrices(LAYER).at(Choice(rank=41))
+        BYTES.at(Choice(rank=41))
 
 
-@pytest.mark.parametrize("prices", [MEASURED, MIXED, BytePrices(LAYER)], ids=["ranks", "others", "bytes"])
+@pytest.mark.parametrize("prices", [MEASURED, MIXED, BYTES], ids=["ranks", "others", "bytes"])
 def test_prices_survive_json(prices):
     assert prices_from_json(json.loads(json.dumps(prices.to_json()))) == prices

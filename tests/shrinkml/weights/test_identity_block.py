@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from shrinkml.compression.factorizers import svd
 from shrinkml.errors import RankError
@@ -69,3 +70,21 @@ def test_the_padding_row_gets_no_gradient(weight):
     others = [row for row in range(40) if not (int(found.pivots[row // 8]) >> row % 8) & 1]
     mine.look_up(torch.tensor(others[:2]), others[0]).sum().backward()
     assert rest.grad.abs().sum(1).bool().tolist() == [False, True] + [False] * 35
+
+
+class Product(nn.Module):
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+
+    def forward(self, x):
+        return self.form.multiply(x, torch.ones(40))
+
+
+def test_it_multiplies_as_the_dense_matrix_does_exported_or_not(weight):
+    found, x = at(20, weight), torch.randn(3, 24)
+    expected = x @ found.dense().T + 1.0
+    torch.testing.assert_close(found.multiply(x, torch.ones(40)), expected, atol=1e-4, rtol=1e-4)
+    exported = torch.export.export(Product(found), (x,))
+    torch.testing.assert_close(exported.module()(x), expected, atol=1e-4, rtol=1e-4)
+    assert sum(node.target is torch.ops.aten.eye.default for node in exported.graph.nodes) == 0, "no block in the graph"

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WHOLE_SHARE = 0.125  # of the batches are heard with all the silence that follows when the model transcribes
+WHOLE_SHARE = 0.5  # of the batches are heard with all the silence that follows when the model transcribes
 SILENT_IN_LOOK = 50  # the same where a model that was not trained so is only compared with itself: a second
-SILENT = 6  # positions behind the longest utterance of the others, at least
+SILENT = 50  # positions behind the longest utterance of the others, at least: a second
 STEP = 8  # windows are a multiple of so many positions: fewer shapes, for each of which kernels are made
 HEARD_STEP = 25  # the same where a model transcribes, half a second: more utterances are run together
 
