@@ -24,6 +24,8 @@ Model = Annotated[
     ),
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Multiply in int8, in layers that are large enough to gain by it.")]
+PARTS_AT_A_TIME = 8  # of a long recording: some seconds of work, some hundred megabytes
+
 Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept while decoding; 1 is greedy.")]
 
 
@@ -89,7 +91,7 @@ def transcribe(
     real_time: Annotated[bool, typer.Option("--real-time", help="Stream files no faster than they play.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print what a model hears in audio files.
+    """Print what a model hears in audio files; what is longer than it hears at once is cut where it is quiet.
 
     Example: shrinkml transcribe reference/las hello.wav
     """
@@ -97,12 +99,11 @@ def transcribe(
         _transcribe_streaming(model, audio, int8=int8, real_time=real_time, as_json=as_json)
         return
     import shrinkml
-    from shrinkml.speech.audio import read_audio
+    from shrinkml.measure.file_transcripts import transcribe_files
 
     recogniser = shrinkml.load(model, int8=int8)
     for path in audio:
-        waveform = read_audio(path, recogniser.sample_rate_hz)
-        (text,) = recogniser.transcribe([recogniser.features(waveform)], beam=beam)
+        (text,) = transcribe_files(recogniser, [path], batch_size=PARTS_AT_A_TIME, beam=beam)
         if as_json:
             print_json({"audio": str(path), "text": text}, one_line=True)
         else:
@@ -137,15 +138,16 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model's word error rate.
+    """Measure a model's word error rate; what is longer than it hears at once is cut where it is quiet.
 
     Example: shrinkml evaluate reference/las data/commands/test.jsonl
     """
-    from shrinkml.measure.evaluation import evaluation_of, transcripts
+    from shrinkml.measure.evaluation import evaluation_of
+    from shrinkml.measure.file_transcripts import transcribe_files
     from shrinkml.measure.utterance_rows import utterance_rows
     from shrinkml.speech.manifest import check_splits, check_words
     from shrinkml.storage import checkpoint
-    from shrinkml.training.dataset import load_dataset
+    from shrinkml.training.dataset import unheard
 
     clean = normaliser_called(normaliser)
     utterances = check_splits({"test": manifest})["test"]
@@ -154,9 +156,8 @@ def evaluate(
         out.parent.mkdir(parents=True, exist_ok=True)
     recogniser = checkpoint.load(model, int8=int8)
     stored_bytes = checkpoint.inspect(model).stored_bytes
-    dataset = load_dataset(recogniser, utterances)
-    heard = transcripts(recogniser, dataset, beam=beam)
-    result = evaluation_of(recogniser, dataset, heard, stored_bytes=stored_bytes, normaliser=normaliser)
+    heard = transcribe_files(recogniser, [utterance.audio for utterance in utterances], beam=beam)
+    result = evaluation_of(recogniser, unheard(utterances), heard, stored_bytes=stored_bytes, normaliser=normaliser)
     result = replace(result, parameters=checkpoint.stored_parameters(model))  # in int8, tied weights are two
     if out is not None:
         rows = utterance_rows(utterances, heard, normaliser)

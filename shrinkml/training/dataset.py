@@ -1,7 +1,7 @@
 """Transcribed speech as a model hears it: features extracted once, used many times."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ class Dataset:
     """Utterances ready for a model; the four lists run in parallel.
 
     Attributes:
-        features: [frames, dims] each.
+        features: [frames, dims] each; none where nothing is to be heard.
         texts: references.
         durations_s: seconds of audio.
         speakers: who speaks; None where unknown.
@@ -65,8 +65,13 @@ def load_dataset(model: AsrModel, utterances: Sequence[Utterance]) -> Dataset:
     """
     with torch.no_grad():
         features = [_heard(model, u.audio) for u in utterances]
+    return replace(unheard(utterances), features=features)
+
+
+def unheard(utterances: Sequence[Utterance]) -> Dataset:
+    """`utterances` as a set without features: what others heard in them is compared with it."""
     return Dataset(
-        features, [u.text for u in utterances], [u.duration_s for u in utterances], [u.speaker for u in utterances]
+        [], [u.text for u in utterances], [u.duration_s for u in utterances], [u.speaker for u in utterances]
     )
 
 
