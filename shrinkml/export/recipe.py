@@ -48,6 +48,7 @@ class Recipe:
         suppressed: tokens that are never written.
         suppressed_first: tokens that are not written first.
         end: the token that ends a transcript.
+        no_speech: the token that is likely behind the first of the prompt where nobody speaks; None without one.
         state: names of the decoder's state; none without a decoder.
         blank: the token between tokens; None with a decoder that is no transducer's.
     """
@@ -62,13 +63,18 @@ class Recipe:
     suppressed: tuple[int, ...] = ()
     suppressed_first: tuple[int, ...] = ()
     end: int | None = None
+    no_speech: int | None = None
     state: tuple[str, ...] = ()
     blank: int | None = None
 
+    def spoken(self, tokens: Iterable[int]) -> list[int]:
+        """Those of `tokens` up to the first end that stand for text."""
+        heard = takewhile(lambda token: token != self.end, tokens)
+        return [token for token in heard if token != self.blank and self.vocabulary[token]]
+
     def text(self, tokens: Iterable[int]) -> str:
         """The text of `tokens`, up to the first end, blanks left out."""
-        heard = takewhile(lambda token: token != self.end, tokens)
-        text = "".join(self.vocabulary[token] for token in heard if token != self.blank)
+        text = "".join(self.vocabulary[token] for token in self.spoken(tokens))
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip()
 
     def write(self, folder: Path, facts: dict[str, Any]) -> None:

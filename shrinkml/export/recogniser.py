@@ -12,6 +12,8 @@ from shrinkml.errors import AudioError
 from shrinkml.export.label_posteriors import label_posteriors
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, read_recipe
 from shrinkml.extras import needs
+from shrinkml.speech.loops import before_loop, without_loop
+from shrinkml.speech.silence import NO_SPEECH, nobody_speaks
 
 with needs("an exported recogniser"):
     import onnxruntime
@@ -129,8 +131,9 @@ class OnnxRecogniser:
         recipe = self.recipe
         heard = self._encode(waveforms)
         most = heard.pop(LIMIT)
-        scores = self._prompted(len(waveforms), heard)
+        scores, no_speech = self._prompted(len(waveforms), heard)
         scores[:, list(recipe.suppressed_first)] = -np.inf
+        sums, counts = np.zeros(len(waveforms)), np.zeros(len(waveforms))
         tokens: list[np.ndarray] = []
         running = np.ones(len(waveforms), dtype=bool)
         while running.any():
@@ -140,16 +143,28 @@ class OnnxRecogniser:
             token: np.ndarray = scores.argmax(-1)
             token[~running] = recipe.end
             tokens.append(token)
+            for i in np.flatnonzero(running & (no_speech > NO_SPEECH)):
+                sums[i] += np.log(_softmax(scores[i]).max())
+                counts[i] += 1
             running &= (token != recipe.end) & (len(tokens) < most)
-        return [recipe.text(row) for row in np.stack(tokens, 1).tolist()]
+            rows = [recipe.spoken(row) for row in np.stack(tokens, 1).tolist()]
+            running &= [before_loop(row, recipe.text) is None for row in rows]
+        spoken = [without_loop(row, recipe.text) for row in rows]
+        silent = map(nobody_speaks, no_speech, sums / np.maximum(counts, 1), map(len, spoken))
+        return ["" if nobody else recipe.text(row) for row, nobody in zip(spoken, silent, strict=True)]
 
-    def _prompted(self, n: int, heard: Arrays) -> np.ndarray:
-        """The scores of what is written first to `n` utterances; the state in `heard` goes on behind the prompt."""
-        scores = np.zeros((n, len(self.recipe.vocabulary)), np.float32)
-        for choices in self.recipe.prompt:
+    def _prompted(self, n: int, heard: Arrays) -> tuple[np.ndarray, np.ndarray]:
+        """The scores of what is written first to `n` utterances; the state in `heard` goes on behind the prompt.
+
+        Also the probability of each that nobody speaks, 0 where there is no token for that.
+        """
+        scores, no_speech = np.zeros((n, len(self.recipe.vocabulary)), np.float32), np.zeros(n)
+        for place, choices in enumerate(self.recipe.prompt):
             token = np.array(choices)[scores[:, list(choices)].argmax(-1)]
             scores = self._step(token, heard)
-        return scores
+            if place == 0 and self.recipe.no_speech is not None:
+                no_speech = _softmax(scores)[:, self.recipe.no_speech]
+        return scores, no_speech
 
     def _encode(self, waveforms: Sequence[np.ndarray]) -> Arrays:
         """The encoder's outputs for `waveforms`, the decoder's first state included."""
@@ -176,3 +191,9 @@ class OnnxRecogniser:
         session = self._sessions[part]
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    """Probabilities [..., vocabulary] of `scores`."""
+    above = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.asarray(above / above.sum(-1, keepdims=True))

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -21,11 +22,13 @@ from shrinkml.models.huggingface.decoding.short_window import (
     short_window,
     window_positions,
 )
+from shrinkml.models.huggingface.decoding.silence_watch import SilenceWatch
 from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_SEQ2SEQ
 from shrinkml.models.huggingface.prompt import read_prompt
 from shrinkml.models.huggingface.quiet import quietly
 from shrinkml.models.huggingface.speech_input import Speech, alike
 from shrinkml.models.huggingface.text_tokens import Text
+from shrinkml.speech.loops import before_loop, without_loop
 
 # A transcript never needs more, even in characters; a network that was cut too hard would babble on to its limit.
 TOKENS_PER_S = 25.0
@@ -113,11 +116,8 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
         for group in self._groups(features):
             some = [features[i] for i in group]
             most = [self._most_tokens(one) for one in some]
-            inputs = self.inputs(some)
-            with quietly(), self._window(some):
-                written = self.network.generate(**inputs, max_new_tokens=max(most), num_beams=beam, do_sample=False)
-            for i, ids, n in zip(group, written[:, self._n_given :].tolist(), most, strict=True):
-                texts[i] = self.text.decode([token for token in ids[:n] if token not in self.text.special_ids])
+            for i, tokens in zip(group, self._written(some, most, beam), strict=True):
+                texts[i] = self.text.decode(tokens)
         return [texts[i] for i in range(len(features))]
 
     def misfit(self, text: str) -> str | None:
@@ -143,6 +143,39 @@ class HuggingFaceSeq2Seq(HuggingFaceModel):
     def _n_given(self) -> int:
         """Tokens before those that were written in what the network's generation gives back."""
         return 0 if self.network.config.model_type in PROMPT_LEFT_OUT else 1
+
+    def _written(self, features: Sequence[Tensor], most: Sequence[int], beam: int) -> list[Sequence[int]]:
+        """The text's tokens, `most` at most, of each of `features`, which can be run together.
+
+        None where nobody speaks, and one round of a loop.
+        """
+        told: dict[str, Any] = {"max_new_tokens": max(most), "num_beams": beam, "do_sample": False}
+        watch = None if self.no_speech is None or beam > 1 else SilenceWatch(self.no_speech, self.end, most)
+        if beam == 1:
+            told["stopping_criteria"] = [self._loops]
+        if watch is not None:
+            told["logits_processor"] = [watch]
+        with quietly(), self._window(features), nullcontext() if watch is None else watch.on(self.network):
+            written = self.network.generate(**self.inputs(features), **told)
+        rows: list[list[int]] = written[:, self._n_given :].tolist()
+        spoken = [without_loop(self._spoken(row[:n]), self.text.decode) for row, n in zip(rows, most, strict=True)]
+        silent = repeat(False) if watch is None else watch.silent([len(tokens) for tokens in spoken])
+        return [[] if nobody else tokens for tokens, nobody in zip(spoken, silent, strict=False)]
+
+    @property
+    def no_speech(self) -> int | None:
+        """The token for recordings in which nobody speaks, which a Whisper has before that for no times."""
+        no_times = getattr(self.network.generation_config, "no_timestamps_token_id", None)
+        return no_times - 1 if self.windowed and no_times else None
+
+    def _loops(self, written: Tensor, scores: Any) -> Tensor:
+        """[batch]: True where the tokens `written` [batch, tokens], behind the prompt, end in a loop."""
+        rows = map(self._spoken, written[:, len(self.prompt) :].tolist())
+        return torch.tensor([before_loop(row, self.text.decode) is not None for row in rows], device=written.device)
+
+    def _spoken(self, tokens: Sequence[int]) -> list[int]:
+        """Those of `tokens` that stand for text."""
+        return [token for token in tokens if token not in self.text.special_ids]
 
     def _most_tokens(self, features: Tensor) -> int:
         """Of a transcript, marks that are no text and the end included."""

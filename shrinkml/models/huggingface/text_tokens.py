@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from shrinkml.errors import ExportError
@@ -71,7 +71,7 @@ class Text:
         known = _bytes_by_letter()
         return bytes(known[letter] for letter in name if letter in known).decode("utf-8", "surrogateescape")
 
-    @property
+    @cached_property
     def special_ids(self) -> frozenset[int]:
         """Tokens that stand for no text."""
         return frozenset(self.tokenizer.all_special_ids)

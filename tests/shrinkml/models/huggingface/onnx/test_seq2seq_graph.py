@@ -11,14 +11,17 @@ import shrinkml
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import AudioError, ExportError
+from shrinkml.export import recogniser as recogniser_module
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import FRONT
 from shrinkml.export.parity import fed as fed_to
 from shrinkml.export.recipe import Recipe, read_recipe
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import ATTENTION, IGNORE
+from shrinkml.models.huggingface.decoding import silence_watch
 from shrinkml.models.huggingface.onnx.generation import suppressed
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.speech import loops, silence
 from shrinkml.storage.checkpoint import save
 from tests.stock_models import two_languages_, with_generation
 
@@ -79,7 +82,8 @@ def test_scores_and_transcripts_are_torchs(checkpoint, exported, waveforms, tmp_
     assert [recogniser.transcribe([waveform])[0] for waveform in waveforms] == transcripts
 
 
-def test_the_readmes_script_hears_the_same(exported, waveforms, readmes_script):
+def test_the_readmes_script_hears_the_same_and_leaves_loops_alone(exported, waveforms, readmes_script, monkeypatch):
+    monkeypatch.setattr(loops, "MOST_COMPRESSION", np.inf)
     (expected,) = OnnxRecogniser(exported).transcribe(waveforms[:1])
     assert readmes_script("decoder", exported, waveforms[0]) == expected != ""
 
@@ -150,6 +154,31 @@ def test_short_windows_are_torchs_for_each_utterance_whoever_shares_its_batch(ch
     for found, expected in zip(exported.rows(waveforms, fed_to(head)), head.rows(), strict=True):
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
     assert (whole.rows()[1] - head.rows()[1]).abs().max() > 0.01  # another window, other scores
+
+
+@pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
+def test_nothing_is_written_where_nobody_speaks(checkpoint, exported, waveforms, monkeypatch):
+    model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
+    assert model.no_speech == recogniser.recipe.no_speech
+    features = [model.features(waveform) for waveform in waveforms]
+    assert all(model.transcribe(features))
+    for module in (silence, silence_watch, recogniser_module):
+        monkeypatch.setattr(module, "NO_SPEECH", -1.0)
+    assert recogniser.transcribe(waveforms) == model.transcribe(features)
+    monkeypatch.setattr(silence, "UNSURE", 0.0)
+    assert recogniser.transcribe(waveforms) == model.transcribe(features) == [""] * len(waveforms)
+
+
+@pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
+def test_a_loop_is_ended_after_its_first_round(checkpoint, exported, waveforms, monkeypatch):
+    model, recogniser = shrinkml.load(checkpoint), OnnxRecogniser(exported)
+    features = [model.features(waveform) for waveform in waveforms]
+    ended = model.transcribe(features)
+    monkeypatch.setattr(loops, "MOST_COMPRESSION", np.inf)
+    alone = model.transcribe(features)
+    assert alone == recogniser.transcribe(waveforms)
+    assert all(other.startswith(one) for one, other in zip(ended, alone, strict=True))
+    assert sum(map(len, ended)) < sum(map(len, alone))
 
 
 @pytest.fixture
