@@ -26,7 +26,7 @@ STREAMING_MODELS ?= runs/models/transducer
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-pretrained bench-load digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-pretrained bench-load digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ bench-tuned: data/commands/train.jsonl  ## What the same fine-tuning leaves of t
 
 bench-liteasr: data/commands/train.jsonl  ## LiteASR's plans against ours at the same sizes, without retraining (resumable).
 	$(BIN)/python benchmarks/liteasr.py
+
+bench-windows: data/librispeech-30s/train.jsonl  ## Whisper in short windows, in silence, in loops and on long recordings (minutes a model).
+	$(BIN)/python benchmarks/windows.py $(WHISPER)
 
 bench-racing: data/commands/train.jsonl  ## What it saves to give up plans that cannot win, and how often that is false.
 	$(BIN)/python benchmarks/racing.py

@@ -24,6 +24,7 @@ from agents.pipeline.stages.transcripts_stage import TRANSCRIPTS
 from agents.pipeline.stages.validate_stage import VALIDATE
 from agents.pipeline.stages.verify_stage import VERIFY
 from agents.pipeline.vocabulary.trim_stage import TRIM
+from agents.pipeline.windows.window_stage import WINDOWS
 
 Stages = Sequence[Stage[Any]]
 
@@ -41,6 +42,7 @@ STAGES: Stages = (
     FINETUNE,
     EVALUATE,
     # With the best that came of it:
+    WINDOWS,
     VERIFY,
     TEST,
     EXPORT,

@@ -13,6 +13,7 @@ from agents.pipeline.stages.final_test_stage import FinalFigures
 from agents.pipeline.stages.speed_stage import Timed
 from agents.pipeline.step import StepOutcome
 from agents.pipeline.vocabulary.trim_stage import Trimmed
+from agents.pipeline.windows.window_stage import Windowed
 from agents.search.search_result import SearchResult
 from shrinkml.compression.sites import model_cost
 from shrinkml.job import JobSpec
@@ -27,7 +28,9 @@ from shrinkml.report.record import (
     Report,
     SetRow,
     Sets,
+    TailRow,
     VocabularyRow,
+    WindowRow,
 )
 from shrinkml.report.search_rows import ComparisonRow, StepRow, TrialRow
 from shrinkml.storage import checkpoint
@@ -49,6 +52,7 @@ def summarise(
     timed: Timed,
     exported: Exported,
     trimmed: Trimmed | None = None,
+    windowed: Windowed | None = None,
     untranscribed: Sequence[str] = (),
     checkpoints: Path,
     seconds: float,
@@ -63,6 +67,7 @@ def summarise(
         timed: their speed.
         exported: other forms of the result.
         trimmed: the vocabulary, where the job trims it.
+        windowed: the window that the result hears.
         untranscribed: splits without transcripts.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
@@ -92,6 +97,7 @@ def summarise(
         plain_int8=exported.plain_int8,
         vocabulary=_vocabulary_row(trimmed),
         levers=lever_rows(checkpoints / best.checkpoint),
+        window=_window_row(windowed),
         untranscribed=tuple(untranscribed),
         checkpoints=tuple(_checkpoint_row(path) for path in sorted(checkpoints.iterdir())),
         samples=tuple(tested.samples),
@@ -129,6 +135,13 @@ def _vocabulary_row(trimmed: Trimmed | None) -> VocabularyRow | None:
     if trimmed is None or trimmed.dev is None:
         return None
     return VocabularyRow(trimmed.original, trimmed.kept, trimmed.dev.wer)
+
+
+def _window_row(windowed: Windowed | None) -> WindowRow | None:
+    if windowed is None or windowed.whole_s is None:
+        return None
+    tried = tuple(TailRow(trial.tail_s, trial.wer) for trial in windowed.trials)
+    return WindowRow(windowed.whole_s, windowed.tail_s, windowed.whole_wer, tried)
 
 
 def _step_row(number: int, outcome: StepOutcome, original_parameters: int) -> StepRow:

@@ -32,6 +32,7 @@ def facts(report: Report) -> list[Fact]:
         Fact("CER", percent(before.cer), percent(after.cer), ""),
         Fact("Parameters", f"{before.parameters:,}", f"{after.parameters:,}", smaller),
         *_vocabulary_facts(report),
+        *_window_facts(report),
         Fact("On disk", megabytes(before.bytes), megabytes(after.bytes), on_disk),
         *_lever_facts(report),
         *_mac_facts(report),
@@ -106,6 +107,17 @@ def _lever_facts(report: Report) -> list[Fact]:
         Fact(f"  by {row.lever}", megabytes(left), megabytes(row.bytes), f"{left / row.bytes:.2f} times smaller")
         for left, row in zip(before, report.levers, strict=False)
     ]
+
+
+def _window_facts(report: Report) -> list[Fact]:
+    """The window, where it is shorter than the original's, or why it is not."""
+    row = report.window
+    if row is None or not (row.tried or row.tail_s is not None):
+        return []
+    now = f"the words and {row.tail_s:g} s" if row.tail_s is not None else f"{row.whole_s:g} s"
+    tried = [f"{one.tail_s:g} s: {wer_change(one.wer - (row.whole_wer or 0.0))}" for one in row.tried]
+    change = f"silence behind the words, on dev: {', '.join(tried)}" if tried else "as the original"
+    return [Fact("Window", f"{row.whole_s:g} s", now, change)]
 
 
 def _int8_facts(report: Report) -> list[Fact]:

@@ -198,6 +198,36 @@ class LeverRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TailRow:
+    """A window that was tried.
+
+    Attributes:
+        tail_s: seconds of silence behind each utterance, at least, that are heard.
+        wer: of the result so, on dev.
+    """
+
+    tail_s: float
+    wer: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """The window that the result hears, where it hears one of fixed length.
+
+    Attributes:
+        whole_s: seconds of the original's.
+        tail_s: seconds of silence behind each utterance that the result hears of it; None for all.
+        whole_wer: of the result in whole windows, on dev; None where none was tried.
+        tried: shorter windows, the last one allowed if any was.
+    """
+
+    whole_s: float
+    tail_s: float | None
+    whole_wer: float | None
+    tried: tuple[TailRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRow:
     """A checkpoint of the run.
 
@@ -253,6 +283,7 @@ class Report:
         plain_int8: the original in int8, where the job asks for int8.
         vocabulary: where it was trimmed before the first step.
         levers: in turn, where more than one was pulled.
+        window: where the result hears one of fixed length.
         untranscribed: splits without transcripts: errors on them are words that differ from the original's own.
         checkpoints: that can be downloaded.
         samples: of test.
@@ -281,6 +312,7 @@ class Report:
     plain_int8: PlainInt8Row | None = None
     vocabulary: VocabularyRow | None = None
     levers: tuple[LeverRow, ...] = ()
+    window: WindowRow | None = None
     untranscribed: tuple[str, ...] = ()
     checkpoints: tuple[CheckpointRow, ...]
     samples: tuple[Sample, ...]

@@ -10,6 +10,7 @@ from agents.pipeline.stages.speed_stage import SPEED
 from agents.pipeline.stages.validate_stage import VALIDATE
 from agents.pipeline.summary import summarise
 from agents.pipeline.vocabulary.trim_stage import TRIM
+from agents.pipeline.windows.window_stage import WINDOWS
 from shrinkml.report import write_report
 
 
@@ -38,6 +39,7 @@ def _run(context: StageContext) -> Reported:
         timed=context.record(SPEED),
         exported=context.find(EXPORT) or Exported(),
         trimmed=context.find(TRIM),
+        windowed=context.find(WINDOWS),
         untranscribed=context.record(VALIDATE).untranscribed,
         checkpoints=tools.folder.checkpoints,
         seconds=context.state.seconds,

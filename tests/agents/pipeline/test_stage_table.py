@@ -14,7 +14,7 @@ def test_the_pipeline_reads_from_top_to_bottom():
         "finetune",
         "evaluate",
     ]
-    assert [stage.name for stage in after_steps(STAGES)] == ["verify", "test", "export", "speed", "report"]
+    assert [stage.name for stage in after_steps(STAGES)] == ["windows", "verify", "test", "export", "speed", "report"]
 
 
 def test_no_two_stages_have_one_name():

@@ -84,6 +84,18 @@ def test_a_trimmed_vocabulary_has_a_line_with_what_that_alone_cost(report):
     assert line in facts(from_json(report))
 
 
+def test_a_window_has_a_line_with_the_silence_that_was_tried(report):
+    assert not any(fact.label == "Window" for fact in facts(from_json(report)))
+    tried = [{"tail_s": 1.0, "wer": 0.09}, {"tail_s": 3.0, "wer": 0.07}]
+    report["window"] = {"whole_s": 30.0, "tail_s": 3.0, "whole_wer": 0.07, "tried": tried}
+    told = "silence behind the words, on dev: 1 s: 2.00 points more WER, 3 s: the same WER"
+    assert ("Window", "30 s", "the words and 3 s", told) in facts(from_json(report))
+    report["window"] |= {"tail_s": None, "tried": tried[:1]}
+    assert ("Window", "30 s", "30 s", "silence behind the words, on dev: 1 s: 2.00 points more WER") in facts(
+        from_json(report)
+    )
+
+
 def test_plain_int8_stands_beside_the_result_and_is_handed_over_where_it_wins(report):
     def change():
         (fact,) = [fact for fact in facts(from_json(report)) if fact.label.startswith("The original in plain int8")]

@@ -5,6 +5,7 @@ from agents.pipeline.progress.stage_work import REFERENCE, Sizes
 from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
 from agents.pipeline.stages.search_stage import Searched
 from agents.pipeline.stages.transcripts_stage import Transcripts
+from agents.pipeline.windows.window_stage import Windowed
 from shrinkml.job import parse_job
 
 SPEC = parse_job(
@@ -21,7 +22,11 @@ BEFORE, OF_STEP, AFTER = before_steps(STAGES), of_step(STAGES), after_steps(STAG
 VALIDATE, SEARCH, FINETUNE = (next(s for s in STAGES if s.name == name) for name in ("validate", "search", "finetune"))
 
 
-RECORDS = {"search": Searched(20), "transcripts": Transcripts("references", None, None, taught=1000, left_out=0)}
+RECORDS = {
+    "search": Searched(20),
+    "transcripts": Transcripts("references", None, None, taught=1000, left_out=0),
+    "windows": Windowed(),
+}
 
 
 class Clock:

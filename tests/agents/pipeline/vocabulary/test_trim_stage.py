@@ -71,6 +71,9 @@ def test_a_job_whose_goal_trimming_reaches_searches_and_ends(trimmed_job):
     assert row["kept"] < row["original"] == 702
     assert report["goal_met"]
     final = load(folder / "checkpoints" / "final")
+    window, tried = report["window"], [event.data for event in events if event.kind == "window"]
+    assert final.window_tail_s == window["tail_s"]
+    assert [(one["tail_s"], one["wer"]) for one in window["tried"]] == [(one["tail_s"], one["wer"]) for one in tried]
     assert final.n_outputs == row["kept"] == len(final.text.kept)
     result = json.loads((folder / "stages" / "trim" / "result.json").read_text())
     assert [trial["tokens"] for trial in result["trials"]][-1] == row["kept"]

@@ -1,0 +1,1 @@
+"""The choice of how much silence the final model of a job hears behind the words."""
