@@ -130,6 +130,10 @@ def evaluate(
     manifest: Annotated[Path, typer.Argument(help="Transcribed speech, as JSON lines.")],
     beam: Beam = 1,
     int8: Int8 = False,
+    streaming: Annotated[
+        bool,
+        typer.Option("--streaming", help="Measure what is written while speech is heard, not in the end."),
+    ] = False,
     normaliser: Annotated[
         str, typer.Option(help=f"What counts as the same words: {', '.join(NORMALISERS)}.")
     ] = DEFAULT,
@@ -155,6 +159,10 @@ def evaluate(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
     recogniser = checkpoint.load(model, int8=int8)
+    if streaming:
+        from server.cli.streaming import first_pass
+
+        recogniser = first_pass(recogniser)
     stored_bytes = checkpoint.inspect(model).stored_bytes
     heard = transcribe_files(recogniser, [utterance.audio for utterance in utterances], beam=beam)
     result = evaluation_of(recogniser, unheard(utterances), heard, stored_bytes=stored_bytes, normaliser=normaliser)

@@ -39,14 +39,29 @@ def new_stream(model: AsrModel) -> SpeechStream:
     Raises:
         ConfigError: it must hear all of an utterance before it writes.
     """
-    family = FAMILIES[model.family]
-    stream = family.operations().stream
+    stream = FAMILIES[model.family].operations().stream
     if stream is None:
-        raise ConfigError(
-            f"a model of family {family.stored_as!r} hears an utterance to its end before it writes; allowed: one that "
-            "streams, a transducer (configs/train/transducer.yaml)"
-        )
+        raise _silent(model)
     return stream(model)
+
+
+def first_pass(model: AsrModel) -> AsrModel:
+    """The part of `model` that writes while it hears.
+
+    Raises:
+        ConfigError: it must hear all of an utterance before it writes.
+    """
+    found = FAMILIES[model.family].operations().first_pass
+    if found is None:
+        raise _silent(model)
+    return found(model)
+
+
+def _silent(model: AsrModel) -> ConfigError:
+    return ConfigError(
+        f"a model of family {FAMILIES[model.family].stored_as!r} hears an utterance to its end before it writes; "
+        "allowed: one that streams, a transducer (configs/train/transducer.yaml)"
+    )
 
 
 def hear(model: AsrModel, audio: Path, *, real_time: bool = False) -> Iterator[Heard]:

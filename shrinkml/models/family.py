@@ -103,6 +103,7 @@ class Operations:
         dense_copies: None where there is no library that would open them.
         trimming: of their vocabularies; None where that is not possible.
         stream: model -> an utterance that it hears piece by piece; None where it must hear all before it writes.
+        first_pass: model -> the recogniser that writes such an utterance until its end; None where there is none.
         layouts: names of layouts of other programs -> imports and returns how a model is written in it.
     """
 
@@ -116,6 +117,7 @@ class Operations:
     dense_copies: DenseCopies | None = None
     trimming: Trimming | None = None
     stream: "Callable[[Any], SpeechStream] | None" = None
+    first_pass: "Callable[[Any], AsrModel] | None" = None
     layouts: "Mapping[str, Callable[[], Layout]]" = field(default_factory=dict)
 
 

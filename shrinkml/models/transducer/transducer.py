@@ -5,9 +5,10 @@ References:
     Narayanan et al. 2021, Cascaded encoders for unifying streaming and non-streaming ASR, arXiv:2010.14606.
 """
 
+import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,13 @@ class Transducer(nn.Module):
         """The encoders' states of each pass, first of that which looks ahead, if there is one."""
         heard = self.causal(features)
         return {**({} if self.look_ahead is None else {LOOK_AHEAD: self.look_ahead(heard)}), STREAMING: heard}
+
+    def first_pass(self) -> "Transducer":
+        """The streaming pass as a recogniser of its own, which shares all weights."""
+        alone = copy.copy(self)
+        alone._modules = {**self._modules, "look_ahead": None}
+        alone.config = replace(self.config, look_ahead=0)
+        return alone
 
     def read(self, heard: Encoded) -> list[str]:
         """The greedy transcripts of what an encoder heard."""

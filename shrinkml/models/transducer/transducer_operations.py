@@ -71,5 +71,6 @@ OPERATIONS = Operations(
     fresh=fresh,
     draw=draw,
     stream=TransducerStream,
+    first_pass=Transducer.first_pass,
     layouts={"sherpa-onnx": _sherpa},
 )

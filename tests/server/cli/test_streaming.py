@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 import shrinkml as package
-from server.cli.streaming import PIECE_S, STANDARD_INPUT, hear, new_stream
+from server.cli.streaming import PIECE_S, STANDARD_INPUT, first_pass, hear, new_stream
 from shrinkml.errors import ConfigError
 from shrinkml.speech.audio import read_audio, write_flac
+from shrinkml.speech.manifest import Utterance, write_manifest
+from shrinkml.speech.scoring import word_errors
 from shrinkml.storage.checkpoint import save
 from tests.shrinkml.models.transducer.whistled import RATE_HZ, TEXTS, whistle, whistler
 
@@ -52,6 +54,8 @@ def test_in_real_time_a_file_is_heard_no_faster_than_it_plays(model, audio):
 def test_a_recogniser_that_must_hear_all_first_is_refused(tiny_model_dir):
     with pytest.raises(ConfigError, match="'las' hears an utterance to its end before it writes; allowed: one"):
         new_stream(package.load(tiny_model_dir))
+    with pytest.raises(ConfigError, match="'las' hears an utterance to its end before it writes"):
+        first_pass(package.load(tiny_model_dir))
 
 
 def test_the_command_line_streams(shrinkml, model, audio, tmp_path):
@@ -63,3 +67,13 @@ def test_the_command_line_streams(shrinkml, model, audio, tmp_path):
     plain = shrinkml("transcribe", tmp_path / "model", audio, "--streaming")
     assert plain.out == f"{rows[-1]['text']}\n"
     assert plain.err.splitlines()[-1].endswith(f" s  {rows[-2]['text']}")
+
+
+def test_the_command_line_measures_what_is_written_while_speech_is_heard(shrinkml, model, audio, tmp_path):
+    save(model, tmp_path / "model")
+    write_manifest(tmp_path / "test.jsonl", [Utterance(audio, 1.0, TEXT), Utterance(audio, 1.0, "red")])
+    waveform = read_audio(audio, RATE_HZ)
+    (streamed,) = model.first_pass().transcribe([model.features(waveform)])
+    found = shrinkml("evaluate", tmp_path / "model", tmp_path / "test.jsonl", "--streaming", "--json")
+    expected = word_errors([TEXT, "red"], [streamed] * 2)
+    assert json.loads(found.out)["wer"] == pytest.approx(expected.wer)

@@ -101,6 +101,20 @@ def test_both_passes_learn_a_whistled_language(prediction):
     assert whole == [model.transcribe([one])[0] for one in features]
 
 
+def test_the_first_pass_is_a_recogniser_of_its_own_with_the_same_weights(model, speech):
+    alone = model.first_pass()
+    with torch.inference_mode():
+        assert alone.transcribe(speech) == model.read(model.passes(speech)[STREAMING])
+    assert list(alone.teacher_forced(speech, SAID)) == [STREAMING]
+    assert alone.output.weight is model.output.weight
+    kept = {name for name, _ in alone.named_parameters()}
+    assert {name for name, _ in model.named_parameters()} - kept == {
+        f"look_ahead.{name}" for name, _ in model.look_ahead.named_parameters()
+    }
+    assert model.look_ahead is not None
+    assert (alone.config.look_ahead, model.config.look_ahead) == (0, TINY.look_ahead)
+
+
 def test_a_beam_is_refused(model, speech):
     with pytest.raises(ConfigError, match="beam 4; a transducer is read greedily, allowed: 1"):
         model.transcribe(speech, beam=4)

@@ -17,7 +17,7 @@ from shrinkml.models.tokenizer import BLANK, END
 from shrinkml.models.transducer.transducer_graph import PLACE, draw, graphs, layers, recipe
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
-from tests.shrinkml.models.transducer.whistled import TEXTS, of_one_pass, whistle, whistler
+from tests.shrinkml.models.transducer.whistled import TEXTS, whistle, whistler
 
 
 def low_rank(model):
@@ -31,7 +31,7 @@ def model(request):
         "lstm": whistler,
         "tied": lambda: whistler(prediction="tied"),
         "low rank": lambda: low_rank(whistler(prediction="tied")),
-        "one pass": lambda: of_one_pass(whistler(prediction="tied")),
+        "one pass": lambda: whistler(prediction="tied").first_pass(),
     }[request.param]()
 
 

@@ -10,7 +10,7 @@ from shrinkml.compression.sites import find_layers
 from shrinkml.models.transducer.transducer import STREAMING
 from shrinkml.models.transducer.transducer_stream import TransducerStream
 from shrinkml.plan.compression_plan import CompressionPlan
-from tests.shrinkml.models.transducer.whistled import RATE_HZ, TEXTS, of_one_pass, whistle, whistler
+from tests.shrinkml.models.transducer.whistled import RATE_HZ, TEXTS, whistle, whistler
 
 CHUNKS_MS = (40, 80, 100, 160, 320, 640)
 
@@ -68,7 +68,7 @@ def test_a_step_is_heard_as_soon_as_its_last_frame_is_whole():
 
 
 def test_without_a_second_pass_the_end_is_the_streaming_text():
-    model = of_one_pass(whistler(prediction="tied"))
+    model = whistler(prediction="tied").first_pass()
     stream = TransducerStream(model)
     stream.accept(whistle(TEXTS[2]))
     assert stream.finish() == stream.text == TEXTS[2]

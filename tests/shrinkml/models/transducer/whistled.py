@@ -1,6 +1,5 @@
 """Transducers that understand a whistled language, whose words are tones: learnt in seconds, heard by both passes."""
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -48,10 +47,3 @@ def whistler(**shape):
             optimizer.step()
             schedule.step()
     return model.eval()
-
-
-def of_one_pass(model):
-    """The streaming pass of `model` alone."""
-    alone = Transducer(replace(model.config, look_ahead=0), model.tokenizer)
-    alone.load_state_dict(model.state_dict(), strict=False)
-    return alone.eval()
