@@ -50,7 +50,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from server.worker.work import work
-from shrinkml.errors import StoppedError
+from shrinkml.errors import StageError, StoppedError
 from shrinkml.events import Event, Progress
 
 def run_job(spec, folder, *, on_event, should_stop, run_stage):
@@ -67,7 +67,7 @@ def run_job(spec, folder, *, on_event, should_stop, run_stage):
         if should_stop():
             raise StoppedError("stopped")
     on_event(Event("timed", "work/timed", "work", "done", {"seconds": time.monotonic() - began}))
-    raise StoppedError("done")
+    raise StageError("the work is done, and there is nothing to report")
 
 work(Path(sys.argv[1]), run_job)
 """

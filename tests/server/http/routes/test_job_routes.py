@@ -1,12 +1,14 @@
 import json
 import logging
 import re
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from server.artefacts.artefact_store import POLICY_FILE, ArtefactKind
 from server.home import job_folder
+from server.http.turnstile import Turnstile
 from server.jobs.job_state import Failure, JobState
 from shrinkml.events import Event, Progress
 
@@ -239,3 +241,26 @@ def test_a_job_that_has_ended_can_be_deleted_with_everything_that_it_left(http, 
     assert http.get("/v1/jobs").json()["items"] == []
     assert not left.parent.exists()
     assert artefacts.entries(job_id) == ()
+
+
+def test_so_many_jobs_are_checked_at_once_and_the_next_client_is_told_when_to_come_back(
+    http, services, server, request_body
+):
+    admissions = Turnstile(1)
+    server[1].state.services = replace(services, admissions=admissions)
+    with admissions.passed("have their jobs checked"):
+        response = http.post("/v1/jobs", json=request_body)
+        assert (response.status_code, response.json()["type"]) == (503, "urn:shrinkml:problem:busy")
+        assert response.headers["Retry-After"] == "1"
+        assert "1 others have their jobs checked just now" in response.json()["detail"]
+    submit(http, request_body)
+
+
+def test_a_report_may_run_its_own_scripts_and_neither_load_nor_send_anything(http, artefacts, request_body):
+    job_id = submit(http, request_body)["id"]
+    artefacts.put(job_id, "report.html", ArtefactKind.REPORT, lambda stream: stream.write(b"<h1>Report</h1>"))
+    headers = http.get(f"/v1/jobs/{job_id}/report?format=html").headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox allow-scripts allow-downloads;" in policy, "not as a page of this origin"
+    assert headers["X-Content-Type-Options"] == "nosniff"
