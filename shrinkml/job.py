@@ -2,6 +2,7 @@
 
 import math
 import os
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -35,9 +36,14 @@ Name = Annotated[str, Field(max_length=64)]  # of an entry of a table
 FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]  # as Linux allows them
 
 
-def _takes(annotation: Any, kinds: tuple[type, ...]) -> bool:
-    """True where a field with `annotation` may hold one of `kinds`, or several."""
-    return annotation in kinds or any(_takes(part, kinds) for part in get_args(annotation))
+@cache
+def _takes_numbers(part: "type[Part]", field: str) -> bool:
+    """True where `field` of `part` may hold a number, or several."""
+    return _holds_numbers(part.model_fields[field].annotation)
+
+
+def _holds_numbers(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_holds_numbers, get_args(annotation)))
 
 
 class Part(BaseModel):
@@ -48,7 +54,7 @@ class Part(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        if not _takes(cls.model_fields[str(info.field_name)].annotation, (int, float)):
+        if not _takes_numbers(cls, str(info.field_name)):
             return value
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, bool):

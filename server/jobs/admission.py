@@ -41,9 +41,10 @@ def admit(
         ManifestError: a manifest is missing or has errors; the message lists the first of them.
     """
     check_names(spec, told=limits.problems_told)
-    job = resolved(spec, data_roots[0])
+    roots = [root.resolve() for root in data_roots]
+    job = resolved(spec, roots[0])
     check_allowed(job.model, allow_hub=allow_hub)
-    _check_named(spec, data_roots, limits)
+    _check_named(spec, roots, limits)
     if not job.model.startswith(HUB):
         check_model(job.model)
     if job.search.policy is not None:
@@ -52,7 +53,7 @@ def admit(
         read_texts(Path(job.vocabulary_texts))
     check_splits(
         dict(_manifests(job)),
-        admit=lambda split, audio: _require_inside(audio, data_roots, f"data.{split}"),
+        admit=lambda split, audio: _require_inside(audio, roots, f"data.{split}"),
         needs_text=False,
         most_bytes=limits.manifest_bytes,
         first=limits.lines_checked,
@@ -73,17 +74,18 @@ def check_paths(job: JobSpec, data_roots: Sequence[Path], *, limits: Limits = DE
         CheckpointError: the model's folder holds more files than a model has.
         ManifestError: a manifest cannot be read, or is too large.
     """
-    _check_named(job, data_roots, limits)
+    roots = [root.resolve() for root in data_roots]
+    _check_named(job, roots, limits)
     for split, path in _manifests(job):
         try:
             lines = lines_of(path, most_bytes=limits.manifest_bytes)
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"{path}: cannot be read: {error}") from error
         for audio in _audio_of(lines):
-            _require_inside(path.parent / audio, data_roots, f"data.{split}")
+            _require_inside(path.parent / audio, roots, f"data.{split}")
 
 
-def _check_named(spec: JobSpec, data_roots: Sequence[Path], limits: Limits) -> None:
+def _check_named(spec: JobSpec, roots: Sequence[Path], limits: Limits) -> None:
     """Check the paths that `spec` names, before anything is read there; what is told of them is as it names them."""
     is_folder = not spec.model.startswith((BUNDLED, HUB))
     named = {
@@ -94,10 +96,10 @@ def _check_named(spec: JobSpec, data_roots: Sequence[Path], limits: Limits) -> N
     }
     for field, path in named.items():
         if path is not None:
-            _require_inside(data_roots[0] / path, data_roots, field)
+            _require_inside(roots[0] / path, roots, field)
     if is_folder:
-        for path in _content(data_roots[0] / spec.model, limits.model_files):
-            _require_inside(path, data_roots, "model")
+        for path in _content(roots[0] / spec.model, limits.model_files):
+            _require_inside(path, roots, "model")
 
 
 def _manifests(job: JobSpec) -> Iterator[tuple[str, Path]]:
@@ -140,8 +142,8 @@ def _require_inside(path: Path, roots: Sequence[Path], field: str) -> None:
         real = Path(os.path.realpath(path))  # unlike Path.resolve it takes a loop of links for what it is: no file
     except (OSError, ValueError):
         real = None
-    if real is None or not any(real.is_relative_to(root.resolve()) for root in roots):
-        allowed = ", ".join(str(root.resolve()) for root in roots)
+    if real is None or not any(real.is_relative_to(root) for root in roots):
+        allowed = ", ".join(map(str, roots))
         raise ForbiddenPathError(
             f"{field}: {path} lies outside the folders that this server may read ({allowed}); "
             "move it there, or start the server with --data-root"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
 
 from server.http.app import create_app
 from tests.server.live.conftest import LiveServer
@@ -72,4 +73,8 @@ def test_every_operation_answers_as_it_is_described(document, known, method, pat
     def check(case) -> None:
         ask(case, known)
 
-    check()
+    try:
+        check()
+    except Unsatisfiable:
+        assert fits is GenerationMode.NEGATIVE, "what fits can be made"
+        pytest.skip("takes nothing that could be wrong: every text will do in its headers")
