@@ -22,7 +22,7 @@ def export(
     layout: Annotated[
         str,
         typer.Option(
-            help="Program that opens it: onnx (ours); sherpa-onnx, of a Whisper or transducer; optimum, of a Whisper."
+            help="Opens it: onnx (ours), sherpa-onnx (Whisper, transducers, CTC models of samples), optimum (Whisper)."
         ),
     ] = "onnx",
     as_json: Json = False,

@@ -100,6 +100,12 @@ def _sherpa_whisper() -> "Layout":
     return SHERPA_WHISPER
 
 
+def _sherpa_ctc() -> "Layout":
+    from shrinkml.models.huggingface.onnx.sherpa_ctc import SHERPA_CTC
+
+    return SHERPA_CTC
+
+
 def _optimum_whisper() -> "Layout":
     from shrinkml.models.huggingface.onnx.optimum_whisper import OPTIMUM_WHISPER
 
@@ -114,6 +120,7 @@ CTC_OPERATIONS = Operations(
     draw=draw_ctc,
     open_stock=opening.open_stock,
     dense_copies=DenseCopies(dense_copy.write_merged, dense_copy.card),
+    layouts={"sherpa-onnx": _sherpa_ctc},
 )
 SEQ2SEQ_OPERATIONS = Operations(
     describe=describe,
