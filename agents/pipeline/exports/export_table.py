@@ -20,7 +20,7 @@ class Export:
     """One form that a model may be written in.
 
     Attributes:
-        words: for it, in descriptions.
+        words: for it and what it does to low-rank layers, in descriptions and in the pre-flight report.
         check: raises where the original cannot be written so; writes nothing.
         write: writes the final one of a job's checkpoints, and returns a row of each form that the report compares.
     """
@@ -73,11 +73,15 @@ def _stock(layout: str, words: str) -> Export:
 
 
 EXPORTS: dict[str, Export] = {
-    "onnx": Export("graphs for ONNX Runtime", _check_onnx, _write_onnx),
-    "sherpa-onnx": _stock("sherpa-onnx", "a Whisper, or a transducer with a tied decoder, as sherpa-onnx opens it"),
-    "optimum": _stock("optimum", "a Whisper as optimum and transformers.js open it"),
+    "onnx": Export("graphs for ONNX Runtime, low rank as it is", _check_onnx, _write_onnx),
+    "sherpa-onnx": _stock(
+        "sherpa-onnx",
+        "a Whisper, a transducer with a tied decoder or a CTC model of samples as sherpa-onnx opens it, "
+        "low rank as it is",
+    ),
+    "optimum": _stock("optimum", "a Whisper as optimum and transformers.js open it, low rank as it is"),
     "transformers": Export(
-        "a dense copy, which transformers opens without ShrinkML and which saves nothing",
+        "a dense copy, which transformers opens without ShrinkML: low rank multiplied out, so that it saves nothing",
         _check_transformers,
         _write_transformers,
     ),

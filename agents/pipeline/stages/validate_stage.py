@@ -58,6 +58,7 @@ class Preflight:
         vocabulary: that the original is trimmed to; None where all tokens stay.
         unknown_tokens: split -> share of its reference's tokens that the model does not know; of train and dev.
         untranscribed: splits without transcripts, for which the original's own stand.
+        exports: that the job asks for -> what they are, and what becomes of low-rank layers there.
     """
 
     parameters: int
@@ -69,6 +70,7 @@ class Preflight:
     vocabulary: VocabularyNote | None = None
     unknown_tokens: Mapping[str, float] = field(default_factory=dict)  # older runs did not count them
     untranscribed: Sequence[str] = ()
+    exports: Mapping[str, str] = field(default_factory=dict)  # older runs did not tell
 
 
 def validate(materials: Materials, spec: JobSpec) -> Preflight:
@@ -122,6 +124,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         tied={note.name: note.why for note in notes if note.verdict == "tied"},
         utterances={split: len(utterances) for split, utterances in splits.items()},
         untranscribed=[split for split, utterances in splits.items() if not utterances[0].text],
+        exports={name: EXPORTS[name].words for name in spec.export},
         vocabulary=(
             VocabularyNote(vocabulary_size(model), vocabulary_size(base), cost.parameters(ranks))
             if spec.trims

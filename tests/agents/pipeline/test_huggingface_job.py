@@ -130,6 +130,8 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
     found = json.loads(preflight.read_text())
     names = [name for name, _ in shrinkml.load(stock_dir(kind)).named_parameters(remove_duplicate=False)]
     assert sorted([*found["factorized"], *found["left_alone"], *found["tied"]]) == sorted(names)
+    assert "low rank as it is" in found["exports"]["onnx"]
+    assert "low rank multiplied out" in found["exports"]["transformers"]
     final = tmp_path / "checkpoints" / "final"
     assert inspect(final).family == "huggingface"
     assert inspect(final).provenance["compressed_from"] == inspect(stock_dir(kind)).digest

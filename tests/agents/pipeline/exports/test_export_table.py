@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -54,6 +55,8 @@ def test_an_export_is_one_row(tiny_job, tmp_path, monkeypatch):
     monkeypatch.setitem(EXPORTS, "parts", Export("a list", checked.append, write))
     report = to_json(run_job(tiny_job(export=["parts"], **QUICK), tmp_path / "job"))
     assert len(checked) == 1
+    preflight = json.loads((tmp_path / "job" / "stages" / "validate" / "result.json").read_text())
+    assert preflight["exports"] == {"parts": "a list"}, "what it is stands in the pre-flight report"
     assert report["exports"] == []
     assert "final-parts" in {row["name"] for row in report["checkpoints"]}
     assert "model.safetensors" in (tmp_path / "job/checkpoints/final-parts/parts.txt").read_text().split()
