@@ -26,7 +26,7 @@ STREAMING_MODELS ?= runs/models/transducer
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-pretrained bench-load digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-stock bench-pretrained bench-load digits librispeech whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-transducer: $(READY)  ## Time and memory of the transducer loss (seconds).
 
 bench-streaming: $(READY)  ## Latency of the streaming recognisers in STREAMING_MODELS, piece by piece (needs data/commands).
 	$(BIN)/python benchmarks/streaming.py $(STREAMING_MODELS)
+
+bench-stock: data/librispeech-30s/train.jsonl $(DEV_READY)  ## WHISPER, and a COMPRESSED checkpoint, in the programs of others that are installed.
+	$(BIN)/python benchmarks/stock_runtimes.py $(WHISPER) $(COMPRESSED) --int8-speech data/librispeech-30s/dev.jsonl
 
 bench-structure: $(READY)  ## Count folders, words, forms, dictionaries, lengths and tests of the sources (seconds).
 	$(BIN)/python benchmarks/structure.py
