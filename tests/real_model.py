@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from shrinkml.speech.audio import read_audio
+from shrinkml.speech.corpora import librispeech
+from shrinkml.speech.manifest import read_manifest
 
 SHARED = Path(__file__).parents[2] / "shared"
 WHISPER = Path(os.environ.get("SHRINKML_MODELS", SHARED / "models")) / "whisper-tiny.en"
@@ -15,3 +20,13 @@ needs_whisper = pytest.mark.skipif(
 needs_real_speech = pytest.mark.skipif(
     not REAL_SPEECH.is_dir(), reason=f"no {REAL_SPEECH}; put LibriSpeech there, or set SHRINKML_DATA to its parent"
 )
+
+
+# A few in every run; as many as a claim is made of where time does not matter.
+FEW_OR_ALL = [3, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+
+
+def real_waveforms(folder: Path, n: int) -> list[np.ndarray]:
+    """The first `n` test utterances, at 16 kHz, of those that `make whisper` prepares; manifests go to `folder`."""
+    manifests = librispeech.prepare(folder, REAL_SPEECH, longest_s=30.0, test_speakers=5)
+    return [read_audio(utterance.audio, 16_000) for utterance in read_manifest(manifests["test"])[:n]]

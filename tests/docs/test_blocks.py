@@ -19,6 +19,7 @@ from torch import nn
 
 import shrinkml
 from server.cli.main import main
+from shrinkml.export import stock
 from shrinkml.export.exporter import export
 from shrinkml.job import parse_job
 from shrinkml.storage.model_folder import look_into
@@ -106,10 +107,11 @@ def test_the_python_runs(block):
 
 @pytest.mark.parametrize("block", ON_DEVICE, ids=str)
 def test_the_scripts_of_a_device_run(block, project, stock_dir, tmp_path):
-    model = (
-        project / "reference-las" if "decoder.onnx" in block.text or "decoder" in block.text else stock_dir("wav2vec2")
-    )
-    export(model, tmp_path / "onnx")
+    if "sherpa_onnx" in block.text:
+        pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")
+        stock.export(project / "small-whisper", tmp_path / "onnx", "sherpa-onnx")
+    else:
+        export(project / "reference-las" if "decoder" in block.text else stock_dir("wav2vec2"), tmp_path / "onnx")
     (tmp_path / "script.py").write_text(block.text)
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "onnx"), "audio.wav"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=dict(os.environ))

@@ -8,25 +8,30 @@ import pytest
 
 import shrinkml
 from shrinkml.errors import ExportError
+from shrinkml.export.stock import export
 from shrinkml.models.huggingface.onnx.optimum_whisper import OPTIMUM_WHISPER, check
 from shrinkml.models.huggingface.onnx.whisper_networks import shape_of
+from tests.real_model import FEW_OR_ALL, WHISPER, needs_real_speech, needs_whisper, real_waveforms
 
 LONGEST = 20  # tokens that are compared
 
 
-def written(folder, model, waveform, *, suffix="", empty_batch):
+def opened(folder, suffix=""):
+    """Encoder and decoder."""
+    parts = ("encoder_model", "decoder_model_merged")
+    return [onnxruntime.InferenceSession(folder / "onnx" / f"{part}{suffix}.onnx") for part in parts]
+
+
+def written(sessions, model, waveform, *, empty_batch, longest=LONGEST):
     """The transcript, by a cache that is empty at first: of `empty_batch` rows, as programs differ there."""
-    encoder, decoder = (
-        onnxruntime.InferenceSession(folder / "onnx" / f"{part}{suffix}.onnx")
-        for part in ("encoder_model", "decoder_model_merged")
-    )
+    encoder, decoder = sessions
     mel = model.speech.batch([model.features(waveform)], "cpu").values.numpy()
     (hidden,) = encoder.run(["last_hidden_state"], {"input_features": mel})
     shape, config = shape_of(model), model.network.generation_config
     nothing = np.zeros((empty_batch, shape.heads, 0, shape.head_dims), np.float32)
     state = {one.name: nothing for one in decoder.get_inputs() if one.name.startswith("past_key_values")}
     tokens, found = [choices[0] for choices in model.prompt], []
-    while len(found) < LONGEST:
+    while len(found) < longest:
         inputs = {"input_ids": np.array([tokens]), "encoder_hidden_states": hidden}
         inputs["use_cache_branch"] = np.array([bool(found)])
         scores, *new = decoder.run(None, {**inputs, **state})
@@ -42,15 +47,26 @@ def written(folder, model, waveform, *, suffix="", empty_batch):
 
 @pytest.mark.parametrize("empty_batch", [0, 1])
 def test_what_is_written_is_what_torch_writes(lettered, arranged, noise, empty_batch):
-    folder = arranged(OPTIMUM_WHISPER)
+    sessions = opened(arranged(OPTIMUM_WHISPER))
     for waveform in noise:
         (expected,) = lettered.transcribe([lettered.features(waveform)])
-        assert written(folder, lettered, waveform, empty_batch=empty_batch) == expected[:LONGEST] != ""
+        assert written(sessions, lettered, waveform, empty_batch=empty_batch) == expected[:LONGEST] != ""
+
+
+@needs_whisper
+@needs_real_speech
+@pytest.mark.parametrize("n", FEW_OR_ALL)
+def test_what_is_written_of_real_speech_is_what_torch_writes(n, tmp_path):
+    export(WHISPER, tmp_path / "layout", "optimum")
+    model, sessions = shrinkml.load(WHISPER), opened(tmp_path / "layout")
+    for waveform in real_waveforms(tmp_path / "speech", n):
+        (expected,) = model.transcribe([model.features(waveform)])
+        assert written(sessions, model, waveform, empty_batch=1, longest=model.room) == expected
 
 
 def test_int8_has_a_name_of_its_own_and_is_smaller(lettered, arranged, noise):
     wide, narrow = arranged(OPTIMUM_WHISPER), arranged(OPTIMUM_WHISPER, int8=True)
-    assert written(narrow, lettered, noise[0], suffix="_quantized", empty_batch=1)
+    assert written(opened(narrow, "_quantized"), lettered, noise[0], empty_batch=1)
     for part in ("encoder_model", "decoder_model_merged"):
         small, large = narrow / "onnx" / f"{part}_quantized.onnx", wide / "onnx" / f"{part}.onnx"
         assert small.stat().st_size < large.stat().st_size

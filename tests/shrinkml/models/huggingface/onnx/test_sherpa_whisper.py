@@ -9,7 +9,9 @@ import pytest
 
 import shrinkml
 from shrinkml.errors import ExportError
+from shrinkml.export.stock import export
 from shrinkml.models.huggingface.onnx.sherpa_whisper import SHERPA_WHISPER, check
+from tests.real_model import FEW_OR_ALL, WHISPER, needs_real_speech, needs_whisper, real_waveforms
 
 ZEROS = 60  # frames of zeros behind what was spoken, as sherpa-onnx adds them
 LONGEST = 20  # tokens that are compared
@@ -54,14 +56,30 @@ def test_int8_is_smaller_and_opens(lettered, arranged, noise):
 
 def test_sherpa_onnx_opens_it(arranged, noise):
     sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")
-    folder = arranged(SHERPA_WHISPER)
+    assert all(stock(sherpa_onnx, arranged(SHERPA_WHISPER), *noise))
+
+
+@needs_whisper
+@needs_real_speech
+@pytest.mark.parametrize("n", FEW_OR_ALL)
+def test_sherpa_onnx_writes_of_real_speech_what_torch_writes(n, tmp_path):
+    sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")
+    export(WHISPER, tmp_path / "layout", "sherpa-onnx")
+    model, waveforms = shrinkml.load(WHISPER), real_waveforms(tmp_path / "speech", n)
+    expected = [model.transcribe([model.features(waveform)])[0] for waveform in waveforms]
+    assert stock(sherpa_onnx, tmp_path / "layout", *waveforms) == expected
+
+
+def stock(sherpa_onnx, folder, *waveforms):
+    """The transcripts by sherpa-onnx, given more before and behind the words as docs/devices.md says."""
     recogniser = sherpa_onnx.OfflineRecognizer.from_whisper(
         **{part: str(folder / f"{part}.onnx") for part in ("encoder", "decoder")}, tokens=str(folder / "tokens.txt")
     )
-    stream = recogniser.create_stream()
-    stream.accept_waveform(16_000, noise[0])
-    recogniser.decode_stream(stream)
-    assert stream.result.text.strip()
+    streams = [recogniser.create_stream() for _ in waveforms]
+    for stream, waveform in zip(streams, waveforms, strict=True):
+        stream.accept_waveform(16_000, np.pad(np.pad(waveform, (80, 0), mode="reflect"), (0, 16_000)))
+        recogniser.decode_stream(stream)
+    return [stream.result.text.strip() for stream in streams]
 
 
 def test_a_language_that_is_looked_for_is_told_in_the_metadata(stock_dir, networks, tmp_path):
