@@ -68,9 +68,7 @@ class Tables:
         whole = subjects.parameters(original)
         rows = [self._cells("the original", original)]
         for ratio in SIZES:
-            tokens = subjects.tokens_for(int(whole / ratio))
-            if tokens >= subjects.least_tokens:
-                rows.append(self._cells(f"{tokens:,} tokens, no ranks", Subject(tokens)))
+            rows += self._trimmed_to(int(whole / ratio))
         rows.append(self._cells(f"{self._job_tokens:,} tokens (the job's), no ranks", Subject(self._job_tokens)))
         rows.append(self._cells(f"the same, and ranks, {SEARCHED[0]:g}x", self._searched(SEARCHED[0])))
         alone = {f"all tokens, ranks, {ratio:g}x": self._looks_own(original.tokens, ratio) for ratio in SIZES[:2]}
@@ -88,8 +86,7 @@ class Tables:
             problem = subjects.problem(original.tokens, ratio, evaluations=self._few, only=LINEAR)
             chosen = self._chosen(OURS, problem, original.tokens, ratio, self._few, "encoder")
             rows.append(self._cells("the same layers, searched", chosen))
-            trimmed = Subject(subjects.tokens_for(parameters))
-            rows.append(self._cells(f"{trimmed.tokens:,} tokens, no ranks", trimmed))
+            rows += self._trimmed_to(parameters)
         return markdown(COLUMNS, rows)
 
     def bytes(self) -> str:
@@ -182,6 +179,13 @@ class Tables:
         return kept(subjects.folder / f"int8-{subject.key}.json", export)
 
     # Cells
+
+    def _trimmed_to(self, parameters: int) -> list[tuple[str, ...]]:
+        """The row of the most tokens that so many parameters leave, if the words of the texts need no more."""
+        tokens = self._subjects.tokens_for(parameters)
+        if tokens < self._subjects.least_tokens:
+            return []
+        return [self._cells(f"{tokens:,} tokens, no ranks", Subject(tokens))]
 
     def _cells(self, name: str, subject: Subject) -> tuple[str, ...]:
         subjects = self._subjects

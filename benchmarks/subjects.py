@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 from drafted import drafted_transcripts, states_of
-from rows import kept
+from rows import Row, kept
 from torch import Tensor, nn
 
 from agents.pipeline.folder.lasting_cache import LastingCache
@@ -47,6 +47,7 @@ from shrinkml.speech.scoring import word_errors
 from shrinkml.training.dataset import Dataset
 
 Split = Literal["proxy", "rest", "test"]  # of dev: the part that plans are judged on, and the others
+PIECE = 64  # utterances whose transcripts are written down together
 GROUP = 32  # weights that share a scale and a zero
 LEFT = ("*embed_tokens",)  # never factorized here: the embedding bears no rank, and is the output as well
 
@@ -117,7 +118,8 @@ class Subjects:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.materials = OwnWords(spec, self.folder, dtype, lambda: False)
         self.dtype = dtype
-        self._states: dict[Split, dict[int, Tensor]] = {}
+        self._states: dict[int, Tensor] = {}
+        self._last: tuple[str, HuggingFaceSeq2Seq] | None = None
         self._trimmed: tuple[int, HuggingFaceSeq2Seq] | None = None
 
     @cached_property
@@ -162,13 +164,15 @@ class Subjects:
     # What is heard
 
     def heard(self, subject: Subject, split: Split) -> list[str]:
-        """The transcripts of `split` by `subject`."""
+        """The transcripts of `split` by `subject`, written piece by piece."""
         folder = self.folder / "heard"
         folder.mkdir(exist_ok=True)
-        path = folder / f"{subject.key}-{split}.json"
-        return list(
-            kept(path, lambda: {"texts": self._written(subject, split), "plan": subject.plan.to_json()})["texts"]
-        )
+        speech, texts = self.speech(split), []
+        for start in range(0, len(speech), PIECE):
+            piece = range(start, min(start + PIECE, len(speech)))
+            write = partial(self._written, subject, split, piece)
+            texts += kept(folder / f"{subject.key}-{split}-{start}.json", write)["texts"]
+        return texts
 
     def heard_on_dev(self, subject: Subject) -> list[str]:
         """The transcripts of all of dev, in its order."""
@@ -185,23 +189,29 @@ class Subjects:
         chosen = self.materials.proxy_indices
         return {"proxy": chosen, "rest": [i for i in range(len(self.materials.dev_utterances)) if i not in {*chosen}]}
 
-    def _written(self, subject: Subject, split: Split) -> list[str]:
-        speech = self.speech(split)
-        drafts = speech.texts if subject == self.original else self.heard(self.original, split)
-        model = deepcopy(self.model(subject)).to(self.dtype)
+    def _written(self, subject: Subject, split: Split, piece: Sequence[int]) -> Row:
+        speech = self.speech(split).subset(piece)
+        drafts = speech.texts
+        if subject != self.original:
+            of_original = self.heard(self.original, split)
+            drafts = [of_original[i] for i in piece]
+        model = self._cast(subject)
         whole = subject.bits is None and not any(name.startswith(model.encoder_prefix) for name, _ in subject.plan)
-        encode = partial(self._whole_states, model, split, speech) if whole else None
-        return drafted_transcripts(model, speech, drafts, encode=encode)
+        encode = partial(self._whole_states, model) if whole else None
+        return {"texts": drafted_transcripts(model, speech, drafts, encode=encode), "plan": subject.plan.to_json()}
 
-    def _whole_states(
-        self, model: HuggingFaceSeq2Seq, split: Split, speech: Dataset, features: Sequence[Tensor]
-    ) -> Tensor:
+    def _cast(self, subject: Subject) -> HuggingFaceSeq2Seq:
+        """`subject` in the type that it computes in; the last one is kept."""
+        if self._last is None or self._last[0] != subject.key:
+            self._last = subject.key, deepcopy(self.model(subject)).to(self.dtype)
+        return self._last[1]
+
+    def _whole_states(self, model: HuggingFaceSeq2Seq, features: Sequence[Tensor]) -> Tensor:
         """The states of the original's encoder, found once."""
-        known = self._states.setdefault(split, {})
-        missing = [one for one in features if id(one) not in known]
+        missing = [one for one in features if id(one) not in self._states]
         if missing:
-            known.update(zip(map(id, missing), states_of(model, missing), strict=True))
-        return torch.stack([known[id(one)] for one in features])
+            self._states.update(zip(map(id, missing), states_of(model, missing), strict=True))
+        return torch.stack([self._states[id(one)] for one in features])
 
     # What is searched
 

@@ -44,7 +44,7 @@ def test_what_is_heard_is_what_the_model_writes_in_the_order_of_the_speech(bench
 
 def test_what_was_heard_is_not_heard_again(bench, subjects, make):
     subjects.heard(subjects.original, "rest")
-    path = subjects.folder / "heard" / f"{subjects.original.key}-rest.json"
+    path = subjects.folder / "heard" / f"{subjects.original.key}-rest-0.json"
     row = json.loads(path.read_text())
     path.write_text(json.dumps({**row, "texts": ["as it was written"]}))
     assert make().heard(subjects.original, "rest") == ["as it was written"]
