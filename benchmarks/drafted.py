@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
+from shrinkml.speech.loops import without_loop
 from shrinkml.training.dataset import Dataset
 
 BATCH_SIZE = 16
@@ -46,7 +47,8 @@ def drafted_transcripts(
         most = [model._most_tokens(one) for one in features]
         written = _written(model, encode(features), guesses, most)
         for i, tokens in zip(batch, written, strict=True):
-            heard[i] = model.text.decode([token for token in tokens if token not in model.text.special_ids])
+            spoken = [token for token in tokens if token not in model.text.special_ids]
+            heard[i] = model.text.decode(without_loop(spoken, model.text.decode))
     return [heard[i] for i in range(len(speech))]
 
 
