@@ -53,7 +53,6 @@ class CompressionProblem:
         baseline_wer: of the model that the search starts from, on the set that plans are judged on.
         tokens_per_utterance: of the set on which losses were measured: what an expected loss per token is multiplied
             with to be one per utterance.
-        suggested: plans within the budget that promise much, for agents to judge first.
     """
 
     decisions: tuple[Decision, ...]
@@ -62,7 +61,6 @@ class CompressionProblem:
     compression_ratio: float
     baseline_wer: float
     tokens_per_utterance: float = 1.0
-    suggested: tuple[CompressionPlan, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.decisions:

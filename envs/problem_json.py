@@ -8,7 +8,6 @@ from envs.decision import Decision, Option
 from envs.problem import CompressionProblem
 from envs.rank_options import rank_problem, with_rank_losses
 from shrinkml.plan.choice import Choice
-from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
@@ -26,7 +25,6 @@ def to_json(problem: CompressionProblem) -> Json:
         "compression_ratio": problem.compression_ratio,
         "baseline_wer": problem.baseline_wer,
         "tokens_per_utterance": problem.tokens_per_utterance,
-        "suggested": [plan.to_json() for plan in problem.suggested],
     }
 
 
@@ -41,7 +39,6 @@ def from_json(value: Mapping[str, Any]) -> CompressionProblem:
         compression_ratio=value["compression_ratio"],
         baseline_wer=value["baseline_wer"],
         tokens_per_utterance=value["tokens_per_utterance"],
-        suggested=tuple(map(CompressionPlan.from_json, value.get("suggested", ()))),
     )
 
 

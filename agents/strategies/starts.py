@@ -14,13 +14,7 @@ def judge_baselines(search: Search) -> None:
 
 
 def judge_starts(search: Search) -> None:
-    """Judge the same, and before them what the problem suggests and the plan of least expected loss, where it is known.
-
-    These are what agents start from.
-    """
-    for plan in search.problem.suggested:
-        if not search.recorder.finished:
-            search.recorder(plan)
+    """Judge the same, and before them the plan of least expected loss, where it is known: what agents start from."""
     if search.problem.tells_losses:
         least_expected_loss(search)
     judge_baselines(search)

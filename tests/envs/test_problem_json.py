@@ -7,7 +7,6 @@ from envs.problem_json import from_json, to_json
 from envs.rank_options import rank_menus
 from envs.toys import TOYS, recogniser, telling
 from shrinkml.plan.choice import Choice
-from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import GroupTerm
 from tests.agents.toy_search import search
 
@@ -22,7 +21,7 @@ def test_a_problem_survives_json(name):
     assert read_back(problem) == problem
 
 
-def test_losses_terms_suggestions_and_what_was_left_out_survive_json():
+def test_losses_terms_and_what_was_left_out_survive_json():
     problem = telling(TOYS["separable"](), 13.7).problem
     terms = (GroupTerm({"layer0": (Choice(rank=2), Choice()), "layer3": (Choice(),)}, -40),)
     first = problem.decisions[0].without_losers(problem.expected_losses[0], most=0.0)
@@ -31,7 +30,6 @@ def test_losses_terms_suggestions_and_what_was_left_out_survive_json():
         problem,
         decisions=(first, *problem.decisions[1:]),
         prices=dataclasses.replace(problem.prices, terms=terms),
-        suggested=(CompressionPlan.of_ranks({"layer0": 2}),),
     )
     assert read_back(changed) == changed
 

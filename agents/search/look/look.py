@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from agents.search.look.effort import affordable
-from agents.search.look.first_fidelity import N_HEARD, plan_of_least_loss, plans_to_judge
 from agents.search.look.forced_scores import Cut, ForcedScores
 from agents.search.look.interplay import with_interplay
 from agents.search.look.layer_losses import few_of, layer_losses, n_measured
@@ -61,18 +60,13 @@ def look(
     def n_alone(every: int) -> int:
         return sum(n_measured(options, every) for options in choices.values())
 
-    effort, n_plans = affordable(n_alone, settings.searched), plans_to_judge(settings.searched)
-    n_of_layers = n_alone(effort.every) + len(choices) + 1
-    n_total = n_of_layers + n_plans
-
-    def losses_on(n_heard: int, n_before: int) -> RecalledLosses:
-        return RecalledLosses(
-            scores=lambda: ForcedScores(model, cut, few_of(speech, n_heard)),
-            memory=settings.memory(n_heard),
-            on_measured=lambda n_done: settings.on_measured(min(n_before + n_done, n_total), n_total),
-        )
-
-    measured = losses_on(effort.n_heard, 0)
+    effort = affordable(n_alone, settings.searched)
+    n_total = n_alone(effort.every) + len(choices) + 1
+    measured = RecalledLosses(
+        scores=lambda: ForcedScores(model, cut, few_of(speech, effort.n_heard)),
+        memory=settings.memory(effort.n_heard),
+        on_measured=lambda n_done: settings.on_measured(min(n_done, n_total), n_total),
+    )
     alone = layer_losses(measured, choices, every=effort.every)
     if alone is None:
         return on_the_front(problem)
@@ -81,12 +75,8 @@ def look(
     budget = Budget.of(told)
     best = budget.plan(least_expected(budget, told.expected_losses))
     together = with_interplay(alone, _cuts(told, best, choices), measured)
-    told = with_losses(problem, replace(together, curves={**together.curves, **lossless}))
-    if n_plans:
-        whole = losses_on(N_HEARD, n_of_layers)
-        told = replace(told, suggested=(plan_of_least_loss(told, whole.loss, n_plans=n_plans),))
     settings.on_measured(n_total, n_total)
-    return told
+    return with_losses(problem, replace(together, curves={**together.curves, **lossless}))
 
 
 def _cuts(problem: CompressionProblem, plan: CompressionPlan, names: Collection[str]) -> CompressionPlan:

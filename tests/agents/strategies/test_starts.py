@@ -1,11 +1,8 @@
-from dataclasses import replace
-
 import pytest
 
 from agents.strategies.baselines.greedy import greedy_plan
 from agents.strategies.baselines.uniform import uniform_plan
 from agents.strategies.starts import judge_baselines, judge_starts
-from envs.budget import Budget
 from envs.toys import separable, telling
 
 
@@ -28,15 +25,6 @@ def test_the_greedy_and_the_uniform_plan_are_judged_in_this_order(make_search, j
 def test_where_losses_are_known_the_plan_of_least_expected_loss_comes_first(make_search):
     toy = telling(separable())  # it expects what plans do: that plan is the best
     assert judged(make_search, judge_starts, toy) == [toy.best_plan(), *cheap_plans(toy)]
-    assert judged(make_search, judge_baselines, toy) == cheap_plans(toy)
-
-
-def test_what_the_problem_suggests_is_judged_first_by_those_that_start_from_what_is_known(make_search):
-    toy = telling(separable())
-    budget = Budget.of(toy.problem)
-    suggested = budget.plan(budget.cheapest)
-    toy = replace(toy, problem=replace(toy.problem, suggested=(suggested,)))
-    assert judged(make_search, judge_starts, toy) == [suggested, toy.best_plan(), *cheap_plans(toy)]
     assert judged(make_search, judge_baselines, toy) == cheap_plans(toy)
 
 

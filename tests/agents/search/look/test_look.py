@@ -1,18 +1,12 @@
 """The tiny recogniser, looked at as a job does."""
 
-from dataclasses import replace
-
 import pytest
 
 import shrinkml
 from agents.search.look.effort import EFFORTS
-from agents.search.look.first_fidelity import N_HEARD
-from agents.search.look.forced_scores import ForcedScores
 from agents.search.look.look import LookSettings, look
 from agents.search.make_problem import problem_of
 from agents.search.model_evaluator import shrunk
-from agents.strategies.baselines.least_expected import least_expected
-from envs.budget import Budget
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.plan.prices import parameter_prices
@@ -41,16 +35,6 @@ def test_the_problem_is_told_and_progress_goes_to_the_end(made):
     assert len(memory) > len(problem.decisions)
 
 
-def test_the_plan_that_is_suggested_loses_no_more_than_the_one_that_was_expected_to_lose_least(made):
-    _, model, cut, speech = made
-    problem = look(*made)
-    (suggested,) = problem.suggested
-    assert problem.admits(suggested)
-    budget, scores = Budget.of(problem), ForcedScores(model, cut, speech)
-    expected = budget.plan(least_expected(budget, problem.expected_losses))
-    assert scores.divergence(suggested) <= scores.divergence(expected)
-
-
 def test_a_second_look_runs_no_model_and_tells_the_same(made):
     problem, model, _, speech = made
     memory = Kept()
@@ -65,15 +49,13 @@ def test_a_short_search_is_worth_a_small_look(made):
     for searched in (None, 1):
         settings = LookSettings(searched, lambda n: heard.append(n) or Kept(), lambda n, of: counts.append(of))
         look(*made, settings=settings)
-    assert heard == [EFFORTS[0].n_heard, N_HEARD, EFFORTS[-1].n_heard], "and whole plans where there is room for them"
+    assert heard == [EFFORTS[0].n_heard, EFFORTS[-1].n_heard]
     assert counts[-1] < counts[0]
 
 
 def test_layers_left_alone_are_not_measured(made):
     problem, model, cut, speech = made
-    first, *others = problem.decisions
-    left = first.name
-    problem = replace(problem, decisions=(replace(first, options=first.options[-1:]), *others))  # as jobs pose it
+    left = problem.decisions[0].name
     seen = set()
 
     def watched(plan):
