@@ -25,7 +25,19 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "espeakng_loader",
     ),
     "report": ("jinja2", "markupsafe", "plotly", "pydantic", "yaml"),
-    "server": ("fastapi", "starlette", "anyio", "uvicorn", "dbos", "sqlalchemy", "typer", "rich", "httpx", "pydantic"),
+    "server": (
+        "fastapi",
+        "starlette",
+        "anyio",
+        "uvicorn",
+        "h11",
+        "dbos",
+        "sqlalchemy",
+        "typer",
+        "rich",
+        "httpx",
+        "pydantic",
+    ),
 }
 
 

@@ -48,6 +48,7 @@ class Recipe:
         suppressed: tokens that are never written.
         suppressed_first: tokens that are not written first.
         end: the token that ends a transcript.
+        ends_loops: whether a transcript that goes round and round ends after its first round.
         no_speech: the token that is likely behind the first of the prompt where nobody speaks; None without one.
         state: names of the decoder's state; none without a decoder.
         blank: the token between tokens; None with a decoder that is no transducer's.
@@ -63,6 +64,7 @@ class Recipe:
     suppressed: tuple[int, ...] = ()
     suppressed_first: tuple[int, ...] = ()
     end: int | None = None
+    ends_loops: bool = False
     no_speech: int | None = None
     state: tuple[str, ...] = ()
     blank: int | None = None

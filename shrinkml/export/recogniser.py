@@ -148,8 +148,9 @@ class OnnxRecogniser:
                 counts[i] += 1
             running &= (token != recipe.end) & (len(tokens) < most)
             rows = [recipe.spoken(row) for row in np.stack(tokens, 1).tolist()]
-            running &= [before_loop(row, recipe.text) is None for row in rows]
-        spoken = [without_loop(row, recipe.text) for row in rows]
+            if recipe.ends_loops:
+                running &= [before_loop(row, recipe.text) is None for row in rows]
+        spoken = [without_loop(row, recipe.text) for row in rows] if recipe.ends_loops else rows
         silent = map(nobody_speaks, no_speech, sums / np.maximum(counts, 1), map(len, spoken))
         return ["" if nobody else recipe.text(row) for row, nobody in zip(spoken, silent, strict=True)]
 

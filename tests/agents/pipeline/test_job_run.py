@@ -183,6 +183,7 @@ def test_events_are_unique_and_progress_never_falls(finished):
         "baseline",
         *(f"{stage}-1.5x" for stage in OF_STEP),
         *(f"{stage}-3x" for stage in OF_STEP),
+        "windows",
         "verify",
         "test",
         "speed",

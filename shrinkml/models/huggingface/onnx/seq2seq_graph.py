@@ -73,6 +73,7 @@ def _recipe(model: HuggingFaceSeq2Seq, n_state: int) -> Recipe:
         suppressed=suppressed(model, first=False),
         suppressed_first=suppressed(model, first=True),
         end=model.end,
+        ends_loops=True,
         no_speech=model.no_speech,
         state=tuple(f"{PAST}.{i}" for i in range(n_state)),
     )
