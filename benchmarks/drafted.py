@@ -129,7 +129,7 @@ def redrafted(sure: Sequence[int], rest: Sequence[int], decode: Callable[[Sequen
 
 
 def _as_before(sure: Sequence[int]) -> list[int]:
-    """What followed the last two of `sure` when they were written before; networks that were cut too far repeat."""
+    """Return what followed the last two of `sure` when they came before; networks that were cut too far repeat."""
     for place in range(len(sure) - 2, 1, -1):
         if list(sure[place - 2 : place]) == list(sure[-2:]):
             return list(sure[place : place + LOOP])

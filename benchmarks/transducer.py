@@ -1,4 +1,4 @@
-"""What the transducer loss costs on this CPU, one thread: `python benchmarks/transducer.py`.
+"""Measure the cost of the transducer loss on this CPU, one thread: `python benchmarks/transducer.py`.
 
 Every row is one training step from encodings to gradients, in turns with the scores alone (logits and log-softmax of
 all nodes at once, backwards too), which is what any transducer loss pays: the rest is the price of the recursion. Then
