@@ -58,6 +58,7 @@ class RayExecutor:
         except ShrinkError:
             raise
         except Exception as error:  # a process of Ray's own was killed, and each of them says so in its own way
+            journal.raise_listener_error()
             log.warning("Ray ended (%s: %s); it is started again", type(error).__name__, error)
             died = self._search_again(tasks, journal, should_stop)
         if not should_stop():
@@ -78,6 +79,7 @@ class RayExecutor:
         except ShrinkError:
             raise
         except Exception as error:
+            journal.raise_listener_error()
             raise LostProcessError(
                 f"Ray ended twice ({type(error).__name__}: {error}); perhaps for want of memory"
             ) from error

@@ -22,6 +22,7 @@ class TrialJournal:
         self._trials: list[list[Trial]] = [[] for _ in tasks]
         self._results: dict[int, SearchResult] = {}
         self._errors: dict[int, str] = {}
+        self._listener_error: Exception | None = None
 
     @property
     def failed(self) -> bool:
@@ -33,11 +34,16 @@ class TrialJournal:
         if "trial" in report and report["n_done"] > len(self._trials[index]):
             trial = Trial.from_json(json.loads(report["trial"]))
             self._trials[index].append(trial)
-            self._on_trial(self._tasks[index], trial, report["n_done"])
+            self._tell(index, trial, report["n_done"])
         elif "result" in report:
             self._results[index] = SearchResult.from_json(json.loads(report["result"]))
         elif "error" in report:
             self._errors[index] = report["error"]
+
+    def raise_listener_error(self) -> None:
+        """Raise what `on_trial` raised, if it did: a fault of the listener, not of Ray."""
+        if self._listener_error is not None:
+            raise self._listener_error
 
     def name(self, index: int) -> str:
         """The task at `index`, in words."""
@@ -57,3 +63,10 @@ class TrialJournal:
             for index, task in enumerate(self._tasks)
         ]
         return [result for result in found if result is not None]
+
+    def _tell(self, index: int, trial: Trial, n_done: int) -> None:
+        try:
+            self._on_trial(self._tasks[index], trial, n_done)
+        except Exception as error:
+            self._listener_error = error
+            raise

@@ -13,7 +13,9 @@ from shrinkml.events import ShouldStop
 
 log = logging.getLogger(__name__)
 
-MOST_WAIT_FOR_WORKER_S = 120.0  # a cluster without a free CPU would let us wait forever
+MOST_WAIT_FOR_WORKER_S = (
+    300.0  # a worker starts in minutes on a busy machine; a cluster without a free CPU would let us wait forever
+)
 
 
 class _NotSaved:

@@ -182,7 +182,7 @@ def test_nothing_of_a_run_stays_beside_its_workspace(ray_executor, make_task):
     assert {path.name for path in Path(task.workspace).iterdir()} == before
 
 
-def test_a_ray_that_ends_as_it_starts_is_started_again(make_task, monkeypatch, caplog):
+def test_a_ray_that_ends_as_it_starts_is_started_again(ray_executor, make_task, monkeypatch, caplog):
     start, n_started = ray.init, []
 
     def end_the_first(**settings):
@@ -191,21 +191,26 @@ def test_a_ray_that_ends_as_it_starts_is_started_again(make_task, monkeypatch, c
             raise ConnectionError("the head is gone")
         return start(**settings)
 
+    ray_executor.close()  # a process has one Ray
     monkeypatch.setattr(ray, "init", end_the_first)
     task = make_task("greedy")
-    executor = module.RayExecutor(1)
-    try:
-        assert executor.run([task], on_trial=Reports(), should_stop=lambda: False) == [here(task)]
-    finally:
-        executor.close()
+    assert run(ray_executor, [task]) == [here(task)]
     assert "Ray ended (ConnectionError: the head is gone); it is started again" in caplog.messages
 
 
-def test_a_ray_that_ends_each_time_is_told_as_lost_and_no_fault_of_the_job(make_task, monkeypatch):
+def test_a_ray_that_ends_each_time_is_told_as_lost_and_no_fault_of_the_job(ray_executor, make_task, monkeypatch):
     def end(**settings):
         raise ConnectionError("the head is gone")
 
+    ray_executor.close()
     monkeypatch.setattr(ray, "init", end)
-    executor = module.RayExecutor(1)
     with pytest.raises(LostProcessError, match=r"Ray ended twice \(ConnectionError: the head is gone\)"):
-        executor.run([make_task("greedy")], on_trial=Reports(), should_stop=lambda: False)
+        run(ray_executor, [make_task("greedy")])
+
+
+def test_what_a_listener_raises_is_its_own_fault_and_nothing_is_searched_again(ray_executor, make_task):
+    def refuse(task, trial, n_done):
+        raise ValueError("the listener failed")
+
+    with pytest.raises(ValueError, match="the listener failed"):
+        run(ray_executor, [make_task("random", evaluations=ENDLESS)], refuse)
