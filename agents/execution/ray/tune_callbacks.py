@@ -13,9 +13,7 @@ from shrinkml.events import ShouldStop
 
 log = logging.getLogger(__name__)
 
-MOST_WAIT_FOR_WORKER_S = (
-    300.0  # a worker starts in minutes on a busy machine; a cluster without a free CPU would let us wait forever
-)
+MOST_WAIT_FOR_WORKER_S = 300.0  # to start, on a busy machine; without a free CPU we would wait forever
 
 
 class _NotSaved:
