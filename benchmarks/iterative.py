@@ -31,7 +31,7 @@ from shrinkml.job import DataSpec, Goal, JobSpec, read_job
 from shrinkml.measure.evaluation import count_parameters, evaluate
 from shrinkml.measure.speed import speedup
 from shrinkml.models.las.las import Las
-from shrinkml.models.las.las_operations import fresh_las
+from shrinkml.models.las.las_operations import LAS_MODELS
 from shrinkml.storage import checkpoint
 from shrinkml.training.distillation import DISTILL_WEIGHT, SoftTargets
 from shrinkml.training.train import train
@@ -181,7 +181,7 @@ def _narrowed(original: Las, budget: int, seed: int) -> Las:
             decoder=max(1, round(share * whole.decoder)),
             embedding=max(1, round(share * whole.embedding)),
         )
-        model = fresh_las(shape, original.tokenizer, seed)
+        model = LAS_MODELS.seeded(shape, original.tokenizer, seed)
         if count_parameters(model) <= budget:
             return model
     raise ValueError(f"no LAS has {budget} parameters or fewer")

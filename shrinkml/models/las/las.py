@@ -7,8 +7,8 @@ References:
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
-from shrinkml.errors import ConfigError
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.models.heads import ATTENTION, CTC, IGNORE, AttentionHead, CtcHead, Heads
 from shrinkml.models.las.las_family import LAS
 from shrinkml.models.tokenizer import BLANK, END, Tokenizer
+from shrinkml.models.trainable.trainable_recogniser import TrainableRecogniser
+from shrinkml.models.trainable.trainable_shape import TrainableShape
 from shrinkml.speech.features import log_mel
-from shrinkml.speech.spelling import Spelling
 
 QUIETEST = 0.0  # log-mel energy; rounding to 16 bits leaves about as much, digital silence would lie 16 below
 SPREAD_EPSILON = 1e-3  # added to the standard deviation of each bin: silence has none
@@ -31,7 +31,7 @@ BEAM_LENGTH_POWER = 0.6  # hypotheses are ranked by log probability / length**0.
 
 
 @dataclass(frozen=True, slots=True)
-class LasConfig:
+class LasConfig(TrainableShape):
     """The shape of a LAS.
 
     Attributes:
@@ -58,28 +58,11 @@ class LasConfig:
     ctc_weight: float = 0.3
     label_smoothing: float = 0.05
 
+    called = "LAS"
+
     def __post_init__(self) -> None:
-        for name in ("sample_rate_hz", "n_mels", "stack", "hidden", "decoder", "embedding"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
-        if not self.reductions or not set(self.reductions) <= {1, 2}:
-            raise ConfigError(f"reductions is {list(self.reductions)}; allowed: a 1 or 2 for each encoder layer")
-
-    def to_json(self) -> dict[str, Any]:
-        """The shape as plain JSON values."""
-        return {**asdict(self), "reductions": list(self.reductions)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "LasConfig":
-        """The shape that `to_json` wrote.
-
-        Raises:
-            ConfigError: an unknown field or a value out of range.
-        """
-        try:
-            return cls(**{**value, "reductions": tuple(value.get("reductions", (1, 2)))})
-        except TypeError as error:
-            raise ConfigError(f"no LAS has this shape: {error}") from error
+        self._refuse_below(1, ("sample_rate_hz", "n_mels", "stack", "hidden", "decoder", "embedding"))
+        self._refuse_reductions(self.reductions, "encoder")
 
 
 class _Memory(NamedTuple):
@@ -98,16 +81,13 @@ class _State(NamedTuple):
     context: Tensor
 
 
-class Las(nn.Module):
+class Las(TrainableRecogniser[LasConfig]):
     """A listen-attend-spell recogniser; implements `AsrModel`."""
 
     family = LAS.name
-    longest_s = None  # utterances of any length will do
 
     def __init__(self, config: LasConfig, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self.config = config
-        self.tokenizer = tokenizer
+        super().__init__(config, tokenizer)
         width = config.n_mels * config.stack
         self.encoder = nn.ModuleList()
         for reduction in config.reductions:
@@ -124,23 +104,6 @@ class Las(nn.Module):
         self.ctc = nn.Linear(width, len(tokenizer))
         self.dropout = nn.Dropout(config.dropout)
 
-    @property
-    def sample_rate_hz(self) -> int:
-        """The sample rate that `features` expects."""
-        return self.config.sample_rate_hz
-
-    def misfit(self, text: str) -> None:
-        """None: every text can be written, words that are not known have a token of their own."""
-
-    def spelling(self, text: str) -> Spelling:
-        """The tokens of `text`, without the end."""
-        return self.tokenizer.spelling(text)
-
-    @property
-    def module(self) -> nn.Module:
-        """The model itself."""
-        return self
-
     def features(self, waveform: np.ndarray) -> Tensor:
         """[frames, n_mels] log-mel of `waveform`, zero mean and unit variance per bin over the utterance.
 
@@ -150,10 +113,6 @@ class Las(nn.Module):
         if len(mel) < MIN_FRAMES:
             mel = F.pad(mel, (0, 0, 0, MIN_FRAMES - len(mel)))
         return (mel - mel.mean(0)) / (mel.std(0) + SPREAD_EPSILON)
-
-    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
-        """The same as `teacher_forced`."""
-        return self.teacher_forced(features, texts)
 
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """Scores for the reference `texts`: of the decoder [B, tokens + 1, V] and of the encoder's CTC [B, T, V]."""

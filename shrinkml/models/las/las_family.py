@@ -1,8 +1,7 @@
 """The row of LAS in the table of families; loads no torch."""
 
-from shrinkml.models.family import Family, Operations
-
-VOCABULARY = "vocabulary.txt"
+from shrinkml.models.family import Operations
+from shrinkml.models.trainable.trainable_family import trainable_family
 
 
 def _operations() -> Operations:
@@ -11,14 +10,4 @@ def _operations() -> Operations:
     return OPERATIONS
 
 
-LAS = Family(
-    name="las",
-    stored_as="las",
-    recognises=lambda config: config.get("family") == "las",
-    keys=("model", "unit"),
-    operations=_operations,
-    files=("config.json", VOCABULARY),
-    fresh_kinds=("las",),
-    units=("word", "char"),
-    float32_only="a LAS: false, its LSTM kernel computes in float32",
-)
+LAS = trainable_family("las", _operations, in_words="a LAS")

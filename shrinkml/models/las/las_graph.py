@@ -15,11 +15,11 @@ from shrinkml.compression.sites import find_layers
 from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layer_graph import embedding, linear, multiply
-from shrinkml.export.log_mel_graph import frame_counts, frame_samples, log_mel, normalised, pad_end
+from shrinkml.export.log_mel_graph import frame_counts, log_mel, normalised, pad_end
 from shrinkml.export.lstm_graph import lstm_cell, lstm_layer
-from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
+from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.models.las.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
-from shrinkml.models.tokenizer import BLANK, END
+from shrinkml.models.trainable.trainable_recipe import recipe
 from shrinkml.weights.forms import get_form
 
 STATE = ("hidden", "cell", "context")
@@ -29,23 +29,7 @@ UNUSED = "ctc.weight"
 
 def draw(model: Las) -> Drawn:
     """The graphs of `model`."""
-    return Drawn(recipe(model), components(layers(model), SCORES), partial(graphs, model))
-
-
-def recipe(model: Las) -> Recipe:
-    """The way the two graphs are driven."""
-    tokenizer = model.tokenizer
-    space = " " if tokenizer.unit == "word" else ""
-    return Recipe(
-        sample_rate_hz=model.sample_rate_hz,
-        shortest_samples=frame_samples(model.sample_rate_hz)[0],
-        prompt=((END,),),
-        end=END,
-        state=STATE,
-        vocabulary=tuple(
-            "" if token in (BLANK, END) else space + text for token, text in enumerate(tokenizer.vocabulary)
-        ),
-    )
+    return Drawn(recipe(model, STATE), components(layers(model), SCORES), partial(graphs, model))
 
 
 def graphs(model: Las, storage: Storage) -> dict[str, onnx.ModelProto]:

@@ -8,8 +8,7 @@ References:
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,13 +18,14 @@ from torch.nn.utils.rnn import pad_sequence
 from shrinkml.errors import ConfigError
 from shrinkml.models.heads import IGNORE, Heads
 from shrinkml.models.tokenizer import BLANK, Tokenizer
+from shrinkml.models.trainable.trainable_recogniser import TrainableRecogniser
+from shrinkml.models.trainable.trainable_shape import TrainableShape
 from shrinkml.models.transducer.cascaded_encoder import CausalEncoder, Encoded, LookAheadEncoder
 from shrinkml.models.transducer.greedy_decoding import begin, decode
 from shrinkml.models.transducer.prediction import LstmPrediction, Prediction, TiedReducedPrediction
 from shrinkml.models.transducer.transducer_family import TRANSDUCER
 from shrinkml.models.transducer.transducer_head import TAUGHT, TransducerHead
 from shrinkml.speech.features import CENTRED, PCM16_SCALE, log_mel
-from shrinkml.speech.spelling import Spelling
 
 LOOK_AHEAD, STREAMING = "look_ahead", "streaming"  # names of the passes, and of their heads
 
@@ -35,7 +35,7 @@ LEVEL, SPREAD = 14.0, 5.0  # about the mean and the deviation of the log-mel ene
 
 
 @dataclass(frozen=True, slots=True)
-class TransducerConfig:
+class TransducerConfig(TrainableShape):
     """The shape of a transducer.
 
     Attributes:
@@ -72,44 +72,17 @@ class TransducerConfig:
     streaming_weight: float = 0.5
     taught: str = "collapsed"
 
+    called = "transducer"
+
     def __post_init__(self) -> None:
-        for name in (
-            "sample_rate_hz",
-            "n_mels",
-            "stack",
-            "hidden",
-            "embedding",
-            "decoder",
-            "context",
-            "heads",
-            "joint",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
-        if self.look_ahead < 0:
-            raise ConfigError(f"look_ahead is {self.look_ahead}; allowed: 0 or more")
-        if not self.reductions or not set(self.reductions) <= {1, 2}:
-            raise ConfigError(f"reductions is {list(self.reductions)}; allowed: a 1 or 2 for each causal layer")
+        sizes = ("sample_rate_hz", "n_mels", "stack", "hidden", "embedding", "decoder", "context", "heads", "joint")
+        self._refuse_below(1, sizes)
+        self._refuse_below(0, ("look_ahead",))
+        self._refuse_reductions(self.reductions, "causal")
         if self.prediction not in PREDICTIONS:
             raise ConfigError(f"prediction is {self.prediction!r}; allowed: {', '.join(PREDICTIONS)}")
         if self.taught not in TAUGHT:
             raise ConfigError(f"taught is {self.taught!r}; allowed: {', '.join(TAUGHT)}")
-
-    def to_json(self) -> dict[str, Any]:
-        """The shape as plain JSON values."""
-        return {**asdict(self), "reductions": list(self.reductions)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "TransducerConfig":
-        """The shape that `to_json` wrote.
-
-        Raises:
-            ConfigError: an unknown field or a value out of range.
-        """
-        try:
-            return cls(**{**value, "reductions": tuple(value.get("reductions", (1, 2, 1)))})
-        except TypeError as error:
-            raise ConfigError(f"no transducer has this shape: {error}") from error
 
 
 def _lstm(config: TransducerConfig, output: nn.Linear) -> Prediction:
@@ -123,16 +96,13 @@ def _tied(config: TransducerConfig, output: nn.Linear) -> Prediction:
 PREDICTIONS = {"lstm": _lstm, "tied": _tied}
 
 
-class Transducer(nn.Module):
+class Transducer(TrainableRecogniser[TransducerConfig]):
     """A transducer of one or two passes; implements `AsrModel`."""
 
     family = TRANSDUCER.name
-    longest_s = None  # utterances of any length will do
 
     def __init__(self, config: TransducerConfig, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self.config = config
-        self.tokenizer = tokenizer
+        super().__init__(config, tokenizer)
         self.causal = CausalEncoder(config.n_mels, config.stack, config.hidden, config.reductions, config.dropout)
         self.look_ahead = (
             LookAheadEncoder(config.hidden, config.look_ahead, config.dropout) if config.look_ahead else None
@@ -141,30 +111,9 @@ class Transducer(nn.Module):
         self.output = nn.Linear(config.joint, len(tokenizer))
         self.prediction = PREDICTIONS[config.prediction](config, self.output)
 
-    @property
-    def sample_rate_hz(self) -> int:
-        """The sample rate that `features` expects."""
-        return self.config.sample_rate_hz
-
-    def misfit(self, text: str) -> None:
-        """None: every text can be written, words that are not known have a token of their own."""
-
-    def spelling(self, text: str) -> Spelling:
-        """The labels of `text`."""
-        return self.tokenizer.spelling(text)
-
-    @property
-    def module(self) -> nn.Module:
-        """The model itself."""
-        return self
-
     def features(self, waveform: np.ndarray) -> Tensor:
         """[frames, n_mels] log-mel of `waveform`, scaled by constants: a stream knows nothing of what is to come."""
         return scaled(log_mel(waveform, self.sample_rate_hz, n_mels=self.config.n_mels, framing=CENTRED))
-
-    def forward(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
-        """The same as `teacher_forced`."""
-        return self.teacher_forced(features, texts)
 
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The lattices of both passes for the reference `texts`, that which looks ahead first."""

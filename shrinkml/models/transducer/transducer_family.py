@@ -1,8 +1,7 @@
 """The row of transducers in the table of families; loads no torch."""
 
-from shrinkml.models.family import Family, Operations
-
-VOCABULARY = "vocabulary.txt"
+from shrinkml.models.family import Operations
+from shrinkml.models.trainable.trainable_family import trainable_family
 
 
 def _operations() -> Operations:
@@ -11,14 +10,4 @@ def _operations() -> Operations:
     return OPERATIONS
 
 
-TRANSDUCER = Family(
-    name="transducer",
-    stored_as="transducer",
-    recognises=lambda config: config.get("family") == "transducer",
-    keys=("model", "unit"),
-    operations=_operations,
-    files=("config.json", VOCABULARY),
-    fresh_kinds=("transducer",),
-    units=("word", "char"),
-    float32_only="a transducer: false, its LSTM kernel computes in float32",
-)
+TRANSDUCER = trainable_family("transducer", _operations, in_words="a transducer")

@@ -16,10 +16,11 @@ from shrinkml.compression.sites import find_layers
 from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layer_graph import linear
-from shrinkml.export.log_mel_graph import before, frame_counts, frame_samples, log_mel, mirrored, pad_end
+from shrinkml.export.log_mel_graph import before, frame_counts, log_mel, mirrored, pad_end
 from shrinkml.export.lstm_graph import lstm_layer
-from shrinkml.export.recipe import DECODER, ENCODER, LIMIT, Recipe
+from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.models.tokenizer import BLANK, END
+from shrinkml.models.trainable.trainable_recipe import recipe
 from shrinkml.models.transducer.greedy_decoding import MOST_PER_STEP, begin
 from shrinkml.models.transducer.prediction_graph import PREDICTIONS
 from shrinkml.models.transducer.transducer import LEVEL, QUIETEST, SPREAD, Transducer
@@ -32,23 +33,8 @@ FORCED = 1e9  # logit of the only token that may come
 
 def draw(model: Transducer) -> Drawn:
     """The graphs of `model`."""
-    return Drawn(recipe(model), components(layers(model), SCORES), partial(graphs, model))
-
-
-def recipe(model: Transducer) -> Recipe:
-    """The way the two graphs are driven."""
-    tokenizer = model.tokenizer
-    space = " " if tokenizer.unit == "word" else ""
-    return Recipe(
-        sample_rate_hz=model.sample_rate_hz,
-        shortest_samples=frame_samples(model.sample_rate_hz)[0],
-        prompt=((END,),),
-        end=END,
-        state=(*_states(model), *PLACE),
-        blank=BLANK,
-        vocabulary=tuple(
-            "" if token in (BLANK, END) else space + text for token, text in enumerate(tokenizer.vocabulary)
-        ),
+    return Drawn(
+        recipe(model, (*_states(model), *PLACE), blank=BLANK), components(layers(model), SCORES), partial(graphs, model)
     )
 
 

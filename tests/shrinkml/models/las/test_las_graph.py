@@ -7,7 +7,7 @@ from shrinkml.compression.sites import find_layers
 from shrinkml.export.graph import Storage
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.models.las.las import Las, LasConfig
-from shrinkml.models.las.las_graph import STATE, UNUSED, draw, graphs, layers, recipe
+from shrinkml.models.las.las_graph import STATE, UNUSED, draw, graphs, layers
 from shrinkml.models.tokenizer import END, Tokenizer
 
 SHAPE = LasConfig(n_mels=8, stack=2, hidden=12, decoder=10, embedding=6, reductions=(1, 2))
@@ -35,17 +35,11 @@ def test_the_encoder_gives_out_all_that_the_decoder_takes(model):
     assert [output.name for output in parts[DECODER].graph.output] == ["logits", *(f"next_{name}" for name in STATE)]
 
 
-def test_the_recipe_starts_with_the_end_and_writes_words_with_a_space(model):
-    found = recipe(model)
-    assert found.prompt == ((END,),)
-    assert found.end == END
-    assert found.vocabulary == ("", "", " <unk>", " off", " on")
+def test_its_recipe_writes_words(model):
+    found = draw(model).recipe
+    assert found.state == STATE
+    assert found.blank is None
     assert found.text([4, 3, END, 4]) == "on off"
-
-
-def test_letters_are_written_without_a_space():
-    letters = recipe(Las(SHAPE, Tokenizer.from_texts(["on"], "char")))
-    assert letters.vocabulary[3:] == ("n", "o")
 
 
 def test_the_layer_that_makes_the_scores_is_a_component_of_its_own(model):

@@ -1,56 +1,14 @@
-import pytest
-import torch
-
-from shrinkml.errors import CheckpointError, ConfigError
 from shrinkml.export.drawn import OUTPUT
 from shrinkml.export.recipe import DECODER, ENCODER
-from shrinkml.models.family import FreshModel
-from shrinkml.models.las.las import LasConfig
-from shrinkml.models.las.las_operations import build, describe, draw, fresh, fresh_las, write
-from shrinkml.models.tokenizer import SPECIAL, Tokenizer
-
-SHAPE = {"n_mels": 8, "stack": 2, "hidden": 12, "decoder": 10, "embedding": 6}
-
-
-def wanted(unit="word", **shape):
-    return FreshModel("las", {**SHAPE, **shape}, ["on off", "off"], unit, seed=3)
-
-
-def test_a_described_model_is_built_again_with_its_shape_and_vocabulary(tmp_path):
-    model = fresh(wanted(reductions=[2]))
-    write(model, tmp_path)
-    again = build(describe(model), tmp_path)
-    assert again.config == model.config
-    assert (again.tokenizer.vocabulary, again.tokenizer.unit) == (model.tokenizer.vocabulary, "word")
-    assert {n: p.shape for n, p in again.named_parameters()} == {n: p.shape for n, p in model.named_parameters()}
-
-
-def test_a_folder_with_a_foreign_vocabulary_is_refused(tmp_path):
-    (tmp_path / "vocabulary.txt").write_text("on\noff\n")
-    with pytest.raises(CheckpointError, match="a vocabulary starts with <blank>, <end>, <unk>"):
-        build({"model": SHAPE, "unit": "word"}, tmp_path)
-
-
-@pytest.mark.parametrize(("unit", "tokens"), [("word", ["off", "on"]), ("char", [" ", "f", "n", "o"])])
-def test_a_fresh_model_knows_the_tokens_of_its_texts(unit, tokens):
-    assert fresh(wanted(unit)).tokenizer.vocabulary == (*SPECIAL, *tokens)
-
-
-def test_its_weights_depend_on_the_seed_alone():
-    tokenizer, config = Tokenizer.from_texts(["on"], "word"), LasConfig(**SHAPE)
-    before = torch.random.get_rng_state()
-    one, same, other = (fresh_las(config, tokenizer, seed).output.weight for seed in (1, 1, 2))
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_an_impossible_shape_is_refused():
-    with pytest.raises(ConfigError, match="hidden is 0; allowed: 1 or more"):
-        fresh(wanted(hidden=0))
+from shrinkml.models.las.las import Las, LasConfig
+from shrinkml.models.las.las_operations import LAS_MODELS, draw
+from shrinkml.models.tokenizer import Tokenizer
 
 
 def test_its_graphs_are_an_encoder_and_a_decoder():
-    drawn = draw(fresh(wanted()).eval())
-    assert list(drawn.components) == [ENCODER, DECODER, OUTPUT]
-    assert drawn.components[OUTPUT] == ("output.weight",)
+    shape = LasConfig(n_mels=8, stack=2, hidden=12, decoder=10, embedding=6)
+    model = LAS_MODELS.seeded(shape, Tokenizer.from_texts(["on off"], "word"), 0).eval()
+    assert isinstance(model, Las)
+    components = draw(model).components
+    assert list(components) == [ENCODER, DECODER, OUTPUT]
+    assert components[OUTPUT] == ("output.weight",)

@@ -103,10 +103,10 @@ def test_a_decoder_that_remembers_all_labels_is_refused():
 @torch.no_grad()
 def test_letters_are_written_without_a_mark(tmp_path):
     from shrinkml.models.family import FreshModel
-    from shrinkml.models.transducer.transducer_operations import fresh
+    from shrinkml.models.transducer.transducer_operations import OPERATIONS
 
     shape = {"n_mels": 80, "hidden": 8, "look_ahead": 4, "joint": 8, "prediction": "tied"}
-    save(fresh(FreshModel("transducer", shape, ["on off"], "char", 0)).eval(), tmp_path / "model")
+    save(OPERATIONS.fresh(FreshModel("transducer", shape, ["on off"], "char", 0)).eval(), tmp_path / "model")
     export(tmp_path / "model", tmp_path / "sherpa", "sherpa-onnx")
     rows = (tmp_path / "sherpa" / TOKENS).read_text(encoding="utf-8").splitlines()
     assert rows[3:] == ["▁ 3", "f 4", "n 5", "o 6"]

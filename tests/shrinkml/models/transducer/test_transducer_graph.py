@@ -14,7 +14,7 @@ from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import transcript_head
 from shrinkml.models.tokenizer import BLANK, END
-from shrinkml.models.transducer.transducer_graph import PLACE, draw, graphs, layers, recipe
+from shrinkml.models.transducer.transducer_graph import PLACE, draw, graphs, layers
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
 from tests.shrinkml.models.transducer.whistled import TEXTS, whistle, whistler
@@ -75,13 +75,13 @@ def test_the_encoder_gives_out_all_that_the_decoder_takes(model):
     given = {output.name for output in parts[ENCODER].graph.output}
     taken = {value.name for value in parts[DECODER].graph.input}
     assert given - {LIMIT} == taken - {"token"}
-    state = recipe(model).state
+    state = draw(model).recipe.state
     assert [output.name for output in parts[DECODER].graph.output] == ["logits", *(f"next_{name}" for name in state)]
     assert state[-2:] == PLACE
 
 
 def test_the_recipe_starts_at_the_first_step_and_writes_no_blank(model):
-    found = recipe(model)
+    found = draw(model).recipe
     assert found.prompt == ((END,),)
     assert found.blank == BLANK
     assert found.text([BLANK, 4, BLANK, 3, END, 4]) == "green blue"
