@@ -27,7 +27,7 @@ from agents.search.look.recalled_losses import RecalledLosses
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors
 from envs.menus import Menu, build_menus
-from envs.rank_options import as_choices
+from envs.rank_options import as_choices, retained_energy
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.job import read_job
 from shrinkml.models.protocol import AsrModel
@@ -95,7 +95,12 @@ def looked(model: AsrModel, factorizer: str, menus: Mapping[str, Menu], sets: Se
         return shrunk(model, plan, factors)
 
     looks = [RecalledLosses(partial(ForcedScores, model, cut, few_of(speech, EFFORT.n_heard))) for speech in sets]
-    return [per_utterance(layer_losses(measured, as_choices(menus), every=EFFORT.every)) for measured in looks]
+    choices = as_choices(menus)
+
+    def left_out(layer: str, rank: int) -> float:
+        return 1.0 - retained_energy(factors[layer].singular_values.tolist(), (rank,))[0]
+
+    return [per_utterance(layer_losses(measured, choices, left_out, n_ranks=EFFORT.n_ranks)) for measured in looks]
 
 
 def per_utterance(losses: LayerLosses | None) -> Losses:

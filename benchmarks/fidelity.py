@@ -294,7 +294,9 @@ def main() -> None:
     problem = problem_of(judge.model, judge.decompositions, prices=prices, ratio=arguments.ratio, baseline_wer=0.0)
     few = few_of(judge.calibration, EFFORTS[0].n_heard)
     measured = RecalledLosses(lambda: ForcedScores(judge.model, judge.shrunk, few))
-    losses = layer_losses(measured, as_choices(rank_menus(problem)), every=EFFORTS[0].every)
+    left_out = {(d.name, o.choice.rank): 1.0 - o.retained_energy for d in problem.decisions for o in d.options}
+    choices = as_choices(rank_menus(problem))
+    losses = layer_losses(measured, choices, lambda *of: left_out[of], n_ranks=EFFORTS[0].n_ranks)
     assert losses is not None, "the reference tells its scores"
     problem = with_rank_losses(problem, losses.curves, tokens_per_utterance=losses.tokens_per_utterance)
     plans = {name: propose(judge, problem, strategy, arguments.plans) for name, strategy in SETS.items()}

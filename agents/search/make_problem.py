@@ -23,7 +23,7 @@ from shrinkml.weights.decomposition import Decomposition
 
 HARMLESS = 0.05  # nats per utterance; what so little does to the words is noise
 RANKS_ALONE = ("rank",)  # levers of a search for ranks
-STEP = 1.15  # times that an option of several levers is dearer than the one before, at least: as finely as ranks differ
+STEP = 1.12  # times that an option of several levers is dearer than the one before, at least: as finely as ranks differ
 
 
 def problem_of(

@@ -17,33 +17,33 @@ class Effort:
 
     Attributes:
         n_heard: utterances, at most.
-        every: entries of a menu, of which one is measured, and the last.
+        n_ranks: of each layer that are measured.
     """
 
     n_heard: int
-    every: int
+    n_ranks: int
 
 
-# From the most to the least. Fewer ranks are measured before fewer utterances are heard: between ranks, losses go by
-# powers of the rank, but a loss that is nothing on few utterances is 0 for good.
-EFFORTS = (Effort(32, 6), Effort(16, 6), Effort(16, 12), Effort(8, 12), Effort(8, 24))
+# From the most to the least. Fewer ranks are measured before fewer utterances are heard: other ranks follow from the
+# energy that they leave out, but a loss that is nothing on few utterances is 0 for good.
+EFFORTS = (Effort(32, 5), Effort(16, 5), Effort(16, 3), Effort(8, 3), Effort(8, 2))
 
 
-def measured_ranks(menu: Menu, every: int) -> list[int]:
-    """The ranks of `menu` that are measured, ascending."""
+def measured_ranks(menu: Menu, n: int) -> list[int]:
+    """At most `n` ranks of `menu`, ascending, from the middles of as many equal parts of it."""
     ranks = [rank for rank in menu if rank is not None]
-    return sorted({*ranks[::every], *ranks[-1:]})
+    return ranks if len(ranks) <= n else [ranks[(2 * part + 1) * len(ranks) // (2 * n)] for part in range(n)]
 
 
 def affordable(n_measured: Callable[[int], int], searched: int | None) -> Effort:
     """The greatest effort that costs no more than SHARE of a search; the least there is where none does.
 
     Args:
-        n_measured: `Effort.every` -> losses that are measured.
+        n_measured: `Effort.n_ranks` -> losses that are measured.
         searched: utterances that the searches hear, all together; None: any effort may be made.
     """
     if searched is None:
         return EFFORTS[0]
 
-    within = (effort for effort in EFFORTS if effort.n_heard * n_measured(effort.every) <= SHARE * searched)
+    within = (effort for effort in EFFORTS if effort.n_heard * n_measured(effort.n_ranks) <= SHARE * searched)
     return next(within, EFFORTS[-1])

@@ -4,13 +4,17 @@ It is the Kullback-Leibler divergence of the original's scores from those with o
 over the number of their tokens. Unlike the energy of a spectrum it is counted in nats per token for every layer, so
 that layers can be compared; unlike a WER it is smooth: a few utterances tell it well.
 
+A few ranks of each layer are measured. The loss of the others follows from the energy that they leave out of its
+output, which every decomposition tells: it goes by a power of that, for each layer its own. The rule is our own. By the
+rank itself it would be blind to where a spectrum ends.
+
 Levers are measured one by one, and their losses added up: a lower rank, and few bits at the present rank. Of both at
 once one rank is measured, for the noise of two rounded factors is another than that of their product. What more bits
 lose than were measured follows from the power of the noise, a quarter for each bit (Bennett 1948, Spectra of quantized
 signals).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,9 +28,13 @@ from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.training.dataset import Dataset
 
+LeftOut = Callable[[str, int], float]  # layer and rank -> share of the energy of its output that is lost
+
 LEAST = 1e-9  # nats per utterance; what is less is none
 MEASURED_BITS = (4, 3)  # of more, a loss on few utterances is mostly chance
 PER_BIT = 4.0  # times that the power of the noise grows with each bit less
+LEAST_SHARE = 1e-7  # of the energy of a layer; what is less is rounding
+POWERS = (0.25, 2.0)  # of the energy left out that losses go by, at least and at most, beyond the measured ranks
 MOST_TIMES = 16.0  # that two factors in few bits are expected to lose as much as their product, at most
 
 
@@ -99,24 +107,27 @@ def rounds(choices: Sequence[Choice]) -> bool:
     return any(choice.bits != choices[-1].bits for choice in choices)
 
 
-def layer_losses(measured: RecalledLosses, choices: Choices, *, every: int) -> LayerLosses | None:
+def layer_losses(measured: RecalledLosses, choices: Choices, left_out: LeftOut, *, n_ranks: int) -> LayerLosses | None:
     """Measure the expected losses; None where the model tells no scores. Transcripts only feed a decoder.
 
     Args:
         measured: losses of plans of the model, on a few utterances.
         choices: of each of its layers.
-        every: ranks of a layer, of which one is measured; between them, losses go by powers of the rank.
+        left_out: by the ranks among the choices.
+        n_ranks: of each layer that are measured, at most.
     """
     tokens_per_utterance = measured.tokens_per_utterance()
     if tokens_per_utterance is None:
         return None
 
     def curve(layer: str, options: Sequence[Choice]) -> tuple[float, ...]:
-        ranks, present = measured_ranks(menu_of(options), every), options[-1]
         alone = by_rank(options)
-        at_ranks = [measured.loss(CompressionPlan({layer: alone.get(rank, present)})) for rank in ranks]
-        per_utterance = _between(ranks, [loss * tokens_per_utterance for loss in at_ranks])
-        return tuple(loss / tokens_per_utterance for loss in per_utterance)
+        known = {
+            rank: measured.loss(CompressionPlan({layer: alone[rank]})) * tokens_per_utterance
+            for rank in measured_ranks(menu_of(options)[:-1], n_ranks)
+        }
+        per_utterance = _by_energy(known, {rank: left_out(layer, rank) for rank in alone})
+        return tuple(loss / tokens_per_utterance for loss in _between(per_utterance))
 
     curves = {layer: curve(layer, options) for layer, options in choices.items()}
     roundings = {
@@ -125,11 +136,11 @@ def layer_losses(measured: RecalledLosses, choices: Choices, *, every: int) -> L
     return LayerLosses(curves, tokens_per_utterance, roundings)
 
 
-def n_measured(choices: Sequence[Choice], every: int) -> int:
+def n_measured(choices: Sequence[Choice], n_ranks: int) -> int:
     """The losses of a layer of those `choices` that `layer_losses` measures."""
-    menu = menu_of(choices)
-    n_roundings = len(MEASURED_BITS) + 3 * (len(menu) > 1)
-    return len(measured_ranks(menu, every)) + (n_roundings if rounds(choices) else 0)
+    lower = menu_of(choices)[:-1]
+    n_roundings = len(MEASURED_BITS) + 3 * bool(lower)
+    return len(measured_ranks(lower, n_ranks)) + (n_roundings if rounds(choices) else 0)
 
 
 def _rounding_losses(measured: RecalledLosses, layer: str, choices: Sequence[Choice]) -> RoundingLosses:
@@ -151,10 +162,37 @@ def _rounding_losses(measured: RecalledLosses, layer: str, choices: Sequence[Cho
     return RoundingLosses(present, at_bits, times)
 
 
-def _between(ranks: Sequence[int], values: Sequence[float]) -> tuple[float, ...]:
-    """The loss at rank 0, 1, ... of the highest, never rising, from those at a few `ranks`, ascending."""
-    if not ranks:
+def _by_energy(known: Mapping[int, float], left_out: Mapping[int, float]) -> dict[int, float]:
+    """The loss at each of the ranks in `left_out`, ascending, from those that are `known` of a few of them.
+
+    Between two known ranks losses go by that power of the energy left out which fits both, beyond them by that of the
+    nearest two, or in proportion where one alone is known.
+    """
+    if not known:
+        return {}
+    shares = {rank: float(np.log(max(share, LEAST_SHARE))) for rank, share in left_out.items()}
+    at = np.array([shares[rank] for rank in known])
+    logs = np.log(np.maximum([*known.values()], LEAST))
+    rises = at[:-1] > at[1:]
+    powers = np.divide(logs[:-1] - logs[1:], at[:-1] - at[1:], out=np.ones(len(at) - 1), where=rises)
+    first, last = np.clip([powers[0], powers[-1]] if len(powers) else [1.0, 1.0], *POWERS)
+    found = {}
+    for rank, share in shares.items():
+        if share > at[0]:
+            log = logs[0] + first * (share - at[0])
+        elif share < at[-1]:
+            log = logs[-1] + last * (share - at[-1])
+        else:
+            log = np.interp(-share, -at, logs)
+        found[rank] = float(np.exp(log))
+    return {**found, **known}
+
+
+def _between(at_ranks: Mapping[int, float]) -> tuple[float, ...]:
+    """The loss at rank 0, 1, ... of the highest, never rising, from `at_ranks`, ascending: by powers of the rank."""
+    if not at_ranks:
         return (0.0,)  # the layer stays as it is
+    ranks, values = [*at_ranks], [*at_ranks.values()]
     every = np.arange(ranks[-1] + 1)
     logs = np.interp(np.log(np.maximum(every, 0.5)), np.log(ranks), np.log(np.maximum(values, LEAST)))
     falling = np.maximum.accumulate(np.exp(logs)[::-1])[::-1]

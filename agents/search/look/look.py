@@ -57,17 +57,24 @@ def look(
     settings = settings or LookSettings()
     choices = {decision.name: decision.choices for decision in problem.decisions if decision.name not in left}
 
-    def n_alone(every: int) -> int:
-        return sum(n_measured(options, every) for options in choices.values())
+    left_out = {
+        (decision.name, option.choice.rank): 1.0 - option.retained_energy
+        for decision in problem.decisions
+        for option in decision.options
+        if option.choice.bits == decision.choices[-1].bits
+    }
+
+    def n_alone(n_ranks: int) -> int:
+        return sum(n_measured(options, n_ranks) for options in choices.values())
 
     effort = affordable(n_alone, settings.searched)
-    n_total = n_alone(effort.every) + len(choices) + 1
+    n_total = n_alone(effort.n_ranks) + len(choices) + 1
     measured = RecalledLosses(
         scores=lambda: ForcedScores(model, cut, few_of(speech, effort.n_heard)),
         memory=settings.memory(effort.n_heard),
         on_measured=lambda n_done: settings.on_measured(min(n_done, n_total), n_total),
     )
-    alone = layer_losses(measured, choices, every=effort.every)
+    alone = layer_losses(measured, choices, lambda name, rank: left_out[name, rank], n_ranks=effort.n_ranks)
     if alone is None:
         return on_the_front(problem)
     lossless = dict.fromkeys(left, (0.0,))

@@ -3,14 +3,15 @@ from agents.search.look.effort import EFFORTS, SHARE, affordable, measured_ranks
 MENU = (*range(1, 24), None)
 
 
-def n_measured(every):
-    return 2 * len(measured_ranks(MENU, every))
+def n_measured(n_ranks):
+    return 2 * len(measured_ranks(MENU, n_ranks))
 
 
-def test_every_so_many_ranks_are_measured_and_the_last():
-    assert measured_ranks(MENU, 6) == [1, 7, 13, 19, 23]
-    assert measured_ranks((4, None), 6) == [4]
-    assert measured_ranks((None,), 6) == []
+def test_ranks_are_measured_in_the_middle_of_equal_parts_of_a_menu():
+    assert measured_ranks(MENU, 2) == [6, 18]
+    assert measured_ranks(MENU, 3) == [4, 12, 20]
+    assert measured_ranks((4, 8, None), 5) == [4, 8]
+    assert measured_ranks((None,), 5) == []
 
 
 def test_without_a_search_to_compare_with_all_effort_is_made():
@@ -18,10 +19,10 @@ def test_without_a_search_to_compare_with_all_effort_is_made():
 
 
 def test_a_look_costs_a_share_of_the_search_where_any_does():
-    full = EFFORTS[0].n_heard * n_measured(EFFORTS[0].every)
+    full = EFFORTS[0].n_heard * n_measured(EFFORTS[0].n_ranks)
     assert affordable(n_measured, int(full / SHARE)) == EFFORTS[0]
     chosen = [affordable(n_measured, searched) for searched in (int(full / SHARE) - 4, 700, 400, 1)]
-    costs = [e.n_heard * n_measured(e.every) for e in chosen]
+    costs = [e.n_heard * n_measured(e.n_ranks) for e in chosen]
     assert costs == sorted(costs, reverse=True)
     assert all(cost <= SHARE * searched for cost, searched in zip(costs[:3], (full / SHARE, 700, 400), strict=True))
     assert chosen[-1] == EFFORTS[-1]

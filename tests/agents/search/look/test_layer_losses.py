@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import shrinkml
+from agents.search.look.effort import measured_ranks
 from agents.search.look.forced_scores import ForcedScores
 from agents.search.look.layer_losses import (
     MEASURED_BITS,
@@ -31,11 +32,16 @@ from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.training.dataset import Dataset, load_dataset
 
-EVERY = 6
+N_RANKS = 4
+
+
+def falls(layer, rank):
+    return 1.0 / rank
 
 
 def measured_by(model, cut, menus, speech):
-    return layer_losses(RecalledLosses(lambda: ForcedScores(model, cut, speech)), as_choices(menus), every=EVERY)
+    measured = RecalledLosses(lambda: ForcedScores(model, cut, speech))
+    return layer_losses(measured, as_choices(menus), falls, n_ranks=N_RANKS)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,7 @@ def posteriors(model, speech, i):
 
 def test_it_is_the_divergence_of_the_posteriors_per_token_at_measured_ranks(model, cut, menus, speech, told):
     layer = "encoder.0.weight_ih_l0"
-    for rank in menus[layer][:-1][::EVERY]:
+    for rank in measured_ranks(menus[layer], N_RANKS):
         total, n_tokens = 0.0, 0
         for i in range(len(speech)):
             before, after = (
@@ -176,7 +182,41 @@ def rule():
 
 @pytest.fixture(scope="module")
 def joint(rule):
-    return layer_losses(RecalledLosses(lambda: rule), {"layer": pulled(LAYER, DENSE, tuple(LEVERS))}, every=1)
+    return layer_losses(RecalledLosses(lambda: rule), {"layer": pulled(LAYER, DENSE, tuple(LEVERS))}, falls, n_ranks=99)
+
+
+RANKS = {"layer": (*(Choice(rank=rank) for rank in (1, 2, 3, 4, 6, 8, 12, 16)), DENSE)}
+
+
+class TestOfFewMeasuredRanks:
+    """The energy that ranks leave out ends at a rank, as a spectrum does."""
+
+    @staticmethod
+    def left_out(layer, rank):
+        return {1: 0.5, 2: 0.3, 3: 0.2, 4: 0.15, 6: 0.1, 8: 0.06, 12: 0.004, 16: 0.0}[rank]
+
+    def looked(self, power):
+        class ByEnergy(ByRule):
+            def by_rank(self, choice):
+                return 3.0 * TestOfFewMeasuredRanks.left_out("layer", choice.rank) ** power
+
+        rule = ByEnergy()
+        found = layer_losses(RecalledLosses(lambda: rule), RANKS, self.left_out, n_ranks=2)
+        return rule, found
+
+    @pytest.mark.parametrize("power", [0.5, 1.0, 1.5])
+    def test_the_others_lose_by_the_power_of_the_energy_left_out_that_fits(self, power):
+        rule, found = self.looked(power)
+        assert [choice.rank for choice in rule.asked] == [3, 12]
+        for choice in RANKS["layer"][:7]:
+            assert found.at("layer", choice) == pytest.approx(rule.by_rank(choice), rel=1e-3)
+        assert found.at("layer", Choice(rank=16)) < found.at("layer", Choice(rank=12)) / 10
+
+    def test_one_alone_is_followed_in_proportion(self):
+        rule = ByRule()
+        found = layer_losses(RecalledLosses(lambda: rule), RANKS, self.left_out, n_ranks=1)
+        assert [choice.rank for choice in rule.asked] == [6]
+        assert found.at("layer", Choice(rank=2)) == pytest.approx(3 * rule.by_rank(Choice(rank=6)))
 
 
 class TestOfSeveralLevers:
@@ -187,7 +227,7 @@ class TestOfSeveralLevers:
 
     def test_few_losses_are_measured(self, joint, rule):
         choices = pulled(LAYER, DENSE, tuple(LEVERS))
-        assert len(rule.asked) == n_measured(choices, 1) < len(choices) / 3
+        assert len(rule.asked) == n_measured(choices, 99) < len(choices) / 3
         assert {choice.bits for choice in rule.asked} == {None, *MEASURED_BITS}
 
     def test_the_menu_holds_ranks_that_are_lowered_alone(self):
@@ -200,13 +240,13 @@ class TestOfSeveralLevers:
         ]
         assert rounds(choices)
         assert not rounds(pulled(LAYER, DENSE, ("rank", "identity")))
-        assert n_measured(pulled(LAYER, DENSE, ("bits",)), 1) == len(MEASURED_BITS)
+        assert n_measured(pulled(LAYER, DENSE, ("bits",)), 99) == len(MEASURED_BITS)
 
     def test_what_is_rounded_already_loses_nothing_by_its_own_bits(self):
         present = Choice(rank=16, bits=4)
         rule = ByRule()
         choices = pulled(LAYER, present, tuple(LEVERS))
-        losses = layer_losses(RecalledLosses(lambda: rule), {"layer": choices}, every=1)
+        losses = layer_losses(RecalledLosses(lambda: rule), {"layer": choices}, falls, n_ranks=99)
         lower = Choice(rank=8, bits=4)
         assert losses.at("layer", lower) == pytest.approx(rule.divergence(CompressionPlan({"layer": lower})))
         assert losses.at("layer", Choice(rank=16, bits=3)) > losses.at("layer", present)
