@@ -4,11 +4,12 @@ A row for each model, precision and program: whether the program opens what `shr
 for it; in how many utterances it writes what ours does (`shrinkml export` for ONNX Runtime) of the same precision, and
 what ours does in float; its WER; bytes of the model's files; and how many times as fast it is as ours with the original
 in float: the median over utterances, heard by all in turns, of seconds of the processor, one thread, one utterance at
-a time. A program that no interpreter has is a row that says what to install. What was written stays in --out and is
-used again.
+a time. A program that no interpreter has is a row that says what to install. What was written stays in --out, in a
+folder named after all that it was made of (`ingredients`), and is used again as long as that is the same.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import statistics
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import shrinkml
 from shrinkml.errors import ExportError
 from shrinkml.export.exporter import Exporter
 from shrinkml.export.recipe import RECIPE
@@ -33,7 +35,9 @@ from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.speech.scoring import word_errors
 from shrinkml.speech.utterance import Utterance
+from shrinkml.storage import checkpoint
 from shrinkml.storage.merging import save_merged
+from shrinkml.storage.model_folder import digest_of
 
 HERE = Path(__file__).resolve().parent
 RATE_HZ = 16_000
@@ -178,13 +182,22 @@ def interpreter(program: Program, pythons: Sequence[str], node: Path) -> str:
     raise NotOpenedError(f"not installed: {program.install}")
 
 
+@cache
+def ingredients(model: str, speech: tuple[Utterance, ...]) -> str:
+    """A digest of what an export is made of: the model, the sources of ShrinkML, and the speech that int8 asks for."""
+    sources = digest_of(sorted(Path(shrinkml.__file__).parent.rglob("*.py")))
+    return hashlib.sha256(repr((checkpoint.inspect(model).digest, sources, speech)).encode()).hexdigest()[:8]
+
+
 def write(files: str, row: Row, out: Path, speech: Sequence[Utterance], python: str) -> Path:
     """The folder in `out` with the `files` of a row, written if it is not there; int8 spares what `speech` asks for.
 
     Raises:
         NotOpenedError: they cannot be written, and why.
     """
-    folder, int8 = out / f"{Path(row.model).name}-{files}-{row.precision}", row.precision == INT8
+    int8 = row.precision == INT8
+    made_of = f"{Path(row.model).name}-{ingredients(row.model, tuple(speech) if int8 else ())}"
+    folder = out / f"{made_of}-{files}-{row.precision}"
     if folder.exists():
         return folder
     try:
@@ -193,7 +206,7 @@ def write(files: str, row: Row, out: Path, speech: Sequence[Utterance], python: 
         elif files == CTRANSLATE2:
             _write_ctranslate2(row, folder, python)
         else:
-            recipe = json.loads((out / f"{Path(row.model).name}-{ONNX}-{row.precision}" / RECIPE).read_text())
+            recipe = json.loads((out / f"{made_of}-{ONNX}-{row.precision}" / RECIPE).read_text())
             stock_exporter(row.model, files).write(folder, int8=int8, kept=frozenset(recipe["kept"]))
     except ExportError as error:
         raise NotOpenedError(str(error)) from error
@@ -229,7 +242,11 @@ def opened(row: Row, out: Path, speech: Sequence[Utterance], pythons: Sequence[s
 
 
 def measure(rows: Sequence[Row], utterances: Sequence[Utterance], out: Path, open_row: Callable[[Row], Worker]) -> int:
-    """Fill in `rows`: every program hears every one of `utterances`, in turns; how many, as Ctrl-C ends it early."""
+    """Fill in `rows`: every program hears every one of `utterances`, in turns; how many, as Ctrl-C ends it early.
+
+    Raises:
+        NotOpenedError: the first of `rows`, which all are compared with, does not open or ended, and why.
+    """
     with ExitStack() as stack:
         workers: list[tuple[Row, Worker]] = []
         for row in rows:
@@ -243,6 +260,8 @@ def measure(rows: Sequence[Row], utterances: Sequence[Utterance], out: Path, ope
                 np.save(path, read_audio(utterance.audio, RATE_HZ).astype(np.float32))
                 for row, worker in workers:
                     _hear(row, worker, path)
+    if rows[0].opens != "yes":
+        raise NotOpenedError(f"nothing to compare with: {rows[0].model} in {rows[0].program} opens: {rows[0].opens}")
     whole = min(len(row.seconds) for row in rows if row.opens == "yes")
     for row in rows:
         del row.texts[whole:], row.seconds[whole:]
@@ -270,11 +289,15 @@ def cells(row: Row, rows: Sequence[Row], references: Sequence[str]) -> list[str]
     ratios = [ours / own for ours, own in zip(rows[0].seconds, row.seconds, strict=True)]
     return [
         *name,
-        *(f"{sum(map(str.__eq__, row.texts, one.texts))} of {len(row.texts)}" for one in (same, wide)),
+        *(_alike(row.texts, one.texts) if one.opens == "yes" else "" for one in (same, wide)),
         f"{100 * word_errors(references, row.texts).wer:.1f}",
         f"{row.bytes:,}",
         f"{statistics.median(ratios):.2f}",
     ]
+
+
+def _alike(texts: Sequence[str], others: Sequence[str]) -> str:
+    return f"{sum(map(str.__eq__, texts, others))} of {len(texts)}"
 
 
 def _ours(rows: Sequence[Row], model: str, precision: str) -> Row:
@@ -307,7 +330,10 @@ def main() -> None:
     few = read_manifest(given.int8_speech) if given.int8_speech else ()
     given.out.mkdir(parents=True, exist_ok=True)
     pythons = [sys.executable, *given.python]
-    n = measure(rows, utterances, given.out, lambda row: opened(row, given.out, few, pythons, given.node))
+    try:
+        n = measure(rows, utterances, given.out, lambda row: opened(row, given.out, few, pythons, given.node))
+    except NotOpenedError as error:
+        parser.exit(1, f"{error}\n")
     references = [utterance.text for utterance in utterances[:n]]
     print(table(rows, references))
     lines = [dict(zip(COLUMNS, cells(row, rows, references), strict=True)) | {"texts": row.texts} for row in rows]
