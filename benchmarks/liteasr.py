@@ -1,11 +1,12 @@
 """Searched plans against LiteASR's at LiteASR's own sizes, without retraining: `python benchmarks/liteasr.py`.
 
 LiteASR (Kamahori et al. 2025, arXiv:2502.20583) cuts every layer by one rule: the principal components of its outputs
-on calibration speech, as many as keep a share of their energy, in multiples of 16, and none where that saves nothing.
-A row is one threshold on that share. Beside it: the default strategy, asked for a model as small, with the same
-factors and calibration speech, its plan taken as jobs take it: of the best few on the proxy set, the best on dev. Test
-is only measured; plans that lose little differ by a few words of the commands task's own test set, so a larger one is
-made: new sentences, and the voices of test. A row is written as soon as it is there.
+on calibration speech, as many as keep a share of their energy, in multiples of 16, and none where that saves nothing
+(where it saves just nothing LiteASR factorizes all the same, which can only cost it words). A row is one threshold on
+that share. Beside it: the default strategy, asked for a model as small, with the same factors and calibration speech,
+its plan taken as jobs take it: of the best few on the proxy set, the best on dev. Test is only measured; plans that
+lose little differ by a few words of the commands task's own test set, so a larger one is made: new sentences, and the
+voices of test. A row is written as soon as it is there.
 """
 
 import argparse

@@ -122,6 +122,11 @@ class Subjects:
         self._last: tuple[str, HuggingFaceSeq2Seq] | None = None
         self._trimmed: tuple[int, HuggingFaceSeq2Seq] | None = None
 
+    @property
+    def levers(self) -> str:
+        """The levers that plans may pull: the job's."""
+        return "+".join(self.spec.pulled_levers)
+
     @cached_property
     def original(self) -> Subject:
         """The model as it is."""
@@ -230,7 +235,7 @@ class Subjects:
     def problem(
         self, tokens: int, ratio: float, *, evaluations: int, only: Sequence[str] = (), excepted: Sequence[str] = LEFT
     ) -> CompressionProblem:
-        """The problem of finding a plan for the model with so many tokens, after the look.
+        """The problem of finding a plan for the model with so many tokens by the job's levers, after the look.
 
         Args:
             tokens: of the vocabulary.
@@ -240,7 +245,7 @@ class Subjects:
             excepted: globs of those that may not all the same.
         """
         words = hashlib.sha256(json.dumps([*only, "but", *excepted]).encode()).hexdigest()[:8]
-        path = self.folder / f"problem-{tokens}-{ratio:.6g}-{evaluations}-{words}.json"
+        path = self.folder / f"problem-{tokens}-{ratio:.6g}-{evaluations}-{self.levers}-{words}.json"
         return problem_json.from_json(
             kept(path, lambda: problem_json.to_json(self._looked(tokens, ratio, evaluations, only, excepted)))
         )
@@ -258,6 +263,7 @@ class Subjects:
             prices=parameter_prices(model_cost(original), current_plan(original)),
             ratio=ratio,
             baseline_wer=self.wer(Subject(tokens), "proxy"),
+            levers=self.spec.pulled_levers,
             left=left,
         )
         start = self.folder / f"model-{tokens}"

@@ -11,6 +11,8 @@ ORIGINAL, WORSE = ["a b c d", "e f g x"], ["a b c", "e f g x"]
 class Written:
     """Subjects, all of whose transcripts are there."""
 
+    levers = "rank+identity"
+
     def __init__(self, subject):
         self.original = subject(9)
         self.materials = self
@@ -42,6 +44,13 @@ def test_the_original_loses_nothing_against_itself(tables):
     *_, heard, lost = tables._cells("the original", tables._subjects.original)
     assert heard.startswith("12.50 (")
     assert lost == "+0.00 (+0.00 to +0.00)"
+
+
+def test_rows_of_searches_tell_which_levers_were_pulled(bench, tables, monkeypatch):
+    monkeypatch.setattr(tables, "_searched", lambda ratio, strategy="": bench.Subject(5))
+    _, _, *rows = tables.search().split("\n\n")[0].splitlines()
+    assert len(rows) == len(bench.SEARCHED) * (1 + len(bench.SIMPLE))
+    assert all("rank+identity" in row for row in rows)
 
 
 def test_bytes_are_counted_against_the_original_as_it_is_stored(tables):

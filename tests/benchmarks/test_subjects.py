@@ -81,6 +81,15 @@ def test_a_search_is_for_a_plan_of_the_layers_and_the_size_that_were_asked_for(b
     assert {name.split("encoder.")[0] for name, _ in small.plan} == {"network.model."}
 
 
+def test_plans_pull_the_levers_of_the_job(bench, subjects):
+    spec = subjects.spec.model_copy(update={"levers": ("rank", "identity")})
+    both = bench.Subjects(spec, subjects.folder.parent, torch.float32)
+    assert (subjects.levers, both.levers) == ("rank", "rank+identity")
+    problems = [one.problem(TOKENS, 1.2, evaluations=3, only=["*encoder.layers*"]) for one in (subjects, both)]
+    pulled = [any(choice.identity for one in problem.decisions for choice in one.choices) for problem in problems]
+    assert pulled == [False, True]
+
+
 def test_rounded_weights_have_as_many_values_in_each_group_as_bits_tell(bench):
     model = checkpoint.load("reference/whisper")
     small = bench.rounded(model, 3)
