@@ -26,7 +26,7 @@ STREAMING_MODELS ?= runs/models/transducer
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-stock bench-pretrained bench-load digits librispeech whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-stock bench-pretrained bench-load digits whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -131,9 +131,6 @@ data/commands/train.jsonl: | $(READY)
 digits: runs/models/digits/config.json  ## Train on real people's digits (once), then compress.
 	$(SHRINKML) compress configs/digits.yaml --out runs/digits
 
-librispeech: runs/models/librispeech/config.json  ## Train on real read speech (once), then compress.
-	$(SHRINKML) compress configs/librispeech.yaml --out runs/librispeech
-
 whisper: data/librispeech-30s/train.jsonl data/librispeech-30s/words.txt  ## Compress OpenAI's Whisper tiny.en on real read speech (an hour or two).
 	$(SHRINKML) compress configs/whisper-tiny-en.yaml --model $(WHISPER) --allow-hub --out runs/whisper-tiny-en
 
@@ -146,10 +143,6 @@ data/librispeech-30s/words.txt: data/librispeech-30s/train.jsonl
 
 runs/models/digits/config.json: configs/train/digits.yaml | $(READY)
 	$(SHRINKML) prepare digits data/digits --source $(FSDD)
-	$(SHRINKML) train $< --out $(@D)
-
-runs/models/librispeech/config.json: configs/train/librispeech.yaml | $(READY)
-	$(SHRINKML) prepare librispeech data/librispeech --source $(LIBRISPEECH)
 	$(SHRINKML) train $< --out $(@D)
 
 runs/models/small/config.json: configs/train/small.yaml | data/commands/train.jsonl
