@@ -63,7 +63,7 @@ shrinkml export path/to/this/folder --out onnx
 ```
 """
 DENSE = """
-`{library}` knows no factors. A dense copy, which it opens by itself, is as large and as slow as the original:
+`{library}` knows no factors. In a dense copy, which it opens by itself, each matrix is as large and as slow as before:
 
 ```sh
 shrinkml merge path/to/this/folder --out dense

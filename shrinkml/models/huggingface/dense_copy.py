@@ -11,6 +11,7 @@ from shrinkml.compression.surgery import merge
 from shrinkml.models.family import Copied
 from shrinkml.models.huggingface.opening import HuggingFaceAsr, write_files
 from shrinkml.models.huggingface.quiet import quietly
+from shrinkml.models.huggingface.vocabulary.kept_tokens import IDS, KEPT
 from shrinkml.storage.model_folder import CONFIG
 
 TEMPLATE = """\
@@ -21,16 +22,38 @@ tags: [shrinkml]
 ---
 # A dense copy of a compressed speech recogniser
 
-**This copy saves nothing.** The checkpoint that it was made from (sha256 `{digest}`) holds {small:,} parameters,
-many of them as factors. Here they are multiplied out, so that `transformers` opens the model without ShrinkML:
-{dense:,} parameters in {dtype}, as large and as slow as before it was compressed. It computes the same, but for
-rounding.
+{size}
 
 ```python
 from transformers import {auto}, AutoProcessor
 
 model = {auto}.from_pretrained("path/to/this/folder")
 processor = AutoProcessor.from_pretrained("path/to/this/folder")
+```
+"""
+FACTORS = """\
+**This copy saves nothing{but}.** The checkpoint that it was made from (sha256 `{digest}`) holds {small:,} parameters,
+many of them as factors. Here they are multiplied out, so that `transformers` opens the model without ShrinkML:
+{dense:,} parameters in {dtype}, as large and as slow as before it was {made}. It computes the same, but for
+rounding."""
+NO_FACTORS = """\
+The checkpoint that it was made from (sha256 `{digest}`) holds no factors: this copy has the same {dense:,} parameters
+in {dtype}, as `transformers` opens them without ShrinkML. It computes the same."""
+TRIMMED = """
+## Its vocabulary is trimmed
+
+It writes {tokens:,} tokens; the original has more. Its embedding and its output have a row for each of them, and only
+the tokenizer in this folder knows them: no other fits. Any text can still be written, words whose token is gone in
+smaller pieces, which are heard worse.
+
+The way back: `{ids}` in `{kept}` lists, in the order of the tokens, the id that each has in the original.
+
+```python
+import json
+
+with open("path/to/this/folder/{kept}") as file:
+    original_ids = json.load(file)["{ids}"]
+print([original_ids[token] for token in processor.tokenizer(" hello").input_ids])  # what the original calls them
 ```
 """
 
@@ -61,10 +84,15 @@ def write_merged(model: HuggingFaceAsr, path: Path, half: bool = False) -> None:
 
 def card(model: HuggingFaceAsr, source: Copied) -> str:
     """The README.md of a dense copy of `model`, which the checkpoint `source` holds."""
-    return TEMPLATE.format(
+    kept = model.text.kept
+    factorized = source.parameters < source.dense_parameters
+    size = (FACTORS if factorized else NO_FACTORS).format(
+        but="" if kept is None else " but the tokens that were left out",
+        made="compressed" if kept is None else "factorized",
         digest=source.digest,
         small=source.parameters,
         dense=source.dense_parameters,
         dtype=source.dtype,
-        auto=model.auto_class,
     )
+    trimmed = "" if kept is None else TRIMMED.format(tokens=len(kept), kept=KEPT, ids=IDS)
+    return TEMPLATE.format(size=size, auto=model.auto_class) + trimmed

@@ -1,5 +1,6 @@
 """Dense copies that transformers opens by itself."""
 
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
 from shrinkml.errors import CheckpointError, ExportError
+from shrinkml.models.trimmed import trim_vocabulary
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save, stored_parameters
 from shrinkml.storage.merging import save_merged
@@ -86,6 +88,32 @@ def test_the_copy_is_as_large_as_the_original_and_says_so(small_dir, stock_dir, 
     assert look_into(small).digest in card
     assert f"{stored_parameters(small):,}" in card
     assert f"{original:,}" in card
+
+
+def test_the_copy_of_a_trimmed_model_says_so_and_its_card_tells_the_way_back(tmp_path, capsys):
+    original = shrinkml.load("reference/whisper")
+    trimmed = trim_vocabulary(original, ["turn on the light"], 640)
+    save(trimmed, tmp_path / "trimmed")
+    save_merged(tmp_path / "trimmed", tmp_path / "dense")
+    card = (tmp_path / "dense" / "README.md").read_text()
+    assert "holds no factors: this copy has the same" in card
+    assert "It writes 640 tokens; the original has more." in card
+    assert "saves nothing" not in card
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", card, re.DOTALL | re.MULTILINE))
+    exec(program.replace("path/to/this/folder", str(tmp_path / "dense")), {})
+    old = original.text.tokenizer(" hello").input_ids
+    assert capsys.readouterr().out.splitlines()[-1] == str(old)
+    assert trimmed.text.tokenizer(" hello").input_ids != old
+
+
+def test_the_copy_of_a_trimmed_and_factorized_model_saves_its_tokens_alone(tmp_path):
+    trimmed = trim_vocabulary(shrinkml.load("reference/whisper"), ["turn on the light"], 640)
+    plan = CompressionPlan.of_ranks({layer.name: 8 for layer in find_layers(trimmed) if "encoder" in layer.name})
+    save(factorize(trimmed, plan, decompose(trimmed)), tmp_path / "small")
+    save_merged(tmp_path / "small", tmp_path / "dense")
+    card = (tmp_path / "dense" / "README.md").read_text()
+    assert "**This copy saves nothing but the tokens that were left out.**" in card
+    assert "as large and as slow as before it was factorized" in card
 
 
 def test_the_copy_of_a_checkpoint_in_half_precision_is_in_half_precision(small_dir, tmp_path):
