@@ -31,6 +31,7 @@ def test_reports_go_to_the_journal(journal):
 def test_a_wait_is_counted_from_the_last_moment_at_which_a_search_ran(journal, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(tune_callbacks.time, "monotonic", lambda: now)
+    monkeypatch.setattr(tune_callbacks, "MOST_WAIT_FOR_WORKER_S", 120.0)
     listener = Listener(journal)
     now += 119.0
     listener.on_step_begin(1, [trial("PENDING")])
