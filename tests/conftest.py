@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from shrinkml.measure import runtimes
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.speech.corpora.espeak import Voice
@@ -17,6 +16,7 @@ from shrinkml.speech.manifest import Utterance, read_manifest, write_manifest
 from shrinkml.storage.checkpoint import save
 from shrinkml.training.dataset import load_dataset
 from shrinkml.training.train import train
+from tests.moments import time_moments
 from tests.stock_models import stock_dir as stock_dir
 from tests.stock_models import waveforms as waveforms
 
@@ -51,12 +51,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def timed_for_moments() -> Iterator[None]:
-    """Jobs in this process time a few utterances, once, on one thread: no test asks how fast anything is."""
-    stage = "agents.pipeline.stages.speed_stage"
+    """Jobs in this process time little: see `time_moments`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtimes, "thread_counts", lambda: (1,))
-        for name, few in {"N_TIMED": 4, "TIMED_RUNS": 1, "N_HEARD": 4}.items():
-            patch.setattr(f"{stage}.{name}", few)
+        time_moments(patch)
         yield
 
 

@@ -1,6 +1,6 @@
 """A job on the tiny recogniser, and a search's workspace made from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from agents.search.search import Search
 from envs.rewards import REWARDS
 from envs.toys import Toy
 from shrinkml.job import JobSpec, parse_job
+from tests.agents.toy_search import few_generations
 
 SPARSE = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy"]}
 
@@ -37,9 +38,10 @@ def tiny_job(tiny_model_dir: Path, tiny_data: dict[str, Path]) -> Callable[..., 
 
 
 @pytest.fixture
-def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs leave out the table of runtimes: each of its rows takes processes that load torch."""
-    monkeypatch.setattr("agents.pipeline.stages.speed_stage.time_runtimes", lambda *_, **__: [])
+def evolving_little() -> Iterator[None]:
+    """See `few_generations`."""
+    with few_generations():
+        yield
 
 
 @pytest.fixture

@@ -1,17 +1,20 @@
 """Searches of toys, with what a test does not care about filled in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import pytest
 
 from agents.search.racing import Errors
 from agents.search.search_plans import search_plans
 from agents.search.search_result import OnTrial, Policy, SearchResult
+from agents.strategies.model_based import model_search
 from envs.problem import PlanEvaluator
 from envs.toys import Toy, telling
 from shrinkml.plan.compression_plan import CompressionPlan
 
-__all__ = ["Hearing", "search", "telling"]
+__all__ = ["Hearing", "few_generations", "search", "telling"]
 
 PATIENCE = 400  # evaluations; most searches need a tenth of it
 WORDS = [[10] * 32] * 4  # that toys are heard to say: in four parts, 32 utterances each
@@ -41,6 +44,14 @@ def search(
         on_trial=on_trial or (lambda trial, n_done: None),
         should_stop=should_stop or (lambda: False),
     )
+
+
+@contextmanager
+def few_generations() -> Iterator[None]:
+    """Plans evolve little in the models of model-based agents: for tests of what holds however good the plans are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_search, "GENERATIONS", 2)
+        yield
 
 
 class Hearing:

@@ -1,5 +1,6 @@
 """The materials of a job on the tiny recogniser, and a checkpoint that was made of them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,26 @@ def pose_search() -> Callable[..., None]:
 def finished(
     tiny_job: Callable[..., JobSpec], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[JobSpec, Path, dict[str, Any], list[Event]]:
-    """A job of two steps that ran through: its spec, folder, report and events."""
-    folder, events = tmp_path_factory.mktemp("finished"), []
+    """A job of two steps that ran through: its spec, folder, report and events.
+
+    Beside its folder lies what it was whenever a stage began: see `as_of`.
+    """
+    folder, events = tmp_path_factory.mktemp("finished") / "job", []
     search = {"strategy": "random", "evaluations": 6, "seeds": 1, "baselines": ["greedy", "knapsack"]}
     spec = tiny_job(steps=[1.5, 3.0], search=search)
-    return spec, folder, to_json(run_job(spec, folder, on_event=events.append)), events
+
+    def note(event: Event) -> None:
+        events.append(event)
+        if event.kind == "stage_started":
+            shutil.copytree(folder, folder.with_name(event.stage))
+
+    return spec, folder, to_json(run_job(spec, folder, on_event=note)), events
+
+
+@pytest.fixture
+def as_of(finished: tuple[JobSpec, Path, dict[str, Any], list[Event]], tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of the folder of the finished job, as it was when a stage of it began."""
+    return lambda stage: shutil.copytree(finished[1].with_name(stage), tmp_path / "job")
 
 
 @pytest.fixture(scope="package")

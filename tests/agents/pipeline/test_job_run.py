@@ -19,8 +19,10 @@ from agents.execution.local_executor import LocalExecutor
 from agents.pipeline.job_run import run_job
 from agents.pipeline.stage import Stage, takes
 from agents.pipeline.stage_table import STAGES
+from agents.pipeline.stages import speed_stage
 from agents.pipeline.stages.final_test_stage import TEST
 from agents.pipeline.stages.search_stage import search_tasks
+from agents.pipeline.stages.speed_stage import time_runtimes
 from agents.strategies.model_based.kept_policy import read_policy
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
 from shrinkml.export.recogniser import OnnxRecogniser
@@ -77,7 +79,7 @@ def test_the_report_has_the_keys_that_it_promises(finished):
     _, _, report, _ = finished
     assert set(report) == set(Report.__annotations__)
     rows = {"steps": StepRow, "comparison": ComparisonRow, "layers": LayerRow, "menus": MenuRow, "trials": TrialRow}
-    rows |= {"checkpoints": CheckpointRow, "samples": Sample, "runtimes": RuntimeRow}
+    rows |= {"checkpoints": CheckpointRow, "samples": Sample}
     for key, row in rows.items():
         assert {frozenset(found) for found in report[key]} == {frozenset(row.__annotations__)}
     assert [stage["target_ratio"] for stage in report["steps"]] == [1.5, 3.0]
@@ -101,11 +103,13 @@ def assert_every_runtime_was_timed(report, folder):
             assert export["bytes"] < rows["onnxruntime", larger, precision]["bytes"]
     (speed,) = (folder / "stages").glob("speed")
     assert [path.name for path in speed.iterdir()] == ["result.json"], "the original's export was for the timing alone"
+    assert json.loads((speed / "result.json").read_text())["runtimes"] == report["runtimes"]
 
 
 def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_the_same(
-    tiny_job, tiny_model_dir, tmp_path
+    tiny_job, tiny_model_dir, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(speed_stage, "time_runtimes", time_runtimes)
     events = []
     spec = tiny_job(steps=[1.5, 3.0], export=["onnx"], quantize="int8", finetune=NO_TRAINING, dtype="float32")
     report = run(spec, tmp_path, events)
@@ -135,7 +139,6 @@ def test_exports_of_single_precision_lie_beside_the_final_checkpoint_and_hear_th
     assert run(spec, tmp_path) == report
 
 
-@pytest.mark.usefixtures("untimed")
 def test_fine_tuning_at_a_harmful_rate_goes_back_and_says_so(tiny_job, tmp_path):
     harmful = {"epochs": 1, "learning_rate": 1.0, "batch_size": 12, "distill": False}
     spec, events = tiny_job(finetune=harmful), []
@@ -244,7 +247,6 @@ def test_the_second_stage_starts_from_the_first_ones_model(finished):
     assert all(last.ranks[name] <= rank for name, rank in first.ranks.items())
 
 
-@pytest.mark.usefixtures("untimed")
 def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
     search = {"strategy": "dyna", "evaluations": 8, "baselines": ["greedy"]}
     first = tiny_job(steps=[1.5, 3.0], search=search, finetune=NO_TRAINING)
@@ -264,7 +266,6 @@ def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
     assert learned[1] == found[0].policy != found[1].policy
 
 
-@pytest.mark.usefixtures("untimed")
 def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
     spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, steps=[1.2, 20.0], finetune=NO_TRAINING)
     report = run(spec, tmp_path)
@@ -352,12 +353,12 @@ class StopAt:
         ("verify/started", ("final", 3.0)),
     ],
 )
-def test_a_stopped_job_keeps_its_best_so_far(finished, tmp_path, key, kept):
+def test_a_stopped_job_keeps_its_best_so_far(finished, as_of, key, kept):
     spec, _, report, _ = finished
-    stop = StopAt(key)
+    job, stop = as_of(key.partition("/")[0]), StopAt(key)
     with pytest.raises(StoppedError, match="stopped"):
-        run_job(spec, tmp_path, on_event=stop, should_stop=stop.should_stop)
-    found = {path.name: path for path in (tmp_path / "checkpoints").glob("*")}
+        run_job(spec, job, on_event=stop, should_stop=stop.should_stop)
+    found = {path.name: path for path in (job / "checkpoints").glob("*")}
     assert ("best-so-far" in found or "final" in found) == (kept is not None)
     if kept is not None:
         name, ratio = kept
@@ -398,17 +399,20 @@ def assert_ended_like(reference, report, folder):
     assert n_evaluated(folder) == n_evaluated(uninterrupted)
 
 
-def test_a_job_that_was_stopped_and_resumed_ends_as_it_would_have(finished, tmp_path):
+def test_a_job_that_was_stopped_and_resumed_ends_as_it_would_have(finished, as_of):
     spec = finished[0]
-    stop = StopAt("search-3x/random/0/3")
+    job, stop = as_of("search-3x"), StopAt("search-3x/random/0/3")
     with pytest.raises(StoppedError, match="stopped while searching for 3x"):
-        run_job(spec, tmp_path, on_event=stop, should_stop=stop.should_stop)
-    assert_ended_like(finished, run(spec, tmp_path), tmp_path)
+        run_job(spec, job, on_event=stop, should_stop=stop.should_stop)
+    assert_ended_like(finished, run(spec, job), job)
 
 
 @pytest.mark.parametrize(
     ("executor", "keys"),
-    [("local", ["search-1.5x/random/0/3", "finetune-3x/epoch/1"]), ("ray", ["search-3x/random/0/2"])],
+    [
+        ("local", ["search-1.5x/random/0/3", "finetune-3x/epoch/1"]),
+        pytest.param("ray", ["search-3x/random/0/2"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_job_ends_as_it_would_have(finished, tmp_path, executor, keys):
     spec, _, _, events = finished
@@ -422,7 +426,6 @@ def test_a_killed_job_ends_as_it_would_have(finished, tmp_path, executor, keys):
     assert set(heard) | {event.key for event in resumed} == {event.key for event in events}
 
 
-@pytest.mark.usefixtures("untimed")
 def test_layers_that_a_job_leaves_alone_come_through_all_its_steps_as_they_were(tiny_job, tiny_model_dir, tmp_path):
     quick = {"strategy": "surrogate", "evaluations": 4, "baselines": ["greedy", "by_type"]}
     layers = {"except": ["embedding", "cell"]}
@@ -441,7 +444,6 @@ def test_layers_that_a_job_leaves_alone_come_through_all_its_steps_as_they_were(
         assert torch.equal(before[name], after[name])
 
 
-@pytest.mark.usefixtures("untimed")
 def test_a_job_without_any_transcripts_counts_what_differs_from_the_original(tiny_job, tmp_path):
     spec = tiny_job(steps=[4.0], goal={"compression_ratio": 4.0, "max_wer_increase": 1.0}, finetune=NO_TRAINING)
     silent = {}

@@ -18,9 +18,13 @@ FIXED = ("greedy", "uniform", "energy", "by_type", "divergence")  # strategies t
 MEASURING = ("sensitivity", "knapsack", "surrogate", "dyna")  # layers alone, by plans that may be over the budget
 SAMPLING = ("random", "evolution", "tpe", "nsga2")
 AGENTS = [name for name, row in STRATEGIES.items() if row.kind == "agent"]
+LEARNING = [name for name in AGENTS if name not in ("surrogate", "dyna")]  # from rewards, which no other is told
 KEEPING = [name for name, row in STRATEGIES.items() if row.keeps_policy]
 SEARCHING = [name for name in STRATEGIES if name not in FIXED]
 STARTING_FROM_BASELINES = [name for name in SEARCHING if name != "random"]
+
+# What holds for every search, holds for one that tries few plans in its model.
+of_any_search = pytest.mark.usefixtures("evolving_little")
 
 # How many times the lowest possible WER a strategy may end at; not listed: 1. The fixed plans know nothing of
 # sensitivities, by which the toys' layers differ several times; sensitivity and knapsack add losses up, which those of
@@ -68,6 +72,7 @@ def test_decisions_about_ranks_bits_and_modules_are_searched_by_the_same_code(na
     assert toy.problem.admits(result.best.plan)
 
 
+@of_any_search
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_terms_for_groups_of_sites_keep_every_result_within_the_budget(name):
     toy = mixed()
@@ -98,12 +103,14 @@ def test_the_first_evaluations_are_the_cheap_baselines(name):
     assert [trial.plan for trial in trials] == [greedy_plan(toy.problem), uniform_plan(toy.problem)]
 
 
+@of_any_search
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_same_seed_gives_the_same_trials_in_the_same_order(name):
     first, second = (search(name, coupled(), evaluations=24, seed=5) for _ in range(2))
     assert first == second
 
 
+@of_any_search
 @pytest.mark.parametrize("name", [*AGENTS, *SAMPLING])
 def test_another_seed_gives_other_trials(name):
     toy = (
@@ -113,8 +120,12 @@ def test_another_seed_gives_other_trials(name):
     assert first.trials != second.trials
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize("reward", REWARDS)
+@of_any_search
+@pytest.mark.parametrize(
+    ("reward", "name"),
+    [("budget_wall", name) for name in STRATEGIES]
+    + [(reward, name) for reward in REWARDS for name in LEARNING if reward != "budget_wall"],
+)
 def test_no_result_exceeds_the_budget_and_no_search_its_evaluations(reward, name):
     toy, judged, told = separable(), [], []
     result = search(
@@ -138,6 +149,7 @@ def test_no_result_exceeds_the_budget_and_no_search_its_evaluations(reward, name
     assert (result.strategy, result.seed) == (name, 0)
 
 
+@of_any_search
 @pytest.mark.parametrize("name", SEARCHING)
 @pytest.mark.parametrize("allowed", [1, 5])
 def test_a_stopped_search_keeps_its_best_so_far(allowed, name):
@@ -166,6 +178,7 @@ def test_an_unreachable_budget_is_refused_with_the_smallest_reachable_size(name)
         search(name, out_of_reach)
 
 
+@of_any_search
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_search_ends_when_every_plan_is_known(name, monkeypatch):
     monkeypatch.setattr("agents.search.recorder.MAX_REPEATS", 40)  # enough for several agents in turn, and quicker
@@ -200,6 +213,7 @@ def test_a_strategy_that_goes_on_from_no_policy_refuses_one(name):
         search(name, separable(), policy={})
 
 
+@of_any_search
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_only_strategies_that_say_so_return_a_policy(name):
     assert (search(name, separable(), evaluations=4).policy is not None) == (name in KEEPING)
@@ -210,6 +224,7 @@ def test_an_unknown_strategy_is_refused():
         search("pp0", separable())
 
 
+@of_any_search
 @pytest.mark.parametrize("name", SEARCHING)
 def test_searches_leave_no_output_no_file_and_no_global_state(name, capfd, tmp_path, monkeypatch):
     import random

@@ -20,6 +20,7 @@ from shrinkml.speech.audio import read_audio
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.storage.checkpoint import load
 
+QUICK = Path(__file__).with_name("quick_worker.py")
 FIGURES = ("goal_met", "missed_by", "baseline", "result", "compression_ratio", "size_ratio", "comparison", "layers")
 
 
@@ -94,7 +95,7 @@ def test_a_job_killed_in_its_search_gives_the_recogniser_that_it_gives_in_peace(
     serving, tmp_path, data_root, untrained, undisturbed, tiny_data
 ):
     peace = undisturbed(untrained)
-    with serving(data=data_root, worker=None) as server:
+    with serving(data=data_root, worker=QUICK) as server:
         job = server.client.submit(untrained)
         server.wait_for_event(job, "search-3x/random/0/3")
         server.kill_worker()

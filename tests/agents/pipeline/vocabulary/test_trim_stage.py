@@ -30,9 +30,7 @@ def trimmed_job(whisper_job, tmp_path_factory):
     folder, events = tmp_path_factory.mktemp("trimmed"), []
     goal = {"compression_ratio": 1.01, "max_wer_increase": 1.0}
     job = whisper_job(goal=goal, search=SEARCH, finetune={"epochs": 0})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agents.pipeline.stages.speed_stage.time_runtimes", lambda *_, **__: [])  # see `untimed`
-        return job, folder, to_json(run_job(job, folder, on_event=events.append)), events
+    return job, folder, to_json(run_job(job, folder, on_event=events.append)), events
 
 
 def test_the_stage_is_there_only_where_a_job_asks_for_it(tiny_job, whisper_job):

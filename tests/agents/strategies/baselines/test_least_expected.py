@@ -19,6 +19,7 @@ def test_it_comes_nearer_to_the_best_plan_than_the_energy_does():
         assert search("divergence", toy, evaluations=1).best.wer < search("greedy", toy, evaluations=1).best.wer
 
 
+@pytest.mark.usefixtures("evolving_little")
 @pytest.mark.parametrize("name", ["surrogate", "ppo"])
 def test_agents_start_from_it(name):
     toy = telling(recogniser())
@@ -26,6 +27,7 @@ def test_agents_start_from_it(name):
     assert first.plan == search("divergence", toy, evaluations=1).best.plan
 
 
+@pytest.mark.usefixtures("evolving_little")
 def test_the_surrogate_measures_no_layer_alone_that_it_was_told_of():
     toy = telling(recogniser())
     limit = toy.problem.limit

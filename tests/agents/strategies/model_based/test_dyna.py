@@ -15,9 +15,15 @@ from agents.strategies.model_based.move_policy import MovePolicy
 from envs.budget import Budget
 from envs.toys import coupled, recogniser, separable
 from shrinkml.errors import ConfigError
-from tests.agents.toy_search import search, telling
+from tests.agents.toy_search import few_generations, search, telling
 
 KEEP = len(MOVES) // 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def evolving_little():
+    with few_generations():
+        yield
 
 
 @pytest.fixture(scope="module")

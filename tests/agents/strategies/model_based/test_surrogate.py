@@ -15,6 +15,7 @@ def toy():
     return recogniser()
 
 
+@pytest.mark.usefixtures("evolving_little")
 @pytest.mark.parametrize("evaluations", [2, 20, 60])
 def test_layers_alone_take_a_bounded_share_of_the_evaluations(make_search, toy, evaluations):
     search = make_search(toy, evaluations=evaluations)
@@ -43,12 +44,14 @@ def test_another_seed_gives_other_trials(make_search, toy):
     assert first != second
 
 
+@pytest.mark.usefixtures("evolving_little")
 def test_a_constant_wer_is_no_reason_to_fail(make_search, toy):
     search = make_search(toy, evaluations=12, evaluate=lambda plan: 0.0)
     surrogate(search)
     assert search.recorder.evaluations_left == 0
 
 
+@pytest.mark.usefixtures("evolving_little")
 def test_while_it_searches_numpy_has_one_thread(toy):
     found = set()
 
@@ -61,6 +64,7 @@ def test_while_it_searches_numpy_has_one_thread(toy):
     assert found == {1}
 
 
+@pytest.mark.usefixtures("evolving_little")
 @pytest.mark.parametrize("tokens_per_utterance", [8.0, 13.7])
 def test_losses_per_token_count_as_much_as_those_per_utterance(toy, tokens_per_utterance):
     """Rounding apart, which 13.7 does: utterances of one token tell the same numbers per token and per utterance."""
