@@ -105,7 +105,11 @@ def test_the_python_runs(block):
     exec(block.text, own_module() if "shrinkml.compress(" in block.text else {})
 
 
-@pytest.mark.parametrize("block", ON_DEVICE, ids=str)
+@pytest.mark.parametrize(
+    "block",  # tracing takes long
+    [pytest.param(block, marks=pytest.mark.slow) if "sherpa_onnx" in block.text else block for block in ON_DEVICE],
+    ids=str,
+)
 def test_the_scripts_of_a_device_run(block, project, stock_dir, tmp_path):
     if "sherpa_onnx" in block.text:
         pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")

@@ -81,6 +81,7 @@ def test_utterances_whose_transcript_is_far_from_the_reference_are_no_lessons():
     assert lessons(speech, own, Teaching("references")) is speech
 
 
+@pytest.mark.slow
 @needs_whisper
 @needs_real_speech
 def test_a_pretrained_whisper_is_taught_by_its_own_words(tmp_path):

@@ -12,10 +12,11 @@ from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import ATTENTION, IGNORE
 
 
-@pytest.fixture
-def exported(checkpoint, tmp_path):
-    export(checkpoint, tmp_path / "onnx")
-    return tmp_path / "onnx"
+@pytest.fixture(scope="module")
+def exported(checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "onnx"
+    export(checkpoint, folder)
+    return folder
 
 
 def batches(spoken, size=10):

@@ -3,15 +3,12 @@ import torch
 
 import shrinkml
 from shrinkml.errors import ConfigError, ExportError, UnknownNameError
-from shrinkml.export.drawn import OUTPUT
-from shrinkml.export.recipe import DECODER, ENCODER
 from shrinkml.models.family import FreshModel
 from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
 from shrinkml.models.huggingface.huggingface_operations import (
     build,
     describe,
     draw_afresh,
-    draw_ctc,
     draw_seq2seq,
     learner,
 )
@@ -39,11 +36,6 @@ def test_the_head_that_teaches_depends_on_the_seed_alone(stock_dir):
     assert not torch.equal(one, other)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert learner(model, 1).learner is model
-
-
-def test_a_ctc_model_is_drawn_as_one_graph_and_others_as_two(stock_dir):
-    assert list(draw_ctc(shrinkml.load(stock_dir("wav2vec2"))).components) == [ENCODER, OUTPUT]
-    assert list(draw_seq2seq(shrinkml.load(stock_dir("whisper"))).components) == [ENCODER, DECODER, OUTPUT]
 
 
 def test_a_kind_that_nobody_has_tried_is_not_drawn(stock_dir):

@@ -42,9 +42,14 @@ def scores(output):
     return transcript_head(output).logits
 
 
-@pytest.fixture(params=[*SEQ2SEQ, *CTC])
-def model(request, stock_dir):
+@pytest.fixture(scope="module", params=[*SEQ2SEQ, *CTC])
+def opened(request, stock_dir):
     return shrinkml.load(stock_dir(request.param))
+
+
+@pytest.fixture
+def model(opened):
+    return copy.deepcopy(opened)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import shrinkml
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import ExportError
-from shrinkml.export.exporter import export
+from shrinkml.export.drawn import OUTPUT
+from shrinkml.export.exporter import Exporter, export
+from shrinkml.export.recipe import ENCODER
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import CTC
 from shrinkml.models.huggingface.learning.fresh import fresh
@@ -65,8 +67,13 @@ def checkpoint(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(checkpoint):
-    export(checkpoint, checkpoint.with_name("onnx"))
+def exporter(checkpoint):
+    return Exporter(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint, exporter):
+    exporter.write(checkpoint.with_name("onnx"))
     return checkpoint.with_name("onnx")
 
 
@@ -102,9 +109,18 @@ def test_factors_are_two_plain_products(checkpoint, exported):
     assert sum(node.op_type in ("MatMul", "Gemm", "Conv") for node in nodes) >= 2 * n_layers
 
 
+@pytest.mark.parametrize("checkpoint", [words], indirect=True, ids=["words"])
+def test_each_layer_lies_in_one_component(checkpoint, exporter):
+    drawn = exporter.drawn
+    assert list(drawn.components) == [ENCODER, OUTPUT]
+    assert drawn.components[OUTPUT] == ("network.ctc_head.weight",)
+    assert len({*drawn.layers}) == len(drawn.layers)
+    assert all(layer.startswith("network.") for layer in drawn.layers)
+
+
 @pytest.mark.parametrize("checkpoint", [letters], indirect=True, ids=["letters"])
-def test_int8_scores_are_near(checkpoint, exported, waveforms, tmp_path):
-    export(checkpoint, tmp_path / "int8", int8=True)
+def test_int8_scores_are_near(exporter, exported, waveforms, tmp_path):
+    exporter.write(tmp_path / "int8", int8=True)
     pairs = zip(
         OnnxRecogniser(exported).frames(waveforms), OnnxRecogniser(tmp_path / "int8").frames(waveforms), strict=True
     )

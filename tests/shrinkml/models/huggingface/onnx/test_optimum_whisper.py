@@ -11,7 +11,7 @@ from shrinkml.errors import ExportError
 from shrinkml.export.stock import export
 from shrinkml.models.huggingface.onnx.optimum_whisper import OPTIMUM_WHISPER, check
 from shrinkml.models.huggingface.onnx.whisper_networks import shape_of
-from tests.real_model import FEW_OR_ALL, WHISPER, needs_real_speech, needs_whisper, real_waveforms
+from tests.real_model import ALL, WHISPER, needs_real_speech, needs_whisper, real_waveforms
 
 LONGEST = 20  # tokens that are compared
 
@@ -56,7 +56,7 @@ def test_what_is_written_is_what_torch_writes_but_for_the_end_of_loops(lettered,
 
 @needs_whisper
 @needs_real_speech
-@pytest.mark.parametrize("n", FEW_OR_ALL)
+@pytest.mark.parametrize("n", ALL)
 def test_what_is_written_of_real_speech_is_what_torch_writes(n, tmp_path):
     export(WHISPER, tmp_path / "layout", "optimum")
     model, sessions = shrinkml.load(WHISPER), opened(tmp_path / "layout")

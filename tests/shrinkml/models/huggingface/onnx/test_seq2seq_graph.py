@@ -12,7 +12,7 @@ from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import AudioError, ExportError
 from shrinkml.export import recogniser as recogniser_module
-from shrinkml.export.exporter import export
+from shrinkml.export.exporter import Exporter, export
 from shrinkml.export.graph import FRONT
 from shrinkml.export.parity import fed as fed_to
 from shrinkml.export.recipe import Recipe, read_recipe
@@ -54,9 +54,14 @@ def checkpoint(request, stock_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(checkpoint):
+def exporter(checkpoint):
+    return Exporter(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint, exporter):
     folder = checkpoint.with_name("onnx")
-    export(checkpoint, folder)
+    exporter.write(folder)
     return folder
 
 
@@ -100,8 +105,8 @@ def test_factors_are_two_plain_products_and_keys_and_values_of_the_encoder_made_
 
 
 @pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
-def test_int8_scores_are_near(checkpoint, exported, waveforms, tmp_path):
-    export(checkpoint, tmp_path / "int8", int8=True)
+def test_int8_scores_are_near(exporter, exported, waveforms, tmp_path):
+    exporter.write(tmp_path / "int8", int8=True)
     fed = [[5, 6, 7]] * len(waveforms)
     before, after = (OnnxRecogniser(folder).logits(waveforms, fed) for folder in (exported, tmp_path / "int8"))
     assert np.abs(before - after).max() / np.abs(before).max() < 0.1
@@ -129,7 +134,7 @@ def test_silence_is_heard_as_torch_hears_it_and_what_is_too_long_refused(checkpo
 
 
 @pytest.mark.parametrize("checkpoint", ["whisper"], indirect=True)
-@pytest.mark.parametrize("tail_s", [0.25, 0.5])
+@pytest.mark.parametrize("tail_s", [pytest.param(0.25, marks=pytest.mark.slow), 0.5])  # tracing takes long
 def test_short_windows_are_torchs_for_each_utterance_whoever_shares_its_batch(checkpoint, tail_s, tmp_path, waveforms):
     model = shrinkml.load(checkpoint)
     model.window_tail_s = tail_s

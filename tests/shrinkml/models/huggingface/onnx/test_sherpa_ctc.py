@@ -10,7 +10,7 @@ import shrinkml
 from shrinkml.compression.sites import find_layers
 from shrinkml.compression.surgery import reshape
 from shrinkml.errors import ExportError
-from shrinkml.export.stock import check_layout, export
+from shrinkml.export.stock import StockExporter, check_layout
 from shrinkml.models.huggingface.onnx.sherpa_ctc import check
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
@@ -32,8 +32,13 @@ def small(stock_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def layout(small):
-    export(small, small.with_name("layout"), "sherpa-onnx")
+def exporter(small):
+    return StockExporter(small, "sherpa-onnx")
+
+
+@pytest.fixture(scope="module")
+def layout(small, exporter):
+    exporter.write(small.with_name("layout"))
     return small.with_name("layout")
 
 
@@ -57,8 +62,8 @@ def test_sherpa_onnx_writes_what_torch_writes(small, layout, waveforms):
     assert heard(layout, waveforms) == expected
 
 
-def test_int8_opens(small, waveforms, tmp_path):
-    export(small, tmp_path / "int8", "sherpa-onnx", int8=True)
+def test_int8_opens(exporter, waveforms, tmp_path):
+    exporter.write(tmp_path / "int8", int8=True)
     weights = onnx.load(tmp_path / "int8" / "model.onnx").graph.initializer
     assert any(weight.data_type == onnx.TensorProto.INT8 for weight in weights)
     assert all(heard(tmp_path / "int8", waveforms))

@@ -11,7 +11,7 @@ import shrinkml
 from shrinkml.errors import ExportError
 from shrinkml.export.stock import export
 from shrinkml.models.huggingface.onnx.sherpa_whisper import SHERPA_WHISPER, check
-from tests.real_model import FEW_OR_ALL, WHISPER, needs_real_speech, needs_whisper, real_waveforms
+from tests.real_model import ALL, WHISPER, needs_real_speech, needs_whisper, real_waveforms
 
 ZEROS = 60  # frames of zeros behind what was spoken, as sherpa-onnx adds them
 LONGEST = 20  # tokens that are compared
@@ -61,7 +61,7 @@ def test_sherpa_onnx_opens_it(arranged, noise):
 
 @needs_whisper
 @needs_real_speech
-@pytest.mark.parametrize("n", FEW_OR_ALL)
+@pytest.mark.parametrize("n", ALL)
 def test_sherpa_onnx_writes_of_real_speech_what_torch_writes(n, tmp_path):
     sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")
     export(WHISPER, tmp_path / "layout", "sherpa-onnx")

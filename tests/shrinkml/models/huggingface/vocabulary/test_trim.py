@@ -187,6 +187,7 @@ def test_every_kind_over_bytes_is_trimmed_saved_and_opened(kind, stock_dir, wave
     assert shrinkml.load(tmp_path / "small").transcribe(features) == model.transcribe(features)
 
 
+@pytest.mark.slow
 @needs_whisper
 @needs_real_speech
 def test_a_whisper_of_openais_hears_the_same_with_a_quarter_of_its_tokens(tmp_path):
