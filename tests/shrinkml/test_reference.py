@@ -16,7 +16,7 @@ from shrinkml.speech.scoring import word_errors
 from shrinkml.storage.bundle import bundled_names, model_folder
 from shrinkml.training.dataset import load_dataset
 
-N_UTTERANCES = 40
+N_UTTERANCES = 24
 MOST_MEGABYTES = 40
 
 # Transcribes files one by one with transformers alone.
