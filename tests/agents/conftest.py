@@ -1,5 +1,6 @@
 """A job on the tiny recogniser, and a search's workspace made from it."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,16 +45,22 @@ def evolving_little() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def make_task(tmp_path: Path, tiny_job: Callable[..., JobSpec]) -> Callable[..., SearchTask]:
-    """Makes tasks of a fresh workspace: the tiny recogniser, three times smaller, with an empty cache."""
+@pytest.fixture(scope="session")
+def search_folder(tmp_path_factory: pytest.TempPathFactory, tiny_job: Callable[..., JobSpec]) -> Path:
+    """Of a search of the tiny recogniser, three times smaller; evaluations will lie beside it."""
     spec = tiny_job()
     materials = Materials(spec.model, spec.data, seed=0, should_stop=lambda: False)
-    folder = tmp_path / "workspace"
+    folder = tmp_path_factory.mktemp("posed") / "workspace"
     folder.mkdir()
-    make_workspace(
-        materials, folder, start=materials.original, ratio=3.0, factorizer="svd", cache=tmp_path / "evaluations.sqlite"
-    )
+    cache = folder.with_name("evaluations.sqlite")
+    make_workspace(materials, folder, start=materials.original, ratio=3.0, factorizer="svd", cache=cache)
+    return folder
+
+
+@pytest.fixture
+def make_task(tmp_path: Path, search_folder: Path) -> Callable[..., SearchTask]:
+    """Makes tasks of a workspace of this test's own, in which nothing was evaluated."""
+    folder = shutil.copytree(search_folder, tmp_path / "workspace")
 
     def make(strategy: str, *, seed: int = 0, evaluations: int = 8) -> SearchTask:
         return SearchTask(strategy, seed, evaluations, "budget_wall", str(folder))
