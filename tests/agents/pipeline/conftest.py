@@ -16,6 +16,7 @@ from shrinkml.events import Event
 from shrinkml.job import JobSpec
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report import to_json
+from shrinkml.speech.manifest import read_manifest, write_manifest
 
 
 @pytest.fixture(scope="package")
@@ -80,14 +81,19 @@ def as_of(finished: tuple[JobSpec, Path, dict[str, Any], list[Event]], tmp_path:
 
 
 @pytest.fixture(scope="package")
-def whisper_job(tiny_job: Callable[..., JobSpec]) -> Callable[..., JobSpec]:
-    """Makes jobs on the bundled Whisper, whose vocabulary can be trimmed."""
+def whisper_job(
+    tiny_job: Callable[..., JobSpec], tiny_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., JobSpec]:
+    """Makes jobs on the bundled Whisper, whose vocabulary can be trimmed, and six utterances of each split."""
+    folder = tmp_path_factory.mktemp("few")
+    for split, manifest in tiny_data.items():
+        write_manifest(folder / f"{split}.jsonl", read_manifest(manifest)[:6])
+    few = {split: str(folder / f"{split}.jsonl") for split in tiny_data} | {"proxy_utterances": 4}
 
     def make(**changes: object) -> JobSpec:
         goal = {"compression_ratio": 1.2, "max_wer_increase": 1.0}
-        return tiny_job(
-            **({"model": "reference/whisper", "goal": goal, "steps": "auto", "vocabulary": "auto"} | changes)
-        )
+        job = {"model": "reference/whisper", "data": few, "goal": goal, "steps": "auto", "vocabulary": "auto"}
+        return tiny_job(**(job | changes))
 
     return make
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from server.limits import Limits
+from server.worker import cancellation
 from server.worker.work import work
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import Event, Progress
@@ -104,4 +105,5 @@ def go_wrong(name: str, folder: Path, should_stop) -> None:
 
 
 if __name__ == "__main__":
+    cancellation.GRACE_S = 1.0  # what is promised of it is asked of the server's own
     work(Path(sys.argv[1]), run_job, limits=Limits.model_validate_json(sys.argv[2]))

@@ -159,8 +159,9 @@ def test_a_search_returns_a_policy_that_another_model_s_search_goes_on_from(toy,
 
 
 def test_the_policy_survives_json(toy, learned, tmp_path):
-    result = SearchResult.from_json(json.loads(json.dumps(search_from(toy, learned).to_json())))
-    assert result.policy == search_from(toy, learned).policy
+    found = search_from(toy, learned)
+    result = SearchResult.from_json(json.loads(json.dumps(found.to_json())))
+    assert result.policy == found.policy
     write_policy(result.policy, tmp_path / "policy.json")
     assert read_policy(tmp_path / "policy.json") == result.policy
     assert [path.name for path in tmp_path.iterdir()] == ["policy.json"]
