@@ -1,6 +1,7 @@
 """A job, its data, and the services that a server is made of."""
 
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -32,8 +33,19 @@ from shrinkml.speech.manifest import Utterance, write_manifest
 RATE_HZ = 16_000
 
 
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database in which nothing is, but all tables are: DBOS makes its own in dozens of steps."""
+    home = tmp_path_factory.mktemp("home")
+    engine = connect(database_url(home))
+    JobQueue(engine).close()
+    engine.dispose()
+    return home
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+def engine(tmp_path: Path, empty_home: Path) -> Iterator[sa.Engine]:
+    shutil.copytree(empty_home, tmp_path, dirs_exist_ok=True)
     engine = connect(database_url(tmp_path))
     yield engine
     engine.dispose()
