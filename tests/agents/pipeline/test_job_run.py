@@ -267,8 +267,8 @@ def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
 
 
 def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
-    spec = tiny_job(goal={"compression_ratio": 20.0, "max_wer_increase": 0.2}, steps=[1.2, 20.0], finetune=NO_TRAINING)
-    report = run(spec, tmp_path)
+    goal, search = {"compression_ratio": 20.0, "max_wer_increase": 0.2}, {"strategy": "divergence", "evaluations": 1}
+    report = run(tiny_job(goal=goal, search=search, steps=[1.2, 20.0], finetune=NO_TRAINING), tmp_path)
     stages = report["steps"]
     assert [stage["accepted"] for stage in stages[:2]] == [True, False]
     assert stages[2]["target_ratio"] == pytest.approx((1.2 * 20.0) ** 0.5, abs=0.01)
