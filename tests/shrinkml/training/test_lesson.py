@@ -3,7 +3,7 @@ import torch
 
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.models.family import FreshModel
-from shrinkml.models.las.las_operations import fresh
+from shrinkml.models.las.las_operations import LAS_MODELS
 from shrinkml.speech.manifest import read_manifest
 from shrinkml.training.lesson import take_lesson_
 
@@ -16,7 +16,7 @@ def utterances(tiny_data):
 
 
 def drawn(seed, texts, **shape):
-    return fresh(FreshModel("las", {**SHAPE, **shape}, texts, "word", seed)).eval()
+    return LAS_MODELS.fresh(FreshModel("las", {**SHAPE, **shape}, texts, "word", seed)).eval()
 
 
 def test_weights_that_fit_are_taken_over_and_the_others_stay(utterances):
