@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from agents.search.evaluations.evaluation_store import EvaluationStore
 from agents.search.opened_workspace import Workspace, context_of, open_with
 from agents.search.workspace import RECORD, own_files, read_record
+from shrinkml.events import ShouldStop
 from shrinkml.storage.model_folder import look_into
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,12 @@ def unpack(packed: PackedWorkspace[Block], folder: Path, fetch: Callable[[Block]
                 file.write(fetch(block))
 
 
-def open_packed(packed: PackedWorkspace[Block], fetch: Callable[[Block], bytes], store: EvaluationStore) -> Workspace:
+def open_packed(
+    packed: PackedWorkspace[Block],
+    fetch: Callable[[Block], bytes],
+    store: EvaluationStore,
+    should_stop: ShouldStop = lambda: False,
+) -> Workspace:
     """The workspace `packed`, ready to judge plans, its factors mapped from a temporary file.
 
     The file's name is gone by the time that this returns, and its room on the disk with the process, however that ends.
@@ -97,12 +103,13 @@ def open_packed(packed: PackedWorkspace[Block], fetch: Callable[[Block], bytes],
         packed: what to open.
         fetch: gives the bytes of a block.
         store: remembers the judgements.
+        should_stop: asked often while a plan is judged, which raises StoppedError then.
     """
     remove_stale(Path(tempfile.gettempdir()))
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         unpack(packed, Path(folder), fetch)
-        workspace = open_with(store, Path(folder), packed.context)
+        workspace = open_with(store, Path(folder), packed.context, should_stop)
     log.info("unpacked a workspace of %.1f MB in %.1f s", packed.n_bytes / 1e6, time.monotonic() - began_s)
     return workspace
 

@@ -30,7 +30,7 @@ class RayEvaluations:
     again; one that must not be answered twice is first undone, or found to have been answered.
 
     Attributes:
-        keeper: handle of the actor, a SqliteEvaluations.
+        keeper: handle of the actor, a Keeper.
     """
 
     keeper: Any  # ray.actor.ActorHandle, which is not typed
@@ -97,8 +97,25 @@ class RayEvaluations:
             ) from None
 
 
+class Keeper(SqliteEvaluations):
+    """The store that workers ask, and what they ask it beside: whether their run is to stop."""
+
+    def __init__(self, path: Path) -> None:
+        """The store in the file `path`; all runs go on."""
+        super().__init__(path)
+        self._stopped: set[str] = set()
+
+    def stop(self, run: str) -> None:
+        """Have the workers of `run` stop."""
+        self._stopped.add(run)
+
+    def stopped(self, run: str) -> bool:
+        """True where the workers of `run` are to stop."""
+        return run in self._stopped
+
+
 def keep_evaluations(path: Path) -> RayEvaluations:
     """The store in the SQLite file `path` of this machine, kept by a new actor on it, which ends with this process."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    keeper = ray.remote(SqliteEvaluations).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here)
+    keeper = ray.remote(Keeper).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here)
     return RayEvaluations(keeper.remote(path))

@@ -6,6 +6,7 @@ References:
 
 import logging
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from agents.execution.executor import OnTaskTrial, SearchTask
 from agents.execution.ray.ray_cluster import RAY_SETTINGS, RayCluster, environment
 from agents.execution.ray.ray_evaluations import RayEvaluations, keep_evaluations
 from agents.execution.ray.search_worker import HandedWorkspace, search
+from agents.execution.ray.stop_signal import StopSignal
 from agents.execution.ray.trial_journal import RESTARTS, TrialJournal
 from agents.execution.ray.tune_callbacks import Listener, StopOnDemand
 from agents.search.packed_workspace import pack
@@ -90,7 +92,8 @@ class RayExecutor:
         """Run the searches, whose reports go to `journal`; return what their workers died of."""
         with environment(RAY_SETTINGS):
             storage = self._cluster.start() / "tune"
-            workspaces = {folder: self._handed(Path(folder)) for folder in {task.workspace for task in tasks}}
+            run = uuid.uuid4().hex
+            workspaces = {folder: self._handed(Path(folder), run) for folder in {task.workspace for task in tasks}}
             try:
                 errors: Sequence[BaseException] = (
                     self._tuner(tasks, workspaces, journal, should_stop, storage).fit().errors
@@ -104,11 +107,12 @@ class RayExecutor:
         self._evaluations.clear()
         self._cluster.close()
 
-    def _handed(self, folder: Path) -> HandedWorkspace:
+    def _handed(self, folder: Path, run: str) -> HandedWorkspace:
         database = database_of(folder)
         if database not in self._evaluations:
             self._evaluations[database] = keep_evaluations(database)
-        return HandedWorkspace(pack(folder, ray.put), self._evaluations[database])
+        evaluations = self._evaluations[database]
+        return HandedWorkspace(pack(folder, ray.put), evaluations, StopSignal(evaluations.keeper, run))
 
     def _tuner(
         self,
@@ -127,7 +131,7 @@ class RayExecutor:
             run_config=tune.RunConfig(
                 name="searches",
                 storage_path=str(storage),
-                stop=StopOnDemand(lambda: should_stop() or journal.failed),
+                stop=StopOnDemand(lambda: should_stop() or journal.failed, [one.stop for one in workspaces.values()]),
                 callbacks=[Listener(journal)],
                 failure_config=tune.FailureConfig(max_failures=RESTARTS),
                 verbose=0,

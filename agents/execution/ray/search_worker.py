@@ -11,10 +11,13 @@ from ray import ObjectRef, tune
 
 from agents.execution.executor import SearchTask
 from agents.execution.ray.ray_evaluations import RayEvaluations
+from agents.execution.ray.stop_signal import StopSignal, now_and_then
 from agents.search.opened_workspace import Workspace
 from agents.search.packed_workspace import PackedWorkspace, open_packed
 from agents.search.search_result import Trial
 from agents.search.search_task import search_in
+from shrinkml.errors import StoppedError
+from shrinkml.events import ShouldStop
 
 MOST_WAIT_FOR_BLOCK_S = 300.0  # some megabytes, which may have to come over a slow network from a disk
 
@@ -26,10 +29,12 @@ class HandedWorkspace:
     Attributes:
         packed: its files, by reference to Ray's object store.
         evaluations: the judgements that all workers share.
+        stop: of the run.
     """
 
     packed: PackedWorkspace[ObjectRef[bytes]]
     evaluations: RayEvaluations
+    stop: StopSignal
 
 
 def search(config: dict[str, Any], tasks: Sequence[SearchTask], workspaces: Mapping[str, HandedWorkspace]) -> None:
@@ -40,8 +45,10 @@ def search(config: dict[str, Any], tasks: Sequence[SearchTask], workspaces: Mapp
         tune.report({"trial": json.dumps(trial.to_json()), "n_done": n_done})
 
     try:
-        workspace = _opened(workspaces[task.workspace])
-        result = search_in(workspace, task, on_trial=report, should_stop=lambda: False)
+        workspace, should_stop = _opened(workspaces[task.workspace])
+        result = search_in(workspace, task, on_trial=report, should_stop=should_stop)
+    except StoppedError:
+        return  # the driver makes a result of what was reported
     except Exception as error:
         tune.report({"error": str(error) or type(error).__name__})
     else:
@@ -49,9 +56,10 @@ def search(config: dict[str, Any], tasks: Sequence[SearchTask], workspaces: Mapp
 
 
 @lru_cache(maxsize=1)
-def _opened(handed: HandedWorkspace) -> Workspace:
-    """The workspace, unpacked once by each process: its searches come one after another."""
-    return open_packed(handed.packed, _fetch, handed.evaluations)
+def _opened(handed: HandedWorkspace) -> tuple[Workspace, ShouldStop]:
+    """The workspace, unpacked once by each process, whose searches come one after another; and whether they stop."""
+    should_stop = now_and_then(handed.stop.given)
+    return open_packed(handed.packed, _fetch, handed.evaluations, should_stop), should_stop
 
 
 def _fetch(block: ObjectRef[bytes]) -> bytes:

@@ -2,11 +2,13 @@
 
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
+from agents.execution.ray.stop_signal import StopSignal
 from agents.execution.ray.trial_journal import TrialJournal
 from shrinkml.errors import StageError
 from shrinkml.events import ShouldStop
@@ -56,11 +58,12 @@ class Listener(_NotSaved, tune.Callback):
 
 
 class StopOnDemand(_NotSaved, tune.Stopper):
-    """Ends all trials as soon as `should_stop` says so."""
+    """Ends all trials as soon as `should_stop` says so, and has their workers know."""
 
-    def __init__(self, should_stop: ShouldStop) -> None:
-        """A stopper that asks `should_stop`."""
+    def __init__(self, should_stop: ShouldStop, signals: Collection[StopSignal] = ()) -> None:
+        """A stopper that asks `should_stop`, and then gives `signals`."""
         self._should_stop = should_stop
+        self._signals = signals
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return False: no trial is stopped alone."""
@@ -68,4 +71,8 @@ class StopOnDemand(_NotSaved, tune.Stopper):
 
     def stop_all(self) -> bool:
         """Return True to end all of them."""
-        return self._should_stop()
+        if not self._should_stop():
+            return False
+        for signal in self._signals:
+            signal.give()
+        return True

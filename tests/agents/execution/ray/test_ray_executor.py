@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from agents.execution.ray import ray_executor as module
 from agents.search.evaluations.sqlite_evaluations import SqliteEvaluations
 from agents.search.opened_workspace import context_of
 from agents.search.packed_workspace import pack
-from agents.search.workspace import RECORD, read_record
+from agents.search.workspace import RECORD, database_of, read_record
 from server.worker.processes import descendants
 from shrinkml.errors import LostProcessError, StageError
 from tests.agents.execution.running import ENDLESS, Reports, here, ray_workers, run
@@ -127,6 +129,55 @@ def test_no_process_outlives_its_executor(make_task, how, patience_s):
     while alive := [pid for pid in family if is_running(pid)]:
         assert time.monotonic() < deadline, [Path(f"/proc/{pid}/cmdline").read_bytes()[:80] for pid in alive]
         time.sleep(0.1)
+
+
+SLOW_PROGRAM = """
+import signal, sys, threading
+from agents.execution.executor import SearchTask
+from agents.execution.ray import ray_executor
+from agents.execution.ray.search_worker import search
+
+def slowly(config, tasks, workspaces):
+    import time
+    from agents.search import interruptible
+    ask = interruptible.Interruptible._check
+    def wait_and_ask(self):
+        time.sleep(2.0)
+        ask(self)
+    interruptible.MOST_WORK, interruptible.Interruptible._check = 1.0, wait_and_ask  # an utterance at a time, of twelve
+    search(config, tasks, workspaces)
+
+pressed = threading.Event()
+signal.signal(signal.SIGINT, lambda *_: pressed.set())
+ray_executor.search = slowly
+executor = ray_executor.RayExecutor(workers=1)
+try:
+    tasks = [SearchTask("random", 0, 8, "budget_wall", sys.argv[1])]
+    executor.run(tasks, on_trial=lambda *_: None, should_stop=pressed.is_set)
+finally:
+    executor.close()
+"""
+
+
+def test_ctrl_c_ends_a_worker_while_it_judges_a_plan_instead_of_waiting_until_it_is_killed(make_task):
+    """A worker that ends by itself gives back what it has claimed; a killed one cannot."""
+    workspace = make_task("random").workspace
+    database = database_of(Path(workspace))
+
+    def n_claims():
+        if not database.exists():
+            return 0
+        with closing(sqlite3.connect(database)) as opened:
+            tables = opened.execute("SELECT name FROM sqlite_master WHERE name = 'part_claims'").fetchall()
+            return opened.execute("SELECT COUNT(*) FROM part_claims").fetchone()[0] if tables else 0
+
+    command = [sys.executable, "-c", SLOW_PROGRAM, workspace]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+        while driver.poll() is None and not n_claims():
+            time.sleep(0.1)
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait() == 0, driver.stderr.read()
+    assert n_claims() == 0
 
 
 def is_running(pid):

@@ -9,10 +9,11 @@ from ray import tune
 
 from agents.execution.ray.ray_evaluations import keep_evaluations
 from agents.execution.ray.search_worker import HandedWorkspace, search
+from agents.execution.ray.stop_signal import StopSignal
 from agents.search.packed_workspace import pack
 from agents.search.search_result import SearchResult, Trial
 from agents.search.workspace import database_of
-from tests.agents.execution.running import here
+from tests.agents.execution.running import ENDLESS, here
 
 
 @pytest.fixture
@@ -24,7 +25,8 @@ def task(ray_executor, make_task):
 @pytest.fixture
 def handed(task):
     folder = Path(task.workspace)
-    return HandedWorkspace(pack(folder, ray.put), keep_evaluations(database_of(folder)))
+    evaluations = keep_evaluations(database_of(folder))
+    return HandedWorkspace(pack(folder, ray.put), evaluations, StopSignal(evaluations.keeper, "this"))
 
 
 @pytest.fixture
@@ -52,6 +54,25 @@ def test_a_worker_unpacks_a_workspace_once(task, handed, reports, caplog):
             search({"index": 0}, [task], again)
     assert caplog.text.count("unpacked a workspace of") == 1
     assert reports[: len(reports) // 2] == reports[len(reports) // 2 :]
+
+
+def test_a_search_ends_with_its_best_once_a_stop_is_given(task, handed, monkeypatch):
+    reports = []
+
+    def report(said):
+        reports.append(said)
+        handed.stop.give()
+
+    monkeypatch.setattr(tune, "report", report)
+    search({"index": 0}, [replace(task, evaluations=ENDLESS)], {task.workspace: handed})
+    *trials, last = reports
+    assert len(SearchResult.from_json(json.loads(last["result"])).trials) == len(trials) < ENDLESS
+
+
+def test_a_search_that_is_stopped_before_its_first_plan_reports_nothing(task, handed, reports):
+    handed.stop.give()
+    search({"index": 0}, [task], {task.workspace: handed})
+    assert reports == []
 
 
 def test_a_search_that_fails_says_why(task, handed, reports):

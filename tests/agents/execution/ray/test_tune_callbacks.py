@@ -49,13 +49,15 @@ def test_a_worker_that_died_is_logged(journal, caplog):
     assert caplog.messages == ["the worker of search random with seed 7 died; another one goes on"]
 
 
-def test_all_trials_are_stopped_as_soon_as_somebody_asks_for_it():
-    asked = []
-    stop = StopOnDemand(lambda: bool(asked))
+def test_all_trials_are_stopped_as_soon_as_somebody_asks_for_it_and_workers_are_told():
+    asked, told = [], []
+    stop = StopOnDemand(lambda: bool(asked), [SimpleNamespace(give=lambda: told.append(True))])
     assert not stop("trial", {})
     assert not stop.stop_all()
+    assert not told
     asked.append(True)
     assert stop.stop_all()
+    assert told
     assert not stop("trial", {}), "no trial alone"
 
 
