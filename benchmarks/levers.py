@@ -9,7 +9,8 @@ own is made larger: new sentences, and the voices of test.
     bits                bits of each matrix alone
     rank, then 8 bits   ranks, searched so that the model has that size once every matrix is rounded to 8 bits: what is
                         done today
-    joint               rank, identity blocks and bits, searched together
+    joint               rank, identity blocks, bits and zeros, searched together
+    joint without zeros the same but for zeros
 
 A size that a recipe cannot reach is a row, too. Rows are written as soon as they are there: run it again to add what is
 missing. levers.html draws the medians.
@@ -94,6 +95,7 @@ RECIPES = {
     "bits": Recipe(("bits",)),
     "rank, then 8 bits": Recipe(("rank",), as_rounded, rounded),
     "joint": Recipe(GAINS["bytes"]),
+    "joint without zeros": Recipe(tuple(name for name in GAINS["bytes"] if name != "sparsity")),
 }
 
 

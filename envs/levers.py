@@ -13,6 +13,7 @@ from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.prices import PriceList
 
 BITS = (8, 6, 5, 4, 3)  # that weights are rounded to; of two bits, a quarter of a matrix would be noise
+SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9)  # below a half, fewer bits save as much and lose less
 
 Choices = Mapping[str, tuple[Choice, ...]]  # site -> what may become of it, last as it is
 Lever = Callable[[LayerSpec, Choice], Iterator[Choice]]
@@ -24,7 +25,12 @@ def lower_ranks(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
 
 
 def identity_blocks(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
-    """The same rank with an identity block; of a dense matrix also ranks at which two whole factors save nothing."""
+    """The same rank with an identity block; of a dense matrix also ranks at which two whole factors save nothing.
+
+    Not of a sparse one: a block of ones and zeros takes no weights there either.
+    """
+    if choice.sparsity:
+        return
     ranks = (choice.rank,) if choice.rank else rank_menu(layer, None, highest=layer.max_rank)[:-1]
     yield from (replace(choice, rank=rank, identity=True) for rank in ranks if rank and rank < layer.out_features)
 
@@ -34,7 +40,18 @@ def fewer_bits(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
     yield from (replace(choice, bits=bits) for bits in BITS if bits < (choice.bits or layer.bits))
 
 
-LEVERS: dict[str, Lever] = {"rank": lower_ranks, "identity": identity_blocks, "bits": fewer_bits}
+def more_zeros(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
+    """The same with fewer weights that are not zero, in each factor; not beside an identity block."""
+    if not choice.identity:
+        yield from (replace(choice, sparsity=share) for share in SPARSITIES if share > choice.sparsity)
+
+
+LEVERS: dict[str, Lever] = {
+    "rank": lower_ranks,
+    "identity": identity_blocks,
+    "bits": fewer_bits,
+    "sparsity": more_zeros,
+}
 
 
 def pulled(layer: LayerSpec, present: Choice, levers: Collection[str]) -> tuple[Choice, ...]:

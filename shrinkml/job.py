@@ -256,7 +256,8 @@ class JobSpec(Part):
         min_length=1,
         exclude_if=lambda levers: levers is None,
         description="What may become of a matrix: rank (two thin factors), identity (one of them holds an identity "
-        "block, which takes no weights), bits (few for each weight). If absent, ranks; where bytes count, all.",
+        "block, which takes no weights), bits (few for each weight), sparsity (zeros, which are not stored: it "
+        "saves no time). If absent, ranks; where bytes count, all.",
     )
     language: Name | None = Field(
         None,

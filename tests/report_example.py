@@ -86,6 +86,7 @@ def menu_row(name, rows, columns, chosen):
                 "rank": rank,
                 "bits": None,
                 "identity": False,
+                "sparsity": 0.0,
                 "weights_kept": share,
                 "expected_loss": expected[rank],
                 "wer_alone": alone.get(rank),
@@ -226,6 +227,7 @@ def example():
                 "rank": rank,
                 "break_even_rank": LayerSpec(name, "linear", rows, columns).break_even_rank,
                 "bits": None,
+                "sparsity": 0.0,
             }
             for name, rows, columns, rank in LAYERS
         ],

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from agents.pipeline.menu_rows import menu_rows
 from agents.pipeline.schedule import best_of
@@ -18,6 +19,7 @@ from agents.search.search_result import SearchResult
 from shrinkml.compression.sites import model_cost
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
+from shrinkml.plan.choice import DENSE
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report.record import (
     CheckpointRow,
@@ -41,6 +43,8 @@ PACKAGES = (
     "shrinkml", "torch", "transformers", "onnxruntime", "numpy", "stable_baselines3", "sb3_contrib", "gymnasium", "ray",
     "jiwer",
 )  # fmt: skip
+
+BESIDE_RANKS = ("bits", "sparsity")  # fields of a choice that other levers set, in the order in which rows tell of them
 
 
 def summarise(
@@ -174,19 +178,26 @@ def _comparison_row(result: SearchResult, original_parameters: int) -> Compariso
 
 def _layer_rows(model: Path) -> tuple[LayerRow, ...]:
     return tuple(
-        LayerRow(layer.name, layer.shape, layer.rank, layer.break_even_rank, layer.bits)
+        LayerRow(layer.name, layer.shape, layer.rank, layer.break_even_rank, layer.bits, layer.sparsity)
         for layer in layers_of(checkpoint.load(model))
     )
 
 
 def lever_rows(model: Path) -> tuple[LeverRow, ...]:
-    """The bytes that the ranks of a checkpoint leave, and then its bits; nothing where there are no bits."""
+    """The bytes that the ranks of a checkpoint leave, then its bits, then its zeros; nothing where ranks are all."""
     found = checkpoint.inspect(model)
-    if all(choice.bits is None for _, choice in found.plan):
+    pulled = [name for name in BESIDE_RANKS if any(getattr(it, name) != getattr(DENSE, name) for _, it in found.plan)]
+    if not pulled:
         return ()
     cost = model_cost(checkpoint.load(model).module, bits=8 * checkpoint.DTYPES[found.dtype].itemsize)
-    ranks = CompressionPlan({name: replace(choice, bits=None) for name, choice in found.plan})
-    return LeverRow("rank", cost.cost(ranks).bytes), LeverRow("bits", cost.cost(found.plan).bytes)
+
+    def bytes_with(levers: Sequence[str]) -> int:
+        left: dict[str, Any] = {name: getattr(DENSE, name) for name in BESIDE_RANKS if name not in levers}
+        plan = CompressionPlan({name: replace(choice, **left) for name, choice in found.plan})
+        return cost.cost(plan).bytes
+
+    rows = (LeverRow(name, bytes_with(pulled[: n + 1])) for n, name in enumerate(pulled))
+    return LeverRow("rank", bytes_with(())), *rows
 
 
 def _trial_rows(outcomes: Sequence[StepOutcome]) -> tuple[TrialRow, ...]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import count
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -135,7 +136,11 @@ class StoredDecompositions(Mapping[str, Decomposition]):
 
     def __getitem__(self, layer: str) -> Decomposition:
         tensors = load_file(self._paths[layer])
-        return Decomposition(**{part.name: tensors[f"{layer}/{part.name}"] for part in fields(Decomposition)})
+        like = tensors[f"{layer}/down"][0]
+        of_inputs = {"mean": torch.zeros_like(like), "spread": torch.ones_like(like)}  # older jobs wrote none
+        prefix = f"{layer}/"
+        found = {key.removeprefix(prefix): part for key, part in tensors.items() if key.startswith(prefix)}
+        return Decomposition(**{**of_inputs, **found})
 
     def __contains__(self, layer: object) -> bool:
         return layer in self._paths  # by default, it would be read

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shrinkml.compression.sites import find_sites, sites_by_layer
 from shrinkml.compression.surgery import check_names, with_forms
@@ -11,7 +11,7 @@ from shrinkml.errors import PlanError, RankError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.weights.decomposition import Decomposition
-from shrinkml.weights.form import Form
+from shrinkml.weights.form import Form, floats_of
 from shrinkml.weights.forms import form_of
 
 
@@ -31,11 +31,10 @@ def factorize(model: nn.Module, plan: CompressionPlan, decompositions: Mapping[s
     plan = CompressionPlan({name: it for name, it in plan if name in decompositions or it != sites[name].form.choice})
     check_names(plan, decompositions, "decompositions")
     with torch.no_grad():
-        small = with_forms(
-            model,
-            {layer: _compressed(layer, sites[layer].form, choice, decompositions[layer]) for layer, choice in plan},
-        )
-        _shift_(small, plan, decompositions)
+        forms = {layer: _compressed(layer, sites[layer].form, choice, decompositions[layer]) for layer, choice in plan}
+        small = with_forms(model, forms)
+        shifts = {layer: _shift(sites[layer].form, form, decompositions[layer]) for layer, form in forms.items()}
+        _shift_(small, shifts)
     return small
 
 
@@ -49,11 +48,19 @@ def _compressed(layer: str, form: Form, choice: Choice, decomposition: Decomposi
         raise PlanError(f"layer {layer!r}: {error}") from None
 
 
-def _shift_(small: nn.Module, plan: CompressionPlan, decompositions: Mapping[str, Decomposition]) -> None:
-    """Gives the biases of `small` what dropped directions gave on average."""
+def _shift(before: Form, after: Form, decomposition: Decomposition) -> Tensor | None:
+    """Mean of what the dropped directions or weights of a matrix gave, [out]; None where there are none."""
+    if after.choice.sparsity:
+        lost = before.dense() - after.dense().to(floats_of(before))
+        return lost @ decomposition.mean.to(lost)
+    return None if after.choice.rank is None else decomposition.shift(after.choice.rank)
+
+
+def _shift_(small: nn.Module, shifts: Mapping[str, Tensor | None]) -> None:
+    """Gives the biases of `small` the `shifts` of their layers."""
     places = {(site.module, site.bias): site.layer for site in find_sites(small)}  # a module may stand at several
     for (module, bias), layer in places.items():
-        rank = plan.choice(layer).rank
-        if bias is not None and rank is not None:
+        shift = shifts.get(layer)
+        if bias is not None and shift is not None:
             parameter = module.get_parameter(bias)
-            parameter.add_(decompositions[layer].shift(rank).to(parameter))  # perhaps to a GPU
+            parameter.add_(shift.to(parameter))  # perhaps to a GPU

@@ -61,7 +61,8 @@ def svd(matrix: Form, stats: LayerStats | None = None) -> Decomposition:
     u, s, vh = _dense_svd(last) if thin is None else _thin_svd(last, thin)
     root = s.sqrt()
     up, down = u.mul_(root.to(u.dtype)), root[:, None] * vh
-    return Decomposition(up, down.to(u.dtype), s.to(u.dtype), torch.zeros_like(s, dtype=u.dtype))
+    zeros, nothing = torch.zeros_like(s, dtype=u.dtype), torch.zeros_like(down[0], dtype=u.dtype)
+    return Decomposition(up, down.to(u.dtype), s.to(u.dtype), zeros, nothing, torch.ones_like(nothing))
 
 
 def whitened_svd(matrix: Form, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
@@ -131,7 +132,9 @@ def _keeping_outputs(matrix: Form, whitening: Tensor, mean: Tensor) -> Decomposi
     balance = (down.norm(dim=1) / root).sqrt()
     balance = torch.where(balance > 0, balance, 1.0)
     up, down = u.mul_((root * balance).to(u.dtype)), down / balance[:, None]
-    return Decomposition(up.to(dtype), down.to(dtype), s.to(dtype), (down @ mean.double()).to(dtype))
+    mean = mean.double()
+    found = up, down, s, down @ mean, mean, whitening.norm(dim=1)
+    return Decomposition(*(part.to(dtype) for part in found))
 
 
 def decompose(

@@ -3,8 +3,8 @@
 from shrinkml.plan.prices import Resource
 
 GAINS: dict[Resource, tuple[str, ...]] = {  # names in `envs.levers.LEVERS`
-    "parameters": ("rank", "identity"),
-    "bytes": ("rank", "identity", "bits"),
+    "parameters": ("rank", "identity", "sparsity"),
+    "bytes": ("rank", "identity", "bits", "sparsity"),
     "macs": ("rank",),
     "latency": ("rank",),
 }

@@ -6,7 +6,7 @@ from typing import Literal
 from shrinkml.errors import RankError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
-from shrinkml.plan.layout import index_bytes, lines_of, n_scales
+from shrinkml.plan.layout import index_bytes, lines_of, n_scales, stored_lines
 
 LayerKind = Literal["linear", "lstm_input", "lstm_recurrent", "embedding"]
 
@@ -64,14 +64,17 @@ class LayerSpec:
         return rank * self.parameters_per_rank
 
     def cost_at(self, choice: Choice) -> Cost:
-        """The cost of this layer under `choice`, with the bytes of scales and of what tells where an identity block is.
+        """The cost of this layer under `choice`, with the bytes of scales and of what tells where weights belong.
+
+        Zeros are multiplied all the same.
 
         Raises:
             RankError: a rank outside [1, max_rank].
         """
         self.weights_at(choice.rank)  # refuses ranks
-        lines = lines_of(choice, self.out_features, self.in_features)
-        weights, bits = sum(part.n * part.length for part in lines), choice.bits or self.bits
-        stored = weights - int(choice.sparsity * weights)
-        beside = sum(n_scales(part, bits) for part in lines) + index_bytes(choice, self.out_features)
-        return Cost(stored, beside + -(-stored * bits // 8), self.calls_per_s * stored)
+        shape, bits = (self.out_features, self.in_features), choice.bits or self.bits
+        lines = stored_lines(choice, *shape)
+        weights = sum(part.n * part.length for part in lines)
+        multiplied = sum(part.n * part.length for part in lines_of(choice, *shape))
+        beside = sum(n_scales(part, bits) for part in lines) + index_bytes(choice, *shape)
+        return Cost(weights, beside + -(-weights * bits // 8), self.calls_per_s * multiplied)

@@ -1,5 +1,8 @@
 """The layout of a matrix under a choice: the lines of weights that are stored of it, and their bytes. Loads no torch.
 
+Of a sparse matrix, the weights of a line that are not zero are stored side by side, as many of each line, and a bit for
+each place tells where they belong.
+
 Weights of few bits are whole numbers that groups of neighbours in a line multiply by a scale of their own: one number
 for a run of 64 at most, eight bits of a logarithm each.
 
@@ -30,7 +33,7 @@ class Lines(NamedTuple):
 
 
 def lines_of(choice: Choice, n_out: int, n_in: int) -> tuple[Lines, ...]:
-    """The stored lines of a matrix [n_out, n_in] under `choice`: its rows, or each direction of both its factors."""
+    """The lines of a matrix [n_out, n_in] under `choice`, with its zeros: rows, or the directions of both factors."""
     if choice.dropped:
         return ()
     if choice.rank is None:
@@ -39,9 +42,22 @@ def lines_of(choice: Choice, n_out: int, n_in: int) -> tuple[Lines, ...]:
     return Lines(choice.rank, n_rows), Lines(choice.rank, n_in)
 
 
-def index_bytes(choice: Choice, n_out: int) -> int:
-    """The bytes that tell which of `n_out` rows belong to an identity block: a bit for each."""
-    return -(-n_out // 8) if choice.identity else 0
+def n_kept(length: int, sparsity: float) -> int:
+    """The weights of a line of that length that are stored; the others are zero."""
+    return length - int(sparsity * length)
+
+
+def stored_lines(choice: Choice, n_out: int, n_in: int) -> tuple[Lines, ...]:
+    """The lines of a matrix [n_out, n_in] under `choice` as they are stored, without zeros."""
+    whole = lines_of(choice, n_out, n_in)
+    return tuple(Lines(part.n, n_kept(part.length, choice.sparsity)) for part in whole)
+
+
+def index_bytes(choice: Choice, n_out: int, n_in: int) -> int:
+    """The bytes that tell which rows belong to an identity block, and which weights are stored: a bit for each."""
+    rows = -(-n_out // 8) if choice.identity else 0
+    places = (-(-part.n * part.length // 8) for part in lines_of(choice, n_out, n_in))
+    return rows + (sum(places) if choice.sparsity else 0)
 
 
 def group_length(length: int, bits: int) -> int:

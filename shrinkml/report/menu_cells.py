@@ -11,7 +11,7 @@ class Cell(NamedTuple):
     """An entry of a layer's menu."""
 
     layer: str
-    rank: str  # or "dense"; with its bits, where they are few
+    rank: str  # or "dense"; with its zeros and bits, where there are
     weights_kept: float
     expected_loss: float | None  # nats per token that the outputs are expected to move, the layer alone compressed
     wer: float | None  # the same layer alone, judged; None where it was not, as of the last entry
@@ -28,7 +28,7 @@ def cells_of(report: Report) -> Iterator[Cell]:
             wer = None if entry is last or start is None else entry.wer_alone
             yield Cell(
                 layer=row.name,
-                rank=choice_in_words(entry.rank, entry.bits, identity=entry.identity),
+                rank=choice_in_words(entry.rank, entry.bits, identity=entry.identity, sparsity=entry.sparsity),
                 weights_kept=entry.weights_kept,
                 expected_loss=entry.expected_loss,
                 wer=wer,
@@ -37,10 +37,11 @@ def cells_of(report: Report) -> Iterator[Cell]:
             )
 
 
-def choice_in_words(rank: int | None, bits: int | None, *, identity: bool = False) -> str:
-    """A choice as tables and figures show it: "dense", "24", "dense, 8 bits", "24 with identity, 4 bits"."""
+def choice_in_words(rank: int | None, bits: int | None, *, identity: bool = False, sparsity: float = 0.0) -> str:
+    """A choice as tables and figures show it: "dense", "24", "24 with identity, 4 bits", "dense, 70 % zeros"."""
     words = "dense" if rank is None else f"{rank}{' with identity' if identity else ''}"
-    return words if bits is None else f"{words}, {bits} bits"
+    zeros = f", {100 * sparsity:.0f} % zeros" if sparsity else ""
+    return f"{words}{zeros}{'' if bits is None else f', {bits} bits'}"
 
 
 def menu_cells(report: Report) -> list[tuple[str, list[Cell]]]:

@@ -82,6 +82,7 @@ class LayerRow:
         rank: None is dense.
         break_even_rank: up to which low rank saves parameters.
         bits: of each weight; None is as the checkpoint stores what is not rounded.
+        sparsity: share of its weights that are zero and not stored.
     """
 
     name: str
@@ -89,6 +90,7 @@ class LayerRow:
     rank: int | None
     break_even_rank: int
     bits: int | None = None
+    sparsity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +191,7 @@ class LeverRow:
     """The part of one lever in the size of the result.
 
     Attributes:
-        lever: "rank" (with or without identity blocks), then "bits".
+        lever: "rank" (with or without identity blocks), then "bits", then "sparsity".
         bytes: of the result's weights with this lever and those before it alone.
     """
 

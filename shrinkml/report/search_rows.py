@@ -105,6 +105,7 @@ class MenuEntry:
         rank: None is dense.
         bits: of each weight; None is as the checkpoint stores what is not rounded.
         identity: True where one of its factors holds an identity block.
+        sparsity: share of its weights that are zero and not stored.
         weights_kept: bytes, of those that the layer had before the step; where none is rounded, weights likewise.
         expected_loss: of this choice alone, in nats per token; None is not known, as in older reports.
         wer_alone: with this layer alone compressed, on the proxy set; None where no strategy measured it.
@@ -114,6 +115,7 @@ class MenuEntry:
     rank: int | None
     bits: int | None = None
     identity: bool = False
+    sparsity: float = 0.0
     weights_kept: float
     expected_loss: float | None = None
     wer_alone: float | None

@@ -29,6 +29,7 @@ class CompressedLayer:
         rank: of its factors; None where it is dense.
         break_even_rank: the highest rank that saves parameters.
         bits: of each weight; None where they are those of the checkpoint's dtype.
+        sparsity: share of its weights that are zero and not stored.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CompressedLayer:
     rank: int | None
     break_even_rank: int
     bits: int | None = None
+    sparsity: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The layer as plain JSON values."""
@@ -131,6 +133,7 @@ def layers_of(model: AsrModel) -> tuple[CompressedLayer, ...]:
             plan.choice(layer.name).rank,
             layer.break_even_rank,
             plan.choice(layer.name).bits,
+            plan.choice(layer.name).sparsity,
         )
         for layer in find_layers(model.module)
     )

@@ -1,1 +1,1 @@
-"""Forms of one weight matrix (dense, low rank, in few bits), one file per form and one row of `forms.FORMS` each."""
+"""Forms of one weight matrix (dense, low rank, few bits, zeros): one file and one row of `forms.FORMS` each."""

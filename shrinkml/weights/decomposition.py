@@ -21,12 +21,16 @@ class Decomposition:
             i adds `singular_values[i]` squared to the squared error that the factorizer minimises.
         means: [k], what each direction multiplies its column of `up` with on average, where the factorizer leaves that
             to the bias; zeros elsewhere.
+        mean: [in], of each input, where that is left to the bias; zeros elsewhere.
+        spread: [in], how far each input is from `mean`, up to a common factor; ones where nothing is known of inputs.
     """
 
     up: Tensor
     down: Tensor
     singular_values: Tensor
     means: Tensor
+    mean: Tensor
+    spread: Tensor
 
     @property
     def max_rank(self) -> int:

@@ -129,6 +129,11 @@ def cost_of(parts: Sequence[Tensor], calls_per_s: float) -> Cost:
     return Cost(n_weights, sum(part.nbytes for part in parts), calls_per_s * n_weights)
 
 
+def as_lines(part: Tensor, along: int | None) -> Tensor:
+    """`part` with what lies along that dimension as rows; and back."""
+    return part.T if along == 0 else part
+
+
 def floats_of(form: Form) -> Tensor:
     """The first of its stored tensors that is in floating point: its dtype and trainability are the matrix's."""
     return next(part for part in form.parts if part.is_floating_point())

@@ -13,8 +13,15 @@ from shrinkml.weights.form import Form
 from shrinkml.weights.identity_block import IdentityBlock
 from shrinkml.weights.low_rank import LowRank
 from shrinkml.weights.quantized import quantized
+from shrinkml.weights.sparse import sparse
 
-PLAIN: dict[str, type[Form]] = {"dense": Dense, "low_rank": LowRank, "identity_block": IdentityBlock}
+PLAIN: dict[str, type[Form]] = {
+    "dense": Dense,
+    "low_rank": LowRank,
+    "identity_block": IdentityBlock,
+    "sparse_dense": sparse(Dense),
+    "sparse_low_rank": sparse(LowRank),
+}
 FORMS = {**PLAIN, **{f"quantized_{name}": quantized(form) for name, form in PLAIN.items()}}
 
 LABELS = tuple(dict.fromkeys(label for form in FORMS.values() for label in form.labels))  # of all forms' factors

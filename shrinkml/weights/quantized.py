@@ -17,7 +17,7 @@ from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layout import ROUNDED_BITS
 from shrinkml.weights.decomposition import Decomposition
-from shrinkml.weights.form import Form
+from shrinkml.weights.form import Form, as_lines
 from shrinkml.weights.rounding import (
     best_scales,
     empty_scales,
@@ -27,12 +27,13 @@ from shrinkml.weights.rounding import (
     unpacked,
     whole_numbers,
 )
+from shrinkml.weights.widened_form import WidenedForm
 
-PACKED = "_packed"  # what the name of all scales and whole numbers of a matrix ends in, in files
+PACKED = "_packed"  # what the name of a matrix ends in, in files: they hold it in one tensor of bytes
 
 
 @dataclass(frozen=True, eq=False)
-class Quantized:
+class Quantized(WidenedForm):
     """A matrix whose weights are whole numbers times scales; implements `Form`. `quantized` makes its subclasses.
 
     Attributes:
@@ -51,7 +52,6 @@ class Quantized:
     file_suffixes: ClassVar[tuple[str, ...]]
     labels: ClassVar[tuple[str, ...]]
     along: ClassVar[tuple[int | None, ...]]
-    remembered: ClassVar[bool] = True
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:
@@ -81,17 +81,19 @@ class Quantized:
             PlanError: so many bytes hold no matrix of that shape under that choice.
         """
         bits, empty, data = _bits(choice), cls.zeros(choice, shape), tensors[PACKED]
-        n_scales = [scales.numel() for scales in empty.scales]
         n_numbers = [lines.numel() for lines in empty._lines]
-        if data.numel() != sum(n_scales) + _n_bytes(sum(n_numbers), bits):
+        others = {suffix: data.numel() for suffix, data in empty._other_files.items()}
+        sizes = [*(scales.numel() for scales in empty.scales), _n_bytes(sum(n_numbers), bits), *others.values()]
+        if data.numel() != sum(sizes):
             raise PlanError(f"{data.numel()} bytes hold no matrix {list(shape)} under {choice.to_json()}")
-        scales = torch.split(data[: sum(n_scales)], n_scales)
-        numbers = torch.split(unpacked(data[sum(n_scales) :], bits, sum(n_numbers)), n_numbers)
-        pairs = zip(empty._lines, empty.scales, scales, numbers, strict=True)
-        found = [(whole.view(lines.shape), scale.view(like.shape)) for lines, like, scale, whole in pairs]
-        opened = (from_whole_numbers(whole, scale, bits) for whole, scale in found)
-        rest = {suffix: tensors[suffix] for suffix in cls.plain.suffixes if suffix in tensors}
-        return cls(choice, cls._with_lines(_plain(choice), opened, rest), tuple(scale for _, scale in found))
+        pieces = iter(torch.split(data, sizes))
+        scales = tuple(next(pieces).view(like.shape) for like in empty.scales)
+        numbers = torch.split(unpacked(next(pieces), bits, sum(n_numbers)), n_numbers)
+        files = dict(zip(others, pieces, strict=True))
+        named = zip(cls._rounded_files(), empty._lines, scales, numbers, strict=True)
+        for (suffix, along), like, scale, whole in named:
+            files[suffix] = as_lines(from_whole_numbers(whole.view(like.shape), scale, bits), along)
+        return cls(choice, cls.plain.opened(_plain(choice), shape, files), scales)
 
     @classmethod
     def compressed(cls, form: Form, choice: Choice, decomposition: Decomposition) -> Self:
@@ -111,22 +113,18 @@ class Quantized:
 
     @property
     def files(self) -> dict[str, Tensor]:
-        """All scales and then all whole numbers in one tensor of bytes, and the parts that are not rounded."""
+        """One tensor of bytes: all scales, all whole numbers, and whatever is not rounded, which is bytes already."""
         bits = _bits(self.choice)
         pairs = zip(self._lines, self.scales, strict=True)
         numbers = torch.cat([whole_numbers(lines, scales, bits).flatten() for lines, scales in pairs])
-        data = torch.cat([*(scales.flatten().cpu() for scales in self.scales), packed(numbers, bits)])
-        return {PACKED: data, **{suffix: part for suffix, part, along in self._raw_parts if along is None}}
+        scales = (scales.flatten().cpu() for scales in self.scales)
+        others = (data.cpu() for data in self._other_files.values())
+        return {PACKED: torch.cat([*scales, packed(numbers, bits), *others])}
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.raw.shape
-
-    @property
-    def factors(self) -> tuple[Tensor, ...]:
-        """Those of the plain form, rounded."""
-        return self.widened.factors
 
     @cached_property
     def widened(self) -> Form:
@@ -134,34 +132,33 @@ class Quantized:
         bits = _bits(self.choice)
         lines = (rounded(lines, scales, bits) for lines, scales in zip(self._lines, self.scales, strict=True))
         rest = {suffix: part for suffix, part, along in self._raw_parts if along is None}
-        return self._with_lines(_plain(self.choice), lines, rest)
+        return self._with_lines(_plain(self.choice), lines, rest).widened
 
     def cost(self, calls_per_s: float = 0.0) -> Cost:
         """The cost of the whole numbers, and the bytes of their scales."""
         cost = self.raw.cost(calls_per_s)
         n_numbers = sum(lines.numel() for lines in self._lines)
-        n_others = sum(part.nbytes for _, part, along in self._raw_parts if along is None)
+        n_others = cost.bytes - sum(lines.nbytes for lines in self._lines)
         n_scales = sum(scales.numel() for scales in self.scales)
         return replace(cost, bytes=n_others + n_scales + _n_bytes(n_numbers, _bits(self.choice)))
-
-    def dense(self) -> Tensor:
-        """The matrix, rounded."""
-        return self.widened.dense()
-
-    def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Returns x W^T + bias: [..., in] to [..., out]."""
-        return self.widened.multiply(x, bias)
-
-    def look_up(self, indices: Tensor, padding_idx: int | None = None) -> Tensor:
-        """Rows of the matrix: indices [...] to vectors [..., in]."""
-        return self.widened.look_up(indices, padding_idx)
 
     @classmethod
     def _scaled(cls, choice: Choice, raw: Form, scales: Callable[[Tensor, int], Tensor]) -> Self:
         """The matrix `raw` with the `scales` of its lines."""
         pairs = zip(raw.parts, cls.plain.along, strict=True)
-        lines = [_as_lines(part, along) for part, along in pairs if along is not None]
+        lines = [as_lines(part, along) for part, along in pairs if along is not None]
         return cls(choice, raw, tuple(scales(each, _bits(choice)) for each in lines))
+
+    @classmethod
+    def _rounded_files(cls) -> list[tuple[str, int]]:
+        """The suffixes of the parts that are rounded, which are the first in files, and along what their lines lie."""
+        pairs = zip(cls.plain.file_suffixes, cls.plain.along, strict=False)
+        return [(suffix, along) for suffix, along in pairs if along is not None]
+
+    @property
+    def _other_files(self) -> dict[str, Tensor]:
+        """The files of the plain form that hold nothing rounded."""
+        return dict(list(self.raw.files.items())[len(self._rounded_files()) :])
 
     @property
     def _raw_parts(self) -> Iterator[tuple[str, Tensor, int | None]]:
@@ -170,13 +167,13 @@ class Quantized:
     @property
     def _lines(self) -> list[Tensor]:
         """[n, length] of each part that is rounded."""
-        return [_as_lines(part, along) for _, part, along in self._raw_parts if along is not None]
+        return [as_lines(part, along) for _, part, along in self._raw_parts if along is not None]
 
     @classmethod
     def _with_lines(cls, choice: Choice, lines: Iterator[Tensor], rest: Mapping[str, Tensor]) -> Form:
         """The plain form of those `lines`, and of the parts that are not rounded."""
         pairs = zip(cls.plain.suffixes, cls.plain.along, strict=True)
-        return cls.plain.stored(choice, [rest[s] if a is None else _as_lines(next(lines), a) for s, a in pairs])
+        return cls.plain.stored(choice, [rest[s] if a is None else as_lines(next(lines), a) for s, a in pairs])
 
 
 def quantized(plain: type[Form]) -> type[Form]:
@@ -187,16 +184,11 @@ def quantized(plain: type[Form]) -> type[Form]:
     facts = {
         "plain": plain,
         "suffixes": (*names, *scales),
-        "file_suffixes": (PACKED, *(suffix for suffix, along in pairs if along is None)),
+        "file_suffixes": (PACKED,),
         "labels": plain.labels,
         "along": (None,) * len((*names, *scales)),
     }
     return type(f"Quantized{plain.__name__}", (Quantized,), facts)
-
-
-def _as_lines(part: Tensor, along: int) -> Tensor:
-    """`part` with its lines as rows; and back."""
-    return part if along == 1 else part.T
 
 
 def _plain(choice: Choice) -> Choice:

@@ -1,6 +1,6 @@
 import pytest
 
-from envs.levers import BITS, LEVERS, cheaper_choices, pulled
+from envs.levers import BITS, LEVERS, SPARSITIES, cheaper_choices, pulled
 from envs.menus import build_menus
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, Choice
@@ -10,6 +10,7 @@ from shrinkml.plan.gains import GAINS
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import byte_prices
+from shrinkml.weights.forms import form_of
 
 LAYER = LayerSpec("layer", "linear", 64, 96)
 PRESENT = Choice(rank=16, bits=5)
@@ -31,10 +32,10 @@ def test_an_identity_block_goes_beyond_the_break_even_of_two_whole_factors():
 
 
 def test_levers_together_make_every_combination():
-    alone = {name: len(pulled(LAYER, DENSE, (name,))) for name in ("rank", "bits")}
-    both = pulled(LAYER, DENSE, ("rank", "bits"))
-    assert len(both) == len(set(both)) == alone["rank"] * alone["bits"]
-    assert alone["bits"] == 1 + len(BITS)
+    alone = {name: len(pulled(LAYER, DENSE, (name,))) for name in ("rank", "bits", "sparsity")}
+    assert (alone["bits"], alone["sparsity"]) == (1 + len(BITS), 1 + len(SPARSITIES))
+    both = pulled(LAYER, DENSE, tuple(alone))
+    assert len(both) == len(set(both)) == alone["rank"] * alone["bits"] * alone["sparsity"]
     every = pulled(LAYER, DENSE, tuple(LEVERS))
     assert {*both} < {*every}
     assert every[-1] == DENSE
@@ -45,6 +46,14 @@ def test_what_is_small_already_only_becomes_smaller():
     assert choices[-1] == PRESENT
     assert {choice.bits for choice in choices} == {5, 4, 3}
     assert max(choice.rank for choice in choices) == 16
+
+
+def test_no_choice_has_an_identity_block_and_zeros():
+    for present in (DENSE, Choice(rank=16, identity=True), Choice(rank=16, sparsity=0.6), Choice(sparsity=0.6)):
+        choices = pulled(LAYER, present, tuple(LEVERS))
+        assert not any(choice.identity and choice.sparsity for choice in choices)
+        assert min(choice.sparsity for choice in choices) == present.sparsity
+        assert all(form_of(choice) for choice in choices)
 
 
 def test_choices_ascend_in_price_below_the_present_one_and_left_layers_keep_it():

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 
-from envs.rank_options import rank_menus, with_rank_losses
+from envs.rank_options import rank_menus, site_decision, with_rank_losses
 from shrinkml.errors import PlanError
+from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.cost import Cost
+from shrinkml.plan.layer_spec import LayerSpec
+from shrinkml.plan.model_cost import ModelCost
+from shrinkml.plan.prices import byte_prices
 
 
 def energies_of(make_problem, spectrum, menu):
@@ -25,6 +29,23 @@ def test_energy_is_what_the_best_matrix_of_that_rank_keeps(make_problem):
 
 def test_a_spectrum_shorter_than_a_rank_is_all_kept(make_problem):
     assert energies_of(make_problem, (1.0, 1.0), (1, 2, 3)) == pytest.approx((0.5, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("choice", "kept"),
+    [
+        (Choice(sparsity=0.5), 0.929),
+        (Choice(sparsity=0.9), 0.439),
+        (Choice(bits=4), 1 - 3.3 / 256),
+        (Choice(bits=4, sparsity=0.5), 0.929 * (1 - 3.3 / 256)),
+        (Choice(rank=2, sparsity=0.5), 0.5 * 0.929**2),
+    ],
+)
+def test_rounding_and_zeros_keep_what_they_do_of_bell_shaped_weights(choice, kept):
+    layer = LayerSpec("a", "linear", 64, 64)
+    prices = byte_prices(ModelCost((layer,), Cost(0, 0)), 10**6)
+    decision = site_decision(layer, [choice, DENSE], prices, (1.0,) * 4)
+    assert decision.options[0].retained_energy == pytest.approx(kept, abs=1e-3)
 
 
 def test_a_layer_of_zeros_loses_nothing(make_problem):

@@ -276,13 +276,13 @@ def test_a_truth_value_is_one():
 def test_a_job_pulls_the_levers_that_save_what_it_counts_unless_it_names_some():
     assert parse_job(job()).pulled_levers == ("rank",)
     in_bytes = {"compression_ratio": 2.0, "resource": "bytes"}
-    assert parse_job(job(goal=in_bytes)).pulled_levers == ("rank", "identity", "bits")
+    assert parse_job(job(goal=in_bytes)).pulled_levers == ("rank", "identity", "bits", "sparsity")
     assert parse_job(job(goal=in_bytes, levers=["bits"])).pulled_levers == ("bits",)
     assert parse_job(job(levers=["rank", "identity"])).pulled_levers == ("rank", "identity")
     assert "levers" not in parse_job(job()).model_dump_json()
 
 
-@pytest.mark.parametrize("levers", [["bits"], ["rank", "bits"], ["sparsity"]])
+@pytest.mark.parametrize("levers", [["bits"], ["rank", "bits"], ["units"]])
 def test_levers_that_save_nothing_of_what_is_counted_are_refused(levers):
     with pytest.raises(
         ConfigError, match=rf"levers: {levers[-1]} would save no parameters; allowed with .*: parameters: rank"

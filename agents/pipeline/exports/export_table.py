@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agents.pipeline.materials import Materials
 
 DENSE = "final-dense"  # the checkpoint for transformers alone
+AS_THEY_ARE = "low rank as it is, few bits and zeros written out"  # layers, in graphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Export:
     """One form that a model may be written in.
 
     Attributes:
-        words: for it and what it does to low-rank layers, in descriptions and in the pre-flight report.
+        words: for it and what it does to layers, in descriptions and in the pre-flight report.
         check: raises where the original cannot be written so; writes nothing.
         write: writes the final one of a job's checkpoints, and returns a row of each form that the report compares.
     """
@@ -73,13 +74,12 @@ def _stock(layout: str, words: str) -> Export:
 
 
 EXPORTS: dict[str, Export] = {
-    "onnx": Export("graphs for ONNX Runtime, low rank as it is", _check_onnx, _write_onnx),
+    "onnx": Export(f"graphs for ONNX Runtime, {AS_THEY_ARE}", _check_onnx, _write_onnx),
     "sherpa-onnx": _stock(
         "sherpa-onnx",
-        "a Whisper, a transducer with a tied decoder or a CTC model of samples as sherpa-onnx opens it, "
-        "low rank as it is",
+        f"a Whisper, a transducer with a tied decoder or a CTC model of samples as sherpa-onnx opens it, {AS_THEY_ARE}",
     ),
-    "optimum": _stock("optimum", "a Whisper as optimum and transformers.js open it, low rank as it is"),
+    "optimum": _stock("optimum", f"a Whisper as optimum and transformers.js open it, {AS_THEY_ARE}"),
     "transformers": Export(
         "a dense copy, which transformers opens without ShrinkML: low rank multiplied out, so that it saves nothing",
         _check_transformers,

@@ -8,20 +8,19 @@ A few ranks of each layer are measured. The loss of the others follows from the 
 output, which every decomposition tells: it goes by a power of that, for each layer its own. The rule is our own. By the
 rank itself it would be blind to where a spectrum ends.
 
-Levers are measured one by one, and their losses added up: a lower rank, and few bits at the present rank. Of both at
-once one rank is measured, for the noise of two rounded factors is another than that of their product. What more bits
-lose than were measured follows from the power of the noise, a quarter for each bit (Bennett 1948, Spectra of quantized
-signals).
+Levers are measured one by one, and their losses added up: a lower rank, and others at the present rank
+(`agents.search.look.lever_losses`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from agents.search.look.effort import measured_ranks
+from agents.search.look.lever_losses import LeverLosses, all_lever_losses, n_measured_of_levers
 from agents.search.look.recalled_losses import RecalledLosses
-from envs.levers import BITS, Choices
+from envs.levers import Choices
 from envs.menus import Menu
 from envs.rank_options import loss_at
 from shrinkml.plan.choice import Choice
@@ -31,33 +30,8 @@ from shrinkml.training.dataset import Dataset
 LeftOut = Callable[[str, int], float]  # layer and rank -> share of the energy of its output that is lost
 
 LEAST = 1e-9  # nats per utterance; what is less is none
-MEASURED_BITS = (4, 3)  # of more, a loss on few utterances is mostly chance
-PER_BIT = 4.0  # times that the power of the noise grows with each bit less
 LEAST_SHARE = 1e-7  # of the energy of a layer; what is less is rounding
 POWERS = (0.25, 2.0)  # of the energy left out that losses go by, at least and at most, beyond the measured ranks
-MOST_TIMES = 16.0  # that two factors in few bits are expected to lose as much as their product, at most
-
-
-@dataclass(frozen=True, slots=True)
-class RoundingLosses:
-    """The expected losses of one layer from weights of few bits.
-
-    Attributes:
-        present: the choice that they were measured beside.
-        at_bits: bits -> nats per token if the layer is rounded as it is.
-        times: identity block or none -> how many times as much it is if the rank is lowered, too.
-    """
-
-    present: Choice
-    at_bits: Mapping[int, float]
-    times: Mapping[bool, float]
-
-    def at(self, choice: Choice) -> float:
-        """The loss that the bits of `choice` add."""
-        if choice.bits is None or choice.bits == self.present.bits:  # then the rank was measured with those bits
-            return 0.0
-        factorized = (choice.rank, choice.identity) != (self.present.rank, self.present.identity)
-        return self.at_bits[choice.bits] * (self.times[choice.identity] if factorized else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +41,19 @@ class LayerLosses:
     Attributes:
         curves: layer -> nats per token if it alone is cut to rank 0, 1, ... of its menu's highest, never rising.
         tokens_per_utterance: of the speech that they were measured on.
-        roundings: layer -> what few bits lose, of the layers whose choices differ in bits.
+        others: layer -> what the levers beside ranks lose.
         times: layer -> what all of its losses are to be multiplied with, where that is not 1.
     """
 
     curves: Mapping[str, tuple[float, ...]]
     tokens_per_utterance: float
-    roundings: Mapping[str, RoundingLosses] = field(default_factory=dict)
+    others: Mapping[str, Sequence[LeverLosses]] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, layer: str, choice: Choice) -> float:
         """The nats per token that are lost if `layer` alone is under `choice`."""
-        loss = loss_at(self.curves[layer], choice.rank)
-        if layer in self.roundings:
-            loss += self.roundings[layer].at(choice)
-        return loss * self.times.get(layer, 1.0)
+        by_rank = loss_at(self.curves[layer], choice.rank)
+        return (by_rank + sum(lever.at(choice) for lever in self.others.get(layer, ()))) * self.times.get(layer, 1.0)
 
 
 def few_of(speech: Dataset, n: int) -> Dataset:
@@ -92,7 +64,8 @@ def few_of(speech: Dataset, n: int) -> Dataset:
 def by_rank(choices: Sequence[Choice]) -> dict[int, Choice]:
     """Rank -> the choice of `choices` that changes it alone, ascending; of two, the one of whole factors."""
     present = choices[-1]
-    alone = [it for it in choices[:-1] if it.bits == present.bits and it.rank not in (None, present.rank)]
+    beside = present.bits, present.sparsity
+    alone = [it for it in choices[:-1] if (it.bits, it.sparsity) == beside and it.rank not in (None, present.rank)]
     alone.sort(key=lambda choice: (choice.rank or 0, not choice.identity))
     return {choice.rank: choice for choice in alone if choice.rank is not None}
 
@@ -100,11 +73,6 @@ def by_rank(choices: Sequence[Choice]) -> dict[int, Choice]:
 def menu_of(choices: Sequence[Choice]) -> Menu:
     """The ranks that `choices` give, and the present one, last."""
     return (*by_rank(choices), choices[-1].rank)
-
-
-def rounds(choices: Sequence[Choice]) -> bool:
-    """True where some of `choices` have fewer bits than the present one, the last."""
-    return any(choice.bits != choices[-1].bits for choice in choices)
 
 
 def layer_losses(measured: RecalledLosses, choices: Choices, left_out: LeftOut, *, n_ranks: int) -> LayerLosses | None:
@@ -130,36 +98,17 @@ def layer_losses(measured: RecalledLosses, choices: Choices, left_out: LeftOut, 
         return tuple(loss / tokens_per_utterance for loss in _between(per_utterance))
 
     curves = {layer: curve(layer, options) for layer, options in choices.items()}
-    roundings = {
-        layer: _rounding_losses(measured, layer, options) for layer, options in choices.items() if rounds(options)
+    others = {
+        layer: all_lever_losses(measured, layer, options, [*by_rank(options).values()])
+        for layer, options in choices.items()
     }
-    return LayerLosses(curves, tokens_per_utterance, roundings)
+    return LayerLosses(curves, tokens_per_utterance, others)
 
 
 def n_measured(choices: Sequence[Choice], n_ranks: int) -> int:
     """The losses of a layer of those `choices` that `layer_losses` measures."""
-    lower = menu_of(choices)[:-1]
-    n_roundings = len(MEASURED_BITS) + 3 * bool(lower)
-    return len(measured_ranks(lower, n_ranks)) + (n_roundings if rounds(choices) else 0)
-
-
-def _rounding_losses(measured: RecalledLosses, layer: str, choices: Sequence[Choice]) -> RoundingLosses:
-    present, ranks = choices[-1], [*by_rank(choices).values()]
-
-    def loss(choice: Choice) -> float:
-        return measured.loss(CompressionPlan({layer: choice}))
-
-    known = {bits: loss(replace(present, bits=bits)) for bits in MEASURED_BITS}
-    bits = max(known)
-    at_bits = {**{more: known[bits] * PER_BIT ** (bits - more) for more in BITS if more > bits}, **known}
-    times = {False: 1.0, True: 1.0}
-    if ranks and known[bits] > LEAST:
-        cut = ranks[len(ranks) // 2]
-        whole = loss(cut)
-        for identity in times:
-            both = loss(replace(cut, bits=bits, identity=identity))
-            times[identity] = float(np.clip((both - whole) / known[bits], 1 / MOST_TIMES, MOST_TIMES))
-    return RoundingLosses(present, at_bits, times)
+    lower = by_rank(choices)
+    return len(measured_ranks(tuple(lower), n_ranks)) + n_measured_of_levers(choices, [*lower.values()])
 
 
 def _by_energy(known: Mapping[int, float], left_out: Mapping[int, float]) -> dict[int, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from agents.search.look.effort import affordable
 from agents.search.look.forced_scores import Cut, ForcedScores
 from agents.search.look.interplay import with_interplay
-from agents.search.look.layer_losses import few_of, layer_losses, n_measured
+from agents.search.look.layer_losses import by_rank, few_of, layer_losses, n_measured
 from agents.search.look.recalled_losses import Forgetful, Memory, RecalledLosses
 from agents.search.make_problem import on_the_front, with_losses
 from agents.strategies.baselines.least_expected import least_expected
@@ -60,8 +60,9 @@ def look(
     left_out = {
         (decision.name, option.choice.rank): 1.0 - option.retained_energy
         for decision in problem.decisions
+        for alone in [{*by_rank(decision.choices).values()}]
         for option in decision.options
-        if option.choice.bits == decision.choices[-1].bits
+        if option.choice in alone
     }
 
     def n_alone(n_ranks: int) -> int:

@@ -30,7 +30,7 @@ def ranks_figure(report: Report) -> Figure:
                 "y": names,
                 "x": [layer.rank or 0 for layer in layers],
                 "width": 0.45,
-                "text": [choice_in_words(layer.rank, layer.bits) for layer in layers],
+                "text": [choice_in_words(layer.rank, layer.bits, sparsity=layer.sparsity) for layer in layers],
                 "textposition": "outside",
                 "cliponaxis": False,
                 "marker": {"color": COLOURS[0]},

@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from agents.search.look.layer_losses import LayerLosses, RoundingLosses
+from agents.search.look.layer_losses import LayerLosses
+from agents.search.look.lever_losses import LeverLosses
 from agents.search.make_problem import HARMLESS, on_the_front, problem_of, with_losses
 from agents.strategies.strategies import STRATEGIES
 from envs.budget import Budget
-from envs.levers import BITS
+from envs.levers import BITS, SPARSITIES
 from envs.rank_options import rank_menus
 from envs.toys import recogniser, separable
 from shrinkml.compression.factorizers import decompose
@@ -114,8 +115,9 @@ class TestOfSeveralLevers:
 
     def test_told_their_losses_a_few_are_left_of_which_each_loses_less_than_all_cheaper_ones(self, posed):
         curve = tuple(4.0 / (1 + rank) for rank in range(49))
-        bits = RoundingLosses(DENSE, {bits: 4.0**-bits for bits in BITS}, {False: 2.0, True: 3.0})
-        losses = LayerLosses({"0.weight": curve, "1.weight": (0.0,)}, 5.0, {"0.weight": bits})
+        bits = LeverLosses("bits", DENSE, {bits: 4.0**-bits for bits in BITS}, {False: 2.0, True: 3.0})
+        zeros = LeverLosses("sparsity", DENSE, {share: share**6 for share in SPARSITIES}, {False: 2.0})
+        losses = LayerLosses({"0.weight": curve, "1.weight": (0.0,)}, 5.0, {"0.weight": (bits, zeros)})
         first, _ = with_losses(posed, losses).decisions
         expected = [option.expected_loss for option in first.options]
         assert expected == sorted(expected, reverse=True)

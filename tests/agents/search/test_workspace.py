@@ -1,6 +1,8 @@
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from agents.search.workspace import (
     PROXY,
@@ -82,6 +84,16 @@ def test_what_was_written_is_read_again(workspace, problem, decompositions, prox
     read = read_proxy(workspace)
     assert (read.texts, read.durations_s, read.speakers) == (proxy.texts, proxy.durations_s, proxy.speakers)
     assert all(a.equal(b) for a, b in zip(read.features, proxy.features, strict=True))
+
+
+def test_factors_of_a_job_that_was_begun_before_inputs_were_told_open(workspace, decompositions):
+    for path in workspace.glob("factors*"):
+        tensors = load_file(path)
+        save_file({name: t for name, t in tensors.items() if not name.endswith(("/mean", "/spread"))}, path)
+    for layer, found in StoredDecompositions(workspace).items():
+        assert torch.equal(found.up, decompositions[layer].up)
+        assert not found.mean.any()
+        assert torch.equal(found.spread, torch.ones(found.down.shape[1]))
 
 
 def test_the_record_is_typed_and_its_paths_lead_from_the_folder(workspace, proxy):

@@ -39,7 +39,9 @@ def test_the_service_lists_the_names_of_the_table(http, path):
 def test_names_are_listed_in_order_with_their_words():
     known = {named.path: named.known for named in NAMED_FIELDS}
     assert known["factorizer"] == "svd, whitened, pca"
-    assert known["export"].startswith("onnx (graphs for ONNX Runtime, low rank as it is), sherpa-onnx (")
+    assert known["export"].startswith(
+        "onnx (graphs for ONNX Runtime, low rank as it is, few bits and zeros written out), sherpa-onnx ("
+    )
 
 
 def test_a_row_that_is_added_is_listed(monkeypatch):

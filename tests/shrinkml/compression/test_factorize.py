@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan, find_layers, model_cost
@@ -100,13 +101,27 @@ def test_a_rank_above_the_current_one_is_refused(recogniser):
         factorize(once, CompressionPlan.of_ranks({"query.weight": 5}), decompose(once))
 
 
-@pytest.mark.parametrize("choice", [Choice(bits=9), Choice(rank=2, bits=1), Choice(rank=2, sparsity=0.5)])
+@pytest.mark.parametrize(
+    "choice", [Choice(bits=9), Choice(rank=2, bits=1), Choice(rank=2, identity=True, sparsity=0.5)]
+)
 def test_a_choice_that_no_form_holds_is_refused(recogniser, choice):
     plan = CompressionPlan({"query.weight": choice})
     with pytest.raises(
         PlanError, match=r"layer 'query.weight': no form of a weight holds the choice .*; known forms: dense, low_rank"
     ):
         factorize(recogniser, plan, decompose(recogniser))
+
+
+@pytest.mark.parametrize("choice", [Choice(sparsity=0.7), Choice(rank=3, sparsity=0.5), Choice(bits=4, sparsity=0.5)])
+def test_the_bias_gets_what_weights_that_are_left_out_gave_on_average(choice):
+    torch.manual_seed(0)
+    layer, inputs = nn.Linear(6, 5), torch.randn(200, 6) + torch.tensor([3.0, -2.0, 0.0, 1.0, 0.0, 5.0])
+    plan = CompressionPlan({"weight": choice})
+    small = factorize(layer, plan, decompose(layer, "pca", calibrate(layer, lambda: layer(inputs))))
+    torch.testing.assert_close(small(inputs).mean(0), layer(inputs).mean(0), atol=1e-3, rtol=1e-3)
+    without = factorize(layer, plan, decompose(layer))
+    error = (small(inputs) - layer(inputs)).square().mean()
+    assert error < (without(inputs) - layer(inputs)).square().mean()
 
 
 def test_a_layer_that_nobody_decomposed_may_be_named_with_the_choice_that_it_has(recogniser):

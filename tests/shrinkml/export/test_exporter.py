@@ -6,10 +6,16 @@ import pytest
 import torch
 
 import shrinkml
+from shrinkml.compression.factorize import factorize
+from shrinkml.compression.factorizers import decompose
+from shrinkml.compression.sites import find_layers
 from shrinkml.errors import AudioError, CheckpointError, ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import ATTENTION, IGNORE
+from shrinkml.plan.choice import Choice
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.storage.checkpoint import save
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,20 @@ def test_logits_and_transcripts_are_torchs_on_a_hundred_utterances(checkpoint, e
         assert transcripts == model.transcribe(features)
         said += sum(map(bool, transcripts))
     assert said > 90  # an empty transcript proves little
+
+
+def test_few_bits_and_zeros_are_written_out(tiny_model_dir, spoken, tmp_path):
+    ways = Choice(bits=5, sparsity=0.5), Choice(bits=6), Choice(sparsity=0.5), Choice(rank=4, bits=8, sparsity=0.5)
+    model = shrinkml.load(tiny_model_dir)
+    plan = CompressionPlan({layer.name: ways[i % 4] for i, layer in enumerate(find_layers(model))})
+    save(factorize(model, plan, decompose(model)), tmp_path / "small")
+    export(tmp_path / "small", tmp_path / "onnx")
+    small, recogniser = shrinkml.load(tmp_path / "small"), OnnxRecogniser(tmp_path / "onnx")
+    waveforms, texts = zip(*spoken[:8], strict=True)
+    with torch.no_grad():
+        forced = small.teacher_forced([small.features(waveform) for waveform in waveforms], texts)[ATTENTION]
+    logits = recogniser.logits(waveforms, [small.tokenizer.encode(text) for text in texts])
+    assert np.abs(logits - forced.logits.numpy())[(forced.targets != IGNORE).numpy()].max() < 1e-3
 
 
 def test_a_transcript_does_not_depend_on_its_batch(exported, spoken):

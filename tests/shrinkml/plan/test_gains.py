@@ -9,8 +9,9 @@ def test_every_resource_is_saved_by_some_lever_and_ranks_save_them_all():
     assert all("rank" in levers for levers in GAINS.values())
 
 
-def test_few_bits_save_bytes_alone():
+def test_few_bits_save_bytes_alone_and_zeros_no_products_either():
     assert [resource for resource, levers in GAINS.items() if "bits" in levers] == ["bytes"]
+    assert {resource for resource, levers in GAINS.items() if "sparsity" in levers} == {"parameters", "bytes"}
 
 
 def test_what_is_pulled_unasked_may_be_asked_for():

@@ -45,6 +45,6 @@ def test_an_identity_block_saves_its_weights_and_never_costs_more_than_the_dense
     assert costs[-1] == 20 * 30 == LAYER.parameters
 
 
-def test_zeros_that_are_left_out_cost_nothing():
-    assert LAYER.cost_at(Choice(sparsity=0.75)) == Cost(150, 600, 300.0)
-    assert LAYER.cost_at(Choice(rank=4, bits=8, sparsity=0.5)) == Cost(100, 100 + 8, 200.0)
+def test_zeros_that_are_left_out_cost_a_bit_and_are_multiplied_all_the_same():
+    assert LAYER.cost_at(Choice(sparsity=0.75)) == Cost(150, 600 + 75, 1200.0)
+    assert LAYER.cost_at(Choice(rank=4, bits=8, sparsity=0.5)) == Cost(100, 100 + 8 + 15 + 10, 400.0)

@@ -1,5 +1,5 @@
 from shrinkml.plan.choice import DENSE, DROPPED, Choice
-from shrinkml.plan.layout import GROUP, Lines, group_length, index_bytes, lines_of, n_scales
+from shrinkml.plan.layout import GROUP, Lines, group_length, index_bytes, lines_of, n_kept, n_scales, stored_lines
 
 
 def test_a_dense_matrix_is_its_rows_and_factors_are_directions():
@@ -10,8 +10,17 @@ def test_a_dense_matrix_is_its_rows_and_factors_are_directions():
 
 def test_an_identity_block_takes_no_lines_but_a_bit_for_each_row():
     assert lines_of(Choice(rank=3, identity=True), 30, 20) == (Lines(3, 27), Lines(3, 20))
-    assert index_bytes(Choice(rank=3, identity=True), 30) == 4
-    assert index_bytes(Choice(rank=3), 30) == 0
+    assert index_bytes(Choice(rank=3, identity=True), 30, 20) == 4
+    assert index_bytes(Choice(rank=3), 30, 20) == 0
+
+
+def test_of_a_sparse_matrix_as_many_weights_of_each_line_are_stored_and_a_bit_for_each_place():
+    assert [n_kept(length, 0.7) for length in (30, 20, 1)] == [9, 6, 1]
+    assert stored_lines(Choice(sparsity=0.7), 30, 20) == (Lines(30, 6),)
+    assert stored_lines(Choice(rank=3, sparsity=0.7), 30, 20) == (Lines(3, 9), Lines(3, 6))
+    assert stored_lines(DENSE, 30, 20) == lines_of(Choice(sparsity=0.7), 30, 20) == lines_of(DENSE, 30, 20)
+    assert index_bytes(Choice(sparsity=0.7), 30, 20) == 30 * 20 // 8
+    assert index_bytes(Choice(rank=3, sparsity=0.7), 30, 20) == 12 + 8, "of each factor whole bytes"
 
 
 def test_weights_of_eight_bits_share_a_scale_along_the_line_and_fewer_bits_in_groups():

@@ -15,11 +15,16 @@ def test_macs_are_a_fact_where_the_goal_counts_them(report):
 def test_each_lever_tells_the_bytes_that_it_left_of_those_before(report):
     assert not [fact for fact in facts(from_json(report)) if fact.label.startswith("  by ")]
     report["baseline"] = {**report["baseline"], "bytes": 12_000_000}
-    report["levers"] = [{"lever": "rank", "bytes": 4_000_000}, {"lever": "bits", "bytes": 1_000_000}]
+    report["levers"] = [
+        {"lever": "rank", "bytes": 4_000_000},
+        {"lever": "bits", "bytes": 1_000_000},
+        {"lever": "sparsity", "bytes": 500_000},
+    ]
     found = [fact for fact in facts(from_json(report)) if fact.label.startswith("  by ")]
     assert found == [
         ("  by rank", "12.00 MB", "4.00 MB", "3.00 times smaller"),
         ("  by bits", "4.00 MB", "1.00 MB", "4.00 times smaller"),
+        ("  by sparsity", "1.00 MB", "0.50 MB", "2.00 times smaller, no faster"),
     ]
 
 

@@ -3,7 +3,7 @@
 import re
 
 from shrinkml.report import write_report
-from shrinkml.report.menu_cells import alone_in_words
+from shrinkml.report.menu_cells import alone_in_words, choice_in_words
 from shrinkml.report.report_json import from_json
 
 
@@ -28,6 +28,12 @@ def test_the_sentence_counts_the_ranks_that_left_the_menus_where_the_report_tell
     for row in report["menus"]:
         del row["cut"]
     assert "left the menus" not in alone_in_words(from_json(report))
+
+
+def test_a_choice_in_words_tells_every_lever():
+    assert choice_in_words(None, None) == "dense"
+    assert choice_in_words(24, 4, identity=True) == "24 with identity, 4 bits"
+    assert choice_in_words(None, 8, sparsity=0.7) == "dense, 70 % zeros, 8 bits"
 
 
 def test_the_page_lists_every_menu_with_the_chosen_rank_and_the_wer_alone(report, tmp_path):

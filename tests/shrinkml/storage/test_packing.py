@@ -22,7 +22,16 @@ def model(tiny_model_dir):
 @pytest.fixture
 def plan(model):
     """Of all ways that there are, one matrix tied to another among them."""
-    ways = [Choice(bits=8), Choice(rank=4, bits=4), Choice(rank=8), Choice(bits=3), Choice(rank=6, bits=8)]
+    ways = [
+        Choice(bits=8),
+        Choice(rank=4, bits=4),
+        Choice(sparsity=0.7),
+        Choice(bits=3),
+        Choice(rank=6, bits=8),
+        Choice(bits=4, sparsity=0.5),
+        Choice(rank=8),
+        Choice(rank=8, bits=5, sparsity=0.5),
+    ]
     names = [layer.name for layer in model_cost(model).layers]
     return CompressionPlan({name: ways[i % len(ways)] for i, name in enumerate(names)})
 
@@ -46,7 +55,7 @@ def test_a_packed_state_opens_in_the_shapes_of_its_plan(small, model, plan):
 def test_weights_are_counted_where_bytes_hold_them(small):
     files = pack(small, small.state_dict())
     counts = weights_in_files(small, files)
-    assert all(name.endswith("_packed") for name in counts)
+    assert all(name.endswith(("_packed", "_values", "_mask")) for name in counts)
     assert sum(counts.get(name, tensor.numel()) for name, tensor in files.items()) == present_cost(small).parameters
 
 
@@ -70,7 +79,15 @@ def test_a_checkpoint_takes_the_bytes_of_its_plan_and_opens_alike(model, small, 
     assert all(torch.equal(a, b) for a, b in zip(_products(again), _products(small), strict=True))
 
 
-def test_a_checkpoint_that_lost_bytes_is_broken(small, tmp_path, monkeypatch):
+def test_a_checkpoint_with_another_mask_is_broken(small, tmp_path):
+    save(small, tmp_path / "m")
+    config = (tmp_path / "m" / "config.json").read_text()
+    (tmp_path / "m" / "config.json").write_text(config.replace('"sparsity": 0.7', '"sparsity": 0.8'))
+    with pytest.raises(CheckpointError, match=r"broken checkpoint: layer .* a mask .* keeps other than .* of a line"):
+        load(tmp_path / "m")
+
+
+def test_a_checkpoint_that_lost_bytes_is_broken(small, tmp_path):
     save(small, tmp_path / "m")
     config = (tmp_path / "m" / "config.json").read_text()
     (tmp_path / "m" / "config.json").write_text(config.replace('"bits": 3', '"bits": 5'))

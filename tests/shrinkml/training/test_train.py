@@ -63,16 +63,22 @@ def test_a_student_comes_closer_to_its_teacher_than_without(dataset):
     assert divergence(teacher, student, dataset) < divergence(teacher, alone, dataset)
 
 
-def test_a_model_in_few_bits_learns_as_it_is_rounded(dataset):
+@pytest.mark.parametrize("choice", [Choice(bits=2), Choice(bits=3, sparsity=0.7), Choice(rank=6, sparsity=0.5)])
+def test_a_model_in_few_bits_or_with_zeros_learns_as_it_is(dataset, choice):
     model = las(0)
     train(model, dataset, epochs=20, **SETTINGS)
-    plan = CompressionPlan({layer.name: Choice(bits=2) for layer in find_layers(model)})
+    plan = CompressionPlan({layer.name: choice for layer in find_layers(model)})
     small = factorize(model, plan, decompose(model))
-    before = divergence(model, small, dataset)
+    before, masks = divergence(model, small, dataset), masks_of(small)
     train(small, dataset, epochs=8, soft_targets=soft_targets(model, dataset), **SETTINGS)
     assert divergence(model, small, dataset) < before / 2
     assert current_plan(small) == plan
     assert divergence(small, merge(small), dataset) < 1e-5, "what multiplies is what is rounded"
+    assert all(torch.equal(mask, masks[name]) for name, mask in masks_of(small).items())
+
+
+def masks_of(model):
+    return {name: part.clone() for name, part in model.state_dict().items() if name.endswith("_mask")}
 
 
 @torch.no_grad()

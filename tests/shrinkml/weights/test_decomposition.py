@@ -8,7 +8,14 @@ from shrinkml.weights.decomposition import Decomposition
 @pytest.fixture
 def whole():
     torch.manual_seed(0)
-    return Decomposition(torch.randn(6, 4), torch.randn(4, 5), torch.ones(4), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    return Decomposition(
+        torch.randn(6, 4),
+        torch.randn(4, 5),
+        torch.ones(4),
+        torch.tensor([1.0, 2.0, 3.0, 4.0]),
+        torch.zeros(5),
+        torch.ones(5),
+    )
 
 
 def test_a_slice_takes_the_most_important_directions_row_by_row(whole):

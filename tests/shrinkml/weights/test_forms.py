@@ -1,5 +1,7 @@
 """The contract of every form, and that a new one is a class and a row."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -23,9 +25,13 @@ CHOICES = {
     "dense": DENSE,
     "low_rank": Choice(rank=3),
     "identity_block": Choice(rank=3, identity=True),
+    "sparse_dense": Choice(sparsity=0.7),
+    "sparse_low_rank": Choice(rank=3, sparsity=0.5),
     "quantized_dense": Choice(bits=8),
     "quantized_low_rank": Choice(rank=3, bits=4),
     "quantized_identity_block": Choice(rank=3, bits=8, identity=True),
+    "quantized_sparse_dense": Choice(bits=4, sparsity=0.5),
+    "quantized_sparse_low_rank": Choice(rank=3, bits=8, sparsity=0.7),
     "rounded": SIXTEEN_BITS,
 }
 
@@ -134,7 +140,8 @@ class TestEveryForm:
         cost = form.cost(calls_per_s=10.0)
         assert cost.bytes == sum(tensor.nbytes for tensor in form.files.values())
         assert 0 < cost.parameters <= sum(part.numel() for part in form.parts)
-        assert cost.macs_per_s == 10.0 * cost.parameters
+        with_zeros = LayerSpec("weight", "linear", N_OUT, N_IN).cost_at(replace(form.choice, sparsity=0.0))
+        assert cost.macs_per_s == 10.0 * with_zeros.parameters
         assert form.cost().macs_per_s == 0.0
 
     def test_what_is_foreseen_of_a_layer_is_what_it_costs(self, form, choice):
@@ -148,7 +155,7 @@ class TestEveryForm:
             assert parameter.requires_grad == parameter.is_floating_point()
 
 
-@pytest.mark.parametrize("choice", [Choice(bits=9), Choice(rank=2, sparsity=0.5), Choice(sparsity=0.9)])
+@pytest.mark.parametrize("choice", [Choice(bits=9), Choice(rank=2, identity=True, sparsity=0.5), Choice(bits=1)])
 def test_a_choice_that_no_form_holds_is_refused(choice):
     with pytest.raises(PlanError, match=r"no form of a weight holds the choice \{.*\}; known forms: dense, low_rank"):
         form_of(choice)

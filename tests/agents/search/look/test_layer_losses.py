@@ -6,16 +6,8 @@ import torch
 import shrinkml
 from agents.search.look.effort import measured_ranks
 from agents.search.look.forced_scores import ForcedScores
-from agents.search.look.layer_losses import (
-    MEASURED_BITS,
-    PER_BIT,
-    LayerLosses,
-    by_rank,
-    layer_losses,
-    menu_of,
-    n_measured,
-    rounds,
-)
+from agents.search.look.layer_losses import LayerLosses, by_rank, layer_losses, menu_of, n_measured
+from agents.search.look.lever_losses import MEASURED, PER_BIT
 from agents.search.look.recalled_losses import RecalledLosses
 from agents.search.model_evaluator import shrunk
 from envs.levers import BITS, LEVERS, pulled
@@ -155,7 +147,7 @@ LAYER = LayerSpec("layer", "linear", 64, 96)
 
 
 class ByRule:
-    """Losses of one layer: a quarter for each bit, three times that in two factors, and a part for the rank."""
+    """Losses of one layer: a quarter for each bit, a power of zeros, more of both in two factors, and of the rank."""
 
     tells, tokens_per_utterance = True, 5.0
 
@@ -165,7 +157,7 @@ class ByRule:
     def divergence(self, plan):
         choice = plan.choice("layer")
         self.asked.append(choice)
-        return self.by_rank(choice) + self.by_bits(choice)
+        return self.by_rank(choice) + self.by_bits(choice) + self.by_zeros(choice)
 
     def by_rank(self, choice):
         return 0.0 if choice.rank is None else 1.0 / choice.rank
@@ -173,6 +165,10 @@ class ByRule:
     def by_bits(self, choice):
         factors = 1.0 if choice.rank is None else 5.0 if choice.identity else 3.0
         return 0.0 if choice.bits is None else factors * PER_BIT**-choice.bits
+
+    def by_zeros(self, choice):
+        factors = 1.0 if choice.rank is None else 2.0
+        return factors * 0.01 * 10.0 ** (5.0 * (choice.sparsity - 1.0)) if choice.sparsity else 0.0
 
 
 @pytest.fixture(scope="module")
@@ -222,13 +218,14 @@ class TestOfFewMeasuredRanks:
 class TestOfSeveralLevers:
     def test_every_combination_is_expected_to_lose_what_its_levers_do(self, joint, rule):
         for choice in pulled(LAYER, DENSE, tuple(LEVERS)):
-            expected = rule.by_rank(choice) + rule.by_bits(choice)
+            expected = rule.by_rank(choice) + rule.by_bits(choice) + rule.by_zeros(choice)
             assert joint.at("layer", choice) == pytest.approx(expected, rel=0.02)
 
     def test_few_losses_are_measured(self, joint, rule):
         choices = pulled(LAYER, DENSE, tuple(LEVERS))
         assert len(rule.asked) == n_measured(choices, 99) < len(choices) / 3
-        assert {choice.bits for choice in rule.asked} == {None, *MEASURED_BITS}
+        assert {choice.bits for choice in rule.asked} == {None, *MEASURED["bits"].values}
+        assert {choice.sparsity for choice in rule.asked} == {0.0, *MEASURED["sparsity"].values}
 
     def test_the_menu_holds_ranks_that_are_lowered_alone(self):
         choices = pulled(LAYER, DENSE, tuple(LEVERS))
@@ -238,9 +235,8 @@ class TestOfSeveralLevers:
         assert [choice.identity for choice in by_rank(choices).values()] == [
             rank not in ranks for rank in menu_of(choices)[:-1]
         ]
-        assert rounds(choices)
-        assert not rounds(pulled(LAYER, DENSE, ("rank", "identity")))
-        assert n_measured(pulled(LAYER, DENSE, ("bits",)), 99) == len(MEASURED_BITS)
+        assert n_measured(pulled(LAYER, DENSE, ("rank", "identity")), 99) == len(menu_of(choices)) - 1
+        assert n_measured(pulled(LAYER, DENSE, ("bits",)), 99) == len(MEASURED["bits"].values)
 
     def test_what_is_rounded_already_loses_nothing_by_its_own_bits(self):
         present = Choice(rank=16, bits=4)
@@ -252,6 +248,6 @@ class TestOfSeveralLevers:
         assert losses.at("layer", Choice(rank=16, bits=3)) > losses.at("layer", present)
 
     def test_all_losses_of_a_layer_are_raised_together(self, joint):
-        raised = LayerLosses(joint.curves, 5.0, joint.roundings, {"layer": 2.0})
+        raised = LayerLosses(joint.curves, 5.0, joint.others, {"layer": 2.0})
         for choice in (Choice(bits=BITS[-1]), Choice(rank=8), Choice(rank=8, bits=4, identity=True)):
             assert raised.at("layer", choice) == 2.0 * joint.at("layer", choice)
