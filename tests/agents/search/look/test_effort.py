@@ -7,9 +7,9 @@ def n_measured(n_ranks):
     return 2 * len(measured_ranks(MENU, n_ranks))
 
 
-def test_ranks_are_measured_in_the_middle_of_equal_parts_of_a_menu():
-    assert measured_ranks(MENU, 2) == [6, 18]
-    assert measured_ranks(MENU, 3) == [4, 12, 20]
+def test_ranks_are_measured_at_the_nodes_of_a_menu():
+    assert measured_ranks(MENU, 2) == [4, 20]
+    assert measured_ranks(MENU, 3) == [2, 12, 22]
     assert measured_ranks((4, 8, None), 5) == [4, 8]
     assert measured_ranks((None,), 5) == []
 
