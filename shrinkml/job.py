@@ -170,10 +170,10 @@ class FinetuneSpec(Part):
     )
     batch_size: int = Field(32, ge=1, le=4096, description="Utterances per step.")
     memory_gb: float = Field(
-        2.0,
+        1.0,
         gt=0.0,
         le=4096.0,
-        exclude_if=lambda memory_gb: memory_gb == 2.0,  # as in Goal
+        exclude_if=lambda memory_gb: memory_gb == 1.0,  # as in Goal
         description="Memory (GiB) that the outputs of layers may take in a step: batches that need more are learned "
         "from in parts.",
     )
