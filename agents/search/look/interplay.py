@@ -13,7 +13,8 @@ from agents.search.look.layer_losses import LEAST, LayerLosses
 from agents.search.look.recalled_losses import RecalledLosses
 from shrinkml.plan.compression_plan import CompressionPlan
 
-MOST = 16.0  # times that losses are raised or lowered, at most: a quotient of small losses is mostly noise
+MOST = 16.0  # times that losses are raised, at most: a quotient of small losses is mostly noise
+LEAST_TIMES = 0.5  # that is left of them, at least: a layer that seems to lose nothing would be cut to nothing
 
 
 def with_interplay(losses: LayerLosses, plan: CompressionPlan, measured: RecalledLosses) -> LayerLosses:
@@ -33,7 +34,7 @@ def with_interplay(losses: LayerLosses, plan: CompressionPlan, measured: Recalle
         inside = max(0.0, whole - measured.loss(without))
         alone = losses.at(name, choice)
         if alone > LEAST:
-            factors[name] = float(np.clip(inside / alone, 1 / MOST, MOST))
+            factors[name] = float(np.clip(inside / alone, LEAST_TIMES, MOST))
     if not factors:
         return losses
     usual = float(np.median([*factors.values()]))

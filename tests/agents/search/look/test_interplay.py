@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.search.look.interplay import MOST, with_interplay
+from agents.search.look.interplay import LEAST_TIMES, MOST, with_interplay
 from agents.search.look.layer_losses import LayerLosses
 from agents.search.look.recalled_losses import RecalledLosses
 from shrinkml.plan.choice import Choice
@@ -45,7 +45,7 @@ def test_losses_that_add_up_stay_as_they_are():
 def test_no_curve_is_raised_or_lowered_without_end():
     curves = raised(whole=9.0, without_a=0.0, without_b=9.0)
     assert curves["a"] == pytest.approx((MOST, 0.1 * MOST))
-    assert curves["b"] == pytest.approx((2.0 / MOST, 0.2 / MOST))
+    assert curves["b"] == pytest.approx((2.0 * LEAST_TIMES, 0.2 * LEAST_TIMES))
 
 
 def test_a_plan_that_cuts_nothing_tells_nothing():
