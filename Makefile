@@ -26,7 +26,7 @@ STREAMING_MODELS ?= runs/models/transducer
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-stock bench-pretrained bench-load digits whisper results clean
+.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-look bench-levers bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-stock bench-pretrained bench-load digits whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ bench-versions: data/commands/train.jsonl  ## Whether this version does what the
 
 bench-fidelity: data/commands/train.jsonl  ## How cheaply plans can be judged, and how well that ranks them.
 	$(BIN)/python benchmarks/fidelity.py
+
+bench-look: data/commands/train.jsonl  ## How well the losses of few ranks foretell those of the others (minutes).
+	$(BIN)/python benchmarks/look.py
 
 data/commands/train.jsonl: | $(READY)
 	$(SHRINKML) prepare commands data/commands

@@ -1,6 +1,6 @@
 """Compare factorizers layer by layer: `python benchmarks/factorizers.py`.
 
-Each layer of a job's model is cut alone, to every sixth rank of its menu, by each factorizer, and it is counted how far
+Each layer of a job's model is cut alone, to a few ranks of its menu, by each factorizer, and it is counted how far
 the model's scores move, in nats per utterance (`agents.search.look`): on calibration speech, by which a choice
 would be made, and on dev, by which it is judged, on a few utterances of each. A row tells of the layers and ranks where
 PCA moves them by a divergence that MATTERS: how many times as far another factorizer moves them on dev; for how many it
@@ -20,7 +20,7 @@ import torch
 
 from agents.pipeline.materials import Materials
 from agents.search.decompose_layers import decomposed
-from agents.search.look.effort import EFFORTS
+from agents.search.look.effort import EFFORTS, measured_ranks
 from agents.search.look.forced_scores import ForcedScores
 from agents.search.look.layer_losses import LEAST, LayerLosses, few_of, layer_losses
 from agents.search.look.recalled_losses import RecalledLosses
@@ -71,7 +71,7 @@ def measured(materials: Materials) -> list[Cell]:
         raise SystemExit(f"{materials.original} tells no scores: nothing to measure divergences by")
     cells = []
     for layer, rank in (
-        (layer, rank) for layer, menu in menus.items() for rank in menu[:: EFFORT.every] if rank is not None
+        (layer, rank) for layer, menu in menus.items() for rank in measured_ranks(menu, EFFORT.n_ranks)
     ):
         if MATTERS[0] <= looks["pca"][0][layer][rank] <= MATTERS[1]:
             seen, on_dev = (
