@@ -3,7 +3,7 @@
 OpenAI's Whisper tiny.en on the read speech of `make whisper`, in four tables:
 
 a. Sizes: fewer tokens alone, the job's levers alone (whole vocabulary), and both, as jobs make them.
-b. LiteASR's rule (Kamahori et al. 2025, arXiv:2502.20583) on the encoder at its three pairs of thresholds, against our
+b. LiteASR's rule (Kamahori et al. 2025, arXiv:2502.20583) on the encoder at three pairs of thresholds, against our
    search of the same layers at the same size and the same speech, and against what a job would do there: leave tokens
    out.
 c. Plain int8 and int4 of the dense model against smaller models in int8, by bytes.
@@ -36,7 +36,8 @@ from shrinkml.training.dataset import Dataset
 
 CONFIG = Path(__file__).parent.parent / "configs" / "whisper-tiny-en.yaml"
 SIZES = (1.3, 1.5, 2.0)
-# Energy kept in self-attention, and in the other layers: LiteASR's models for quality, balance and efficiency.
+# Energy kept in self-attention, and in the other layers. The second is the default of LiteASR's program; that the others
+# are those of its larger and smaller models is our guess, by the sizes of the encoders that it publishes.
 THRESHOLDS = ((0.999, 0.999), (0.99, 0.999), (0.99, 0.995))
 SEARCHED = (2.0, 2.4)  # times smaller in all, of the model with the job's vocabulary
 SIMPLE = ("uniform", "greedy", "divergence")
