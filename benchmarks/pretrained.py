@@ -36,8 +36,8 @@ from shrinkml.training.dataset import Dataset
 
 CONFIG = Path(__file__).parent.parent / "configs" / "whisper-tiny-en.yaml"
 SIZES = (1.3, 1.5, 2.0)
-# Energy kept in self-attention, and in the other layers. The second is the default of LiteASR's program; that the others
-# are those of its larger and smaller models is our guess, by the sizes of the encoders that it publishes.
+# Energy kept in self-attention, and in the other layers. The second is the default of LiteASR's program; that the
+# others are those of its larger and smaller models is our guess, by the sizes of the encoders that it publishes.
 THRESHOLDS = ((0.999, 0.999), (0.99, 0.999), (0.99, 0.995))
 SEARCHED = (2.0, 2.4)  # times smaller in all, of the model with the job's vocabulary
 SIMPLE = ("uniform", "greedy", "divergence")
