@@ -12,7 +12,10 @@ SHAPES = {"square": (64, 64), "wide": (64, 256)}
 def factors():
     """Layers, of whose outputs each of the first 32 components has as much energy, and the others have none."""
     values = torch.cat([torch.ones(32), torch.zeros(32)])
-    return {name: Decomposition(torch.eye(64), torch.zeros(64, n), values, values) for name, (_, n) in SHAPES.items()}
+    return {
+        name: Decomposition(torch.eye(64), torch.zeros(64, n), values, values, torch.zeros(n), torch.ones(n))
+        for name, (_, n) in SHAPES.items()
+    }
 
 
 @pytest.mark.parametrize(

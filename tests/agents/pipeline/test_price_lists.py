@@ -52,7 +52,7 @@ def test_a_job_for_fewer_macs_reaches_its_ratio_in_macs(tiny_job, tmp_path):
     assert ratio >= 2.999  # prices are whole numbers
     assert report["goal_met"]
     assert report["steps"][0]["reached_ratio"] == pytest.approx(ratio, rel=1e-3)
-    assert report["steps"][0]["compression_ratio"] == report["compression_ratio"] != pytest.approx(ratio, rel=1e-2)
+    assert report["steps"][0]["compression_ratio"] == report["compression_ratio"] != pytest.approx(ratio, rel=1e-4)
     plan = current_plan(load(tmp_path / "checkpoints" / "final"))
     assert plan.choice("embedding.weight").rank is None, "is looked up"
 
