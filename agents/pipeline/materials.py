@@ -235,8 +235,8 @@ class Materials:
 
     @cached_property
     def texts(self) -> list[str]:
-        """The transcripts of train and dev: what may be known of the words that the model must write."""
-        return [utterance.text for utterance in (*self._train_utterances, *self.dev_utterances)]
+        """The transcripts of train: what may be known of the words that the model must write, dev judges it."""
+        return [utterance.text for utterance in self._train_utterances]
 
     @cached_property
     def calibration(self) -> Dataset:

@@ -13,7 +13,9 @@ LADDER = (1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8)  # shares of the original's tokens
 
 
 def texts_of(materials: Materials, spec: JobSpec) -> list[str]:
-    """The texts whose words stay whole: transcripts of train and dev, and the job's own.
+    """The texts whose words stay whole: transcripts of train, and the job's own.
+
+    Those of dev are left out: it could not tell what words lose whose tokens are gone.
 
     Raises:
         ConfigError: the job's file of texts cannot be read.
@@ -31,8 +33,8 @@ def sizes_to_try(materials: Materials, spec: JobSpec, texts: Sequence[str]) -> l
     if isinstance(spec.vocabulary, int):
         if not least <= spec.vocabulary <= original:
             raise ConfigError(
-                f"vocabulary is {spec.vocabulary}; allowed: {least} to {original} tokens, for the words of train, dev "
-                "and vocabulary_texts, the bytes and the marks need as many"
+                f"vocabulary is {spec.vocabulary}; allowed: {least} to {original} tokens, for the words of train and "
+                "vocabulary_texts, the bytes and the marks need as many"
             )
         return [spec.vocabulary]
     return sorted({max(least, round(share * original)) for share in LADDER}, reverse=True)
