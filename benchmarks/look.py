@@ -1,4 +1,4 @@
-"""How well a look at few ranks foretells what the others lose: `python benchmarks/look.py`.
+"""Compare the losses that a look foretells from few ranks with those at all: `python benchmarks/look.py`.
 
 Layers of a job's model, drawn by chance, are cut alone to every rank of their menus, and it is counted how far the
 model's scores move on a few utterances (`agents.search.look`). Then the losses at all ranks are foretold from those at

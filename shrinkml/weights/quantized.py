@@ -7,7 +7,7 @@ numbers and scales alone. So what is measured, what is trained and what is store
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -46,12 +46,6 @@ class Quantized(WidenedForm):
     choice: Choice
     raw: Form
     scales: tuple[Tensor, ...]
-
-    plain: ClassVar[type[Form]]
-    suffixes: ClassVar[tuple[str, ...]]
-    file_suffixes: ClassVar[tuple[str, ...]]
-    labels: ClassVar[tuple[str, ...]]
-    along: ClassVar[tuple[int | None, ...]]
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:

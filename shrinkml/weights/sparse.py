@@ -13,7 +13,7 @@ References:
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -44,12 +44,6 @@ class Sparse(WidenedForm):
     choice: Choice
     values: tuple[Tensor, ...]
     masks: tuple[Tensor, ...]
-
-    plain: ClassVar[type[Form]]
-    suffixes: ClassVar[tuple[str, ...]]
-    file_suffixes: ClassVar[tuple[str, ...]]
-    labels: ClassVar[tuple[str, ...]]
-    along: ClassVar[tuple[int | None, ...]]
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:

@@ -9,9 +9,14 @@ from shrinkml.weights.form import Form
 
 
 class WidenedForm:
-    """A form that multiplies as its `widened` does; a part of `Form`."""
+    """A form that multiplies as its `widened` does, and is stored as its `plain` is, but smaller; a part of `Form`."""
 
     remembered: ClassVar[bool] = True
+    plain: ClassVar[type[Form]]
+    suffixes: ClassVar[tuple[str, ...]]
+    file_suffixes: ClassVar[tuple[str, ...]]
+    labels: ClassVar[tuple[str, ...]]
+    along: ClassVar[tuple[int | None, ...]]
 
     @property
     @abstractmethod
