@@ -38,8 +38,9 @@ from shrinkml.compression.chosen_layers import asked_to_leave
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.events import ShouldStop
 from shrinkml.job import JobSpec
+from shrinkml.models.family import TokenRanking
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
-from shrinkml.models.trimmed import least_vocabulary, trim_vocabulary, vocabulary_size
+from shrinkml.models.trimmed import least_vocabulary, rank_vocabulary, trim_vocabulary, vocabulary_size
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import parameter_prices
 from shrinkml.speech.manifest import Utterance
@@ -138,6 +139,11 @@ class Subjects:
         return texts_of(self.materials, self.spec)
 
     @cached_property
+    def ranking(self) -> TokenRanking:
+        """The order in which tokens are kept for those texts."""
+        return rank_vocabulary(self.materials.model, self.texts)
+
+    @cached_property
     def least_tokens(self) -> int:
         """The fewest that the words of those texts need."""
         return least_vocabulary(self.materials.model, self.texts)
@@ -147,7 +153,7 @@ class Subjects:
         if tokens == self.original.tokens:
             return self.materials.model
         if self._trimmed is None or self._trimmed[0] != tokens:
-            self._trimmed = tokens, trim_vocabulary(self.materials.model, self.texts, tokens)
+            self._trimmed = tokens, trim_vocabulary(self.materials.model, self.ranking, tokens)
         return self._trimmed[1]
 
     def model(self, subject: Subject) -> HuggingFaceSeq2Seq:

@@ -273,7 +273,7 @@ class JobSpec(Part):
     vocabulary: Literal["all", "auto"] | Annotated[int, Field(ge=1)] = Field(
         "all",
         exclude_if=lambda vocabulary: vocabulary == "all",
-        description="Tokens that a Whisper keeps, those of the words of train and the commonest: a number. "
+        description="Tokens that a Whisper keeps, those of the words of train and the likeliest: a number. "
         "auto: the fewest of a few sizes that lose at most half a point of WER beyond the goal. all: as it is.",
     )
     vocabulary_texts: FilePath | None = Field(

@@ -21,13 +21,13 @@ def trim(
     """Write a Whisper with fewer tokens: less embedding, at a cost in WER.
 
     More than half of a small Whisper is the embedding of its tokens, of which one use needs a part, and low rank harms
-    it. Kept are bytes and marks, the tokens of the words of --texts, and the commonest others; any text can still be
-    written. Trim before factorizing. Measure what it costs with `shrinkml evaluate`; a job does all of it (vocabulary:
-    auto). kept_tokens.json in the folder has the tokens' old ids.
+    it. Kept are bytes and marks, the tokens of the words of --texts, and those that the model itself thinks likeliest;
+    any text can still be written. Trim before factorizing. Measure what it costs with `shrinkml evaluate`; a job does
+    all of it (vocabulary: auto). kept_tokens.json in the folder has the tokens' old ids.
 
     Example: shrinkml trim path/to/whisper --tokens 26000 --texts words.txt --out small
     """
-    from shrinkml.models.trimmed import trim_vocabulary, vocabulary_size
+    from shrinkml.models.trimmed import rank_vocabulary, trim_vocabulary, vocabulary_size
     from shrinkml.speech.text_lines import read_texts
     from shrinkml.storage.checkpoint import inspect, load, save, stored_parameters
     from shrinkml.storage.replacing import check_replaceable
@@ -35,7 +35,7 @@ def trim(
     lines = read_texts(texts)
     check_replaceable(out)
     found, original = inspect(model), load(model)
-    small = trim_vocabulary(original, lines, tokens)
+    small = trim_vocabulary(original, rank_vocabulary(original, lines), tokens)
     save(small, out, dtype=found.dtype, provenance={"compressed_from": found.digest})
     sizes = vocabulary_size(original), vocabulary_size(small)
     parameters = stored_parameters(model), stored_parameters(out)

@@ -68,18 +68,33 @@ class DenseCopies:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenRanking:
+    """The order in which the tokens of a vocabulary are kept.
+
+    Attributes:
+        needed: ids of those that always stay.
+        others: ids of the rest, the likeliest first.
+    """
+
+    needed: frozenset[int]
+    others: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Trimming:
     """Making vocabularies smaller.
 
     Attributes:
         size: model -> its tokens.
         least: model and texts -> the fewest tokens that can be kept so that their words are whole tokens still.
-        trim: model, texts, number of tokens -> a copy of the model with so many.
+        rank: model and texts -> the order in which tokens are kept for them; takes seconds.
+        trim: model, ranking, number of tokens -> a copy of the model with so many.
     """
 
     size: Callable[[Any], int]
     least: "Callable[[Any, Sequence[str]], int]"
-    trim: "Callable[[Any, Sequence[str], int], AsrModel]"
+    rank: "Callable[[Any, Sequence[str]], TokenRanking]"
+    trim: "Callable[[Any, TokenRanking, int], AsrModel]"
 
 
 def as_it_is(model: "AsrModel", seed: int) -> "AsrModel":

@@ -4,18 +4,27 @@ from collections.abc import Sequence
 
 from shrinkml.errors import ConfigError
 from shrinkml.models.families import FAMILIES
-from shrinkml.models.family import Trimming
+from shrinkml.models.family import TokenRanking, Trimming
 from shrinkml.models.protocol import AsrModel
 from shrinkml.tables import look_up
 
 
-def trim_vocabulary(model: AsrModel, texts: Sequence[str], n_tokens: int) -> AsrModel:
-    """A copy of `model` with `n_tokens` tokens, among them those of all words of `texts`; see the families' own.
+def rank_vocabulary(model: AsrModel, texts: Sequence[str]) -> TokenRanking:
+    """The order in which `trim_vocabulary` keeps the tokens of `model`: those of all words of `texts`, then others.
+
+    Raises:
+        ConfigError: its vocabulary cannot be trimmed.
+    """
+    return _trimming(model).rank(model, texts)
+
+
+def trim_vocabulary(model: AsrModel, ranking: TokenRanking, n_tokens: int) -> AsrModel:
+    """A copy of `model` with `n_tokens` tokens, the first of `ranking`.
 
     Raises:
         ConfigError: its vocabulary cannot be trimmed, or not so far.
     """
-    return _trimming(model).trim(model, texts, n_tokens)
+    return _trimming(model).trim(model, ranking, n_tokens)
 
 
 def least_vocabulary(model: AsrModel, texts: Sequence[str]) -> int:

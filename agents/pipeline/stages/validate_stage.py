@@ -22,7 +22,7 @@ from shrinkml.errors import PlanError
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
 from shrinkml.models.protocol import AsrModel
-from shrinkml.models.trimmed import trim_vocabulary, vocabulary_size
+from shrinkml.models.trimmed import rank_vocabulary, trim_vocabulary, vocabulary_size
 from shrinkml.speech.manifest import check_fit, check_splits, check_words
 from shrinkml.speech.normalisers import normaliser_called
 from shrinkml.speech.unknown_tokens import check_known, unknown_share
@@ -145,7 +145,8 @@ def _trimmed(materials: Materials, spec: JobSpec) -> AsrModel:
         ConfigError: its vocabulary cannot be trimmed, or not so far; or there are no such texts.
     """
     texts = texts_of(materials, spec)
-    return trim_vocabulary(materials.model, texts, sizes_to_try(materials, spec, texts)[-1])
+    least = sizes_to_try(materials, spec, texts)[-1]
+    return trim_vocabulary(materials.model, rank_vocabulary(materials.model, texts), least)
 
 
 def _check_names(spec: JobSpec) -> None:

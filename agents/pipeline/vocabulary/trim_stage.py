@@ -16,7 +16,8 @@ from agents.search.model_evaluator import BATCH_SIZE
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation, word_error_rate
-from shrinkml.models.trimmed import trim_vocabulary, vocabulary_size
+from shrinkml.models.family import TokenRanking
+from shrinkml.models.trimmed import rank_vocabulary, trim_vocabulary, vocabulary_size
 
 MODEL = "model"  # the checkpoint in the stage's folder
 TRIALS = "trials.json"  # in the stage's folder: the sizes that were tried, for a resumed run
@@ -79,7 +80,7 @@ def trimmed_ratio(tools: Tools, state: RunState) -> float:
 def smallest_that_hears(
     materials: Materials,
     sizes: Sequence[int],
-    texts: Sequence[str],
+    ranking: TokenRanking,
     *,
     allowed_wer: float,
     known: Sequence[SizeTrial],
@@ -90,22 +91,22 @@ def smallest_that_hears(
     Args:
         materials: the original and the speech.
         sizes: numbers of tokens.
-        texts: whose words are kept whole.
+        ranking: of its tokens.
         allowed_wer: on the proxy set.
         known: trials of a killed run.
         on_trial: called with each trial and their number by now, known ones as well.
     """
     before, trials = {trial.tokens: trial for trial in known}, []
     for number, size in enumerate(sizes, 1):
-        trials.append(before[size] if size in before else _tried(materials, size, texts, allowed_wer))
+        trials.append(before[size] if size in before else _tried(materials, size, ranking, allowed_wer))
         on_trial(trials[-1], number)
         if not trials[-1].allowed:
             break
     return trials
 
 
-def _tried(materials: Materials, size: int, texts: Sequence[str], allowed_wer: float) -> SizeTrial:
-    small = trim_vocabulary(materials.model, texts, size)
+def _tried(materials: Materials, size: int, ranking: TokenRanking, allowed_wer: float) -> SizeTrial:
+    small = trim_vocabulary(materials.model, ranking, size)
     cost = model_cost(small.module)
     heard = Interruptible(small, materials.should_stop)
     wer = word_error_rate(heard, materials.proxy, batch_size=BATCH_SIZE, normaliser=materials.normaliser)
@@ -117,6 +118,7 @@ def _run(context: StageContext) -> Trimmed:
     materials, spec = tools.materials, tools.spec
     texts, original = texts_of(materials, spec), vocabulary_size(materials.model)
     sizes = sizes_to_try(materials, spec, texts)
+    ranking = rank_vocabulary(materials.model, texts)
     trials: list[SizeTrial] = []
     kept = sizes[0]
     if spec.vocabulary == "auto":
@@ -124,7 +126,7 @@ def _run(context: StageContext) -> Trimmed:
         trials = smallest_that_hears(
             materials,
             sizes,
-            texts,
+            ranking,
             allowed_wer=allowed_wer,
             known=_known(context.folder),
             on_trial=_teller(context, len(sizes)),
@@ -133,7 +135,7 @@ def _run(context: StageContext) -> Trimmed:
     if kept >= original:
         return Trimmed(original, original, trials, None)
     target = context.folder / MODEL
-    materials.save(trim_vocabulary(materials.model, texts, kept), target)
+    materials.save(trim_vocabulary(materials.model, ranking, kept), target)
     return Trimmed(original, kept, trials, measure(materials, target, materials.dev, baseline.calls_per_s))
 
 

@@ -14,7 +14,7 @@ from shrinkml.models.huggingface.ctc_model import HuggingFaceCtc
 from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.models.huggingface.learning.joint_ctc import JointCtc
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
-from shrinkml.models.huggingface.vocabulary.trim import least_tokens, n_tokens, trim
+from shrinkml.models.huggingface.vocabulary.trim import least_tokens, n_tokens, rank_tokens, trim
 
 if TYPE_CHECKING:  # it loads onnx
     from shrinkml.export.drawn import Drawn
@@ -131,6 +131,6 @@ SEQ2SEQ_OPERATIONS = Operations(
     learner=learner,
     open_stock=opening.open_stock,
     dense_copies=DenseCopies(dense_copy.write_merged, dense_copy.card),
-    trimming=Trimming(n_tokens, least_tokens, trim),
+    trimming=Trimming(n_tokens, least_tokens, rank_tokens, trim),
     layouts={"sherpa-onnx": _sherpa_whisper, "optimum": _optimum_whisper},
 )

@@ -13,7 +13,7 @@ from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
 from shrinkml.errors import CheckpointError, ExportError
-from shrinkml.models.trimmed import trim_vocabulary
+from shrinkml.models.trimmed import rank_vocabulary, trim_vocabulary
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save, stored_parameters
 from shrinkml.storage.merging import save_merged
@@ -92,7 +92,7 @@ def test_the_copy_is_as_large_as_the_original_and_says_so(small_dir, stock_dir, 
 
 def test_the_copy_of_a_trimmed_model_says_so_and_its_card_tells_the_way_back(tmp_path, capsys):
     original = shrinkml.load("reference/whisper")
-    trimmed = trim_vocabulary(original, ["turn on the light"], 640)
+    trimmed = trim_vocabulary(original, rank_vocabulary(original, ["turn on the light"]), 640)
     save(trimmed, tmp_path / "trimmed")
     save_merged(tmp_path / "trimmed", tmp_path / "dense")
     card = (tmp_path / "dense" / "README.md").read_text()
@@ -107,7 +107,8 @@ def test_the_copy_of_a_trimmed_model_says_so_and_its_card_tells_the_way_back(tmp
 
 
 def test_the_copy_of_a_trimmed_and_factorized_model_saves_its_tokens_alone(tmp_path):
-    trimmed = trim_vocabulary(shrinkml.load("reference/whisper"), ["turn on the light"], 640)
+    original = shrinkml.load("reference/whisper")
+    trimmed = trim_vocabulary(original, rank_vocabulary(original, ["turn on the light"]), 640)
     plan = CompressionPlan.of_ranks({layer.name: 8 for layer in find_layers(trimmed) if "encoder" in layer.name})
     save(factorize(trimmed, plan, decompose(trimmed)), tmp_path / "small")
     save_merged(tmp_path / "small", tmp_path / "dense")

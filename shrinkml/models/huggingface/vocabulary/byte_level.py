@@ -1,7 +1,7 @@
 """Tokenizers of transformers over byte-level byte pairs: the tokens that texts need, and copies that know fewer."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,14 +14,6 @@ FILE = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
 KIND = "a byte-level BPE vocabulary, as Whisper's"
 OTHER_BPE = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
-# As a recogniser may write a word beside small letters: as a name, first in a sentence, behind a dash, shouted.
-OTHER_FORMS: tuple[Callable[[str], str], ...] = (
-    lambda word: f" {word.capitalize()}",
-    lambda word: f" {word.upper()}",
-    str,
-    str.capitalize,
-    str.upper,
-)
 
 
 def check_byte_level(tokenizer: Any) -> None:
@@ -49,11 +41,6 @@ def needed_tokens(tokenizer: Any, texts: Iterable[str]) -> set[str]:
     """
     words = _words(texts)
     return _steps(tokenizer, {f" {form}" for word in words for form in (word, word.lower())})
-
-
-def likely_tokens(tokenizer: Any, texts: Iterable[str]) -> set[str]:
-    """The tokens that those words are written in with other capitals, or without the space."""
-    return _steps(tokenizer, {other(word) for word in _words(texts) for other in OTHER_FORMS})
 
 
 def added_tokens(tokenizer: Any) -> set[int]:

@@ -7,13 +7,11 @@ References:
     Sennrich et al. 2016, Neural machine translation of rare words with subword units, arXiv:1508.07909.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Self
 
 Merge = tuple[str, str]
-
-FAVOUR = 4.0  # how much commoner than in the tokenizer's own corpus a token is thought to be that texts make likely
 
 
 class BytePairs:
@@ -61,23 +59,19 @@ class BytePairs:
                 left.extend(self._origins.get(token, ()))
         return found
 
-    def filled(self, needed: Iterable[str], n_tokens: int, *, likely: Collection[str] = ()) -> set[str]:
-        """At most `n_tokens` tokens: the atoms, those `needed`, and what the first merges make, the commonest first.
+    def filled(self, needed: Iterable[str], n_tokens: int, order: Iterable[str]) -> set[str]:
+        """At most `n_tokens` tokens: the atoms, those `needed`, and the first of `order`, all with their parts.
 
         Args:
             needed: with all their parts.
             n_tokens: at least as many as those and the atoms.
-            likely: tokens that count as if their merges came FAVOUR times earlier.
+            order: other tokens; one whose parts do not fit in is passed over.
         """
-
-        def order(rank: int) -> float:
-            return rank / FAVOUR if "".join(self.merges[rank]) in likely else rank
-
         kept = self.with_parts({*self.atoms, *needed})
-        for rank in sorted(range(len(self.merges)), key=order):
+        for token in order:
             if len(kept) >= n_tokens:
                 break
-            more = self.with_parts(["".join(self.merges[rank])]) - kept
+            more = self.with_parts([token]) - kept
             if len(kept) + len(more) <= n_tokens:
                 kept |= more
         return kept

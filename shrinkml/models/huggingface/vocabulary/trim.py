@@ -1,11 +1,11 @@
-"""Encoder-decoders of transformers with fewer tokens: those that some texts need, and the commonest others.
+"""Encoder-decoders of transformers with fewer tokens: those that some texts need, and the likeliest others.
 
 The embedding, and with it the output that it is tied to, is the largest matrix of a small Whisper: more than half of
 its weights, of which a language, a subject or a domain uses a part. Low rank harms it, for its rows are hardly alike.
 
 References:
     Abdaoui et al. 2020, Load what you need: smaller versions of multilingual BERT, arXiv:2010.05609 (rows of unused
-    tokens are removed). Keeping the first merges, so that any text is still written in few tokens, is ours.
+    tokens are removed). Keeping what the model itself thinks likeliest beside them is ours.
 """
 
 import copy
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkml.errors import ConfigError
+from shrinkml.models.family import TokenRanking
 from shrinkml.models.huggingface.quiet import quietly
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
 from shrinkml.models.huggingface.text_tokens import Text
@@ -23,10 +24,10 @@ from shrinkml.models.huggingface.vocabulary.byte_level import (
     added_tokens,
     byte_pairs,
     check_byte_level,
-    likely_tokens,
     needed_tokens,
     with_tokens,
 )
+from shrinkml.models.huggingface.vocabulary.expected_tokens import expected_tokens
 from shrinkml.models.huggingface.vocabulary.token_settings import ids_in, renumber_
 
 
@@ -46,18 +47,32 @@ def check_trimmable(model: HuggingFaceSeq2Seq) -> None:
             )
 
 
-def trim(model: HuggingFaceSeq2Seq, texts: Sequence[str], n_tokens: int) -> HuggingFaceSeq2Seq:
-    """A model like `model` of `n_tokens` tokens; `model` itself, copied, where it has no more.
+def rank_tokens(model: HuggingFaceSeq2Seq, texts: Sequence[str]) -> TokenRanking:
+    """The tokens of `model` in the order in which `trim` keeps them.
 
-    Kept are all bytes, marks and times, the tokens of all words of `texts`, and then the commonest: what the first
-    merges make, and before those of their rank what the words take in other casings. A text whose tokens are all kept
-    is written in the same ones; any other is still written, in more tokens. `model.text.kept` of the result tells where
-    they came from.
+    All bytes, marks and times, and the tokens of all words of `texts`, stay; of the others, those that the model itself
+    expects most where it is fed the texts come first.
 
     Raises:
-        ConfigError: the vocabulary is of another kind, or the texts need more tokens than that.
+        ConfigError: the vocabulary is of another kind.
     """
-    return keep_tokens(model, choose_tokens(model, texts, n_tokens))
+    check_trimmable(model)
+    needed = _required(model, texts)
+    expected = expected_tokens(model, texts)
+    others = (token for token in expected.argsort(descending=True, stable=True).tolist() if token not in needed)
+    return TokenRanking(frozenset(needed), tuple(others))
+
+
+def trim(model: HuggingFaceSeq2Seq, ranking: TokenRanking, n_tokens: int) -> HuggingFaceSeq2Seq:
+    """A model like `model` of `n_tokens` tokens, the first of `ranking`; `model` itself, copied, where it has no more.
+
+    A text whose tokens are all kept is written in the same ones; any other is still written, in more tokens.
+    `model.text.kept` of the result tells where they came from.
+
+    Raises:
+        ConfigError: the vocabulary is of another kind, or more tokens than that have to stay.
+    """
+    return keep_tokens(model, choose_tokens(model, ranking, n_tokens))
 
 
 def n_tokens(model: HuggingFaceSeq2Seq) -> int:
@@ -75,25 +90,24 @@ def least_tokens(model: HuggingFaceSeq2Seq, texts: Sequence[str]) -> int:
     return len(_required(model, texts))
 
 
-def choose_tokens(model: HuggingFaceSeq2Seq, texts: Sequence[str], n_tokens: int) -> tuple[int, ...]:
+def choose_tokens(model: HuggingFaceSeq2Seq, ranking: TokenRanking, n_tokens: int) -> tuple[int, ...]:
     """Ids of the tokens that `trim` keeps, ascending.
 
     Raises:
-        ConfigError: the vocabulary is of another kind, or the texts need more tokens than that.
+        ConfigError: more tokens than that have to stay.
     """
-    check_trimmable(model)
-    required = _required(model, texts)
-    if n_tokens < len(required):
+    if n_tokens < len(ranking.needed):
         raise ConfigError(
-            f"{n_tokens} tokens are to be kept; allowed: {len(required)} to {model.n_outputs}, for the words of the "
-            f"{len(texts)} texts, the bytes and the marks need as many: keep more, or give fewer texts"
+            f"{n_tokens} tokens are to be kept; allowed: {len(ranking.needed)} to {model.n_outputs}, for the words of "
+            "the texts, the bytes and the marks need as many: keep more, or give fewer texts"
         )
     pairs = byte_pairs(model.text.tokenizer)
     ids = pairs.vocabulary
-    outside = required - {*ids.values()}
-    names = [token for token, i in ids.items() if i in required]
-    likely = likely_tokens(model.text.tokenizer, texts)
-    filled = pairs.filled(names, min(n_tokens, model.n_outputs) - len(outside), likely=likely)
+    names = {i: token for token, i in ids.items()}
+    outside = ranking.needed - names.keys()
+    needed = [names[i] for i in ranking.needed if i in names]
+    order = (names[i] for i in ranking.others if i in names)
+    filled = pairs.filled(needed, min(n_tokens, model.n_outputs) - len(outside), order)
     return tuple(sorted(outside | {ids[token] for token in filled}))
 
 

@@ -11,7 +11,7 @@ from agents.pipeline.stages.prices_stage import prices_of
 from agents.pipeline.stages.validate_stage import validate
 from agents.pipeline.vocabulary.trim_stage import TRIM, Trimmed, base_of, smallest_that_hears
 from shrinkml.errors import ConfigError, PlanError, StoppedError
-from shrinkml.models.trimmed import least_vocabulary, trim_vocabulary
+from shrinkml.models.trimmed import least_vocabulary, rank_vocabulary, trim_vocabulary
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report import to_json
 from shrinkml.storage.checkpoint import load, save, stored_parameters
@@ -41,14 +41,14 @@ def test_the_stage_is_there_only_where_a_job_asks_for_it(tiny_job, whisper_job):
 
 def test_sizes_are_tried_until_one_loses_too_much(whisper_materials):
     model, texts, told = whisper_materials.model, whisper_materials.texts, []
-    least = least_vocabulary(model, texts)
+    least, ranking = least_vocabulary(model, texts), rank_vocabulary(model, texts)
 
     def try_all(allowed_wer, known=()):
         told.clear()
         return smallest_that_hears(
             whisper_materials,
             [least + 9, least + 5, least],
-            texts,
+            ranking,
             allowed_wer=allowed_wer,
             known=known,
             on_trial=lambda trial, number: told.append((trial.tokens, number)),
@@ -121,7 +121,8 @@ def test_all_tokens_of_a_vocabulary_leave_the_original_in_its_place(whisper_mate
 
 def test_prices_know_the_smaller_embedding_and_count_from_the_original(whisper_materials, whisper_job, tmp_path):
     tools = Tools(whisper_job(), RunFolder(tmp_path), whisper_materials, LocalExecutor(), lambda: False)
-    small = trim_vocabulary(whisper_materials.model, whisper_materials.texts, 650)
+    ranking = rank_vocabulary(whisper_materials.model, whisper_materials.texts)
+    small = trim_vocabulary(whisper_materials.model, ranking, 650)
     save(small, tmp_path / "model")
     dev = object()
     done = Finished("trim", tmp_path, Trimmed(702, 650, [], dev), 0.0)

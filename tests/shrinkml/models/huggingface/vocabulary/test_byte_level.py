@@ -10,7 +10,6 @@ from shrinkml.models.huggingface.vocabulary.byte_level import (
     added_tokens,
     byte_pairs,
     check_byte_level,
-    likely_tokens,
     needed_tokens,
     with_tokens,
 )
@@ -57,12 +56,6 @@ def test_words_need_their_tokens_behind_a_space_in_small_letters_too(tokenizer):
     needed = needed_tokens(tokenizer, ["Kitchen lights"])
     assert {"Ġkitchen", "Ġlights", "Ġ", "k"} <= needed
     assert {*tokenizer.tokenize(" Kitchen")} <= needed
-
-
-def test_without_the_space_and_in_capitals_they_are_likely(tokenizer):
-    likely = likely_tokens(tokenizer, ["kitchen"])
-    assert "kitchen" in likely
-    assert {*tokenizer.tokenize(" KITCHEN")} <= likely
 
 
 def test_a_smaller_tokenizer_writes_any_text_and_names_its_marks_anew(tokenizer):

@@ -38,18 +38,14 @@ def test_parts_are_followed_to_the_letters(pairs):
     assert pairs.with_parts(["hat"]) == {"hat", "h", "at", "a", "t"}
 
 
-def test_the_first_merges_fill_up_what_is_left(pairs):
-    assert pairs.filled([], 9) == pairs.atoms | {"th", "the"}
-    assert pairs.filled(["at"], 9) == pairs.atoms | {"at", "th"}
-
-
-def test_likely_tokens_come_before_others_of_their_rank(pairs):
-    assert pairs.filled([], 11) == pairs.atoms | {"th", "the", "at", "hat"}
-    assert pairs.filled([], 11, likely={"cat"}) == pairs.atoms | {"th", "the", "at", "cat"}
+def test_the_first_of_an_order_fill_up_what_is_left(pairs):
+    assert pairs.filled([], 9, ["the", "cat"]) == pairs.atoms | {"th", "the"}
+    assert pairs.filled(["at"], 9, ["the", "th"]) == pairs.atoms | {"at", "th"}
 
 
 def test_a_token_whose_parts_do_not_fit_in_is_passed_over(pairs):
-    assert pairs.filled([], 10, likely={"cat"}) == pairs.atoms | {"th", "the", "at"}
+    assert pairs.filled([], 10, ["th", "cat", "the", "at"]) == pairs.atoms | {"th", "cat", "at"}
+    assert pairs.filled([], 9, ["th", "cat", "the", "at"]) == pairs.atoms | {"th", "the"}
 
 
 def test_merges_stay_where_all_three_tokens_do_in_their_order(pairs):

@@ -11,11 +11,13 @@ from shrinkml.errors import ConfigError
 from shrinkml.models.heads import ATTENTION
 from shrinkml.models.huggingface.learning.fresh import fresh
 from shrinkml.models.huggingface.vocabulary.byte_level import byte_pairs
+from shrinkml.models.huggingface.vocabulary.expected_tokens import expected_tokens
 from shrinkml.models.huggingface.vocabulary.trim import (
     check_trimmable,
     choose_tokens,
     keep_tokens,
     least_tokens,
+    rank_tokens,
     trim,
 )
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -37,7 +39,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def small(model):
-    return trim(model, FEW, least_tokens(model, FEW))
+    return trim(model, rank_tokens(model, FEW), least_tokens(model, FEW))
 
 
 @pytest.fixture
@@ -54,16 +56,24 @@ def test_any_text_is_written_still(small, text):
     assert small.text.decode(small.text.encode(text)) == text
 
 
-def test_tokens_beyond_those_needed_are_the_first_merges(model):
-    least = least_tokens(model, [])
-    left, right = byte_pairs(model.text.tokenizer).merges[0]
-    kept = choose_tokens(model, [], least + 1)
-    assert len(kept) == least + 1
-    assert model.text.tokenizer.convert_tokens_to_ids(left + right) in kept
+def test_tokens_beyond_those_needed_are_the_likeliest(model):
+    ranking = rank_tokens(model, FEW)
+    expected = expected_tokens(model, FEW)
+    others = expected[list(ranking.others)]
+    assert torch.equal(others, others.sort(descending=True).values)
+    assert ranking.needed.isdisjoint(ranking.others)
+    assert len(ranking.needed) + len(ranking.others) == model.n_outputs
+    kept = choose_tokens(model, ranking, len(ranking.needed) + 1)
+    assert len(kept) == len(ranking.needed) + 1
+    (new,) = {*kept} - ranking.needed
+    pairs, names = byte_pairs(model.text.tokenizer), model.text.tokenizer.convert_ids_to_tokens(range(model.n_outputs))
+    left_out = ranking.others[: ranking.others.index(new)]
+    needed = {names[i] for i in ranking.needed}
+    assert all(len(pairs.with_parts([names[i]]) - needed) > 1 for i in left_out)  # they would not have fitted in
 
 
 def test_all_tokens_can_be_kept(model, features):
-    same = trim(model, FEW, 10**6)
+    same = trim(model, rank_tokens(model, FEW), 10**6)
     assert same.text.kept == tuple(range(model.n_outputs))
     assert same.transcribe(features) == model.transcribe(features)
 
@@ -85,7 +95,7 @@ def test_the_output_stays_tied_and_the_model_is_smaller_by_the_rows_that_are_gon
 
 def test_the_given_model_is_left_alone(model, features):
     before, heard = model.n_outputs, model.transcribe(features)
-    trim(model, FEW, least_tokens(model, FEW))
+    trim(model, rank_tokens(model, FEW), least_tokens(model, FEW))
     assert (model.n_outputs, model.network.config.vocab_size, model.text.kept) == (before, before, None)
     assert model.transcribe(features) == heard
 
@@ -100,10 +110,10 @@ def test_marks_are_named_by_their_new_ids(model, small):
 
 
 def test_languages_are_named_by_their_new_ids(model):
-    several = trim(model, TEXTS, 10**6)  # a copy
+    several = trim(model, rank_tokens(model, TEXTS), 10**6)  # a copy
     two_languages_(several.network.generation_config, several.text.tokenizer)
     several = type(several)(several.network, several.speech, several.text)
-    small = trim(several, FEW, least_tokens(several, FEW))
+    small = trim(several, rank_tokens(several, FEW), least_tokens(several, FEW))
     assert [len(choices) for choices in small.prompt] == [len(choices) for choices in several.prompt]
     ids = small.network.generation_config.lang_to_id
     assert small.text.tokenizer.convert_tokens_to_ids(list(ids))[0] == ids["<|en|>"]
@@ -115,7 +125,7 @@ def test_times_behind_the_tokenizers_last_token_stay_and_lie_together(model):
     rows = timed.n_outputs + n_times
     network.resize_token_embeddings(rows, mean_resizing=False)
     timed = type(timed)(network, timed.speech, timed.text)
-    small = trim(timed, FEW, least_tokens(timed, FEW))
+    small = trim(timed, rank_tokens(timed, FEW), least_tokens(timed, FEW))
     assert small.text.kept[-n_times:] == tuple(range(rows - n_times, rows))
     assert len(small.text.tokenizer) == small.n_outputs - n_times
 
@@ -129,8 +139,8 @@ def test_it_is_saved_and_opened_and_knows_the_way_back(small, features, tmp_path
 
 
 def test_a_second_trimming_tells_the_first_originals_ids(model):
-    first = trim(model, TEXTS, least_tokens(model, TEXTS) + 2)
-    second = trim(first, FEW, least_tokens(first, FEW))
+    first = trim(model, rank_tokens(model, TEXTS), least_tokens(model, TEXTS) + 2)
+    second = trim(first, rank_tokens(first, FEW), least_tokens(first, FEW))
     tokens = second.text.tokenizer.convert_ids_to_tokens(range(second.n_outputs))
     assert model.text.tokenizer.convert_ids_to_tokens(second.text.kept) == tokens
 
@@ -152,7 +162,7 @@ def test_it_is_factorized_and_merged_like_any_other(small, waveforms, tmp_path):
 def test_fewer_tokens_than_the_texts_need_are_refused(model):
     least = least_tokens(model, FEW)
     with pytest.raises(ConfigError, match=f"{least - 1} tokens are to be kept; allowed: {least} to {model.n_outputs}"):
-        trim(model, FEW, least - 1)
+        trim(model, rank_tokens(model, FEW), least - 1)
 
 
 def test_a_factorized_embedding_is_refused(model):
@@ -175,13 +185,13 @@ def test_a_network_with_other_tensors_of_that_size_is_refused(model):
     counting = Counting(model.network.config)
     counting.generation_config = model.network.generation_config
     with pytest.raises(ConfigError, match=r"a Counting has more tensors of the size of its vocabulary .*counts"):
-        trim(type(model)(counting, model.speech, model.text), FEW, least_tokens(model, FEW))
+        trim(type(model)(counting, model.speech, model.text), rank_tokens(model, FEW), least_tokens(model, FEW))
 
 
 @pytest.mark.parametrize("kind", ["whisper", "moonshine", "speech-encoder-decoder"])
 def test_every_kind_over_bytes_is_trimmed_saved_and_opened(kind, stock_dir, waveforms, tmp_path):
     model = shrinkml.load(stock_dir(kind))
-    small = keep_tokens(model, choose_tokens(model, [], model.n_outputs))
+    small = keep_tokens(model, choose_tokens(model, rank_tokens(model, []), model.n_outputs))
     save(small, tmp_path / "small")
     features = [model.features(waveforms[0])]
     assert shrinkml.load(tmp_path / "small").transcribe(features) == model.transcribe(features)
@@ -195,7 +205,7 @@ def test_a_whisper_of_openais_hears_the_same_with_a_quarter_of_its_tokens(tmp_pa
 
     whisper = shrinkml.load(WHISPER)
     text = "mister quilter is the apostle of the middle classes and we are glad to welcome his gospel"
-    small = trim(whisper, [text], whisper.n_outputs // 4)
+    small = trim(whisper, rank_tokens(whisper, [text]), whisper.n_outputs // 4)
     waveform = soundfile.read(sorted(REAL_SPEECH.glob("dev-clean/*/*/*.wav"))[0], dtype="float32")[0]
     features = [whisper.features(waveform)]
     heard = small.transcribe(features)
