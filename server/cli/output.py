@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -35,13 +36,20 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+TOLD = {"stage_finished", "state", "epoch", "timed", "stopped"}  # kinds of events that are a line each in a log
+QUIET_S = 30.0  # without a line in a log, at most, while there is something to tell
+
+
 class ProgressView:
     """A line that follows a job: stage, bar, best so far, evaluations, time left. On standard error; a context manager.
 
-    Where standard error is no terminal it prints the end of every stage and epoch, and plans that are the best so far.
+    Where standard error is no terminal it prints the end of every stage and epoch, plans that are the best so far, and
+    whatever comes after QUIET_S without a line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told_at = clock()
         console = Console(stderr=True)
         self._plain = not console.is_terminal
         self._bar = Progress(
@@ -72,8 +80,9 @@ class ProgressView:
         better = fits and (self._best is None or event.data["wer"] < self._best["wer"])
         if better:
             self._best = event.data
-        if self._plain and (better or event.kind in ("stage_finished", "state", "epoch", "timed", "stopped")):
+        if self._plain and (better or event.kind in TOLD or self._clock() - self._told_at >= QUIET_S):
             note(", ".join(filter(None, (event.message, _left(event.progress)))))
+            self._told_at = self._clock()
         if event.progress is not None:
             self._bar.update(self._task, completed=event.progress.fraction, facts=self._facts(event))
         self._bar.update(self._task, description=event.stage or event.message)

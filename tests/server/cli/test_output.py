@@ -27,6 +27,15 @@ def test_without_a_terminal_progress_is_told_in_lines_on_standard_error(capsys):
     assert (out, err) == ("", lines)
 
 
+def test_a_log_is_never_silent_for_long_while_there_is_something_to_tell(capsys):
+    now = 0.0
+    with ProgressView(lambda: now) as view:
+        for i in range(1, 9):
+            now += 11.0
+            view.on_event(Event("transcribed", str(i), "transcripts", f"{i} of 8", progress=Progress(i / 10)))
+    assert capsys.readouterr().err == "3 of 8\n6 of 8\n"
+
+
 def test_on_a_terminal_progress_shows_stage_best_plan_count_and_time_left(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
