@@ -157,6 +157,7 @@ class Family:
         multilingual: the models of the family that can be told a language, in words; empty for none.
         language_settings: config.json of a model and a language -> the settings of generation that tell it; None for a
             model that cannot be told one.
+        trimmed_to: folder of a checkpoint -> the tokens that it writes; None where its vocabulary was never trimmed.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Family:
     float32_only: str | None = None
     multilingual: str = ""
     language_settings: Callable[[Mapping[str, Any], str], dict[str, Any] | None] = lambda config, language: None
+    trimmed_to: Callable[[Path], int | None] = lambda folder: None
 
     def check_mixed_precision(self, field: str) -> None:
         """Raise where models of this family cannot learn in bfloat16, as `field` asks.

@@ -28,7 +28,7 @@ tags: [shrinkml, low-rank]
 | bytes of weights | {bytes_before} | {bytes_after} | {size_ratio:.2f} times smaller |
 
 Intervals are bootstrap 95 %.
-
+{trimmed}
 ## How to load it
 
 In Python, with `shrinkml` alone:
@@ -55,6 +55,10 @@ shrinkml transcribe path/to/this/folder audio.wav
 the text normaliser, the seed and the versions.
 """
 
+TRIMMED = """
+Its vocabulary is trimmed to {tokens:,} tokens. Any text can still be written, words whose token is gone in smaller
+pieces, which are heard worse: measure it on speech like yours.
+"""
 ONNX = """\
 For ONNX Runtime, on devices without torch{exported}:
 
@@ -89,7 +93,8 @@ def write_card(
         before: Evaluation of the original, as JSON.
         after: the same of this model; `wer` is enough.
     """
-    parameters, found = stored_parameters(folder), inspect(folder)
+    parameters, found, family = stored_parameters(folder), inspect(folder), look_into(folder).family
+    tokens = family.trimmed_to(folder)
     text = TEMPLATE.format(
         ratio=before["parameters"] / parameters,
         n_factorized=sum(layer.rank is not None for layer in layers),
@@ -103,7 +108,8 @@ def write_card(
         bytes_before=megabytes(before["bytes"]),
         bytes_after=megabytes(found.stored_bytes),
         size_ratio=before["bytes"] / found.stored_bytes,
-        elsewhere=elsewhere(look_into(folder).family),
+        trimmed="" if tokens is None else TRIMMED.format(tokens=tokens),
+        elsewhere=elsewhere(family),
         record=COMPRESSION,
     )
     add_file(folder, CARD, text)

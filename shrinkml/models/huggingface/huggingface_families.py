@@ -4,9 +4,11 @@ Their checkpoints all state the family "huggingface": which of both a model is o
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from shrinkml.models.family import Family, Operations
+from shrinkml.models.huggingface.vocabulary.kept_tokens import read_kept
 
 STORED_AS = "huggingface"
 LIBRARY = "transformers"
@@ -49,6 +51,11 @@ def _language_settings(config: Mapping[str, Any], language: str) -> dict[str, An
     return {"language": language, "task": "transcribe"} if config.get("model_type") == MULTILINGUAL else None
 
 
+def _trimmed_to(folder: Path) -> int | None:
+    kept = read_kept(folder)
+    return None if kept is None else len(kept)
+
+
 def _ctc_operations() -> Operations:
     from shrinkml.models.huggingface.huggingface_operations import CTC_OPERATIONS
 
@@ -82,4 +89,5 @@ HUGGINGFACE_SEQ2SEQ = Family(
     exported=EXPORTED,
     multilingual="a Whisper",
     language_settings=_language_settings,
+    trimmed_to=_trimmed_to,
 )

@@ -44,6 +44,10 @@ def test_the_table_shows_both_models(described):
     assert "24 dev utterances" in card
 
 
+def test_a_vocabulary_that_is_whole_is_not_spoken_of(described):
+    assert "trimmed" not in described({"wer": 0.15})[1]
+
+
 def test_an_unknown_interval_is_left_out(described):
     assert "| 15.00 % |" in described({"wer": 0.15})[1]
 

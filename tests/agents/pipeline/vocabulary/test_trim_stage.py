@@ -73,6 +73,8 @@ def test_a_job_whose_goal_trimming_reaches_searches_and_ends(trimmed_job):
     assert final.window_tail_s == window["tail_s"]
     assert [(one["tail_s"], one["wer"]) for one in window["tried"]] == [(one["tail_s"], one["wer"]) for one in tried]
     assert final.n_outputs == row["kept"] == len(final.text.kept)
+    card = (folder / "checkpoints" / "final" / "README.md").read_text()
+    assert f"Its vocabulary is trimmed to {row['kept']:,} tokens." in card
     result = json.loads((folder / "stages" / "trim" / "result.json").read_text())
     assert [trial["tokens"] for trial in result["trials"]][-1] == row["kept"]
     told = [event.data["tokens"] for event in events if event.kind == "trimmed"]
