@@ -1,10 +1,15 @@
-"""A recogniser that can be called off: long evaluations end within a few utterances of a stop."""
+"""A recogniser that can be called off: long evaluations end within a layer or two of a stop."""
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
@@ -12,7 +17,10 @@ from shrinkml.models.heads import Heads
 from shrinkml.models.protocol import AsrModel, TwoPartModel
 from shrinkml.speech.spelling import Spelling
 
-MOST_WORK = 2.5e11  # floating-point operations at a time: some seconds of one thread of a processor that is shared
+MOST_WORK = (
+    2e12  # floating-point operations at a time: what is kept of a batch grows alike, 16 windows of a small Whisper
+)
+ASKED_EVERY_S = 1.0  # whether to stop, while layers run
 POSITIONS_PER_S = 50.0  # that recognisers look at, of speech; some look at fewer
 FRAMES_PER_S = 100.0  # of features, where they are no waveform
 
@@ -20,8 +28,9 @@ FRAMES_PER_S = 100.0  # of features, where they are no waveform
 class Interruptible:
     """An `AsrModel` that does what `model` does, and raises StoppedError once `should_stop` says so.
 
-    On a CPU it transcribes so few utterances at a time that a stop is heard of in time. How many depends on the model
-    and on them, not on the clock: the same speech is always transcribed in the same batches.
+    It asks before every layer, but not more often than ASKED_EVERY_S. On a CPU it transcribes so few utterances at a
+    time that memory stays small. How many depends on the model and on them, not on the clock: the same speech is always
+    transcribed in the same batches.
     """
 
     def __init__(self, model: AsrModel, should_stop: ShouldStop) -> None:
@@ -64,7 +73,8 @@ class Interruptible:
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The model's scores for the reference `texts`."""
         self._check()
-        return self._model.teacher_forced(features, texts)
+        with _before_layers(self._check):
+            return self._model.teacher_forced(features, texts)
 
     def loss(self, heads: Heads) -> Tensor:
         """The model's training loss."""
@@ -75,7 +85,8 @@ class Interruptible:
         texts: list[str] = []
         for some in self._in_turn(features):
             self._check()
-            texts += self._model.transcribe(some, beam=beam)
+            with _before_layers(self._check):
+                texts += self._model.transcribe(some, beam=beam)
         return texts
 
     def _in_turn(self, features: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
@@ -109,3 +120,24 @@ class Interruptible:
     def _check(self) -> None:
         if self._should_stop():
             raise StoppedError("stopped on request")
+
+
+@contextmanager
+def _before_layers(check: Callable[[], None]) -> Iterator[None]:
+    """Inside, `check` is called before layers that this thread runs, every ASKED_EVERY_S.
+
+    By a hook on all modules of the process: one on a module of its own would keep torch from its fast paths.
+    """
+    thread, asked_at = threading.get_ident(), time.monotonic()
+
+    def ask(module: nn.Module, inputs: Any) -> None:
+        nonlocal asked_at
+        if threading.get_ident() == thread and time.monotonic() - asked_at >= ASKED_EVERY_S:
+            asked_at = time.monotonic()
+            check()
+
+    hook = register_module_forward_pre_hook(ask)
+    try:
+        yield
+    finally:
+        hook.remove()

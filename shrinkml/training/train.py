@@ -3,7 +3,7 @@
 import math
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def train(
             whose gradients are added up. None: any.
         state_file: written after every epoch, read when it exists: a killed training goes on from its last epoch.
         on_epoch: called with every finished epoch.
-        should_stop: asked before every step.
+        should_stop: asked before every part of a step.
 
     Raises:
         ConfigError: `state_file` belongs to a training with other arguments.
@@ -120,8 +120,6 @@ def train(
             total = 0.0
             batches = _shuffled_batches(dataset, batch_size, shuffler)
             for n, batch in enumerate(batches, start=1):
-                if should_stop():
-                    raise StoppedError(f"training stopped in epoch {epoch + 1} of {epochs}")
                 if guard is not None and guard.gave_up:
                     break
                 optimizer.zero_grad(set_to_none=True)
@@ -129,7 +127,7 @@ def train(
                 with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
                     loss = sum(
                         _add_gradient_(_loss(model, dataset, part, warp, soft_targets), len(part) / len(batch))
-                        for part in parts_of_batch
+                        for part in _unless(should_stop, parts_of_batch, f"epoch {epoch + 1} of {epochs}")
                     )
                 nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_NORM)
                 optimizer.step()
@@ -143,6 +141,18 @@ def train(
     if guard is not None and epochs:
         guard.end(module)
     module.eval()
+
+
+def _unless(should_stop: ShouldStop, batches: Iterable[list[int]], place: str) -> Iterator[list[int]]:
+    """Each of `batches`, as long as it is not to stop.
+
+    Raises:
+        StoppedError: `should_stop` said so.
+    """
+    for batch in batches:
+        if should_stop():
+            raise StoppedError(f"training stopped in {place}")
+        yield batch
 
 
 def _loss(model: AsrModel, dataset: Dataset, batch: Sequence[int], warp: float, soft: SoftTargets | None) -> Tensor:

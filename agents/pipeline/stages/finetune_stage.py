@@ -14,6 +14,7 @@ from agents.pipeline.stages.baseline_stage import BASELINE
 from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
 from agents.pipeline.teaching import mean_loss
 from agents.pipeline.vocabulary.trim_stage import base_of
+from agents.search.interruptible import Interruptible
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.models.families import FAMILIES
@@ -94,7 +95,7 @@ def finetune_(
         listeners.on_setback(setback)
 
     def check() -> float:
-        return mean_loss(model, held_out)
+        return mean_loss(Interruptible(model, should_stop), held_out)
 
     learn = partial(
         train,

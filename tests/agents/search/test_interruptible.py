@@ -1,4 +1,5 @@
 import math
+import threading
 
 import pytest
 
@@ -42,6 +43,39 @@ def test_a_stop_ends_an_evaluation_within_one_batch(model, utterances):
     with pytest.raises(StoppedError, match="stopped on request"):
         transcripts(Interruptible(model, after_two), dataset, batch_size=1)
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("work", ["transcribe", "teacher_forced"])
+def test_a_stop_ends_an_evaluation_between_two_layers(model, utterances, monkeypatch, work):
+    monkeypatch.setattr(interruptible, "ASKED_EVERY_S", 0.0)
+    dataset, asked = load_dataset(model, utterances[:2]), []
+
+    def at_the_third():
+        asked.append(None)
+        return len(asked) == 3
+
+    wrapped = Interruptible(model, at_the_third)
+    arguments = (dataset.features, dataset.texts) if work == "teacher_forced" else (dataset.features,)
+    with pytest.raises(StoppedError, match="stopped on request"):
+        getattr(wrapped, work)(*arguments)
+    assert len(asked) == 3
+    getattr(model, work)(*arguments)
+    assert len(asked) == 3, "the hook is gone"
+
+
+def test_another_thread_is_not_asked_for(model, utterances, monkeypatch):
+    monkeypatch.setattr(interruptible, "ASKED_EVERY_S", 0.0)
+    dataset, others = load_dataset(model, utterances[:1]), []
+
+    def run_another():
+        if threading.current_thread() is threading.main_thread() and not others:
+            others.append(threading.Thread(target=lambda: others.append(model.transcribe(dataset.features))))
+            others[0].start()
+            others[0].join()
+        return threading.current_thread() is not threading.main_thread()
+
+    Interruptible(model, run_another).transcribe(dataset.features)
+    assert others[1] == model.transcribe(dataset.features)
 
 
 def test_a_stop_ends_the_extraction_of_features(model, utterances):
