@@ -17,17 +17,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from shrinkml.layers.lstm import FormLSTM
-from shrinkml.models.heads import ATTENTION, CTC, IGNORE, AttentionHead, CtcHead, Heads
+from shrinkml.models.heads import Heads
 from shrinkml.models.las.las_family import LAS
-from shrinkml.models.tokenizer import BLANK, END, Tokenizer
+from shrinkml.models.tokenizer import END, Tokenizer
+from shrinkml.models.trainable.attention_ctc import joint_heads, joint_loss, taught
+from shrinkml.models.trainable.token_search import State, best_tokens
 from shrinkml.models.trainable.trainable_recogniser import TrainableRecogniser
 from shrinkml.models.trainable.trainable_shape import TrainableShape
-from shrinkml.speech.features import log_mel
-
-QUIETEST = 0.0  # log-mel energy; rounding to 16 bits leaves about as much, digital silence would lie 16 below
-SPREAD_EPSILON = 1e-3  # added to the standard deviation of each bin: silence has none
-MIN_FRAMES = 8  # shorter inputs are padded with silence, so that every pyramid level has a frame
-BEAM_LENGTH_POWER = 0.6  # hypotheses are ranked by log probability / length**0.6 (Wu et al. 2016, arXiv:1609.08144)
+from shrinkml.models.trainable.utterance_features import normalised_log_mel
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,47 +102,40 @@ class Las(TrainableRecogniser[LasConfig]):
         self.dropout = nn.Dropout(config.dropout)
 
     def features(self, waveform: np.ndarray) -> Tensor:
-        """[frames, n_mels] log-mel of `waveform`, zero mean and unit variance per bin over the utterance.
-
-        Energies below `QUIETEST` are raised to it: gaps of digital silence would be most of the variance.
-        """
-        mel = torch.from_numpy(log_mel(waveform, self.sample_rate_hz, n_mels=self.config.n_mels)).clamp(min=QUIETEST)
-        if len(mel) < MIN_FRAMES:
-            mel = F.pad(mel, (0, 0, 0, MIN_FRAMES - len(mel)))
-        return (mel - mel.mean(0)) / (mel.std(0) + SPREAD_EPSILON)
+        """[frames, n_mels] log-mel of `waveform`, zero mean and unit variance per bin over the utterance."""
+        return normalised_log_mel(waveform, self.sample_rate_hz, n_mels=self.config.n_mels)
 
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """Scores for the reference `texts`: of the decoder [B, tokens + 1, V] and of the encoder's CTC [B, T, V]."""
         states, counts = self._encode(features)
         memory = self._remember(states, counts)
-        tokens = [torch.tensor([*self.tokenizer.encode(text), END], device=states.device) for text in texts]
-        targets = pad_sequence(tokens, batch_first=True, padding_value=IGNORE)
-        previous = F.pad(targets.clamp(min=0), (1, -1), value=END)
+        fed, targets = taught(self.tokenizer, texts, states.device)
         state = self._start(memory)
         heard = []
-        for embedded in self.dropout(self.embedding(previous)).unbind(1):
+        for embedded in self.dropout(self.embedding(fed)).unbind(1):
             state = self._step(embedded, state, memory)
             heard.append(torch.cat((state.hidden, state.context), -1))
-        is_end = F.pad(targets, (-1, 1), value=IGNORE) == IGNORE  # and all behind it
-        return {
-            ATTENTION: AttentionHead(self._read(torch.stack(heard, 1)), targets, self.config.label_smoothing),
-            CTC: CtcHead(self.ctc(states), counts, targets.masked_fill(is_end, IGNORE), BLANK),
-        }
+        said, labels = self._read(torch.stack(heard, 1)), self.ctc(states)
+        return joint_heads(said, labels, counts, targets, label_smoothing=self.config.label_smoothing)
 
     def loss(self, heads: Heads) -> Tensor:
         """Label-smoothed cross-entropy of the decoder, mixed with the encoder's CTC loss, per token."""
-        attention, share = heads[ATTENTION].loss(), self.config.ctc_weight
-        return attention if share == 0.0 else (1 - share) * attention + share * heads[CTC].loss()
+        return joint_loss(heads, self.config.ctc_weight)
 
     @torch.inference_mode()
     def transcribe(self, features: Sequence[Tensor], *, beam: int = 1) -> list[str]:
         """One transcript per utterance, decoded as one batch; `beam` 1 is greedy."""
         states, counts = self._encode(features)
         memory = self._remember(states, counts)
-        if beam == 1:
-            return self._greedy(memory)
-        single = (_Memory(*(part[i : i + 1, :count] for part in memory)) for i, count in enumerate(counts.tolist()))
-        return [self._beam(one, beam) for one in single]
+        most = memory.mask.sum(1) + 1  # a transcript needs no more tokens than there are steps (CTC's bound), and END
+        if beam > 1:
+            memory = _Memory(*(part.repeat_interleave(beam, 0) for part in memory))
+
+        def step(token: Tensor, state: State) -> tuple[Tensor, State]:
+            return self._next(token, _State(*state), memory)
+
+        found = best_tokens(step, self._start(memory), most, end=END, beam=beam)
+        return [self.tokenizer.decode(tokens) for tokens in found]
 
     def _encode(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Encoder states [B, T, 2H], zero beyond each utterance's end, and valid steps [B]."""
@@ -186,51 +176,6 @@ class Las(TrainableRecogniser[LasConfig]):
         """Logits [B, V] of what follows `token` [B], and the state behind it."""
         state = self._step(self.embedding(token), state, memory)
         return self._read(torch.cat((state.hidden, state.context), -1)), state
-
-    def _greedy(self, memory: _Memory) -> list[str]:
-        state = self._start(memory)
-        token = torch.full((len(memory.states),), END, device=memory.states.device)
-        running = torch.ones_like(token, dtype=torch.bool)
-        most = self._most_tokens(memory)
-        tokens = []
-        for length in range(1, int(most.max()) + 1):
-            logits, state = self._next(token, state, memory)
-            token = logits.argmax(-1).masked_fill(~running, END)
-            tokens.append(token)
-            running &= (token != END) & (length < most)
-            if not running.any():
-                break
-        return [self.tokenizer.decode(row) for row in torch.stack(tokens, 1).tolist()]
-
-    def _beam(self, memory: _Memory, beam: int) -> str:
-        """The best of up to `beam` finished hypotheses of one utterance."""
-        memory = _Memory(*(part.expand(beam, *part.shape[1:]) for part in memory))
-        state = self._start(memory)
-        prefixes: list[list[int]] = [[] for _ in range(beam)]
-        scores = torch.full((beam,), -math.inf, device=memory.states.device)
-        scores[0] = 0.0  # all beams start equal: only one may branch
-        token = torch.full((beam,), END, device=memory.states.device)
-        finished: list[tuple[float, list[int]]] = []
-        for length in range(1, int(self._most_tokens(memory)[0]) + 1):
-            logits, state = self._next(token, state, memory)
-            best, flat = (scores[:, None] + logits.log_softmax(-1)).flatten().topk(beam)
-            origin, token = flat // logits.shape[-1], flat % logits.shape[-1]
-            prefixes = [[*prefixes[o], t] for o, t in zip(origin.tolist(), token.tolist(), strict=True)]
-            state = _State(*(part[origin] for part in state))
-            ended = token == END
-            finished += [
-                (best[i].item() / length**BEAM_LENGTH_POWER, prefixes[i]) for i in ended.nonzero()[:, 0].tolist()
-            ]
-            scores = best.masked_fill(ended, -math.inf)
-            if len(finished) >= beam or bool(ended.all()):
-                break
-        if not finished:
-            finished = [(scores[i].item(), prefix) for i, prefix in enumerate(prefixes)]
-        return self.tokenizer.decode(max(finished, key=lambda scored: scored[0])[1])
-
-    def _most_tokens(self, memory: _Memory) -> Tensor:
-        """[B]: a transcript never needs more tokens than the encoder has steps (CTC's bound), plus the end."""
-        return memory.mask.sum(1) + 1
 
 
 def _join(steps: Tensor, n: int) -> Tensor:

@@ -10,4 +10,4 @@ def _operations() -> Operations:
     return OPERATIONS
 
 
-LAS = trainable_family("las", _operations, in_words="a LAS")
+LAS = trainable_family("las", _operations, lstms_of="a LAS")

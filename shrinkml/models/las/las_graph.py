@@ -18,8 +18,9 @@ from shrinkml.export.layer_graph import embedding, linear, multiply
 from shrinkml.export.log_mel_graph import frame_counts, log_mel, normalised, pad_end
 from shrinkml.export.lstm_graph import lstm_cell, lstm_layer
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
-from shrinkml.models.las.las import MIN_FRAMES, QUIETEST, SPREAD_EPSILON, Las
+from shrinkml.models.las.las import Las
 from shrinkml.models.trainable.trainable_recipe import recipe
+from shrinkml.models.trainable.utterance_features import MIN_FRAMES, QUIETEST, SPREAD_EPSILON
 from shrinkml.weights.forms import get_form
 
 STATE = ("hidden", "cell", "context")

@@ -7,13 +7,13 @@ from shrinkml.models.family import Family, Operations
 VOCABULARY = "vocabulary.txt"
 
 
-def trainable_family(name: str, operations: Callable[[], Operations], *, in_words: str) -> Family:
-    """A family of recognisers with LSTMs and a vocabulary of words or characters.
+def trainable_family(name: str, operations: Callable[[], Operations], *, lstms_of: str | None = None) -> Family:
+    """A family of recognisers with a vocabulary of words or characters.
 
     Args:
         name: of the family, in checkpoints and training recipes.
         operations: imports and returns the functions on its models.
-        in_words: one of its models, in a message: "a LAS".
+        lstms_of: one of its models, in a message ("a LAS"), if they are made of LSTMs; None for any others.
     """
     return Family(
         name=name,
@@ -24,5 +24,5 @@ def trainable_family(name: str, operations: Callable[[], Operations], *, in_word
         files=("config.json", VOCABULARY),
         fresh_kinds=(name,),
         units=("word", "char"),
-        float32_only=f"{in_words}: false, its LSTM kernel computes in float32",
+        float32_only=None if lstms_of is None else f"{lstms_of}: false, its LSTM kernel computes in float32",
     )

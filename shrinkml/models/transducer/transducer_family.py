@@ -10,4 +10,4 @@ def _operations() -> Operations:
     return OPERATIONS
 
 
-TRANSDUCER = trainable_family("transducer", _operations, in_words="a transducer")
+TRANSDUCER = trainable_family("transducer", _operations, lstms_of="a transducer")
