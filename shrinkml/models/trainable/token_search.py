@@ -51,7 +51,7 @@ def greedy(step: Step, state: State, most: Tensor, *, end: int) -> list[list[int
 
 
 def beam_search(step: Step, state: State, most: Tensor, *, end: int, beam: int) -> list[list[int]]:
-    """The tokens of the best of up to `beam` finished hypotheses of each utterance.
+    """The tokens of the best hypothesis of each utterance that ends, of `beam` that grow at a time.
 
     Args:
         step: of the decoder, whose rows are the hypotheses: `beam` of the first utterance, then those of the next.
@@ -82,10 +82,11 @@ class _Hypotheses:
     """The hypotheses of one utterance.
 
     Attributes:
-        beam: most that are kept, and that must be finished before the search ends.
+        beam: how many are kept.
         most: tokens of each.
         running: log probability and tokens of those that may grow.
         finished: score and tokens of those that have ended.
+        length: tokens of those that may grow.
     """
 
     beam: int
@@ -96,9 +97,12 @@ class _Hypotheses:
 
     @property
     def done(self) -> bool:
-        """True where nothing more is to be found."""
-        none_runs = self.length > 0 and all(score == -math.inf for score, _ in self.running)
-        return none_runs or len(self.finished) >= self.beam or self.length >= self.most
+        """True where no hypothesis that runs can become better than the best that has ended, however it goes on."""
+        if self.length in (0, self.most):
+            return self.length == self.most
+        best_running = max(score for score, _ in self.running)
+        best_finished = max((score for score, _ in self.finished), default=-math.inf)
+        return best_finished >= best_running / math.pow(self.most, BEAM_LENGTH_POWER)  # probabilities only fall
 
     def grow(self, origins: Sequence[int], tokens: Sequence[int], scores: Sequence[float], *, end: int) -> None:
         """Replace the hypotheses by those that go on from `origins` with `tokens`; nothing changes where all is done.

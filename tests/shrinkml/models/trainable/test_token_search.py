@@ -67,6 +67,14 @@ def test_a_beam_as_wide_as_all_transcripts_finds_the_best_of_them():
     assert searched(TABLES, MOST, 200) == [best_of_all(*one) for one in zip(TABLES, MOST.tolist(), strict=True)]
 
 
+def test_unlikely_ends_do_not_hide_a_likelier_transcript_that_ends_later():
+    """1, 2, 3 and the end: what else may come has a thousandth of their probability, each early end as well."""
+    table = torch.full((1, VOCABULARY, VOCABULARY), -math.log(1000))
+    table[0, [END, 1, 2, 3], [1, 2, 3, END]] = 0.0
+    for beam in (1, 2, 3, 8):
+        assert searched(table, torch.tensor([9]), beam) == [[1, 2, 3, END]]
+
+
 @pytest.mark.parametrize("beam", [None, 1, 3, 200])
 def test_nothing_is_longer_than_it_may_be(beam):
     never_ends = torch.zeros(6, VOCABULARY, VOCABULARY)
