@@ -28,6 +28,32 @@ def linear(graph: Graph, x: str, module: nn.Module, name: str) -> str:
     return y if bias is None else graph.op("Add", y, graph.weight(array(bias)))
 
 
+def convolution(graph: Graph, x: str, module: nn.Module, name: str) -> str:
+    """[batch, time, in] to [batch, steps, out]; `module` is a convolution of one group, torch's or ours.
+
+    It is written as the product of its matrix and windows of `x`, so that it is compressed like any product.
+    """
+    width, stride, padding, dilation = (
+        int(getattr(module, part)[0]) for part in ("kernel_size", "stride", "padding", "dilation")
+    )
+    n_in, reach = int(module.in_channels), dilation * (width - 1)  # type: ignore[arg-type]
+    x = graph.op("Pad", x, graph.ints(0, padding, 0, 0, padding, 0))
+    n_first = graph.op("Sub", graph.size(x, 1), graph.ints(reach))  # places of the first tap
+    taps = []
+    for first in range(0, reach + 1, dilation):
+        end = graph.op("Add", n_first, graph.ints(first))
+        tap = graph.op("Slice", x, graph.ints(first), end, graph.ints(1), graph.ints(stride))
+        taps.append(graph.op("Unsqueeze", tap, graph.ints(3)))
+    windows = graph.op("Reshape", graph.op("Concat", *taps, axis=3), graph.ints(0, 0, n_in * width))
+    return linear(graph, windows, module, name)
+
+
+def layer_norm(graph: Graph, x: str, module: nn.LayerNorm) -> str:
+    """`x` [..., units], each with zero mean and unit variance over its units, scaled and shifted as was learnt."""
+    parts = [graph.weight(array(part)) for part in (module.weight, module.bias)]
+    return graph.op("LayerNormalization", x, *parts, axis=-1, epsilon=module.eps)
+
+
 def embedding(graph: Graph, indices: str, module: nn.Module, name: str) -> str:
     """Vectors of `indices`; `module` is an embedding, torch's or ours."""
     form, name = get_form(module, "weight"), f"{name}.weight"

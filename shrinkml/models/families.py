@@ -7,9 +7,10 @@ from shrinkml.models.family import Family
 from shrinkml.models.huggingface.huggingface_families import HUGGINGFACE_CTC, HUGGINGFACE_SEQ2SEQ
 from shrinkml.models.las.las_family import LAS
 from shrinkml.models.transducer.transducer_family import TRANSDUCER
+from shrinkml.models.transformer.transformer_family import TRANSFORMER
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (LAS, TRANSDUCER, HUGGINGFACE_CTC, HUGGINGFACE_SEQ2SEQ)
+    family.name: family for family in (LAS, TRANSDUCER, TRANSFORMER, HUGGINGFACE_CTC, HUGGINGFACE_SEQ2SEQ)
 }
 
 

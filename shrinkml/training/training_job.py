@@ -40,7 +40,8 @@ class Recipe(BaseModel):
     )
     shape: dict[str, Any] = Field(
         default_factory=dict,
-        description="Fields to change of LasConfig or TransducerConfig, or of the network's config in transformers.",
+        description="Fields to change of LasConfig, TransducerConfig or TransformerConfig, or of the network's config "
+        "in transformers.",
     )
     teacher: str | None = Field(
         None, description="A checkpoint whose weights are taken over where they fit, and whose posteriors are learnt."

@@ -34,6 +34,15 @@ TEXTS = ["turn on the light", "turn the radio off"]
 SHAPES = {
     "las": {"n_mels": 20, "hidden": 16, "decoder": 16, "embedding": 8, "reductions": [2]},
     "transducer": {"n_mels": 20, "hidden": 16, "look_ahead": 8, "decoder": 16, "embedding": 8, "joint": 16},
+    "transformer": {
+        "n_mels": 20,
+        "hidden": 16,
+        "heads": 2,
+        "feed_forward": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 1,
+        "memory": 3,
+    },
     "parakeet_ctc": {
         "hidden_size": 16,
         "num_hidden_layers": 1,
@@ -172,8 +181,8 @@ def test_models_are_told_a_language_only_where_the_family_says_which(family, mod
 
 def test_names_lead_to_their_families():
     assert all(family.name == name for name, family in FAMILIES.items())
-    assert list(fresh_kinds()) == ["las", "transducer", "parakeet_ctc", "whisper"]
-    assert stored_names() == ["las", "transducer", "huggingface"]
+    assert list(fresh_kinds()) == ["las", "transducer", "transformer", "parakeet_ctc", "whisper"]
+    assert stored_names() == ["las", "transducer", "transformer", "huggingface"]
     assert libraries() == ["transformers"]
 
 

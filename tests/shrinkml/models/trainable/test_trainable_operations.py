@@ -8,13 +8,15 @@ from shrinkml.models.family import FreshModel
 from shrinkml.models.las.las_operations import OPERATIONS as LAS
 from shrinkml.models.tokenizer import SPECIAL
 from shrinkml.models.transducer.transducer_operations import OPERATIONS as TRANSDUCER
+from shrinkml.models.transformer.transformer_operations import OPERATIONS as TRANSFORMER
 
 SHAPES = {
     "las": {"n_mels": 8, "stack": 2, "hidden": 12, "decoder": 10, "embedding": 6},
     "transducer": {"n_mels": 8, "stack": 2, "hidden": 12, "look_ahead": 6, "decoder": 10, "embedding": 6, "joint": 8},
     "tied": {"n_mels": 8, "stack": 2, "hidden": 12, "look_ahead": 6, "prediction": "tied", "joint": 8},
+    "transformer": {"n_mels": 8, "hidden": 12, "heads": 2, "feed_forward": 16, "encoder_layers": 2, "memory": 3},
 }
-OPERATIONS = {"las": LAS, "transducer": TRANSDUCER, "tied": TRANSDUCER}
+OPERATIONS = {"las": LAS, "transducer": TRANSDUCER, "tied": TRANSDUCER, "transformer": TRANSFORMER}
 KINDS = pytest.mark.parametrize("kind", SHAPES)
 
 

@@ -4,11 +4,14 @@ from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.protocol import AsrModel
 from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.models.transducer.transducer import Transducer, TransducerConfig
+from shrinkml.models.transformer.transformer import Transformer
+from shrinkml.models.transformer.transformer_shape import TransformerConfig
 
 TOKENIZER = Tokenizer.from_texts(["on off"], "word")
 MODELS = {
     "las": Las(LasConfig(sample_rate_hz=8000, n_mels=8, hidden=4, decoder=4, embedding=4), TOKENIZER),
     "transducer": Transducer(TransducerConfig(sample_rate_hz=8000, n_mels=8, hidden=4, decoder=4, joint=4), TOKENIZER),
+    "transformer": Transformer(TransformerConfig(sample_rate_hz=8000, n_mels=8, hidden=4, encoder_layers=1), TOKENIZER),
 }
 
 

@@ -1,0 +1,1 @@
+"""The Transformer family: attention encoder-decoders of our own, with an optional memory block in the encoder."""

@@ -1,0 +1,49 @@
+"""Transformers that learnt a whistled language, whose words are tones, in seconds."""
+
+from functools import cache
+
+import torch
+
+from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.models.transformer.transformer import Transformer
+from shrinkml.models.transformer.transformer_shape import TransformerConfig
+from tests.shrinkml.models.transducer.whistled import TEXTS, TONES_HZ, whistle
+
+SHAPE = {
+    "n_mels": 20, "hidden": 32, "heads": 2, "feed_forward": 64, "reductions": (2, 2), "encoder_layers": 2,
+    "decoder_layers": 2, "dropout": 0.0, "ctc_weight": 0.5, "label_smoothing": 0.0,
+}  # fmt: skip
+KINDS = {  # by name: what differs from SHAPE
+    "positions": {},
+    "memory": {"memory": 5, "encoder_positions": False, "decoder_positions": False},
+}
+STEPS, RATE = 300, 5e-3
+TOKENIZER = Tokenizer.from_texts([" ".join(TONES_HZ)], "word")
+
+
+def untrained(**shape):
+    """A model of SHAPE, changed by `shape`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Transformer(TransformerConfig(**{**SHAPE, **shape}), TOKENIZER).eval()
+
+
+@cache
+def taught(kind):
+    """A model of that kind, which learnt TEXTS."""
+    model = untrained(**KINDS[kind]).train()
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
+    takes = [[model.features(whistle(text, seed=take)) for text in TEXTS] for take in range(10)]
+    for step in range(STEPS):
+        loss = model.loss(model.teacher_forced(takes[step % len(takes)], TEXTS))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def heard(model, seed=99):
+    """Features of each of TEXTS in a take that no model has heard."""
+    return [model.features(whistle(text, seed=seed)) for text in TEXTS]

@@ -1,0 +1,89 @@
+"""The graphs of Transformers against torch, on models that learnt to say something."""
+
+import numpy as np
+import pytest
+import torch
+
+from shrinkml.compression.factorize import factorize
+from shrinkml.compression.factorizers import decompose
+from shrinkml.compression.sites import find_layers
+from shrinkml.export.exporter import export
+from shrinkml.export.graph import Storage
+from shrinkml.export.parity import fed
+from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
+from shrinkml.export.recogniser import OnnxRecogniser
+from shrinkml.models.heads import transcript_head
+from shrinkml.models.tokenizer import END
+from shrinkml.models.transformer.transformer_graph import UNUSED, draw, graphs, layers
+from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.storage.checkpoint import save
+from tests.shrinkml.models.transducer.whistled import TEXTS, whistle
+from tests.shrinkml.models.transformer.taught_whistles import taught
+
+
+def low_rank(model):
+    ranks = {layer.name: layer.break_even_rank for layer in find_layers(model)}
+    return factorize(model, CompressionPlan.of_ranks(ranks), decompose(model, "svd", {}))
+
+
+@pytest.fixture(scope="module", params=["positions", "memory", "low rank"])
+def model(request):
+    return low_rank(taught("memory")) if request.param == "low rank" else taught(request.param)
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    save(model, folder / "model")
+    export(folder / "model", folder / "onnx")
+    return OnnxRecogniser(folder / "onnx")
+
+
+@pytest.fixture(scope="module")
+def waveforms():
+    """Of unequal length, one of them a click."""
+    return [*(whistle(text, seed=99) for text in TEXTS), whistle("red", seed=1)[:500]]
+
+
+def test_transcripts_are_torchs(model, exported, waveforms):
+    heard = model.transcribe([model.features(waveform) for waveform in waveforms])
+    assert exported.transcribe(waveforms) == heard
+    assert len(set(heard)) >= 4
+
+
+@torch.no_grad()
+def test_scores_are_torchs_token_by_token(model, exported, waveforms):
+    head = transcript_head(model.teacher_forced([model.features(waveform) for waveform in waveforms], [*TEXTS, "on"]))
+    for found, expected in zip(exported.rows(waveforms, fed(head)), head.rows(), strict=True):
+        np.testing.assert_allclose(found, expected.numpy(), atol=2e-3)
+
+
+def test_every_layer_is_in_one_graph_but_the_head_that_only_trains(model):
+    found = layers(model)
+    assert sorted([*found[ENCODER], *found[DECODER], UNUSED]) == sorted(layer.name for layer in find_layers(model))
+    assert "decoder.layers.0.cross.key.weight" in found[ENCODER], "keys are made once for each utterance"
+    assert "decoder.layers.0.cross.query.weight" in found[DECODER]
+    assert draw(model).components["output"] == ("output.weight",)
+
+
+def test_its_recipe_keeps_the_keys_and_values_of_each_layer(model):
+    found = draw(model).recipe
+    assert found.state == ("past.0", "past.1", "past.2", "past.3")
+    assert (found.prompt, found.end, found.blank) == (((END,),), END, None)
+
+
+def test_the_encoder_gives_out_all_that_the_decoder_takes(model):
+    parts = graphs(model, Storage())
+    given = {output.name for output in parts[ENCODER].graph.output}
+    taken = {value.name for value in parts[DECODER].graph.input}
+    assert given - {LIMIT} == taken - {"token"}
+    state = draw(model).recipe.state
+    assert [output.name for output in parts[DECODER].graph.output] == ["logits", *(f"next_{name}" for name in state)]
+
+
+@pytest.mark.parametrize(
+    "name", ["encoder.layers.1.feed_forward.inner.weight", "encoder.subsampling.convolutions.0.weight"]
+)
+def test_its_products_are_named_by_their_layers(model, name):
+    names = {node.name for node in graphs(model, Storage())[ENCODER].graph.node}
+    assert name in names or {f"{name}.up", f"{name}.down"} <= names
