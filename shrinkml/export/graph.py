@@ -1,5 +1,7 @@
 """ONNX graphs written operator by operator, so that batch and time stay free: tracing would freeze some of them."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ IR_VERSION = 8
 DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
 THIN = 65_536  # weights; a vector times a smaller matrix is faster in float32 than in int8 (benchmarks/export.py)
+AGAIN = "@"  # behind the name of an operator that is written again: ONNX Runtime's quantizer takes one for the other
 FRONT = "front."  # prefix of what a feature extractor becomes: its constants were not learnt and are not rounded
 MOST_BYTES = 2**31 - 2**20  # of a protobuf message, with something to spare for what surrounds the graph
 
@@ -40,6 +43,8 @@ class Storage:
 class Graph:
     """A graph that grows by one operator per call; values go by their names.
 
+    A layer that is written at several places keeps its weights once; its operators are numbered from the second on.
+
     Args:
         storage: of its weights.
         prefix: of the names that it makes up, so that a body's never hide its owner's.
@@ -49,6 +54,8 @@ class Graph:
         self.storage = storage
         self._prefix = prefix
         self._count = 0
+        self._uses: Counter[str] = Counter()  # of the names of operators
+        self._weights: dict[bytes, str] = {}  # digest of a matrix and its layer -> value
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -75,6 +82,14 @@ class Graph:
 
         What is not `quantizable`, no operand that ONNX Runtime's quantizer looks for, counts as thin.
         """
+        if not layer:
+            return self._stored(value, layer, quantizable=quantizable)
+        key = hashlib.sha256(repr((layer, value.shape, quantizable)).encode() + value.tobytes()).digest()
+        if key not in self._weights:
+            self._weights[key] = self._stored(value, layer, quantizable=quantizable)
+        return self._weights[key]
+
+    def _stored(self, value: np.ndarray, layer: str, *, quantizable: bool) -> str:
         to_int8 = self.storage.int8 and bool(layer) and layer not in self.storage.kept
         if to_int8 and value.ndim == 2 and (value.size < THIN or not quantizable):
             return self._scaled(value)
@@ -98,8 +113,11 @@ class Graph:
         return self.ops(kind, *inputs, n=1, name=name, **attributes)[0]
 
     def ops(self, kind: str, *inputs: str, n: int, name: str = "", **attributes: Any) -> list[str]:
-        """The `n` outputs of a new operator."""
+        """The `n` outputs of a new operator; one that has the `name` of another is numbered."""
         outputs = [self._fresh(kind) for _ in range(n)]
+        self._uses[name] += bool(name)
+        if self._uses[name] > 1:
+            name = f"{name}{AGAIN}{self._uses[name]}"
         self._nodes.append(helper.make_node(kind, inputs, outputs, name=name, **attributes))
         return outputs
 

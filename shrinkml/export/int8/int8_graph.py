@@ -11,6 +11,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from shrinkml.export.graph import AGAIN
 from shrinkml.export.int8.tied_tables import share_int8_, tied_nodes
 from shrinkml.weights.forms import LABELS
 
@@ -28,10 +29,17 @@ def write_int8(model: onnx.ModelProto, path: Path, kept: frozenset[str]) -> None
         per_channel=True,
         reduce_range=True,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[*(f"{layer}{part}" for layer in kept for part in LABELS), *tied],
+        nodes_to_exclude=[*_products(model.graph, kept), *tied],
         extra_options={"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     if tied:
         quantized = onnx.load(path)
         share_int8_(quantized.graph)
         onnx.save(quantized, path)
+
+
+def _products(graph: onnx.GraphProto, layers: frozenset[str]) -> list[str]:
+    """Names of the products with the matrices of `layers`, at every place where they are written."""
+    names = {f"{layer}{part}" for layer in layers for part in LABELS}
+    again = {node.name for node in graph.node if node.name.partition(AGAIN)[0] in names}
+    return sorted(names | again)  # the names alone as well: of those in bodies of loops

@@ -19,7 +19,7 @@ class TrainableShape:
 
     def to_json(self) -> dict[str, Any]:
         """The shape as plain JSON values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}  # type: ignore[call-overload]
+        return {k: _thawed(v) for k, v in asdict(self).items()}  # type: ignore[call-overload]
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -30,7 +30,7 @@ class TrainableShape:
         """
         tuples = {field.name for field in fields(cls) if isinstance(field.default, tuple)}  # type: ignore[arg-type]
         try:
-            return cls(**{k: tuple(v) if k in tuples else v for k, v in value.items()})
+            return cls(**{k: tuple(map(_frozen, v)) if k in tuples else v for k, v in value.items()})
         except TypeError as error:
             raise ConfigError(f"no {cls.called} has this shape: {error}") from error
 
@@ -42,3 +42,13 @@ class TrainableShape:
     def _refuse_reductions(self, reductions: tuple[int, ...], layers: str) -> None:
         if not reductions or not set(reductions) <= {1, 2}:
             raise ConfigError(f"reductions is {list(reductions)}; allowed: a 1 or 2 for each {layers} layer")
+
+
+def _thawed(value: Any) -> Any:
+    """Tuples as lists."""
+    return [_thawed(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

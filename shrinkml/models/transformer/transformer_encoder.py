@@ -53,13 +53,20 @@ class EncoderLayer(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """Convolutions, positions, layers, and a last normalisation."""
+    """Convolutions, positions, layers, and a last normalisation.
+
+    A layer that several places share is one module, stored and counted once, by the number of its first place.
+
+    Attributes:
+        places: name in `layers` of the layer at each place.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.positions = config.encoder_positions
         self.subsampling = Subsampling(config.n_mels, config.hidden, config.reductions)
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.places = [str(first) for first in config.encoder_places]
+        self.layers = nn.ModuleDict({first: EncoderLayer(config) for first in dict.fromkeys(self.places)})
         self.norm = nn.LayerNorm(config.hidden)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -69,6 +76,6 @@ class TransformerEncoder(nn.Module):
         if self.positions:
             states = states + sinusoids(states)
         states = self.dropout(states)
-        for layer in self.layers:
-            states = layer(states, inside)
+        for place in self.places:
+            states = self.layers[place](states, inside)
         return Heard(self.norm(states), inside)

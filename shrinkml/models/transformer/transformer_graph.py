@@ -70,9 +70,10 @@ def encoder(model: Transformer, storage: Storage) -> Graph:
     if network.positions:
         states = with_positions(graph, states, config.hidden)
     inside = within(graph, counts, states)
-    for i, layer in enumerate(network.layers):
+    for place in network.places:
+        layer = network.layers[place]
         assert isinstance(layer, EncoderLayer)
-        states = _encoder_layer(graph, states, inside, layer, f"encoder.layers.{i}")
+        states = _encoder_layer(graph, states, inside, layer, f"encoder.layers.{place}")
     states = layer_norm(graph, states, network.norm)
     _give_out_cross(graph, model, states)
     graph.output(counts, "steps", ("batch",), "int64")

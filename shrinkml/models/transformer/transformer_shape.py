@@ -18,6 +18,7 @@ class TransformerConfig(TrainableShape):
         feed_forward: units inside each feed-forward block.
         reductions: for each convolution before the encoder, how many steps are joined by it (1 or 2).
         encoder_layers: layers of the encoder.
+        shared: groups of encoder layers, counted from 0, that are one and the same, run at each of these places.
         decoder_layers: layers of the decoder.
         memory: steps that the memory block of each encoder layer filters, itself in the middle: odd; 0 for none.
         encoder_positions: whether positions are added to what the encoder hears.
@@ -34,6 +35,7 @@ class TransformerConfig(TrainableShape):
     feed_forward: int = 512
     reductions: tuple[int, ...] = (2, 2, 2)
     encoder_layers: int = 12
+    shared: tuple[tuple[int, ...], ...] = ()
     decoder_layers: int = 3
     memory: int = 0
     encoder_positions: bool = True
@@ -53,3 +55,18 @@ class TransformerConfig(TrainableShape):
             raise ConfigError(f"hidden is {self.hidden}; allowed: even multiples of heads ({self.heads})")
         if self.memory and not self.memory % 2:
             raise ConfigError(f"memory is {self.memory}; allowed: 0, or an odd number of steps")
+        self._check_shared()
+
+    @property
+    def encoder_places(self) -> tuple[int, ...]:
+        """For each place in the encoder, the first place of the layer that runs there."""
+        first = {layer: min(group) for group in self.shared for layer in group}
+        return tuple(first.get(layer, layer) for layer in range(self.encoder_layers))
+
+    def _check_shared(self) -> None:
+        layers = [layer for group in self.shared for layer in group]
+        if len({*layers}) < len(layers) or not {*layers} <= {*range(self.encoder_layers)}:
+            raise ConfigError(
+                f"shared is {[list(group) for group in self.shared]}; allowed: groups of layers from 0 to "
+                f"{self.encoder_layers - 1}, each layer in one group at most"
+            )

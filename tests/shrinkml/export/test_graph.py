@@ -33,6 +33,27 @@ def test_a_graph_grows_by_an_operator_per_call():
     np.testing.assert_array_equal(run(graph, x=np.zeros((3, 2), np.float32))[0], [[1, 2]] * 3)
 
 
+def test_a_layer_that_is_written_twice_is_stored_once_under_two_names():
+    graph, weight = Graph(Storage()), np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    x = graph.input("x", ("batch", 3))
+    for layer in ("one", "one", "other"):
+        x = graph.op("MatMul", x, graph.weight(weight, layer), name=layer)
+    graph.output(x, "y", ("batch", 3))
+    names = [node.name for node in graph.body().node if node.op_type == "MatMul"]
+    assert names == ["one", "one@2", "other"]
+    assert len(graph.body().initializer) == 2
+    ones = np.ones((1, 3), np.float32)
+    np.testing.assert_allclose(run(graph, x=ones)[0], ones @ weight @ weight @ weight, rtol=1e-5)
+
+
+def test_a_layer_of_several_matrices_stores_each():
+    graph = Graph(Storage())
+    graph.weight(np.ones((2, 3), np.float32), "layer")
+    graph.weight(np.ones((3, 2), np.float32), "layer")
+    graph.weight(np.zeros((3, 2), np.float32), "layer")
+    assert len(graph.body().initializer) == 3
+
+
 def test_sizes_and_counts_are_known_only_when_it_runs():
     graph = Graph(Storage())
     x = graph.input("x", ("batch", "time"))

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from shrinkml.export.exporter import export
-from shrinkml.export.graph import THIN
+from shrinkml.export.graph import THIN, Graph, Storage
+from shrinkml.export.int8.int8_graph import write_int8
 from shrinkml.export.int8.int8_sensitivity import divergence
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.speech.manifest import read_manifest
@@ -21,6 +23,27 @@ def both(checkpoint, tmp_path_factory):
     export(checkpoint, folder / "float")
     export(checkpoint, folder / "int8", int8=True)
     return folder / "float", folder / "int8"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_matrix_that_multiplies_twice_has_the_scale_of_each_of_its_inputs(kept, tmp_path):
+    """The second input is a hundred times as large as the first; the oracle is numpy."""
+    rng = np.random.default_rng(0)
+    weight, x = rng.normal(size=(256, 256)).astype(np.float32) / 16, rng.normal(size=(3, 256)).astype(np.float32)
+    graph = Graph(Storage(int8=True, kept=frozenset({"layer"} if kept else ())))
+    y = graph.input("x", ("batch", 256))
+    for _ in range(2):
+        y = graph.op("MatMul", y, graph.weight(weight, "layer"), name="layer")
+        y = graph.op("Mul", y, graph.constant(100.0))
+    graph.output(y, "y", ("batch", 256))
+    write_int8(graph.model(), tmp_path / "twice.onnx", graph.storage.kept)
+    written = onnx.load(tmp_path / "twice.onnx")
+    assert [node.op_type for node in written.graph.node].count("MatMulInteger") == (0 if kept else 2)
+    matrices = [tensor for tensor in written.graph.initializer if np.prod(tensor.dims) == weight.size]
+    assert len(matrices) == 1
+    (found,) = onnxruntime.InferenceSession(tmp_path / "twice.onnx").run(None, {"x": x})
+    expected = 1e4 * x @ weight @ weight
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
 
 
 def test_the_word_error_rate_stays_within_a_few_words(both, spoken):

@@ -10,6 +10,7 @@ from shrinkml.models.trainable.trainable_shape import TrainableShape
 class Shape(TrainableShape):
     units: int = 4
     reductions: tuple[int, ...] = (1, 2)
+    groups: tuple[tuple[int, ...], ...] = ()
 
     called = "toy"
 
@@ -20,9 +21,15 @@ class Shape(TrainableShape):
 
 def test_a_shape_survives_json():
     shape = Shape(units=3, reductions=(2, 2))
-    assert shape.to_json() == {"units": 3, "reductions": [2, 2]}
+    assert shape.to_json() == {"units": 3, "reductions": [2, 2], "groups": []}
     assert Shape.from_json(shape.to_json()) == shape
     assert Shape.from_json({}) == Shape()
+
+
+def test_groups_are_lists_of_lists_in_json():
+    shape = Shape(groups=((0, 1), (2, 3)))
+    assert shape.to_json()["groups"] == [[0, 1], [2, 3]]
+    assert Shape.from_json(shape.to_json()) == shape
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ SHAPE = {
 KINDS = {  # by name: what differs from SHAPE
     "positions": {},
     "memory": {"memory": 5, "encoder_positions": False, "decoder_positions": False},
+    "shared": {"encoder_layers": 4, "shared": ((0, 1), (2, 3))},
 }
 STEPS, RATE = 300, 5e-3
 TOKENIZER = Tokenizer.from_texts([" ".join(TONES_HZ)], "word")

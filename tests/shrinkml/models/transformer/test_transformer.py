@@ -1,19 +1,23 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import shrinkml
+from shrinkml.compression.calibration import measure_use
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.sites import current_plan, find_layers
+from shrinkml.compression.sites import current_plan, find_layers, present_cost
 from shrinkml.models.heads import ATTENTION, CTC
 from shrinkml.models.tokenizer import END
 from shrinkml.models.trainable.token_search import BEAM_LENGTH_POWER, beam_search
 from shrinkml.models.transformer.transformer import Transformer
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.storage.checkpoint import save
+from shrinkml.storage.checkpoint import save, stored_parameters
+from shrinkml.training.lesson import take_lesson_
 from tests.shrinkml.models.transducer.whistled import TEXTS
 from tests.shrinkml.models.transformer.taught_whistles import KINDS, TOKENIZER, heard, taught, untrained
 
@@ -161,6 +165,31 @@ def test_every_matrix_can_be_factorized(kind, tmp_path):
     save(low, tmp_path / "low")
     written = shrinkml.load(tmp_path / "low").transcribe(heard(model))
     assert written == [low.transcribe([features])[0] for features in heard(model)]
+
+
+def test_layers_that_are_shared_are_counted_and_stored_once(tmp_path):
+    shared, short = untrained(encoder_layers=4, shared=((0, 1), (2, 3))), untrained(encoder_layers=2)
+    assert present_cost(shared) == present_cost(short)
+    assert len(find_layers(shared)) == len(find_layers(short))
+    for name, model in (("shared", shared), ("short", short)):
+        save(model, tmp_path / name)
+    assert stored_parameters(tmp_path / "shared") == stored_parameters(tmp_path / "short")
+    assert shrinkml.load(tmp_path / "shared").config.shared == ((0, 1), (2, 3))
+
+
+def test_a_shared_layer_works_at_each_of_its_places(speech):
+    shared, short = untrained(encoder_layers=4, shared=((0, 1), (2, 3))), untrained(encoder_layers=2)
+    often, once = (measure_use(model, partial(model.teacher_forced, speech, SAID)) for model in (shared, short))
+    key = "encoder.layers.0.attention.key.weight"
+    assert often[key].n_frames == 2 * once[key].n_frames
+
+
+def test_a_model_that_shares_layers_begins_with_the_first_of_each_group_of_its_teacher():
+    teacher, model = untrained(encoder_layers=4), untrained(encoder_layers=4, shared=((0, 1), (2, 3)))
+    nn.init.zeros_(teacher.encoder.layers["2"].feed_forward.inner.bias)
+    take_lesson_(model, teacher, [])
+    assert torch.equal(model.encoder.layers["2"].attention.key.weight, teacher.encoder.layers["2"].attention.key.weight)
+    assert model.encoder.layers["2"].feed_forward.inner.bias.abs().sum() == 0
 
 
 def test_it_learns_in_bfloat16(speech):

@@ -22,8 +22,8 @@ def test_a_layer_normalises_before_each_block_and_adds_what_it_finds():
 
 
 def test_a_memory_block_is_there_only_where_the_shape_has_one():
-    assert encoder().layers[0].memory is None
-    assert encoder(memory=3).layers[0].memory.filter.kernel_size == (3,)
+    assert encoder().layers["0"].memory is None
+    assert encoder(memory=3).layers["0"].memory.filter.kernel_size == (3,)
 
 
 def test_without_positions_and_windows_states_do_not_know_their_order():
@@ -48,3 +48,15 @@ def test_an_utterance_is_repeated_beside_itself():
     heard = Heard(torch.randn(2, 3, 4), torch.tensor([[True] * 3, [True, False, False]])).repeated(2)
     assert torch.equal(heard.states[0], heard.states[1])
     assert heard.inside.sum(1).tolist() == [3, 3, 1, 1]
+
+
+def test_a_shared_layer_runs_at_each_of_its_places():
+    """The oracle has a layer at each place, with copies of the weights."""
+    shared, alone = encoder(encoder_layers=4, shared=((0, 1), (2, 3))), encoder(encoder_layers=4)
+    assert list(shared.layers) == ["0", "2"]
+    for place, name in enumerate(shared.places):
+        alone.layers[str(place)].load_state_dict(shared.layers[name].state_dict())
+    for part in ("subsampling", "norm"):
+        getattr(alone, part).load_state_dict(getattr(shared, part).state_dict())
+    frames, counts = torch.randn(2, 18, 6), torch.tensor([18, 18])
+    torch.testing.assert_close(shared(frames, counts).states, alone(frames, counts).states)

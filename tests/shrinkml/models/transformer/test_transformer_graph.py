@@ -18,7 +18,7 @@ from shrinkml.models.transformer.transformer_graph import UNUSED, draw, graphs, 
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
 from tests.shrinkml.models.transducer.whistled import TEXTS, whistle
-from tests.shrinkml.models.transformer.taught_whistles import taught
+from tests.shrinkml.models.transformer.taught_whistles import KINDS, taught
 
 
 def low_rank(model):
@@ -26,9 +26,10 @@ def low_rank(model):
     return factorize(model, CompressionPlan.of_ranks(ranks), decompose(model, "svd", {}))
 
 
-@pytest.fixture(scope="module", params=["positions", "memory", "low rank"])
+@pytest.fixture(scope="module", params=[*KINDS, "low rank", "low rank, shared"])
 def model(request):
-    return low_rank(taught("memory")) if request.param == "low rank" else taught(request.param)
+    low = {"low rank": "memory", "low rank, shared": "shared"}
+    return low_rank(taught(low[request.param])) if request.param in low else taught(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_the_encoder_gives_out_all_that_the_decoder_takes(model):
 
 
 @pytest.mark.parametrize(
-    "name", ["encoder.layers.1.feed_forward.inner.weight", "encoder.subsampling.convolutions.0.weight"]
+    "name", ["encoder.layers.0.feed_forward.inner.weight", "encoder.subsampling.convolutions.0.weight"]
 )
 def test_its_products_are_named_by_their_layers(model, name):
     names = {node.name for node in graphs(model, Storage())[ENCODER].graph.node}
