@@ -85,7 +85,7 @@ def whitened_svd(matrix: Form, stats: LayerStats | None, *, damping: float = DAM
     """
     if stats is None:
         return svd(matrix)
-    whitening = _cholesky(_as_double(stats.gram, like=stats.total), stats.n_frames, damping)
+    whitening = damped_cholesky(as_double(stats.gram, like=stats.total), stats.n_frames, damping)
     return _keeping_outputs(matrix, whitening, torch.zeros_like(stats.total))
 
 
@@ -109,10 +109,19 @@ def pca(matrix: Form, stats: LayerStats | None, *, damping: float = DAMPING) -> 
     """
     if stats is None:
         return svd(matrix)
+    scatter, mean = scatter_of(stats)
+    return _keeping_outputs(matrix, damped_cholesky(scatter, stats.n_frames, damping), mean)
+
+
+def scatter_of(stats: LayerStats) -> tuple[Tensor, Tensor]:
+    """The sum over frames of (x - mean) (x - mean)^T, [in, in], and the mean of the inputs x, [in], both float64.
+
+    Inputs that hardly vary are taken to vary by what rounding may hide.
+    """
     mean = stats.total.double() / stats.n_frames
-    scatter = _as_double(stats.gram, like=stats.total).addr_(mean, mean, alpha=-stats.n_frames)
+    scatter = as_double(stats.gram, like=stats.total).addr_(mean, mean, alpha=-stats.n_frames)
     scatter.diagonal().add_(ROUNDING * torch.finfo(stats.gram.dtype).eps * stats.n_frames * mean.square().sum())
-    return _keeping_outputs(matrix, _cholesky(scatter, stats.n_frames, damping), mean)
+    return scatter, mean
 
 
 def _keeping_outputs(matrix: Form, whitening: Tensor, mean: Tensor) -> Decomposition:
@@ -252,12 +261,12 @@ def _is_tall(matrix: Tensor) -> bool:
     return matrix.shape[0] >= TALL * matrix.shape[1]
 
 
-def _as_double(gram: Tensor, *, like: Tensor) -> Tensor:
+def as_double(gram: Tensor, *, like: Tensor) -> Tensor:
     """A copy of `gram` in double precision, where `like` is."""
     return gram.to(like.device, torch.float64, copy=True)
 
 
-def _cholesky(gram: Tensor, n_frames: int, damping: float) -> Tensor:
+def damped_cholesky(gram: Tensor, n_frames: int, damping: float) -> Tensor:
     """The Cholesky factor of `gram` with a ridge, which is written into it."""
     whitening: Tensor
     problem: Tensor

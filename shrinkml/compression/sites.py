@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from torch import nn
 
@@ -12,7 +13,10 @@ from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerKind, LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.weights.form import Form, floats_of
-from shrinkml.weights.forms import get_form, get_parameters
+from shrinkml.weights.forms import get_form, get_parameters, holding
+
+Pairs = Mapping[str, str]  # a layer whose units may be cut -> its follower: the layer that multiplies them
+NO_PAIRS: Pairs = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,19 @@ class Site:
         return get_form(self.module, self.name)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the dense matrix, with all of its units."""
+        return holding(self.module, self.name).shape
+
+    @property
     def parameters(self) -> tuple[nn.Parameter, ...]:
         """The parameters in which it is stored."""
         return get_parameters(self.module, self.name)
+
+    @property
+    def cuts_units(self) -> bool:
+        """True where its rows or columns may be cut."""
+        return ADAPTERS[type(self.module)].cuts_units
 
     @property
     def bias(self) -> str | None:
@@ -51,8 +65,9 @@ class Site:
 
     def spec(self, calls_per_s: float = 0.0, bits: int | None = None) -> LayerSpec:
         """The layer's record, with its dense shape, and weights of so many bits; of those that they have, if absent."""
-        form = self.form
-        return LayerSpec(self.layer, self.kind, *form.shape, calls_per_s, bits or 8 * floats_of(form).element_size())
+        bits = bits or 8 * floats_of(self.form).element_size()
+        biases = self.shape[0] if self.cuts_units and self.bias is not None else 0
+        return LayerSpec(self.layer, self.kind, *self.shape, calls_per_s, bits, biases)
 
 
 def find_sites(model: nn.Module) -> list[Site]:
@@ -90,7 +105,11 @@ def sites_by_layer(model: nn.Module) -> dict[str, Site]:
 
 
 def find_layers(
-    model: nn.Module, calls_per_s: Mapping[str, float] | None = None, *, bits: int | None = None
+    model: nn.Module,
+    calls_per_s: Mapping[str, float] | None = None,
+    *,
+    bits: int | None = None,
+    pairs: Pairs = NO_PAIRS,
 ) -> tuple[LayerSpec, ...]:
     """The matrices of `model` that can be compressed in the order of its modules, tied ones once, with dense shapes.
 
@@ -98,9 +117,11 @@ def find_layers(
         model: any module; compressed layers count like the dense ones that they replaced.
         calls_per_s: layer name -> products per second of audio, where measured.
         bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
+        pairs: layers whose units may be cut -> their followers (`shrinkml.compression.unit_pairs`).
     """
     calls = calls_per_s or {}
-    return tuple(site.spec(calls.get(name, 0.0), bits) for name, site in sites_by_layer(model).items())
+    specs = (site.spec(calls.get(name, 0.0), bits) for name, site in sites_by_layer(model).items())
+    return tuple(replace(spec, follower=pairs.get(spec.name)) for spec in specs)
 
 
 def current_plan(model: nn.Module) -> CompressionPlan:
@@ -109,7 +130,11 @@ def current_plan(model: nn.Module) -> CompressionPlan:
 
 
 def model_cost(
-    model: nn.Module, calls_per_s: Mapping[str, float] | None = None, *, bits: int | None = None
+    model: nn.Module,
+    calls_per_s: Mapping[str, float] | None = None,
+    *,
+    bits: int | None = None,
+    pairs: Pairs = NO_PAIRS,
 ) -> ModelCost:
     """The cost of `model` under any plan: its layers, and the cost of the parameters that are in none.
 
@@ -117,14 +142,16 @@ def model_cost(
         model: any module; compressed layers count like the dense ones that they replaced.
         calls_per_s: layer name -> products per second of audio, where measured.
         bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
+        pairs: see `find_layers`.
 
     Raises:
         PlanError: nothing can be compressed.
     """
-    others = _cost_of_others(model)
+    others, present = _cost_of_others(model), current_plan(model)
     if bits is not None:
         others = replace(others, bytes=others.parameters * bits // 8)
-    return ModelCost(find_layers(model, calls_per_s, bits=bits), others)
+    layers = find_layers(model, calls_per_s, bits=bits, pairs=pairs)
+    return ModelCost(layers, sum((layer.cut_biases(present.choice(layer.name)) for layer in layers), others))
 
 
 def present_cost(model: nn.Module) -> Cost:

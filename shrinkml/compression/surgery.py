@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from shrinkml.additions import copied, take_over_
 from shrinkml.compression.sites import Site, sites_by_layer, sites_by_module
@@ -39,9 +40,9 @@ def reshape(model: nn.Module, plan: CompressionPlan) -> nn.Module:
 
 def merge(model: nn.Module) -> nn.Module:
     """A copy of `model` with every compressed layer dense again: torch's own layers with the products as weights."""
-    forms = {layer: site.form for layer, site in sites_by_layer(model).items()}
+    sites = sites_by_layer(model)
     with torch.no_grad():
-        dense = {layer: as_dense(form) for layer, form in forms.items() if form.choice != DENSE}
+        dense = {layer: as_dense(site.form, site.shape) for layer, site in sites.items() if site.form.choice != DENSE}
     return with_forms(model, dense)
 
 
@@ -100,18 +101,26 @@ def _like(module: nn.Module) -> nn.Module:
 
 def _zeros(site: Site, choice: Choice) -> Form:
     try:
-        return form_of(choice).zeros(choice, site.form.shape)
+        return form_of(choice).zeros(choice, site.shape)
     except RankError as error:
         raise RankError(f"layer {site.layer!r}: {error}") from None
+    except PlanError as error:
+        raise PlanError(f"layer {site.layer!r}: {error}") from None
 
 
 def _fill_(twin: nn.Module, new: Mapping[str, Parameters], module: nn.Module, memo: dict[int, Any]) -> None:
-    """Gives `twin` the matrices `new`, and copies of the parameters of `module` for all the rest."""
+    """Gives `twin` the matrices `new`, and copies of the parameters of `module` for all the rest.
+
+    Of a bias that has more numbers than `twin` has units, the first; of one that has fewer, zeros behind them.
+    """
     empty = dict(twin.named_parameters(remove_duplicate=False))
     for matrix, parameters in new.items():
         for name, parameter in zip(holding(twin, matrix).names, parameters, strict=True):
             # A convolution's dense matrix takes its window apart again; in place, for ties hold the parameter itself.
             parameter.data = parameter.data.view(empty.pop(name).shape)
             setattr(twin, name, parameter)
-    for name in empty:
-        setattr(twin, name, copy.deepcopy(module.get_parameter(name), memo))
+    for name, place in empty.items():
+        parameter = copy.deepcopy(module.get_parameter(name), memo)
+        if parameter.shape != place.shape:
+            parameter.data = F.pad(parameter.data, (0, place.shape[0] - parameter.shape[0])).clone()
+        setattr(twin, name, parameter)

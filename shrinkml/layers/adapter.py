@@ -43,6 +43,8 @@ class Adapter:
         matrices: name and kind of each matrix of a module that can be compressed.
         inputs: what each of them multiplies when the module is called so; nothing where it is looked up.
         why_left: a reason of this type why the matrices of a module are left; None where there is none.
+        cuts_units: True where rows, with their biases, and columns of the matrix "weight" may be cut, and nothing else
+            of the layer is in its units.
         int8_type: makes a layer that multiplies in int8 of a matrix and a bias; None where none is faster.
     """
 
@@ -52,6 +54,7 @@ class Adapter:
     matrices: Callable[[Any], Matrices] = _no_matrices
     inputs: Callable[..., Inputs] = _no_inputs
     why_left: Callable[[Any], str | None] = _no_reason
+    cuts_units: bool = False
     int8_type: Callable[[Form, Tensor | None], nn.Module] | None = None
 
     @property

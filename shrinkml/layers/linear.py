@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from shrinkml.layers.adapter import Adapter, Arguments, Inputs, Matrices
 from shrinkml.layers.form_layer import FormLayer
 from shrinkml.layers.int8_linear import Int8Linear
-from shrinkml.plan.choice import Choice
+from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.weights.forms import get_form
 
 
@@ -16,8 +16,8 @@ class FormLinear(FormLayer):
     """A drop-in for `nn.Linear`.
 
     Args:
-        in_features: columns of the weight.
-        out_features: rows of the weight.
+        in_features: columns of the weight, with all of its units.
+        out_features: rows of the weight, with all of its units.
         choices: of the matrix "weight".
         bias: whether a bias is added.
     """
@@ -29,7 +29,8 @@ class FormLinear(FormLayer):
         self.in_features = in_features
         self.out_features = out_features
         self.hold("weight", (out_features, in_features), choices)
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        n_left = choices.get("weight", DENSE).outputs or out_features
+        self.bias = nn.Parameter(torch.zeros(n_left)) if bias else None
 
     @property
     def weight(self) -> Tensor:
@@ -57,4 +58,4 @@ def _inputs(_: nn.Module, input: Tensor) -> Inputs:
     yield "weight", input.reshape(-1, input.shape[-1])
 
 
-LINEAR = Adapter(nn.Linear, FormLinear, _arguments, _matrices, _inputs, int8_type=Int8Linear)
+LINEAR = Adapter(nn.Linear, FormLinear, _arguments, _matrices, _inputs, cuts_units=True, int8_type=Int8Linear)

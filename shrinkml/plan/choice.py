@@ -1,7 +1,7 @@
-"""The choice at one matrix: the rank, bits and sparsity that it gets, if it stays. Loads no torch."""
+"""The choice at one matrix: the rank, bits, sparsity and units that it gets, if it stays. Loads no torch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from shrinkml.errors import PlanError, RankError
@@ -19,6 +19,8 @@ class Choice:
         sparsity: share of its weights that are zero and not stored, in [0, 1).
         dropped: the matrix, or the module that the choice is about, is left out; then there is nothing else to choose.
         identity: one of the two factors holds an identity block, which takes no weights.
+        outputs: rows that are left of it, where units are cut that it computes; None where all are.
+        inputs: columns that are left of it, where units are cut that it multiplies; None where all are.
     """
 
     rank: int | None = None
@@ -26,6 +28,8 @@ class Choice:
     sparsity: float = 0.0
     dropped: bool = False
     identity: bool = False
+    outputs: int | None = None
+    inputs: int | None = None
 
     def __post_init__(self) -> None:
         if self.rank is not None and (not _is_whole(self.rank) or self.rank < 1):
@@ -39,8 +43,31 @@ class Choice:
                 raise PlanError(f"{name} {getattr(self, name)!r}; allowed: true or false")
         if self.identity and self.rank is None:
             raise PlanError("identity, and no rank; allowed: a rank, whose factor holds the identity block")
-        if self.dropped and (self.rank, self.bits, self.sparsity) != (None, None, 0.0):
-            raise PlanError("dropped, and a rank, bits or a sparsity; allowed: nothing else for what is left out")
+        for name in ("outputs", "inputs"):
+            units = getattr(self, name)
+            if units is not None and (not _is_whole(units) or units < 1):
+                raise PlanError(f"{name} {units!r}; allowed: an integer of 1 or more")
+        if self.cuts_units and (self.rank, self.sparsity) != (None, 0.0):
+            raise PlanError("cut units, and a rank or a sparsity; allowed beside cut units: bits")
+        if self.dropped and any(getattr(self, name) != left for name, left in _DEFAULTS.items() if name != "dropped"):
+            raise PlanError(
+                "dropped, and a rank, bits, a sparsity or units; allowed: nothing else for what is left out"
+            )
+
+    @property
+    def cuts_units(self) -> bool:
+        """True where the matrix is narrower than it was."""
+        return self.outputs is not None or self.inputs is not None
+
+    @property
+    def directions(self) -> int | None:
+        """The directions that are left: its rank, or the units that it computes; None where all are."""
+        return self.rank if self.outputs is None else self.outputs
+
+    @property
+    def following(self) -> "Choice":
+        """The choice at the matrix that multiplies the units which this one computes: as many, in as many bits."""
+        return replace(self, outputs=None, inputs=self.outputs)
 
     def to_json(self) -> int | dict[str, Any]:
         """The choice as plain JSON: the bare rank where there is nothing else, otherwise an object."""

@@ -22,6 +22,9 @@ class LayerSpec:
         in_features: columns.
         calls_per_s: products with this matrix per second of audio; 0 where not measured.
         bits: of each weight in the model's own checkpoint.
+        biases: numbers of its own that it adds to its products, as many as rows; 0 where it adds none. They count with
+            all else of a model, and are fewer where its units are cut.
+        follower: the matrix that multiplies the units which this one computes, where they may be cut.
     """
 
     name: str
@@ -30,6 +33,8 @@ class LayerSpec:
     in_features: int
     calls_per_s: float = 0.0
     bits: int = 32
+    biases: int = 0
+    follower: str | None = None
 
     @property
     def parameters(self) -> int:
@@ -66,10 +71,11 @@ class LayerSpec:
     def cost_at(self, choice: Choice) -> Cost:
         """The cost of this layer under `choice`, with the bytes of scales and of what tells where weights belong.
 
-        Zeros are multiplied all the same.
+        Zeros are multiplied all the same. Of cut units the biases are taken off.
 
         Raises:
             RankError: a rank outside [1, max_rank].
+            PlanError: more units than there are.
         """
         self.weights_at(choice.rank)  # refuses ranks
         shape, bits = (self.out_features, self.in_features), choice.bits or self.bits
@@ -77,4 +83,10 @@ class LayerSpec:
         weights = sum(part.n * part.length for part in lines)
         multiplied = sum(part.n * part.length for part in lines_of(choice, *shape))
         beside = sum(n_scales(part, bits) for part in lines) + index_bytes(choice, *shape)
-        return Cost(weights, beside + -(-weights * bits // 8), self.calls_per_s * multiplied)
+        cost = Cost(weights, beside + -(-weights * bits // 8), self.calls_per_s * multiplied)
+        return cost - self.cut_biases(choice)
+
+    def cut_biases(self, choice: Choice) -> Cost:
+        """The cost of the biases of the units that `choice` cuts."""
+        n_cut = 0 if choice.outputs is None or not self.biases else self.biases - choice.outputs
+        return Cost(n_cut, n_cut * self.bits // 8)

@@ -13,6 +13,7 @@ References:
 
 from typing import NamedTuple
 
+from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 
 ROUNDED_BITS = range(2, 9)  # of weights that are stored as whole numbers
@@ -32,10 +33,23 @@ class Lines(NamedTuple):
     length: int
 
 
+def narrowed(choice: Choice, n_out: int, n_in: int) -> tuple[int, int]:
+    """The rows and columns that `choice` leaves of a matrix [n_out, n_in].
+
+    Raises:
+        PlanError: it leaves more than there are.
+    """
+    left = n_out if choice.outputs is None else choice.outputs, n_in if choice.inputs is None else choice.inputs
+    if left[0] > n_out or left[1] > n_in:
+        raise PlanError(f"units {list(left)} are left of a matrix [{n_out}, {n_in}]; allowed: no more than it has")
+    return left
+
+
 def lines_of(choice: Choice, n_out: int, n_in: int) -> tuple[Lines, ...]:
     """The lines of a matrix [n_out, n_in] under `choice`, with its zeros: rows, or the directions of both factors."""
     if choice.dropped:
         return ()
+    n_out, n_in = narrowed(choice, n_out, n_in)
     if choice.rank is None:
         return (Lines(n_out, n_in),)
     n_rows = n_out - choice.rank if choice.identity else n_out

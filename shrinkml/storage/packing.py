@@ -68,7 +68,7 @@ def weights_in_files(model: nn.Module, packed: Tensors) -> dict[str, int]:
 
 def _opened(matrix: _Matrix, files: Tensors) -> Form:
     try:
-        return matrix.held.form.opened(matrix.held.choice, matrix.form.shape, files)
+        return matrix.held.form.opened(matrix.held.choice, matrix.held.shape, files)
     except PlanError as error:
         raise PlanError(f"layer {matrix.name!r}: {error}") from None
 

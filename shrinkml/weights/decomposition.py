@@ -51,6 +51,14 @@ class Decomposition:
         up, down = self.up[:, :rank], self.down[:rank]
         return up.clone(memory_format=row_major), down.clone(memory_format=row_major)
 
+    def inputs_of(self, rank: int) -> Tensor:
+        """The columns of the matrix that the first `rank` directions are made of, ascending; at least `rank`.
+
+        Just as many of a decomposition whose directions take in one input after the other
+        (`shrinkml.compression.units`): then these are the inputs that are left at that rank.
+        """
+        return self.down[:rank].any(0).nonzero().flatten()
+
     def shift(self, rank: int) -> Tensor:
         """The vector [out] that the bias has to gain at that rank."""
         return self.up[:, rank:] @ self.means[rank:]

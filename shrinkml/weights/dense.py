@@ -1,4 +1,4 @@
-"""A matrix as it is."""
+"""A matrix as it is, or the part of it that is left where units are cut."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,22 +10,25 @@ from torch.nn import functional as F
 
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.cost import Cost
+from shrinkml.plan.layout import narrowed
 from shrinkml.weights.decomposition import Decomposition
 from shrinkml.weights.form import Form, cost_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense:
-    """A dense matrix; implements `Form`.
+    """A dense matrix, perhaps narrower than it was; implements `Form`.
 
     The weight of a convolution [out, channels, width] stands for the matrix [out, channels * width] that multiplies its
     window.
 
     Attributes:
         weight: [out, in].
+        choice: the units that are left.
     """
 
     weight: Tensor
+    choice: Choice = DENSE
 
     suffixes: ClassVar[tuple[str, ...]] = ("",)
     file_suffixes: ClassVar[tuple[str, ...]] = suffixes
@@ -35,19 +38,23 @@ class Dense:
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:
-        """True for the choice to leave a matrix as it is."""
-        return choice == DENSE
+        """True for units that are cut, or nothing."""
+        return choice == Choice(outputs=choice.outputs, inputs=choice.inputs)
 
     @classmethod
     def zeros(cls, choice: Choice, shape: tuple[int, int]) -> Self:
-        """Zeros of that shape."""
-        return cls(torch.zeros(shape))
+        """Zeros in the units that are left of a matrix of that shape.
+
+        Raises:
+            PlanError: more are left than there are.
+        """
+        return cls(torch.zeros(narrowed(choice, *shape)), choice)
 
     @classmethod
     def stored(cls, choice: Choice, parts: Sequence[Tensor]) -> Self:
         """The matrix in the one tensor of `parts`."""
         (weight,) = parts
-        return cls(weight.flatten(1))
+        return cls(weight.flatten(1), choice)
 
     @classmethod
     def opened(cls, choice: Choice, shape: tuple[int, int], tensors: Mapping[str, Tensor]) -> Self:
@@ -56,13 +63,19 @@ class Dense:
 
     @classmethod
     def compressed(cls, form: Form, choice: Choice, decomposition: Decomposition) -> Self:
-        """The product of the factors of `form`; it shares no memory with them."""
-        return cls(form.dense().clone())
+        """The units of `form` that its decomposition keeps longest; it shares no memory with it.
 
-    @property
-    def choice(self) -> Choice:
-        """Dense."""
-        return DENSE
+        Raises:
+            RankError: more units than it has.
+        """
+        matrix = form.dense()
+        if choice.inputs not in (None, form.shape[1]):
+            kept = decomposition.inputs_of(choice.inputs)
+            up, down = decomposition.at_rank(choice.inputs)
+            return cls((up @ down)[:, kept].to(matrix), choice)
+        if choice.outputs not in (None, form.shape[0]):
+            return cls(matrix[decomposition.inputs_of(choice.outputs).to(matrix.device)], choice)
+        return cls(matrix.clone(), choice)
 
     @property
     def shape(self) -> tuple[int, int]:

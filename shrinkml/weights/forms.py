@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, Choice
@@ -34,11 +35,13 @@ class Holding(NamedTuple):
         form: row of FORMS.
         choice: that the matrix is stored under.
         names: of the parameters in which it is stored.
+        shape: rows and columns of the dense matrix, with all of its units.
     """
 
     form: type[Form]
     choice: Choice
     names: tuple[str, ...]
+    shape: tuple[int, int]
 
 
 class Remembered(NamedTuple):
@@ -65,9 +68,16 @@ def form_of(choice: Choice) -> type[Form]:
     raise PlanError(f"no form of a weight holds the choice {choice.to_json()}; known forms: {', '.join(FORMS)}")
 
 
-def as_dense(form: Form) -> Form:
-    """The matrix of `form`, dense."""
-    return Dense(form.dense())
+def as_dense(form: Form, shape: tuple[int, int]) -> Form:
+    """The matrix of `form`, dense, with zeros for cut units.
+
+    Args:
+        form: a matrix.
+        shape: rows and columns that it had.
+    """
+    matrix = form.dense()
+    padding = (0, shape[1] - matrix.shape[1], 0, shape[0] - matrix.shape[0])
+    return Dense(F.pad(matrix, padding) if any(padding) else matrix)
 
 
 def matrix_of(parameter: str) -> str:
@@ -79,7 +89,10 @@ def matrix_of(parameter: str) -> str:
 def holding(module: nn.Module, name: str) -> Holding:
     """The way in which `module` holds the matrix `name`: dense where `module` is torch's own."""
     held: Mapping[str, Holding] = getattr(module, "held", {})
-    return held[name] if name in held else Holding(Dense, DENSE, (name,))
+    if name in held:
+        return held[name]
+    weight = cast(nn.Parameter, module._parameters[name])
+    return Holding(Dense, DENSE, (name,), (weight.shape[0], weight[0].numel()))
 
 
 def hold(module: nn.Module, name: str, shape: tuple[int, int], choice: Choice) -> Holding:
@@ -90,7 +103,7 @@ def hold(module: nn.Module, name: str, shape: tuple[int, int], choice: Choice) -
         RankError: a rank outside the matrix's range.
     """
     form = form_of(choice)
-    found = Holding(form, choice, tuple(f"{name}{suffix}" for suffix in form.suffixes))
+    found = Holding(form, choice, tuple(f"{name}{suffix}" for suffix in form.suffixes), shape)
     for part_name, part in zip(found.names, form.zeros(choice, shape).parts, strict=True):
         # Not by `register_parameter`: a layer may show the dense matrix under the name.
         module._parameters[part_name] = nn.Parameter(part, requires_grad=part.is_floating_point())

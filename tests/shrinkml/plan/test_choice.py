@@ -50,3 +50,29 @@ def test_a_rank_is_a_positive_integer(rank):
 def test_what_no_choice_can_be_is_refused_with_what_is_allowed(value, allowed):
     with pytest.raises(PlanError, match=allowed):
         Choice.from_json(value)
+
+
+class TestOfCutUnits:
+    def test_the_one_that_follows_multiplies_as_many_in_as_many_bits(self):
+        assert Choice(outputs=5, bits=8).following == Choice(inputs=5, bits=8)
+        assert DENSE.following == DENSE
+
+    def test_directions_are_a_rank_or_units(self):
+        found = [it.directions for it in (DENSE, Choice(rank=3), Choice(outputs=4), Choice(inputs=4))]
+        assert found == [None, 3, 4, None]
+
+    def test_json_comes_back(self):
+        choice = Choice(outputs=5, bits=8)
+        assert choice.to_json() == {"bits": 8, "outputs": 5}
+        assert Choice.from_json(choice.to_json()) == choice
+
+    @pytest.mark.parametrize("side", ["outputs", "inputs"])
+    @pytest.mark.parametrize("units", [0, -1, 2.0, True, "3"])
+    def test_they_are_a_positive_integer(self, side, units):
+        with pytest.raises(PlanError, match=rf"{side} .*; allowed: an integer of 1 or more"):
+            Choice(**{side: units})
+
+    @pytest.mark.parametrize("other", [{"rank": 2}, {"sparsity": 0.5}])
+    def test_neither_a_rank_nor_zeros_are_chosen_beside_them(self, other):
+        with pytest.raises(PlanError, match="cut units, and a rank or a sparsity; allowed beside cut units: bits"):
+            Choice(outputs=3, **other)

@@ -1,6 +1,6 @@
 import pytest
 
-from shrinkml.errors import RankError
+from shrinkml.errors import PlanError, RankError
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
@@ -48,3 +48,16 @@ def test_an_identity_block_saves_its_weights_and_never_costs_more_than_the_dense
 def test_zeros_that_are_left_out_cost_a_bit_and_are_multiplied_all_the_same():
     assert LAYER.cost_at(Choice(sparsity=0.75)) == Cost(150, 600 + 75, 1200.0)
     assert LAYER.cost_at(Choice(rank=4, bits=8, sparsity=0.5)) == Cost(100, 100 + 8 + 15 + 10, 400.0)
+
+
+def test_cut_units_take_their_rows_or_columns_and_their_biases_along():
+    layer = LayerSpec("a", "linear", 30, 20, 2.0, biases=30)
+    assert layer.cost_at(Choice(outputs=10)) == Cost(10 * 20 - 20, 4 * (10 * 20 - 20), 2.0 * 10 * 20)
+    assert layer.cost_at(Choice(inputs=5)) == Cost(30 * 5, 4 * 30 * 5, 2.0 * 30 * 5)
+    assert layer.cost_at(DENSE) == Cost(600, 2400, 1200.0)
+
+
+@pytest.mark.parametrize("choice", [Choice(outputs=31), Choice(inputs=21)])
+def test_no_more_units_are_left_than_there_are(choice):
+    with pytest.raises(PlanError, match=r"units \[\d+, \d+\] are left of a matrix \[30, 20\]; allowed: no more than"):
+        LAYER.cost_at(choice)

@@ -9,15 +9,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import shrinkml
+from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import svd
-from shrinkml.compression.sites import find_layers
+from shrinkml.compression.sites import find_layers, model_cost
+from shrinkml.compression.unit_pairs import find_unit_pairs
+from shrinkml.compression.units import decompose_units
 from shrinkml.errors import CheckpointError, UnknownNameError
 from shrinkml.models.heads import ATTENTION
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.storage.checkpoint import inspect, load, locate, save, stored_parameters
+from shrinkml.storage.checkpoint import DTYPES, inspect, load, locate, save, stored_parameters
 from shrinkml.weights.dense import Dense
 
 TEXTS = ["red lamp on", "off"]
@@ -50,6 +54,30 @@ def test_a_dense_model_comes_back_as_it_was(model, speech, tmp_path):
     back = shrinkml.load(tmp_path / "m")
     found, expected = (one.teacher_forced(speech, TEXTS)[ATTENTION].logits for one in (back, model))
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("bits", [None, 8])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_model_with_cut_units_comes_back_as_narrow_as_it_was_and_as_small_as_its_plan(
+    model, speech, tmp_path, bits, dtype
+):
+    def run():
+        return model.teacher_forced(speech, TEXTS)
+
+    pairs = find_unit_pairs(model.module, run)
+    ((first, second),) = pairs.items()
+    choice = Choice(outputs=4, bits=bits)
+    plan = CompressionPlan({first: choice, second: choice.following})
+    small = factorize(model, plan, dict(decompose_units(model, pairs, calibrate(model, run))))
+    save(small, tmp_path / "m", dtype=dtype)
+    back, found = shrinkml.load(tmp_path / "m"), inspect(tmp_path / "m")
+    cost = model_cost(model, bits=8 * DTYPES[dtype].itemsize).cost(plan)
+    assert found.plan == plan
+    assert stored_parameters(tmp_path / "m") == cost.parameters
+    assert 0 <= found.stored_bytes - cost.bytes <= 8192  # names, shapes and running statistics
+    assert back.get_parameter(f"{first.removesuffix('weight')}bias").shape == (4,)
+    now, expected = (one.teacher_forced(speech, TEXTS)[ATTENTION].logits for one in (back, small))
+    torch.testing.assert_close(now, expected, atol=1e-5 if dtype == "float32" else 0.02, rtol=0.0)
 
 
 def test_a_factorized_model_comes_back_in_a_fresh_process_with_the_core_alone(model, speech, tmp_path):

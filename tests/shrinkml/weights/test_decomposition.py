@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -42,3 +44,8 @@ def test_ranks_out_of_range_are_refused(whole, rank):
 def test_the_bias_gains_what_dropped_directions_gave_on_average(whole):
     torch.testing.assert_close(whole.shift(3), 4.0 * whole.up[:, 3])
     assert not whole.shift(4).any()
+
+
+def test_the_inputs_of_a_rank_are_the_columns_that_its_directions_read(whole):
+    down = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.5, 0.0], [0.0, 0.0, 3.0]])
+    assert [replace(whole, down=down).inputs_of(rank).tolist() for rank in (1, 2, 3)] == [[1], [0, 1], [0, 1, 2]]

@@ -10,6 +10,14 @@ def test_it_holds_the_choice_to_leave_a_matrix_alone():
     assert not any(map(Dense.holds, (Choice(rank=2), Choice(bits=8), Choice(sparsity=0.5))))
 
 
+def test_it_holds_what_cut_units_leave_too():
+    for choice, shape in ((Choice(outputs=4), (4, 5)), (Choice(inputs=2), (6, 2))):
+        assert Dense.holds(choice)
+        zeros = Dense.zeros(choice, (6, 5))
+        assert (zeros.choice, zeros.shape) == (choice, shape)
+        assert Dense.opened(choice, (6, 5), zeros.files).choice == choice
+
+
 def test_the_weight_of_a_convolution_is_the_matrix_of_its_window():
     weight = torch.randn(5, 3, 4)
     assert torch.equal(Dense.stored(DENSE, [weight]).dense(), weight.view(5, 12))

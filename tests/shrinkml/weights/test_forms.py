@@ -107,7 +107,7 @@ class TestEveryForm:
 
     def test_the_dense_product_has_the_shape_that_is_said(self, form):
         assert form.shape == tuple(form.dense().shape) == (N_OUT, N_IN)
-        assert torch.equal(as_dense(form).dense(), form.dense())
+        assert torch.equal(as_dense(form, form.shape).dense(), form.dense())
 
     def test_the_factors_in_turn_are_the_dense_product(self, form):
         product = torch.eye(N_IN)
@@ -162,7 +162,7 @@ def test_a_choice_that_no_form_holds_is_refused(choice):
 
 
 def test_torchs_own_modules_hold_dense_matrices():
-    assert holding(nn.Linear(2, 3), "weight") == (Dense, DENSE, ("weight",))
+    assert holding(nn.Linear(2, 3), "weight") == (Dense, DENSE, ("weight",), (3, 2))
     assert get_form(nn.Conv1d(4, 5, 3), "weight").shape == (5, 12)
 
 
