@@ -6,7 +6,7 @@ left when all decisions that are still to come take their cheapest option.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from envs.decision import index_of
 from envs.problem import CompressionProblem
@@ -45,6 +45,7 @@ class Budget:
         weights: the price of each option, ascending within a decision; in units of the problem's price list.
         limit: of the sum of the decisions' prices, terms included.
         terms: what groups of decisions cost together, beside the sum.
+        followers: decision -> the matrix whose choice follows, of those that have one.
     """
 
     names: tuple[str, ...]
@@ -52,6 +53,7 @@ class Budget:
     weights: tuple[tuple[int, ...], ...]
     limit: int
     terms: tuple[EntryTerm, ...] = ()
+    followers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: CompressionProblem) -> "Budget":
@@ -65,7 +67,7 @@ class Budget:
         choices = tuple(decision.choices for decision in decisions)
         weights = tuple(tuple(option.price for option in decision.options) for decision in decisions)
         terms = tuple(_in_entries(term, names, choices) for term in listed.terms)
-        budget = cls(names, choices, weights, problem.limit - listed.other, terms)
+        budget = cls(names, choices, weights, problem.limit - listed.other, terms, problem.followers)
         least = listed.other + budget.spent(budget.cheapest)
         if least > problem.limit:
             words = WORDS[listed.resource]
@@ -110,7 +112,7 @@ class Budget:
     def plan(self, entries: Sequence[int]) -> CompressionPlan:
         """The plan that `entries` stand for."""
         chosen = zip(self.names, self.choices, entries, strict=True)
-        return CompressionPlan({name: choices[entry] for name, choices, entry in chosen})
+        return CompressionPlan({name: choices[entry] for name, choices, entry in chosen}).followed(self.followers)
 
     def entries(self, plan: CompressionPlan) -> Entries:
         """The entries that make `plan`.

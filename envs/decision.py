@@ -46,6 +46,8 @@ class Decision:
         options: one at least, ascending in price; the last leaves the place as it is.
         energy: sum of its squared singular values: how large it is, where kinds are compared.
         left_out: options that were removed, as they could not be part of a good plan.
+        follower: the matrix whose choice follows from this one's, and is no decision of its own: who multiplies the
+            units that may be cut here. Costs, prices and losses of the options are those of both.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Decision:
     options: tuple[Option, ...]
     energy: float = 1.0
     left_out: tuple[Option, ...] = ()
+    follower: str | None = None
 
     def __post_init__(self) -> None:
         if not self.options:

@@ -115,6 +115,13 @@ def rank_menu(
     return (*(rank for rank in ranks if rank < highest), current)
 
 
+def unit_menu(n_units: int, *, steps: int = MENU_STEPS, multiple_of: int = MULTIPLE_OF) -> tuple[int, ...]:
+    """Numbers of units that may be left of `n_units`, ascending, all below it; rounded as ranks are."""
+    below = np.geomspace(max(1.0, n_units / STRONGEST_COMPRESSION), n_units, steps)[:-1]
+    numbers = sorted({_rounded(float(number), multiple_of) for number in below})
+    return tuple(number for number in numbers if number < n_units)
+
+
 def _rounded(rank: float, multiple_of: int) -> int:
     """The nearest multiple of `multiple_of`, halved until rounding moves a rank by an eighth at most."""
     while multiple_of > 1 and multiple_of > rank / 4:

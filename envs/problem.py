@@ -78,6 +78,11 @@ class CompressionProblem:
         return self.prices.limit(self.compression_ratio)
 
     @property
+    def followers(self) -> dict[str, str]:
+        """Decision -> the matrix whose choice follows, of those that have one."""
+        return {decision.name: decision.follower for decision in self.decisions if decision.follower is not None}
+
+    @property
     def tells_losses(self) -> bool:
         """True where the expected loss of every option is known."""
         return self.decisions[0].options[0].expected_loss is not None

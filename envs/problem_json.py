@@ -58,6 +58,7 @@ def _decision_to_json(decision: Decision) -> Json:
         "options": list(map(_option_to_json, decision.options)),
         "energy": decision.energy,
         "left_out": list(map(_option_to_json, decision.left_out)),
+        "follower": decision.follower,
     }
 
 
@@ -65,7 +66,8 @@ def _decision_from_json(value: Mapping[str, Any]) -> Decision:
     rows, columns = value["shape"]
     options = tuple(map(_option_from_json, value["options"]))
     left_out = tuple(map(_option_from_json, value["left_out"]))
-    return Decision(value["name"], value["kind"], (rows, columns), options, value["energy"], left_out)
+    follower = value.get("follower")  # older problems had none
+    return Decision(value["name"], value["kind"], (rows, columns), options, value["energy"], left_out, follower)
 
 
 def _of_ranks(value: Mapping[str, Any]) -> CompressionProblem:

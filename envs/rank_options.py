@@ -12,11 +12,12 @@ from statistics import NormalDist
 import numpy as np
 
 from envs.decision import Decision, Option
-from envs.levers import Choices
+from envs.levers import Choices, price_with_follower
 from envs.menus import Menu
 from envs.problem import CompressionProblem
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
+from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList
@@ -71,22 +72,32 @@ def site_problem(
     spectra: Mapping[str, Sequence[float]],
     baseline_wer: float,
 ) -> CompressionProblem:
-    """The problem of one choice per layer.
+    """The problem of one choice per layer; followers are decided with their layers.
 
     Args:
         cost: the layers in forward order, and everything else.
         choices: layer name -> the choices that there are for it, ascending in price; last as it is.
         prices: see `CompressionProblem`.
         compression_ratio: see there.
-        spectra: layer name -> singular values, descending; of layers with one entry, which stay as they are, they may
-            be missing.
+        spectra: layer name -> singular values, descending, or of a layer with a follower what each unit adds, most
+            important first; of layers with one entry, which stay as they are, they may be missing.
         baseline_wer: see there.
 
     Raises:
         PlanError: a layer without choices or a spectrum, or choices that do not ascend in price.
     """
+    records = {layer.name: layer for layer in cost.layers}
+    followers = {layer.follower for layer in cost.layers}
     decisions = tuple(
-        site_decision(layer, choices.get(layer.name, ()), prices, spectra.get(layer.name, ())) for layer in cost.layers
+        site_decision(
+            layer,
+            choices.get(layer.name, ()),
+            prices,
+            spectra.get(layer.name, ()),
+            follower=None if layer.follower is None else records[layer.follower],
+        )
+        for layer in cost.layers
+        if layer.name not in followers
     )
     return CompressionProblem(decisions, cost.other, prices, compression_ratio, baseline_wer)
 
@@ -135,29 +146,40 @@ def with_expected_losses(
 
 
 def site_decision(
-    layer: LayerSpec, choices: Sequence[Choice], prices: PriceList, spectrum: Sequence[float]
+    layer: LayerSpec,
+    choices: Sequence[Choice],
+    prices: PriceList,
+    spectrum: Sequence[float],
+    *,
+    follower: LayerSpec | None = None,
 ) -> Decision:
-    """The decision about one layer.
+    """The decision about one layer, and about its follower, if it has one.
 
     Raises:
         PlanError: no choices, no spectrum although there is more than one, or choices that do not ascend in price.
     """
     if not spectrum and len(choices) != 1:
         raise PlanError(f"layer {layer.name!r} has no spectrum; give its singular values, descending")
-    kept = retained_energy(spectrum, [choice.rank for choice in choices]) if spectrum else (1.0,)
+
+    def cost(choice: Choice) -> Cost:
+        alone = layer.cost_at(choice)
+        return alone if follower is None else alone + follower.cost_at(choice.following)
+
+    kept = retained_energy(spectrum, [choice.directions for choice in choices]) if spectrum else (1.0,)
     options = tuple(
-        Option(choice, layer.cost_at(choice), prices.sites[layer.name].at(choice), share * _kept_in_factors(choice))
+        Option(choice, cost(choice), price_with_follower(layer, prices, choice), share * _kept_in_factors(choice))
         for choice, share in zip(choices, kept, strict=True)
     )
     energy = sum(s * s for s in spectrum)
-    return Decision(layer.name, layer.kind, (layer.out_features, layer.in_features), options, energy)
+    shape = layer.out_features, layer.in_features
+    return Decision(layer.name, layer.kind, shape, options, energy, follower=layer.follower)
 
 
 def _kept_in_factors(choice: Choice) -> float:
     """The share of the energy of a matrix that rounding and zeros leave, in each of its factors."""
     rounded = 1.0 if choice.bits is None else 1.0 - ROUNDING * 4.0**-choice.bits
     kept = rounded * _kept_of_bell_shaped(choice.sparsity)
-    return kept if choice.rank is None else kept * kept
+    return kept if choice.directions is None else kept * kept
 
 
 def _kept_of_bell_shaped(sparsity: float) -> float:

@@ -257,7 +257,8 @@ class JobSpec(Part):
         exclude_if=lambda levers: levers is None,
         description="What may become of a matrix: rank (two thin factors), identity (one of them holds an identity "
         "block, which takes no weights), bits (few for each weight), sparsity (zeros, which are not stored: it "
-        "saves no time). If absent, ranks; where bytes count, all.",
+        "saves no time), units (of feed-forward blocks fewer, so that both matrices are narrower; these have neither "
+        "ranks nor zeros then). If absent, ranks; where bytes count, all but units.",
     )
     language: Name | None = Field(
         None,

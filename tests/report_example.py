@@ -87,6 +87,7 @@ def menu_row(name, rows, columns, chosen):
                 "bits": None,
                 "identity": False,
                 "sparsity": 0.0,
+                "units": None,
                 "weights_kept": share,
                 "expected_loss": expected[rank],
                 "wer_alone": alone.get(rank),
@@ -228,6 +229,7 @@ def example():
                 "break_even_rank": LayerSpec(name, "linear", rows, columns).break_even_rank,
                 "bits": None,
                 "sparsity": 0.0,
+                "units": None,
             }
             for name, rows, columns, rank in LAYERS
         ],

@@ -14,20 +14,21 @@ from agents.pipeline.stages.choose_stage import choose
 from agents.pipeline.stages.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
 from agents.pipeline.stages.finetune_stage import Listeners, finetune_
 from agents.pipeline.stages.search_stage import search_tasks
-from agents.search.decompose_layers import decomposed, silent_layers
+from agents.search.decompose_layers import decomposed, silent_layers, unit_pairs
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import look
-from agents.search.make_problem import check_reachable, choices_of, problem_of
+from agents.search.make_problem import RANKS_ALONE, check_reachable, choices_of, problem_of
 from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
 from agents.search.opened_workspace import Workspace
 from agents.search.racing import RacingJudge
 from agents.search.search_result import OnTrial, SearchResult, Trial
 from agents.search.search_task import search_in
 from agents.strategies.model_based.kept_policy import read_policy
+from envs.levers import UNITS
 from shrinkml.additions import copied
 from shrinkml.compression.chosen_layers import asked_to_leave
 from shrinkml.compression.factorize import factorize
-from shrinkml.compression.sites import current_plan, model_cost, present_cost
+from shrinkml.compression.sites import NO_PAIRS, Pairs, current_plan, model_cost, present_cost
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, LayersSpec, SearchSpec
@@ -35,6 +36,7 @@ from shrinkml.layers.attention import split_attention
 from shrinkml.measure.evaluation import Evaluation, evaluate, word_error_rate
 from shrinkml.models.own_model import Loss, OwnModel, Scores, Transcribe
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.gains import GAINS
 from shrinkml.plan.prices import PriceList, parameter_prices
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import soft_targets
@@ -80,6 +82,7 @@ def compress(
     test: Speech,
     train: Speech | None = None,
     factorizer: str = "pca",
+    levers: Collection[str] = RANKS_ALONE,
     search: SearchSpec | None = None,
     finetune: FinetuneSpec | None = None,
     layers: LayersSpec | None = None,
@@ -102,6 +105,7 @@ def compress(
         train: what layers are calibrated and the result is fine-tuned on; without it, layers are calibrated on `dev`
             and nothing is fine-tuned.
         factorizer: name in FACTORIZERS.
+        levers: what may become of a matrix; names that a job has where parameters count.
         search: how to search; as a job's.
         layers: which may be factorized, where not all shall be; as a job's.
         finetune: how to fine-tune; as a job's. There is no distillation without `scores`, and no warping.
@@ -110,8 +114,8 @@ def compress(
 
     Raises:
         PlanError: nothing can be factorized, a pattern of `layers` matches no layer, or the ratio is out of reach.
-        ConfigError: a ratio that is not above 1, a policy that is none, no speech, or features and texts that are not
-            as many.
+        ConfigError: a ratio that is not above 1, levers that save no parameters, a policy that is none, no speech, or
+            features and texts that are not as many.
         OSError: the disk of temporary files (TMPDIR), where statistics of large layers lie, has no room.
         CalibrationError: `loss` did not run the layers of the module that it was given.
         UnknownNameError: no such strategy, reward or factorizer.
@@ -119,15 +123,17 @@ def compress(
     """
     search, finetune = search or SearchSpec(), finetune or FinetuneSpec()
     policies = _policies(search, seed)
+    _check_levers(levers)
     if not compression_ratio > 1.0:
         raise ConfigError(f"compression_ratio is {compression_ratio}; allowed: above 1.0")
     judged, measured = _dataset("dev", dev), _dataset("test", test)
     learnt = None if train is None else _dataset("train", train)
     own = OwnModel(split_attention(module), loss, transcribe, scores)
     left = _left_by(layers, own.module)
-    prices = _prices(own.module, compression_ratio, left)
     heard, calibration = Interruptible(own, should_stop), learnt or judged
-    decompositions = dict(decomposed(heard, calibration, factorizer, left=left))
+    pairs = unit_pairs(heard, calibration, left=left) if UNITS in levers else NO_PAIRS
+    prices = _prices(own.module, compression_ratio, levers, left, pairs)
+    decompositions = dict(decomposed(heard, calibration, factorizer, left=left, pairs=pairs))
     kept_whole = {*left, *silent_layers(own.module, decompositions, left=left)}
 
     def cut(plan: CompressionPlan) -> Interruptible:
@@ -135,7 +141,14 @@ def compress(
 
     wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
     posed = problem_of(
-        own.module, decompositions, prices=prices, ratio=compression_ratio, baseline_wer=wer, left=kept_whole
+        own.module,
+        decompositions,
+        prices=prices,
+        ratio=compression_ratio,
+        baseline_wer=wer,
+        levers=levers,
+        left=kept_whole,
+        pairs=pairs,
     )
     problem = look(posed, heard, cut, calibration, left=kept_whole)
     evaluator = ModelEvaluator(cut, judged)
@@ -181,12 +194,21 @@ def _left_by(layers: LayersSpec | None, module: nn.Module) -> Collection[str]:
     return () if layers is None else asked_to_leave(module, only=layers.only, excepted=layers.except_)
 
 
-def _prices(module: nn.Module, compression_ratio: float, left: Collection[str]) -> PriceList:
+def _prices(
+    module: nn.Module, compression_ratio: float, levers: Collection[str], left: Collection[str], pairs: Pairs
+) -> PriceList:
     """The sizes of plans of `module`, some of which reach the ratio."""
-    cost, ranks = model_cost(module), current_plan(module)
-    prices = parameter_prices(cost, ranks)
-    check_reachable(prices, choices_of(cost, ranks, prices, left=left), ratio=compression_ratio, n_left=len(left))
+    cost, present = model_cost(module, pairs=pairs), current_plan(module)
+    prices = parameter_prices(cost, present)
+    choices = choices_of(cost, present, prices, levers, left=left)
+    check_reachable(prices, choices, ratio=compression_ratio, n_left=len(left))
     return prices
+
+
+def _check_levers(levers: Collection[str]) -> None:
+    known = GAINS["parameters"]
+    if not levers or {*levers} - {*known}:
+        raise ConfigError(f"levers {', '.join(levers) or 'none'}; allowed: one at least of {', '.join(known)}")
 
 
 def _policies(search: SearchSpec, seed: int) -> Policies:

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +12,11 @@ import torch
 
 from agents.pipeline.folder.lasting_cache import LastingCache
 from agents.pipeline.teaching import N_COMPARED, Teaching, choose_teaching, lessons, original_transcripts
-from agents.search.decompose_layers import layer_use
+from agents.search.decompose_layers import layer_use, unit_pairs
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.calibration import calls_per_s
 from shrinkml.compression.chosen_layers import asked_to_leave
-from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.compression.sites import Pairs, current_plan, model_cost
 from shrinkml.devices import find_device
 from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec, DeviceName, DtypeName, LayersSpec
@@ -103,6 +103,17 @@ class Materials:
     def model(self) -> AsrModel:
         """The original."""
         return self.load(self.original)
+
+    def unit_pairs(self, model: AsrModel, left: Collection[str] = ()) -> Pairs:
+        """The layers of `model` whose units may be cut -> their followers, seen on an utterance of dev.
+
+        Args:
+            model: the original, or what became of it.
+            left: names of layers that stay as they are.
+        """
+        heard = Interruptible(model, self.should_stop)
+        first = read_manifest(Path(self._data.dev), needs_text=False)[:1]
+        return unit_pairs(heard, load_dataset(heard, first), left=left)
 
     def left_by(self, layers: LayersSpec | None) -> dict[str, str]:
         """The layers that stay as they are because of `layers`: name -> the reason.

@@ -34,6 +34,7 @@ def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone:
             bits=option.choice.bits,
             identity=option.choice.identity,
             sparsity=option.choice.sparsity,
+            units=option.choice.outputs,
             weights_kept=option.cost.bytes / as_it_is.cost.bytes,
             expected_loss=option.expected_loss,
             wer_alone=problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),
@@ -45,7 +46,7 @@ def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone:
 
 
 def _ranks(left_out: Iterable[Option]) -> Iterator[int]:
-    return (option.choice.rank for option in left_out if option.choice.rank is not None)
+    return (option.choice.directions for option in left_out if option.choice.directions is not None)
 
 
 def wers_alone(problem: CompressionProblem, results: Sequence[SearchResult]) -> Alone:

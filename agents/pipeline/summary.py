@@ -19,7 +19,7 @@ from agents.search.search_result import SearchResult
 from shrinkml.compression.sites import model_cost
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
-from shrinkml.plan.choice import DENSE
+from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report.record import (
     CheckpointRow,
@@ -44,7 +44,11 @@ PACKAGES = (
     "jiwer",
 )  # fmt: skip
 
-BESIDE_RANKS = ("bits", "sparsity")  # fields of a choice that other levers set, in the order in which rows tell of them
+BESIDE_RANKS = {  # other levers, in the order in which rows tell of them -> fields of a choice that they set
+    "units": ("outputs", "inputs"),
+    "bits": ("bits",),
+    "sparsity": ("sparsity",),
+}
 
 
 def summarise(
@@ -178,26 +182,31 @@ def _comparison_row(result: SearchResult, original_parameters: int) -> Compariso
 
 def _layer_rows(model: Path) -> tuple[LayerRow, ...]:
     return tuple(
-        LayerRow(layer.name, layer.shape, layer.rank, layer.break_even_rank, layer.bits, layer.sparsity)
+        LayerRow(layer.name, layer.shape, layer.rank, layer.break_even_rank, layer.bits, layer.sparsity, layer.units)
         for layer in layers_of(checkpoint.load(model))
     )
 
 
 def lever_rows(model: Path) -> tuple[LeverRow, ...]:
-    """The bytes that the ranks of a checkpoint leave, then its bits, then its zeros; nothing where ranks are all."""
+    """The bytes that the ranks of a checkpoint leave, then each other lever; nothing where ranks are all."""
     found = checkpoint.inspect(model)
-    pulled = [name for name in BESIDE_RANKS if any(getattr(it, name) != getattr(DENSE, name) for _, it in found.plan)]
+    pulled = [lever for lever in BESIDE_RANKS if any(_is_pulled(lever, choice) for _, choice in found.plan)]
     if not pulled:
         return ()
     cost = model_cost(checkpoint.load(model).module, bits=8 * checkpoint.DTYPES[found.dtype].itemsize)
 
     def bytes_with(levers: Sequence[str]) -> int:
-        left: dict[str, Any] = {name: getattr(DENSE, name) for name in BESIDE_RANKS if name not in levers}
+        others = (field for lever in BESIDE_RANKS if lever not in levers for field in BESIDE_RANKS[lever])
+        left: dict[str, Any] = {field: getattr(DENSE, field) for field in others}
         plan = CompressionPlan({name: replace(choice, **left) for name, choice in found.plan})
         return cost.cost(plan).bytes
 
     rows = (LeverRow(name, bytes_with(pulled[: n + 1])) for n, name in enumerate(pulled))
     return LeverRow("rank", bytes_with(())), *rows
+
+
+def _is_pulled(lever: str, choice: Choice) -> bool:
+    return any(getattr(choice, field) != getattr(DENSE, field) for field in BESIDE_RANKS[lever])
 
 
 def _trial_rows(outcomes: Sequence[StepOutcome]) -> tuple[TrialRow, ...]:

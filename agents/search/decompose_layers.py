@@ -14,7 +14,9 @@ from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.factorizers import decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
-from shrinkml.compression.sites import model_cost
+from shrinkml.compression.sites import NO_PAIRS, Pairs, find_layers, model_cost
+from shrinkml.compression.unit_pairs import find_unit_pairs
+from shrinkml.compression.units import decompose_units
 from shrinkml.models.protocol import AsrModel
 from shrinkml.tables import look_up
 from shrinkml.training.dataset import Dataset
@@ -35,10 +37,17 @@ def layer_use(model: AsrModel, speech: Dataset) -> dict[str, LayerUse]:
 
 
 def decomposed(
-    model: AsrModel, speech: Dataset, factorizer: str, scratch: Path | None = None, *, left: Collection[str] = ()
+    model: AsrModel,
+    speech: Dataset,
+    factorizer: str,
+    scratch: Path | None = None,
+    *,
+    left: Collection[str] = (),
+    pairs: Pairs = NO_PAIRS,
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model` but those that are left, decomposed one by one in its order: name and decomposition.
 
+    Those of `pairs` come last, decomposed into units: see `shrinkml.compression.units.decompose_units`.
     Layers that hear nothing but zeros are left out too, where the factorizer is calibrated: see `silent_layers`.
 
     Args:
@@ -47,6 +56,7 @@ def decomposed(
         factorizer: name in FACTORIZERS.
         scratch: see `calibrate`.
         left: names of layers that stay as they are, and need neither statistics nor factors.
+        pairs: layers whose units are to be cut -> their followers.
 
     Raises:
         UnknownNameError: no such factorizer.
@@ -56,10 +66,28 @@ def decomposed(
     """
     with large_tensors_apart():
         uses, stats = use_of_the_longest(model, speech), {}
-        if look_up(FACTORIZERS, factorizer, kind="factorizer").calibrated:
+        in_pairs = {*pairs, *pairs.values()}
+        calibrated = look_up(FACTORIZERS, factorizer, kind="factorizer").calibrated
+        if calibrated or pairs:
             batch_size = fitting_batch_size(uses)
-            stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch, left=left)
-        yield from decompose_each(model.module, factorizer, stats, left=left)
+            unheard = {*left, *pairs} if calibrated else {layer.name for layer in find_layers(model.module)}
+            unheard -= {*pairs.values()}
+            stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch, left=unheard)
+        others = stats if calibrated else {}
+        yield from decompose_each(model.module, factorizer, others, left={*left, *in_pairs})
+        yield from decompose_units(model.module, pairs, stats)
+
+
+def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) -> Pairs:
+    """The layers of `model` whose units may be cut -> their followers, seen on the longest utterance of `speech`.
+
+    Args:
+        model: dense or in part compressed.
+        speech: one utterance is enough.
+        left: names of layers that stay as they are: their pairs are left out.
+    """
+    found = find_unit_pairs(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
+    return {first: second for first, second in found.items() if first not in left and second not in left}
 
 
 def silent_layers(module: nn.Module, found: Collection[str], *, left: Collection[str]) -> tuple[str, ...]:

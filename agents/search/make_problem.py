@@ -13,7 +13,7 @@ from envs.levers import Choices, cheaper_choices
 from envs.menus import build_menus, worthwhile
 from envs.problem import CompressionProblem
 from envs.rank_options import as_choices, site_problem, with_expected_losses
-from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.compression.sites import NO_PAIRS, Pairs, current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -36,6 +36,7 @@ def problem_of(
     levers: Collection[str] = RANKS_ALONE,
     left: Collection[str] = (),
     bits: int | None = None,
+    pairs: Pairs = NO_PAIRS,
 ) -> CompressionProblem:
     """The problem of finding a plan of `module`.
 
@@ -48,8 +49,9 @@ def problem_of(
         levers: names in LEVERS.
         left: names of layers that stay as they are.
         bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
+        pairs: of layers that are not left, whose units may be cut -> their followers; decomposed into units.
     """
-    cost = model_cost(module, bits=bits)
+    cost = model_cost(module, bits=bits, pairs=pairs)
     return site_problem(
         cost,
         choices=choices_of(cost, current_plan(module), prices, levers, left=left),

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from envs import problem_json
 from envs.problem import CompressionProblem
+from shrinkml.compression.sites import NO_PAIRS
 from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
@@ -27,6 +28,7 @@ PROBLEM = "problem.json"
 RECORD = "workspace.json"
 FACTORS = "factors*.safetensors"
 PROXY = "proxy.safetensors"
+LEADER = "leader"  # in the head of a follower's factors: the layer that has the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,24 @@ class WorkspaceRecord:
     normaliser: str = DEFAULT
 
 
-def write_factors(folder: Path, decompositions: Iterable[tuple[str, Decomposition]]) -> None:
-    """Writes `decompositions`, layer and decomposition, to the workspace in `folder`, each as soon as it is made."""
+def write_factors(
+    folder: Path, decompositions: Iterable[tuple[str, Decomposition]], pairs: Mapping[str, str] = NO_PAIRS
+) -> None:
+    """Writes `decompositions`, layer and decomposition, to the workspace in `folder`, each as soon as it is made.
+
+    Args:
+        folder: of the workspace.
+        decompositions: of the layers.
+        pairs: layers -> their followers, which have the same decompositions: these are written once.
+    """
     numbers = count()  # `enumerate` would hold what it gave last
+    leaders = {follower: layer for layer, follower in pairs.items()}
     for layer, found in decompositions:
+        if layer in pairs:
+            continue
         parts = {f"{layer}/{part.name}": getattr(found, part.name).contiguous() for part in fields(Decomposition)}
-        save_file(parts, folder / FACTORS.replace("*", f"-{next(numbers):04}"))
+        metadata = {LEADER: leaders[layer]} if layer in leaders else None
+        save_file(parts, folder / FACTORS.replace("*", f"-{next(numbers):04}"), metadata)
         del found, parts  # the next may need the room
 
 
@@ -130,12 +144,18 @@ class StoredDecompositions(Mapping[str, Decomposition]):
     def __init__(self, folder: Path) -> None:
         """Those of the workspace in `folder`; only the names are read."""
         self._paths: dict[str, Path] = {}
+        self._followers: dict[str, str] = {}
         for path in _factors(folder):
             with safe_open(path, framework="pt") as file:
-                self._paths |= dict.fromkeys((key.rpartition("/")[0] for key in file.keys()), path)  # noqa: SIM118
+                names = {key.rpartition("/")[0]: path for key in file.keys()}  # noqa: SIM118
+                self._paths |= names
+                if leader := (file.metadata() or {}).get(LEADER):
+                    self._paths[leader] = path
+                    (self._followers[leader],) = names
 
     def __getitem__(self, layer: str) -> Decomposition:
         tensors = load_file(self._paths[layer])
+        layer = self._followers.get(layer, layer)
         like = tensors[f"{layer}/down"][0]
         of_inputs = {"mean": torch.zeros_like(like), "spread": torch.ones_like(like)}  # older jobs wrote none
         prefix = f"{layer}/"

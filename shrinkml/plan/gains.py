@@ -3,12 +3,13 @@
 from shrinkml.plan.prices import Resource
 
 GAINS: dict[Resource, tuple[str, ...]] = {  # names in `envs.levers.LEVERS`
-    "parameters": ("rank", "identity", "sparsity"),
-    "bytes": ("rank", "identity", "bits", "sparsity"),
+    "parameters": ("rank", "identity", "sparsity", "units"),
+    "bytes": ("rank", "identity", "bits", "sparsity", "units"),
     "macs": ("rank",),
     "latency": ("rank",),
 }
 UNASKED: dict[Resource, tuple[str, ...]] = {  # of those, what is pulled where a job names none
     **GAINS,
     "parameters": ("rank",),  # LSTMs run fastest on two whole factors
+    "bytes": ("rank", "identity", "bits", "sparsity"),  # matrices whose units are cut would have no ranks
 }

@@ -11,7 +11,7 @@ class Cell(NamedTuple):
     """An entry of a layer's menu."""
 
     layer: str
-    rank: str  # or "dense"; with its zeros and bits, where there are
+    rank: str  # or "dense"; with its units, zeros and bits, where there are
     weights_kept: float
     expected_loss: float | None  # nats per token that the outputs are expected to move, the layer alone compressed
     wer: float | None  # the same layer alone, judged; None where it was not, as of the last entry
@@ -28,7 +28,9 @@ def cells_of(report: Report) -> Iterator[Cell]:
             wer = None if entry is last or start is None else entry.wer_alone
             yield Cell(
                 layer=row.name,
-                rank=choice_in_words(entry.rank, entry.bits, identity=entry.identity, sparsity=entry.sparsity),
+                rank=choice_in_words(
+                    entry.rank, entry.bits, identity=entry.identity, sparsity=entry.sparsity, units=entry.units
+                ),
                 weights_kept=entry.weights_kept,
                 expected_loss=entry.expected_loss,
                 wer=wer,
@@ -37,11 +39,14 @@ def cells_of(report: Report) -> Iterator[Cell]:
             )
 
 
-def choice_in_words(rank: int | None, bits: int | None, *, identity: bool = False, sparsity: float = 0.0) -> str:
-    """A choice as tables and figures show it: "dense", "24", "24 with identity, 4 bits", "dense, 70 % zeros"."""
+def choice_in_words(
+    rank: int | None, bits: int | None, *, identity: bool = False, sparsity: float = 0.0, units: int | None = None
+) -> str:
+    """A choice as tables and figures show it: "24 with identity, 4 bits", "dense, 70 % zeros", "dense, 96 units"."""
     words = "dense" if rank is None else f"{rank}{' with identity' if identity else ''}"
     zeros = f", {100 * sparsity:.0f} % zeros" if sparsity else ""
-    return f"{words}{zeros}{'' if bits is None else f', {bits} bits'}"
+    left = "" if units is None else f", {units} units"
+    return f"{words}{left}{zeros}{'' if bits is None else f', {bits} bits'}"
 
 
 def menu_cells(report: Report) -> list[tuple[str, list[Cell]]]:

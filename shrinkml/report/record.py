@@ -83,6 +83,7 @@ class LayerRow:
         break_even_rank: up to which low rank saves parameters.
         bits: of each weight; None is as the checkpoint stores what is not rounded.
         sparsity: share of its weights that are zero and not stored.
+        units: rows or columns that are left of it, where units are cut; None is all.
     """
 
     name: str
@@ -91,6 +92,7 @@ class LayerRow:
     break_even_rank: int
     bits: int | None = None
     sparsity: float = 0.0
+    units: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +193,7 @@ class LeverRow:
     """The part of one lever in the size of the result.
 
     Attributes:
-        lever: "rank" (with or without identity blocks), then "bits", then "sparsity".
+        lever: "rank" (with or without identity blocks), then "units", "bits" and "sparsity".
         bytes: of the result's weights with this lever and those before it alone.
     """
 

@@ -106,6 +106,7 @@ class MenuEntry:
         bits: of each weight; None is as the checkpoint stores what is not rounded.
         identity: True where one of its factors holds an identity block.
         sparsity: share of its weights that are zero and not stored.
+        units: that are left, where some are cut here and of the matrix that multiplies them; None is all.
         weights_kept: bytes, of those that the layer had before the step; where none is rounded, weights likewise.
         expected_loss: of this choice alone, in nats per token; None is not known, as in older reports.
         wer_alone: with this layer alone compressed, on the proxy set; None where no strategy measured it.
@@ -116,6 +117,7 @@ class MenuEntry:
     bits: int | None = None
     identity: bool = False
     sparsity: float = 0.0
+    units: int | None = None
     weights_kept: float
     expected_loss: float | None = None
     wer_alone: float | None

@@ -30,6 +30,7 @@ class CompressedLayer:
         break_even_rank: the highest rank that saves parameters.
         bits: of each weight; None where they are those of the checkpoint's dtype.
         sparsity: share of its weights that are zero and not stored.
+        units: rows or columns that are left of it, where units are cut; None where all are.
     """
 
     name: str
@@ -38,6 +39,7 @@ class CompressedLayer:
     break_even_rank: int
     bits: int | None = None
     sparsity: float = 0.0
+    units: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The layer as plain JSON values."""
@@ -134,6 +136,7 @@ def layers_of(model: AsrModel) -> tuple[CompressedLayer, ...]:
             layer.break_even_rank,
             plan.choice(layer.name).bits,
             plan.choice(layer.name).sparsity,
+            plan.choice(layer.name).outputs or plan.choice(layer.name).inputs,
         )
         for layer in find_layers(model.module)
     )

@@ -1,7 +1,7 @@
 import pytest
 
-from envs.levers import BITS, LEVERS, SPARSITIES, cheaper_choices, pulled
-from envs.menus import build_menus
+from envs.levers import BITS, LEVERS, SPARSITIES, cheaper_choices, price_with_follower, pulled
+from envs.menus import build_menus, unit_menu
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -74,3 +74,52 @@ def test_a_plan_of_another_model_is_refused():
         cheaper_choices(
             (LAYER,), CompressionPlan({"elsewhere": PRESENT}), (), byte_prices(ModelCost((LAYER,), Cost(0, 0)), 1)
         )
+
+
+class TestUnits:
+    FIRST = LayerSpec("first", "linear", 96, 64, biases=96, follower="second")
+    SECOND = LayerSpec("second", "linear", 64, 96, biases=64)
+
+    @staticmethod
+    def choices(levers, present=None, left=()):
+        cost = ModelCost((TestUnits.FIRST, LAYER, TestUnits.SECOND), Cost(0, 0))
+        prices = byte_prices(cost, 10**6)
+        return cheaper_choices(cost.layers, CompressionPlan(present or {}), levers, prices, left=left), prices
+
+    def test_only_a_layer_with_a_follower_has_them_and_the_follower_follows(self):
+        found, _ = self.choices(("units",))
+        assert found["layer"] == (DENSE,)
+        assert found["first"] == (*(Choice(outputs=left) for left in unit_menu(96)), DENSE)
+        assert found["second"] == tuple(choice.following for choice in found["first"])
+
+    def test_a_pair_has_neither_ranks_nor_zeros_and_rounds_both_of_its_matrices(self):
+        found, _ = self.choices(tuple(LEVERS))
+        assert {choice.rank for choice in found["layer"]} > {None, 8}
+        assert {choice.bits for choice in found["first"]} == {None, *BITS}
+        assert all(choice in (Choice(outputs=choice.outputs, bits=choice.bits),) for choice in found["first"])
+        assert all(form_of(choice) for choice in (*found["first"], *found["second"]))
+
+    def test_they_ascend_in_the_price_of_both(self):
+        found, prices = self.choices(("units", "bits"))
+        both = zip(found["first"], found["second"], strict=True)
+        spent = [prices.sites["first"].at(one) + prices.sites["second"].at(other) for one, other in both]
+        assert spent == sorted(spent)
+        assert spent == [price_with_follower(self.FIRST, prices, choice) for choice in found["first"]]
+
+    def test_a_narrower_pair_becomes_narrower_still(self):
+        present = Choice(outputs=24)
+        found, _ = self.choices(("units",), {"first": present, "second": present.following})
+        assert [choice.outputs for choice in found["first"]] == [*unit_menu(24), 24]
+
+    def test_of_what_is_narrower_and_in_no_pair_now_bits_alone_are_chosen(self):
+        choices = pulled(LAYER, Choice(outputs=24), tuple(LEVERS))
+        assert {choice.outputs for choice in choices} == {24}
+        assert [choice.bits for choice in choices] == [*BITS, None]
+
+    def test_a_menu_of_units_is_short_ascending_and_in_multiples_of_what_kernels_like(self):
+        menu = unit_menu(1536)
+        assert menu == tuple(sorted(menu))
+        assert 15 < len(menu) < 25
+        assert max(menu) < 1536
+        assert all(left % 8 == 0 for left in menu if left >= 32)
+        assert unit_menu(1) == ()

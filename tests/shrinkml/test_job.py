@@ -282,7 +282,7 @@ def test_a_job_pulls_the_levers_that_save_what_it_counts_unless_it_names_some():
     assert "levers" not in parse_job(job()).model_dump_json()
 
 
-@pytest.mark.parametrize("levers", [["bits"], ["rank", "bits"], ["units"]])
+@pytest.mark.parametrize("levers", [["bits"], ["rank", "bits"], ["heads"]])
 def test_levers_that_save_nothing_of_what_is_counted_are_refused(levers):
     with pytest.raises(
         ConfigError, match=rf"levers: {levers[-1]} would save no parameters; allowed with .*: parameters: rank"

@@ -17,7 +17,8 @@ from agents.search.look.look import LookSettings, look
 from agents.search.make_problem import RANKS_ALONE, problem_of
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors, write_workspace
-from shrinkml.compression.sites import current_plan, model_cost
+from envs.levers import UNITS
+from shrinkml.compression.sites import NO_PAIRS, current_plan, model_cost
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -73,7 +74,9 @@ def make_workspace(
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
-    write_factors(folder, decomposed(heard, materials.calibration, factorizer, folder, left=left))
+    pairs = materials.unit_pairs(model, left) if UNITS in levers else NO_PAIRS
+    found = decomposed(heard, materials.calibration, factorizer, folder, left=left, pairs=pairs)
+    write_factors(folder, found, pairs)
     decompositions = StoredDecompositions(folder)
     silent = silent_layers(model.module, decompositions, left=left)
     wer = word_error_rate(heard, materials.proxy, normaliser=materials.normaliser)
@@ -94,6 +97,7 @@ def make_workspace(
         levers=levers,
         left=kept_whole,
         bits=materials.stored_bits,
+        pairs=pairs,
     )
     memory = partial(LossMemory.of, materials, start=start, factorizer=factorizer)
     settings = LookSettings(searched, memory, on_measured)

@@ -14,10 +14,11 @@ from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
 from agents.search.make_problem import cheapest_plan, check_reachable, choices_of
 from agents.strategies.model_based.kept_policy import read_policy
 from agents.strategies.strategies import STRATEGIES
+from envs.levers import UNITS
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
-from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.compression.sites import NO_PAIRS, current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
@@ -58,6 +59,7 @@ class Preflight:
         vocabulary: that the original is trimmed to; None where all tokens stay.
         unknown_tokens: split -> share of its reference's tokens that the model does not know; of train and dev.
         untranscribed: splits without transcripts, for which the original's own stand.
+        units: layers whose units may be cut, where the job asks for that -> the layers that multiply them.
         exports: that the job asks for -> what they are, and what becomes of low-rank layers there.
     """
 
@@ -71,6 +73,7 @@ class Preflight:
     unknown_tokens: Mapping[str, float] = field(default_factory=dict)  # older runs did not count them
     untranscribed: Sequence[str] = ()
     exports: Mapping[str, str] = field(default_factory=dict)  # older runs did not tell
+    units: Mapping[str, str] = field(default_factory=dict)  # older runs cut none
 
 
 def validate(materials: Materials, spec: JobSpec) -> Preflight:
@@ -87,8 +90,9 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
             job asks.
         ExportError: the model cannot be exported as the job asks.
         MissingPackageError: what the job asks for needs an extra that is not installed.
-        PlanError: nothing can be factorized, a pattern of `layers` matches no layer, not even the smallest ranks reach
-            the goal, or the job is strict and some matrices cannot be factorized.
+        PlanError: nothing can be factorized, or has units to cut where nothing else is asked for, a pattern of `layers`
+            matches no layer, not even the smallest ranks reach the goal, or the job is strict and some matrices cannot
+            be factorized.
     """
     _check_names(spec)
     normaliser = normaliser_called(spec.normaliser)
@@ -101,12 +105,19 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     for name in spec.export:
         EXPORTS[name].check(materials)
     base = _trimmed(materials, spec) if spec.trims else model
-    cost, ranks, notes = model_cost(base.module), current_plan(base.module), list_parameters(base.module)
+    left = materials.left_by(spec.layers)
+    pairs = materials.unit_pairs(base, left) if UNITS in spec.pulled_levers else NO_PAIRS
+    if not pairs and (*spec.pulled_levers,) == (UNITS,):
+        raise PlanError(
+            "the job cuts units alone, and no two linear layers of the model were found between which some could be "
+            "cut; allowed beside units, or instead: other levers"
+        )
+    cost, ranks = model_cost(base.module, pairs=pairs), current_plan(base.module)
+    notes = list_parameters(base.module)
     if spec.strict:
         _refuse_unknown(notes)
     if spec.finetune.mixed_precision:
         FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
-    left = materials.left_by(spec.layers)
     in_bytes = spec.goal.resource == "bytes"
     prices = price_list(materials, "bytes") if in_bytes else parameters_of(materials, base)
     choices = choices_of(cost, ranks, prices, spec.pulled_levers, left=left)
@@ -124,6 +135,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         tied={note.name: note.why for note in notes if note.verdict == "tied"},
         utterances={split: len(utterances) for split, utterances in splits.items()},
         untranscribed=[split for split, utterances in splits.items() if not utterances[0].text],
+        units=dict(pairs),
         exports={name: EXPORTS[name].words for name in spec.export},
         vocabulary=(
             VocabularyNote(vocabulary_size(model), vocabulary_size(base), cost.parameters(ranks))

@@ -8,6 +8,8 @@ A few ranks of each layer are measured. The loss of the others follows from the 
 output, which every decomposition tells: it goes by a power of that, for each layer its own. The rule is our own. By the
 rank itself it would be blind to where a spectrum ends.
 
+Units that are cut are measured like ranks: their decomposition tells what fewer of them leave out.
+
 Levers are measured one by one, and their losses added up: a lower rank, and others at the present rank
 (`agents.search.look.lever_losses`).
 """
@@ -39,7 +41,8 @@ class LayerLosses:
     """The expected losses of the layers of a model.
 
     Attributes:
-        curves: layer -> nats per token if it alone is cut to rank 0, 1, ... of its menu's highest, never rising.
+        curves: layer -> nats per token if it alone is cut to rank 0, 1, ... of its menu's highest, never rising; or to
+            as many units.
         tokens_per_utterance: of the speech that they were measured on.
         others: layer -> what the levers beside ranks lose.
         times: layer -> what all of its losses are to be multiplied with, where that is not 1.
@@ -52,7 +55,7 @@ class LayerLosses:
 
     def at(self, layer: str, choice: Choice) -> float:
         """The nats per token that are lost if `layer` alone is under `choice`."""
-        by_rank = loss_at(self.curves[layer], choice.rank)
+        by_rank = loss_at(self.curves[layer], choice.directions)
         return (by_rank + sum(lever.at(choice) for lever in self.others.get(layer, ()))) * self.times.get(layer, 1.0)
 
 
@@ -62,17 +65,18 @@ def few_of(speech: Dataset, n: int) -> Dataset:
 
 
 def by_rank(choices: Sequence[Choice]) -> dict[int, Choice]:
-    """Rank -> the choice of `choices` that changes it alone, ascending; of two, the one of whole factors."""
+    """Rank, or units -> the choice of `choices` that changes it alone, ascending; of two, the one of whole factors."""
     present = choices[-1]
     beside = present.bits, present.sparsity
-    alone = [it for it in choices[:-1] if (it.bits, it.sparsity) == beside and it.rank not in (None, present.rank)]
-    alone.sort(key=lambda choice: (choice.rank or 0, not choice.identity))
-    return {choice.rank: choice for choice in alone if choice.rank is not None}
+    same = None, present.directions
+    alone = [it for it in choices[:-1] if (it.bits, it.sparsity) == beside and it.directions not in same]
+    alone.sort(key=lambda choice: (choice.directions or 0, not choice.identity))
+    return {choice.directions: choice for choice in alone if choice.directions is not None}
 
 
 def menu_of(choices: Sequence[Choice]) -> Menu:
-    """The ranks that `choices` give, and the present one, last."""
-    return (*by_rank(choices), choices[-1].rank)
+    """The ranks, or units, that `choices` give, and the present one, last."""
+    return (*by_rank(choices), choices[-1].directions)
 
 
 def layer_losses(measured: RecalledLosses, choices: Choices, left_out: LeftOut, *, n_ranks: int) -> LayerLosses | None:

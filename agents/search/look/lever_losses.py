@@ -59,7 +59,7 @@ class LeverLosses:
         value = getattr(choice, self.lever)
         if value == getattr(self.present, self.lever):  # then the rank was measured with it
             return 0.0
-        factorized = (choice.rank, choice.identity) != (self.present.rank, self.present.identity)
+        factorized = (choice.directions, choice.identity) != (self.present.directions, self.present.identity)
         return self.at_values[value] * (self.times.get(choice.identity, 1.0) if factorized else 1.0)
 
 
@@ -119,7 +119,7 @@ def _kinds(choices: Sequence[Choice], lever: LeverName, lower: Sequence[Choice])
     """Without an identity block and with one, where `choices` pull the lever so at a lower rank."""
     present = choices[-1]
     pulled = [it for it in choices if getattr(it, lever) != getattr(present, lever)]
-    kinds = {it.identity for it in pulled if (it.rank, it.identity) != (present.rank, present.identity)}
+    kinds = {it.identity for it in pulled if (it.directions, it.identity) != (present.directions, present.identity)}
     return sorted(kinds) if lower else []
 
 

@@ -58,7 +58,7 @@ def look(
     choices = {decision.name: decision.choices for decision in problem.decisions if decision.name not in left}
 
     left_out = {
-        (decision.name, option.choice.rank): 1.0 - option.retained_energy
+        (decision.name, option.choice.directions): 1.0 - option.retained_energy
         for decision in problem.decisions
         for alone in [{*by_rank(decision.choices).values()}]
         for option in decision.options
@@ -74,6 +74,7 @@ def look(
         scores=lambda: ForcedScores(model, cut, few_of(speech, effort.n_heard)),
         memory=settings.memory(effort.n_heard),
         on_measured=lambda n_done: settings.on_measured(min(n_done, n_total), n_total),
+        followers=problem.followers,
     )
     alone = layer_losses(measured, choices, lambda name, rank: left_out[name, rank], n_ranks=effort.n_ranks)
     if alone is None:

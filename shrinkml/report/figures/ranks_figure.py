@@ -5,7 +5,7 @@ from html import escape
 from shrinkml.report.figures.palette import COLOURS, NEUTRAL
 from shrinkml.report.figures.traces import Figure
 from shrinkml.report.menu_cells import choice_in_words
-from shrinkml.report.record import Report
+from shrinkml.report.record import LayerRow, Report
 
 
 def ranks_figure(report: Report) -> Figure:
@@ -30,7 +30,7 @@ def ranks_figure(report: Report) -> Figure:
                 "y": names,
                 "x": [layer.rank or 0 for layer in layers],
                 "width": 0.45,
-                "text": [choice_in_words(layer.rank, layer.bits, sparsity=layer.sparsity) for layer in layers],
+                "text": [_in_words(layer) for layer in layers],
                 "textposition": "outside",
                 "cliponaxis": False,
                 "marker": {"color": COLOURS[0]},
@@ -45,3 +45,7 @@ def ranks_figure(report: Report) -> Figure:
             "yaxis": {"automargin": True},
         },
     }
+
+
+def _in_words(layer: LayerRow) -> str:
+    return choice_in_words(layer.rank, layer.bits, sparsity=layer.sparsity, units=layer.units)

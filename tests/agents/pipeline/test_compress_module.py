@@ -76,6 +76,41 @@ def listener():
     return model.train()
 
 
+class Wide(Listener):
+    """With a feed-forward block behind the GRU."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(24, 96), nn.Linear(96, 24)
+
+    def forward(self, frames):
+        heard = self.gru(frames)[0]
+        return self.output((heard + self.narrow(F.gelu(self.wide(heard)))).mean(1))
+
+
+@pytest.mark.parametrize("levers", [("units",), ("rank", "units")])
+def test_units_of_a_feed_forward_block_are_cut_if_asked(levers):
+    module = Wide()
+    found = run(module, levers=levers, compression_ratio=1.5, search=SearchSpec(strategy="greedy", evaluations=1))
+    choice = found.plan.choice("wide.weight")
+    assert 0 < choice.outputs < 96
+    assert found.plan.choice("narrow.weight") == choice.following
+    assert found.module.wide.weight.shape == (choice.outputs, 24)
+    n_before, n_after = (sum(p.numel() for p in it.parameters()) for it in (module, found.module))
+    assert n_before / n_after >= 1.5
+    assert (found.before.parameters, found.after.parameters) == (n_before, n_after)
+    reopened = reshape(Wide(), found.plan)
+    reopened.load_state_dict(found.module.state_dict())
+    features = speech(3, 8)[0]
+    assert transcribe(reopened, features) == transcribe(found.module, features)
+
+
+@pytest.mark.parametrize(("levers", "told"), [((), "none"), (("bits",), "bits")])
+def test_levers_that_save_no_parameters_are_refused(listener, levers, told):
+    with pytest.raises(ConfigError, match=f"levers {told}; allowed: one at least of rank, identity, sparsity, units"):
+        run(listener, levers=levers)
+
+
 def test_torchs_attention_is_factorized_projection_by_projection():
     module = Attending()
     found = run(module, finetune=FinetuneSpec(epochs=0))

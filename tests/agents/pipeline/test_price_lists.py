@@ -9,7 +9,7 @@ from agents.pipeline.job_run import run_job
 from agents.pipeline.price_lists import menus_of, price_list, read_prices, write_prices
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.sites import current_plan, sites_by_layer
+from shrinkml.compression.sites import current_plan, model_cost, sites_by_layer
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.job import LayersSpec
 from shrinkml.models.las.las import Las, LasConfig
@@ -18,7 +18,7 @@ from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report import to_json
 from shrinkml.speech.manifest import read_manifest
-from shrinkml.storage.checkpoint import inspect, load, save
+from shrinkml.storage.checkpoint import inspect, load, save, stored_parameters
 
 NO_TRAINING = {"epochs": 0}
 LARGE = LasConfig(n_mels=20, hidden=320, reductions=(2,), decoder=32, embedding=16, dropout=0.0)
@@ -90,6 +90,45 @@ def test_a_job_prunes_further_in_each_step_and_its_file_is_as_small_as_its_plan(
     model = load(tmp_path / "checkpoints" / "final").module
     zeros = {name: float((site.form.dense() == 0).float().mean()) for name, site in sites_by_layer(model).items()}
     assert all(zeros[name] == pytest.approx(choice.sparsity, abs=0.05) for name, choice in final.plan)
+
+
+def test_a_job_cuts_units_further_in_each_step_and_leaves_what_has_none(tiny_job, tmp_path):
+    search = {"strategy": "divergence", "evaluations": 1, "baselines": []}
+    spec = tiny_job(
+        goal={"compression_ratio": 1.04, "max_wer_increase": 1.0},
+        steps=[1.02, 1.04],
+        finetune={"epochs": 1},
+        search=search,
+        levers=["units"],
+        export=["onnx"],
+    )
+    report = to_json(run_job(spec, tmp_path))
+    first, final = (inspect(tmp_path / "checkpoints" / name) for name in ("step-1.02x", "final"))
+    chosen = final.plan.choice("readout.weight")
+    assert chosen.outputs < first.plan.choice("readout.weight").outputs
+    assert final.plan.choice("output.weight") == chosen.following
+    assert {name for name, _ in final.plan} == {"readout.weight", "output.weight"}
+    assert load(tmp_path / "checkpoints" / "final").module.readout.bias.shape == (chosen.outputs,)
+    assert report["steps"][-1]["reached_ratio"] >= 1.04
+    cost = model_cost(load(tmp_path / "checkpoints" / "final").module)
+    assert stored_parameters(tmp_path / "checkpoints" / "final") == cost.parameters(final.plan)
+    assert [row["lever"] for row in report["levers"]] == ["rank", "units"]
+    units = {layer["name"]: layer["units"] for layer in report["layers"] if layer["units"]}
+    assert units == {"readout.weight": chosen.outputs, "output.weight": chosen.outputs}
+    entries = [
+        (menu["name"], entry["units"]) for menu in report["menus"] for entry in menu["entries"] if entry["chosen"]
+    ]
+    assert ("readout.weight", chosen.outputs) in entries
+
+
+def test_a_job_rounds_what_its_cut_units_leave_and_its_file_is_as_small_as_its_plan(tiny_job, tmp_path):
+    goal = {"compression_ratio": 3.9, "resource": "bytes", "max_wer_increase": 1.0}
+    search = {"strategy": "divergence", "evaluations": 1, "baselines": []}
+    spec = tiny_job(goal=goal, steps=[3.9], finetune={"epochs": 1}, search=search, levers=["bits", "units"])
+    report, final = to_json(run_job(spec, tmp_path)), inspect(tmp_path / "checkpoints" / "final")
+    assert final.plan.choice("output.weight") == final.plan.choice("readout.weight").following
+    assert [row["lever"] for row in report["levers"]] in (["rank", "bits"], ["rank", "units", "bits"])
+    assert abs(report["levers"][-1]["bytes"] - final.stored_bytes) <= 4096
 
 
 def test_a_job_for_less_time_is_judged_by_the_speed_that_is_measured_and_goes_on_with_the_times_it_had(

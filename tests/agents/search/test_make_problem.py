@@ -9,16 +9,19 @@ from agents.search.look.layer_losses import LayerLosses
 from agents.search.look.lever_losses import LeverLosses
 from agents.search.make_problem import HARMLESS, on_the_front, problem_of, with_losses
 from agents.strategies.strategies import STRATEGIES
+from envs import problem_json
 from envs.budget import Budget
 from envs.levers import BITS, SPARSITIES
 from envs.rank_options import rank_menus
 from envs.toys import recogniser, separable
+from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import model_cost
+from shrinkml.compression.units import decompose_units
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.gains import GAINS
-from shrinkml.plan.prices import byte_prices
+from shrinkml.plan.prices import byte_prices, parameter_prices
 from tests.agents.toy_search import search, telling
 
 
@@ -129,3 +132,63 @@ class TestOfSeveralLevers:
         energies = [option.retained_energy for option in first.options]
         assert energies == sorted(energies)
         assert left == posed.decisions[1]
+
+
+PAIRS = {"0.weight": "2.weight"}
+
+
+class TestOfUnits:
+    @pytest.fixture
+    def module(self):
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.ReLU(), torch.nn.Linear(64, 32))
+
+    @pytest.fixture
+    def problem(self, module):
+        x = torch.randn(200, 48)
+        decompositions = dict(decompose_units(module, PAIRS, calibrate(module, lambda: module(x))))
+        prices = parameter_prices(model_cost(module))
+        return problem_of(
+            module,
+            decompositions,
+            prices=prices,
+            ratio=2.0,
+            baseline_wer=0.0,
+            levers=("rank", "units"),
+            pairs=PAIRS,
+        )
+
+    def test_a_pair_is_one_decision_that_costs_what_both_matrices_do(self, problem, module):
+        (decision,) = problem.decisions
+        assert (decision.name, decision.follower) == ("0.weight", "2.weight")
+        for option in decision.options:
+            choice = option.choice
+            plan = CompressionPlan({"0.weight": choice, "2.weight": choice.following})
+            assert problem.prices.price(plan) == problem.other.parameters + option.price
+            assert problem.cost(plan) == model_cost(module).cost(plan)
+
+    def test_plans_name_both(self, problem):
+        budget = Budget.of(problem)
+        plan = budget.plan(budget.cheapest)
+        assert {name for name, _ in plan} == {"0.weight", "2.weight"}
+        assert plan.choice("2.weight") == plan.choice("0.weight").following
+        assert budget.entries(plan) == budget.cheapest
+        assert problem.admits(plan)
+
+    def test_more_units_keep_more_of_the_energy(self, problem):
+        energies = [option.retained_energy for option in problem.decisions[0].options]
+        assert energies == sorted(energies)
+        assert energies[-1] == 1.0
+        assert energies[0] < 0.9
+
+    def test_its_json_comes_back(self, problem):
+        assert problem_json.from_json(problem_json.to_json(problem)) == problem
+
+    @pytest.mark.parametrize("strategy", STRATEGIES)
+    def test_every_strategy_searches_them(self, strategy, problem):
+        toy = dataclasses.replace(
+            separable(), problem=problem, word_losses=((0.0,) * len(problem.decisions[0].options),)
+        )
+        for trial in search(strategy, toy, evaluations=3).trials:
+            assert problem.admits(trial.plan)
+            assert trial.plan.choice("2.weight") == trial.plan.choice("0.weight").following

@@ -107,3 +107,14 @@ def test_a_workspace_is_made_of_these_files(workspace, decompositions):
     names = [path.name for path in own_files(workspace)]
     assert names == ["problem.json", *(f"factors-{n:04}.safetensors" for n in range(len(decompositions))), PROXY]
     assert {*names, RECORD} == {path.name for path in workspace.iterdir()}
+
+
+def test_what_a_pair_has_in_common_is_written_once_and_read_by_either_name(tmp_path, decompositions):
+    first, second, *_ = decompositions
+    found = decompositions[second]
+    write_factors(tmp_path, [(second, found), (first, found)], {first: second})
+    stored = StoredDecompositions(tmp_path)
+    assert {*stored} == {first, second}
+    assert len(list(tmp_path.glob("factors*"))) == 1
+    assert torch.equal(stored[first].up, found.up)
+    assert torch.equal(stored[second].up, found.up)

@@ -34,6 +34,7 @@ def test_a_choice_in_words_tells_every_lever():
     assert choice_in_words(None, None) == "dense"
     assert choice_in_words(24, 4, identity=True) == "24 with identity, 4 bits"
     assert choice_in_words(None, 8, sparsity=0.7) == "dense, 70 % zeros, 8 bits"
+    assert choice_in_words(None, 8, units=96) == "dense, 96 units, 8 bits"
 
 
 def test_the_page_lists_every_menu_with_the_chosen_rank_and_the_wer_alone(report, tmp_path):

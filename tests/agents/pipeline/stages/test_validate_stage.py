@@ -55,6 +55,25 @@ def test_a_strict_job_names_the_matrices_that_cannot_be_factorized(materials, sp
         validate(materials, strict)
 
 
+def test_layers_whose_units_may_be_cut_are_told_with_their_followers(materials, tiny_job):
+    goal = {"compression_ratio": 1.04, "max_wer_increase": 1.0}
+    found = validate(materials, tiny_job(goal=goal, steps=[1.04], levers=["units"]))
+    assert found.units == {"readout.weight": "output.weight"}
+    assert {*found.factorized} == {"readout.weight", "output.weight"}
+    assert not validate(materials, tiny_job()).units
+
+
+def test_a_job_that_cuts_units_alone_is_refused_where_there_are_none(materials, tiny_job):
+    spec = tiny_job(levers=["units"], layers={"except": ["output.weight"]})
+    with pytest.raises(PlanError, match="the job cuts units alone, and no two linear layers of the model were found"):
+        validate(materials, spec)
+
+
+def test_units_alone_do_not_reach_what_all_layers_would(materials, tiny_job):
+    with pytest.raises(PlanError, match=r"the goal of 3x is out of reach: with the smallest choice in every layer"):
+        validate(materials, tiny_job(levers=["units"]))
+
+
 @pytest.mark.parametrize("with_train", [True, False])
 def test_references_that_the_model_does_not_know_are_refused_where_it_learns_from_them(tiny_job, tmp_path, with_train):
     job = tiny_job()

@@ -2,7 +2,7 @@ import pytest
 
 from agents.search.look.lever_losses import MEASURED, PER_BIT, all_lever_losses, n_measured_of_levers
 from agents.search.look.recalled_losses import RecalledLosses
-from envs.levers import BITS, LEVERS, SPARSITIES, pulled
+from envs.levers import BITS, LEVERS, SPARSITIES, UNITS, pulled
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.weights.forms import form_of
@@ -38,7 +38,7 @@ def test_every_value_of_a_lever_has_a_loss(lever):
 
 
 def test_every_lever_beside_ranks_is_measured():
-    assert {*LEVERS} == {"rank", "identity", *MEASURED}
+    assert {*LEVERS} == {"rank", "identity", UNITS, *MEASURED}  # units like ranks
 
 
 def test_a_lever_that_is_not_pulled_is_not_measured():
