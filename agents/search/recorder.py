@@ -1,8 +1,11 @@
 """The bookkeeping of a search, the same for every strategy: what was judged, what is best, when to end."""
 
+import math
 from collections.abc import Callable, Iterable
+from itertools import product
 
 from agents.search.search_result import OnTrial, Policy, SearchResult, Trial
+from envs.budget import Budget
 from envs.problem import CompressionProblem, Judgement, PlanEvaluator, RacingEvaluator
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import ShouldStop
@@ -10,6 +13,7 @@ from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import WORDS
 
 MAX_REPEATS = 200  # plans in a row that were judged before; a search that proposes nothing new is over
+COUNTED = 1000  # plans, at most, of a problem whose plans inside the budget are counted
 SAME_SIZE = 0.01  # a plan smaller by less than this share is no choice of its own
 
 
@@ -42,12 +46,14 @@ class Recorder:
         self._inside: list[Trial] = []
         self._repeats = 0
         self._stopped = False
+        self._most_inside = _plans_inside(problem)
 
     @property
     def finished(self) -> bool:
         """True where the search must end: evaluations used up, nothing new to propose, or stopped."""
         self._stopped = self._stopped or self._should_stop()
-        return self._stopped or len(self._trials) >= self._evaluations or self._repeats >= MAX_REPEATS
+        judged_all = len(self._trials) >= self._evaluations or len(self._inside) >= self._most_inside
+        return self._stopped or judged_all or self._repeats >= MAX_REPEATS
 
     @property
     def evaluations_left(self) -> int:
@@ -136,3 +142,12 @@ class Recorder:
 def _best(trials: Iterable[Trial]) -> Trial:
     """The one of lowest WER; ties go to the smaller model, then to the first."""
     return min(trials, key=lambda trial: (trial.wer, trial.parameters))
+
+
+def _plans_inside(problem: CompressionProblem) -> float:
+    """The number of plans inside the budget; infinite where there are too many to count."""
+    menus = [range(len(decision.options)) for decision in problem.decisions]
+    if math.prod(map(len, menus)) > COUNTED:
+        return math.inf
+    budget = Budget.of(problem)
+    return sum(budget.spent(entries) <= budget.limit for entries in product(*menus))

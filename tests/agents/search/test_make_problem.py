@@ -189,6 +189,6 @@ class TestOfUnits:
         toy = dataclasses.replace(
             separable(), problem=problem, word_losses=((0.0,) * len(problem.decisions[0].options),)
         )
-        for trial in search(strategy, toy, evaluations=3).trials:
+        for trial in search(strategy, toy, evaluations=1 if strategy == "dyna" else 3).trials:
             assert problem.admits(trial.plan)
             assert trial.plan.choice("2.weight") == trial.plan.choice("0.weight").following

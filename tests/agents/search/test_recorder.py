@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -31,6 +32,20 @@ def test_a_plan_judged_before_is_answered_from_memory_and_not_counted():
     recorder = make_recorder(told=told)
     assert [recorder(PLANS[0]), recorder(PLANS[1]), recorder(PLANS[0])] == [0.3, 0.1, 0.3]
     assert told == [1, 2]
+
+
+def test_the_recorder_finishes_when_every_plan_inside_the_budget_is_judged():
+    first, *others = TOY.problem.decisions
+    whole = [dataclasses.replace(one, options=one.options[-1:]) for one in others]
+    few = dataclasses.replace(TOY.problem, decisions=(first, *whole), compression_ratio=1.0)
+    plans = [Budget.of(few).plan((entry, 0, 0, 0, 0, 0)) for entry in range(len(first.options))]
+    few = dataclasses.replace(few, compression_ratio=few.prices.ratio(plans[1]))  # the first two are inside
+    recorder = Recorder(few, lambda plan: 0.5, evaluations=9, on_trial=lambda *told: None, should_stop=lambda: False)
+    recorder.measure(plans[2])
+    for plan in plans[:2]:
+        assert not recorder.finished
+        recorder(plan)
+    assert recorder.finished
 
 
 def test_the_recorder_finishes_with_its_last_evaluation():
