@@ -174,7 +174,7 @@ def break_config(folder: Path, **changes: object) -> None:
     ("changes", "message"),
     [
         ({"format": "other/9"}, "has format 'other/9'; this version reads 'shrinkml/1'"),
-        ({"family": "las2"}, "its family is 'las2'; known: las, transducer, huggingface"),
+        ({"family": "las2"}, "its family is 'las2'; known: las, transducer, transformer, huggingface"),
         ({"model": {"hidden": -1}}, "hidden is -1"),
         ({"model": {"hidden": 10**9}}, "broken checkpoint"),
         ({"unit": "syllable"}, "unit is 'syllable'; allowed: word, char"),

@@ -76,7 +76,7 @@ def test_a_recipe_trains_it_to_a_folder_that_transformers_opens(kind, tmp_path, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"family": "rnnt"}, "allowed: las, transducer, parakeet_ctc, whisper"),
+        ({"family": "rnnt"}, "allowed: las, transducer, transformer, parakeet_ctc, whisper"),
         ({"family": "parakeet_ctc", "unit": "char"}, "word"),
         ({"mixed_precision": True}, "allowed for a LAS: false"),
     ],
