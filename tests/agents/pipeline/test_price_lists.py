@@ -74,6 +74,7 @@ def test_a_job_for_fewer_bytes_goes_on_from_few_bits_and_its_file_is_as_small_as
     assert abs(report["levers"][-1]["bytes"] - final.stored_bytes) <= 4096
 
 
+@pytest.mark.slow
 def test_a_job_prunes_further_in_each_step_and_its_file_is_as_small_as_its_plan(tiny_job, tmp_path):
     goal = {"compression_ratio": 4.0, "resource": "bytes", "max_wer_increase": 1.0}
     search = {"strategy": "divergence", "evaluations": 1, "baselines": []}
