@@ -17,9 +17,7 @@ from shrinkml.models.heads import Heads
 from shrinkml.models.protocol import AsrModel, TwoPartModel
 from shrinkml.speech.spelling import Spelling
 
-MOST_WORK = (
-    2e12  # floating-point operations at a time: what is kept of a batch grows alike, 16 windows of a small Whisper
-)
+MOST_WORK = 2e12  # floating-point operations at a time, as memory grows with them: 17 windows of a Whisper tiny
 ASKED_EVERY_S = 1.0  # whether to stop, while layers run
 POSITIONS_PER_S = 50.0  # that recognisers look at, of speech; some look at fewer
 FRAMES_PER_S = 100.0  # of features, where they are no waveform
@@ -72,7 +70,6 @@ class Interruptible:
 
     def teacher_forced(self, features: Sequence[Tensor], texts: Sequence[str]) -> Heads:
         """The model's scores for the reference `texts`."""
-        self._check()
         with _before_layers(self._check):
             return self._model.teacher_forced(features, texts)
 
@@ -84,7 +81,6 @@ class Interruptible:
         """The model's transcripts."""
         texts: list[str] = []
         for some in self._in_turn(features):
-            self._check()
             with _before_layers(self._check):
                 texts += self._model.transcribe(some, beam=beam)
         return texts
@@ -124,10 +120,11 @@ class Interruptible:
 
 @contextmanager
 def _before_layers(check: Callable[[], None]) -> Iterator[None]:
-    """Inside, `check` is called before layers that this thread runs, every ASKED_EVERY_S.
+    """Calls `check`; inside also before layers that this thread runs, every ASKED_EVERY_S.
 
     By a hook on all modules of the process: one on a module of its own would keep torch from its fast paths.
     """
+    check()
     thread, asked_at = threading.get_ident(), time.monotonic()
 
     def ask(module: nn.Module, inputs: Any) -> None:
