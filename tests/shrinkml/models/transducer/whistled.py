@@ -30,20 +30,24 @@ def whistle(text, seed=0):
     return (0.3 * clean + generator.normal(0, 0.003, len(clean))).astype(np.float32)
 
 
+def learn_(model, n_steps, rate):
+    """Trains `model` on ten takes of TEXTS."""
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=n_steps)
+    takes = [[model.features(whistle(text, seed=take)) for text in TEXTS] for take in range(10)]
+    for step in range(n_steps):
+        loss = model.loss(model.teacher_forced(takes[step % len(takes)], TEXTS))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
 @cache
 def whistler(**shape):
     """A model of SHAPE, changed by `shape`, that learnt TEXTS."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Transducer(TransducerConfig(**{**SHAPE, **shape}), Tokenizer.from_texts([" ".join(TONES_HZ)], "word"))
-        n_steps = STEPS[model.config.prediction]
-        optimizer = torch.optim.AdamW(model.parameters())
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=n_steps)
-        takes = [[model.features(whistle(text, seed=take)) for text in TEXTS] for take in range(10)]
-        for step in range(n_steps):
-            loss = model.loss(model.teacher_forced(takes[step % len(takes)], TEXTS))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+        learn_(model, STEPS[model.config.prediction], RATE)
     return model.eval()

@@ -7,7 +7,7 @@ import torch
 from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.models.transformer.transformer import Transformer
 from shrinkml.models.transformer.transformer_shape import TransformerConfig
-from tests.shrinkml.models.transducer.whistled import TEXTS, TONES_HZ, whistle
+from tests.shrinkml.models.transducer.whistled import TEXTS, TONES_HZ, learn_, whistle
 
 SHAPE = {
     "n_mels": 20, "hidden": 32, "heads": 2, "feed_forward": 64, "reductions": (2, 2), "encoder_layers": 2,
@@ -33,15 +33,7 @@ def untrained(**shape):
 def taught(kind):
     """A model of that kind, which learnt TEXTS."""
     model = untrained(**KINDS[kind]).train()
-    optimizer = torch.optim.AdamW(model.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
-    takes = [[model.features(whistle(text, seed=take)) for text in TEXTS] for take in range(10)]
-    for step in range(STEPS):
-        loss = model.loss(model.teacher_forced(takes[step % len(takes)], TEXTS))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    learn_(model, STEPS, RATE)
     return model.eval()
 
 
