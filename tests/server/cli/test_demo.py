@@ -45,7 +45,7 @@ def small_demo(tmp_path, monkeypatch, tiny_data, tiny_model_dir):
 def test_the_demo_leaves_a_checkpoint_and_a_report_and_no_process(small_demo, capfd):
     before = set(descendants(os.getpid()))
     assert demo.run()
-    assert set(descendants(os.getpid())) == before
+    assert set(descendants(os.getpid())) <= before  # a worker of the tests' own Ray may end meanwhile
     report = json.loads((demo.RUN / "report.json").read_text())
     assert report["compression_ratio"] >= 1.3
     assert "plotly" in (demo.RUN / "report.html").read_text(encoding="utf-8")
@@ -101,9 +101,9 @@ def test_a_failure_while_the_server_runs_ends_it(tmp_path):
 
     def fail_inside():
         with demo.running_server(tmp_path / "home", tmp_path / "log"):
-            assert set(descendants(os.getpid())) > before
+            assert set(descendants(os.getpid())) - before
             raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):
         fail_inside()
-    assert set(descendants(os.getpid())) == before
+    assert set(descendants(os.getpid())) <= before
