@@ -78,7 +78,7 @@ def test_a_stop_ends_the_timing_and_its_processes(narrow, utterances):
             [Contender(ONNXRUNTIME, "original", "float32", narrow)], utterances, threads=(1,), should_stop=should_stop
         )
     assert told[-1], "its process was at work"
-    assert set(descendants(os.getpid())) == before
+    assert set(descendants(os.getpid())) <= before
 
 
 def test_every_thread_count_has_rows_of_its_own(narrow, utterances):

@@ -53,15 +53,15 @@ def test_its_runtime_may_use_so_many_threads(folders, audio):
 def test_the_process_ends_with_its_context(folders, audio):
     before = set(descendants(os.getpid()))
     with TimedProcess(ONNXRUNTIME, folders[ONNXRUNTIME], audio[:1], threads=1, should_stop=lambda: False):
-        assert set(descendants(os.getpid())) > before
-    assert set(descendants(os.getpid())) == before
+        assert set(descendants(os.getpid())) - before
+    assert set(descendants(os.getpid())) <= before
 
 
 def test_a_stop_while_it_starts_ends_the_process(folders, audio):
     before = set(descendants(os.getpid()))
     with pytest.raises(StoppedError, match="stopped while timing"):
         TimedProcess(ONNXRUNTIME, folders[ONNXRUNTIME], audio[:1], threads=1, should_stop=lambda: True)
-    assert set(descendants(os.getpid())) == before
+    assert set(descendants(os.getpid())) <= before
 
 
 def test_a_stop_while_it_transcribes_is_told(folders, audio):
