@@ -20,6 +20,7 @@ from shrinkml.training.train import train
 from tests.moments import time_moments
 from tests.stock_models import stock_dir as stock_dir
 from tests.stock_models import waveforms as waveforms
+from tests.view_here import view_here
 
 TEXTS = [f"{verb} {noun}" for verb in ("open", "start", "stop") for noun in ("door", "heating", "lights", "music")]
 VOICES = {
@@ -55,6 +56,14 @@ def timed_for_moments() -> Iterator[None]:
     """Jobs in this process time little: see `time_moments`."""
     with pytest.MonkeyPatch.context() as patch:
         time_moments(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def viewed_here() -> Iterator[None]:
+    """Jobs in this process verify their results in it: see `view_here`."""
+    with pytest.MonkeyPatch.context() as patch:
+        view_here(patch)
         yield
 
 

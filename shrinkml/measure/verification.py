@@ -61,16 +61,21 @@ def _view(checkpoint: Path, audio: Sequence[Path], *, threads: int, most_s: floa
     return FreshView(**json.loads(done.stdout))
 
 
-def _main(checkpoint: str, *audio: str) -> None:
-    """`python -m shrinkml.measure.verification CHECKPOINT AUDIO...`: prints a FreshView as JSON."""
+def view(checkpoint: Path, audio: Sequence[Path]) -> FreshView:
+    """The findings of this process."""
     from shrinkml.speech.audio import read_audio
     from shrinkml.storage.checkpoint import load, stored_parameters
 
     model = load(checkpoint)
-    waveforms = [read_audio(Path(path), model.sample_rate_hz) for path in audio]
+    waveforms = [read_audio(path, model.sample_rate_hz) for path in audio]
     transcripts = [model.transcribe([model.features(waveform)])[0] for waveform in waveforms]
     ours = sorted({name.partition(".")[0] for name in sys.modules} & {"shrinkml", "envs", "agents", "server"})
-    print(json.dumps(asdict(FreshView(transcripts, stored_parameters(checkpoint), ours))))
+    return FreshView(transcripts, stored_parameters(checkpoint), ours)
+
+
+def _main(checkpoint: str, *audio: str) -> None:
+    """`python -m shrinkml.measure.verification CHECKPOINT AUDIO...`: prints a FreshView as JSON."""
+    print(json.dumps(asdict(view(Path(checkpoint), [Path(path) for path in audio]))))
 
 
 if __name__ == "__main__":

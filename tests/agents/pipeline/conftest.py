@@ -9,11 +9,13 @@ import pytest
 
 from agents.pipeline.job_run import run_job
 from agents.pipeline.materials import Materials
+from agents.pipeline.stages import verify_stage
 from agents.pipeline.stages.calibrate_stage import make_workspace
 from agents.pipeline.stages.factorize_stage import save_factorized
 from agents.search.workspace import read_problem
 from shrinkml.events import Event
 from shrinkml.job import JobSpec
+from shrinkml.measure.verification import view_in_fresh_process
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report import to_json
 from shrinkml.speech.manifest import read_manifest, write_manifest
@@ -58,7 +60,7 @@ def pose_search() -> Callable[..., None]:
 def finished(
     tiny_job: Callable[..., JobSpec], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[JobSpec, Path, dict[str, Any], list[Event]]:
-    """A job of two steps that ran through: its spec, folder, report and events.
+    """A job of two steps that ran through, verified in a fresh process: its spec, folder, report and events.
 
     Beside its folder lies what it was whenever a stage began: see `as_of`.
     """
@@ -71,7 +73,10 @@ def finished(
         if event.kind == "stage_started":
             shutil.copytree(folder, folder.with_name(event.stage))
 
-    return spec, folder, to_json(run_job(spec, folder, on_event=note)), events
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify_stage, "view_in_fresh_process", view_in_fresh_process)
+        report = run_job(spec, folder, on_event=note)
+    return spec, folder, to_json(report), events
 
 
 @pytest.fixture

@@ -247,6 +247,7 @@ def test_the_second_stage_starts_from_the_first_ones_model(finished):
     assert all(last.ranks[name] <= rank for name, rank in first.ranks.items())
 
 
+@pytest.mark.usefixtures("evolving_little")
 def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
     search = {"strategy": "dyna", "evaluations": 8, "baselines": ["greedy"]}
     first = tiny_job(steps=[1.5, 3.0], search=search, finetune=NO_TRAINING)
@@ -267,7 +268,8 @@ def test_what_dyna_learns_in_one_stage_starts_the_next(tiny_job, tmp_path):
 
 
 def test_a_stage_that_misses_is_followed_by_gentler_ones_and_the_best_is_kept(tiny_job, tmp_path):
-    goal, search = {"compression_ratio": 20.0, "max_wer_increase": 0.2}, {"strategy": "divergence", "evaluations": 1}
+    goal = {"compression_ratio": 20.0, "max_wer_increase": 0.2}
+    search = {"strategy": "divergence", "evaluations": 1, "baselines": []}
     report = run(tiny_job(goal=goal, search=search, steps=[1.2, 20.0], finetune=NO_TRAINING), tmp_path)
     stages = report["steps"]
     assert [stage["accepted"] for stage in stages[:2]] == [True, False]

@@ -1,6 +1,7 @@
 """Whole jobs whose goal counts something else than parameters."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan, model_cost, sites_by_layer
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.job import LayersSpec
+from shrinkml.measure.latency import latency_prices
 from shrinkml.models.las.las import Las, LasConfig
 from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.plan.choice import Choice
@@ -37,8 +39,9 @@ def large_model_dir(tmp_path_factory, tiny_data):
 
 @pytest.fixture(autouse=True)
 def timed_on_one_utterance(monkeypatch):
-    """For tests, to be quick."""
+    """In two rounds instead of five: for tests, to be quick."""
     monkeypatch.setattr("agents.pipeline.price_lists.N_TIMED", 1)
+    monkeypatch.setattr("agents.pipeline.price_lists.latency_prices", partial(latency_prices, rounds=2))
 
 
 def job(tiny_job, resource, ratio, **changes):

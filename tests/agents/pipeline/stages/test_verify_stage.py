@@ -3,11 +3,12 @@ import pytest
 from agents.pipeline.stages import verify_stage
 from agents.pipeline.stages.verify_stage import verify
 from shrinkml.errors import CheckpointError
-from shrinkml.measure.verification import FreshView
+from shrinkml.measure.verification import FreshView, view_in_fresh_process
 from shrinkml.storage import checkpoint
 
 
-def test_a_sound_checkpoint_is_verified(materials, half):
+def test_a_sound_checkpoint_is_verified(materials, half, monkeypatch):
+    monkeypatch.setattr(verify_stage, "view_in_fresh_process", view_in_fresh_process)
     assert verify(materials, half).parameters == checkpoint.stored_parameters(half)
 
 
