@@ -65,6 +65,8 @@ SHAPES = {
         "max_target_positions": 40,
     },
 }
+# Tracing takes long; tests of the traced graphs ask the same of them.
+TRACED_SLOWLY = [pytest.param(name, marks=pytest.mark.slow if row.library else ()) for name, row in FAMILIES.items()]
 WAVEFORM = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
 
 
@@ -145,6 +147,7 @@ def test_a_checkpoint_that_lacks_what_the_family_needs_is_refused(family, model,
         shrinkml.load(tmp_path / "m")
 
 
+@pytest.mark.parametrize("family", TRACED_SLOWLY, indirect=True)
 def test_it_is_exported_and_hears_the_same(small, tmp_path):
     save(small, tmp_path / "small")
     check_exportable(small)
