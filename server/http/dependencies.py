@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from server.artefacts.artefact_store import ArtefactStore
 from server.home import job_folder
+from server.http.shared_reads import SharedReads
 from server.http.turnstile import Turnstile
 from server.limits import DEFAULT_LIMITS, Limits
 from server.stores.job_store import JobStore
@@ -63,6 +64,7 @@ class Services:
         check_home: raises HomeLostError where that is gone.
         admissions: bounds the jobs that are checked at once.
         streams: bounds the event streams that are open at once.
+        reads: makes what many followers of a job wait for once for all of them.
     """
 
     store: JobStore
@@ -75,6 +77,7 @@ class Services:
     check_home: Callable[[], None] = lambda: None
     admissions: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.admissions))
     streams: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.streams))
+    reads: SharedReads = field(default_factory=SharedReads)
 
     def clear(self, job_id: str) -> None:
         """Remove the files of the job."""

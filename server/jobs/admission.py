@@ -1,12 +1,14 @@
 """The checks of a job before it is queued, and of its paths before it runs. Loads no torch.
 
 While a client waits, only what takes milliseconds is checked: names, paths, the heads of the model's files, the first
-lines of the manifests. A worker checks every line.
+lines of the manifests; of manifests that were sound and have not changed since, not even these. A worker checks every
+line.
 """
 
 import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from agents.strategies.model_based.kept_policy import read_policy
@@ -20,6 +22,8 @@ from shrinkml.speech.manifest import check_splits, lines_of
 from shrinkml.speech.text_lines import read_texts
 from shrinkml.storage.bundle import BUNDLED, HUB
 from shrinkml.storage.hub import check_allowed
+
+KEPT_CHECKS = 256  # sets of manifests that are remembered as sound
 
 
 def admit(
@@ -51,13 +55,8 @@ def admit(
         read_policy(Path(job.search.policy))
     if job.vocabulary_texts is not None:
         read_texts(Path(job.vocabulary_texts))
-    check_splits(
-        dict(_manifests(job)),
-        admit=lambda split, audio: _require_inside(audio, roots, f"data.{split}"),
-        needs_text=False,
-        most_bytes=limits.manifest_bytes,
-        first=limits.lines_checked,
-    )
+    manifests = tuple((split, path, _identity(path)) for split, path in _manifests(job))
+    _check_manifests(manifests, tuple(roots), limits.manifest_bytes, limits.lines_checked)
     return job
 
 
@@ -100,6 +99,29 @@ def _check_named(spec: JobSpec, roots: Sequence[Path], limits: Limits) -> None:
     if is_folder:
         for path in _content(roots[0] / spec.model, limits.model_files):
             _require_inside(path, roots, "model")
+
+
+@lru_cache(maxsize=KEPT_CHECKS)  # what is refused is not kept
+def _check_manifests(
+    manifests: tuple[tuple[str, Path, tuple[int, ...]], ...], roots: tuple[Path, ...], most_bytes: int, first: int
+) -> None:
+    """Check the `first` lines of each of the `manifests`: split, path, and the file's identity."""
+    check_splits(
+        {split: path for split, path, _ in manifests},
+        admit=lambda split, audio: _require_inside(audio, roots, f"data.{split}"),
+        needs_text=False,
+        most_bytes=most_bytes,
+        first=first,
+    )
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return numbers that are others once the file is: its place on the disk, its size and the times of its changes."""
+    try:
+        found = path.stat()
+    except OSError:  # told by what opens it
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _manifests(job: JobSpec) -> Iterator[tuple[str, Path]]:

@@ -9,6 +9,7 @@ number of jobs that wait is true when one is added. Unique columns do the same f
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -35,7 +36,8 @@ from server.jobs.job_state import Failure, Job, JobState, now
 from server.service_errors import TransitionError, UnreadableJobError
 from server.stores.racing_writers import LostRaceError, until_won
 from server.stores.rows import event_of, job_of, values_of
-from server.stores.schema import EVENTS, JOBS, QUEUE
+from server.stores.schema import EVENTS, JOBS
+from server.stores.statements import INSERT_EVENT, INSERT_JOB, JOB, ROOM, STATE, TAKE, WITH_KEY
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
@@ -65,6 +67,7 @@ class SqlJobStore:
         """Use the database of `engine`, whose tables are there (see `server.stores.schema.connect`)."""
         self._engine = engine
         self._enqueue = enqueue
+        self._queueing = threading.Lock()  # threads of this process wait: of those that race all but one lose
 
     def submit(self, spec: JobSpec, *, max_queued: int, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """Queue a job."""
@@ -75,7 +78,8 @@ class SqlJobStore:
                 return earlier, False
             return self._insert(new_job(spec), self._ticket(max_queued), idempotency_key), True
 
-        return until_won(change)
+        with self._queueing:
+            return until_won(change)
 
     def check_room(self, max_queued: int) -> None:
         """Return where another job may wait."""
@@ -84,7 +88,7 @@ class SqlJobStore:
     def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
         """Return the job that came before with the same key, if there is one."""
         with self._engine.connect() as db:
-            row = db.execute(sa.select(JOBS).where(JOBS.c.idempotency_key == idempotency_key)).one_or_none()
+            row = db.execute(WITH_KEY, {"key": idempotency_key}).one_or_none()
         return None if row is None else require_same(job_of(row), spec, idempotency_key)
 
     def get(self, job_id: str) -> Job:
@@ -95,7 +99,7 @@ class SqlJobStore:
     def state(self, job_id: str) -> JobState:
         """Return the job's state."""
         with self._engine.connect() as db:
-            state = db.execute(sa.select(JOBS.c.state).where(JOBS.c.id == job_id)).scalar_one_or_none()
+            state = db.execute(STATE, {"job_id": job_id}).scalar_one_or_none()
         if state is None:
             raise unknown(job_id)
         return JobState(state)
@@ -207,16 +211,15 @@ class SqlJobStore:
     def _ticket(self, max_queued: int) -> int:
         """Return the version of a queue that has room for another job."""
         with self._engine.connect() as db:
-            version: int = db.execute(sa.select(QUEUE.c.version)).scalar_one()  # before the jobs are counted
-            n_queued = sa.select(sa.func.count()).where(JOBS.c.state == JobState.QUEUED)
-            require_room(db.execute(n_queued).scalar_one(), max_queued)
-        return version
+            version, n_queued = db.execute(ROOM).one()
+        require_room(n_queued, max_queued)
+        return int(version)
 
     def _insert(self, job: Job, ticket: int, idempotency_key: str | None) -> Job:
         row = {**values_of(job), "version": 0, "idempotency_key": idempotency_key, "request_digest": _digest(job.spec)}
         with self._engine.begin() as db:
             _take(db, ticket)
-            number = db.execute(sa.insert(JOBS).values(row).returning(JOBS.c.number)).scalar_one()
+            number = db.execute(INSERT_JOB, row).scalar_one()
             numbered = replace(job, number=number)
             _append(db, job.id, 1, state_event(job), now())
             self._enqueue(db, numbered)
@@ -260,7 +263,7 @@ def _is_readable(row: sa.Row[Any]) -> bool:
 
 
 def _row(db: sa.Connection, job_id: str) -> sa.Row[tuple[object, ...]]:
-    row = db.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).one_or_none()
+    row = db.execute(JOB, {"job_id": job_id}).one_or_none()
     if row is None:
         raise unknown(job_id)
     return row
@@ -268,21 +271,22 @@ def _row(db: sa.Connection, job_id: str) -> sa.Row[tuple[object, ...]]:
 
 def _swap(db: sa.Connection, seen: Seen, job: Job) -> None:
     unchanged = sa.and_(JOBS.c.id == job.id, JOBS.c.version == seen.version)
-    _require_one(db, sa.update(JOBS).where(unchanged).values({**values_of(job), "version": seen.version + 1}))
+    changed = sa.update(JOBS).where(unchanged).values({**values_of(job), "version": seen.version + 1})
+    _require_one(db.execute(changed))
 
 
 def _take(db: sa.Connection, ticket: int) -> None:
-    _require_one(db, sa.update(QUEUE).where(QUEUE.c.version == ticket).values(version=ticket + 1))
+    _require_one(db.execute(TAKE, {"ticket": ticket}))
 
 
-def _require_one(db: sa.Connection, update: sa.Update) -> None:
-    if db.execute(update).rowcount != 1:
+def _require_one(changed: sa.CursorResult[Any]) -> None:
+    if changed.rowcount != 1:
         raise LostRaceError
 
 
 def _append(db: sa.Connection, job_id: str, sequence: int, event: Event, at: datetime) -> None:
     row = {"sequence": sequence, "key": event.key, "kind": event.kind, "at": at.isoformat(), "event": event.to_json()}
-    db.execute(sa.insert(EVENTS).values(job_id=job_id, **row))
+    db.execute(INSERT_EVENT, {"job_id": job_id, **row})
 
 
 def _tell(job: Job) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import anyio
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -18,7 +19,7 @@ from server.stores.schema import MOST_INTEGER
 router = APIRouter(prefix="/v1/jobs", tags=["events"])
 
 MOST_PER_PAGE = 1000
-POLL_S = 0.25  # how often the log is looked at: the worker that writes it is another process
+POLL_S = 0.25  # how often a log is looked at, for all that follow it: the worker that writes it is another process
 HEARTBEAT_S = 15.0  # proxies close connections that stay silent for long
 SSE = "text/event-stream"
 
@@ -68,19 +69,39 @@ async def _stream(services: Services, job_id: str, after: int) -> AsyncIterator[
         services.streams.leave()
 
 
+class Part(NamedTuple):
+    """A part of a stream.
+
+    Attributes:
+        content: events as they are sent, in one piece: a client that is gone is then written to once.
+        next_after: number of the last of them.
+        ended: True where the job has ended, and nothing comes behind them.
+    """
+
+    content: bytes
+    next_after: int
+    ended: bool
+
+
 async def _parts(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
     spoke = time.monotonic()
     while not services.stopping():
-        page = await run_in_threadpool(_page, services, job_id, after, MOST_PER_PAGE)
-        if page.items:  # in one piece: a client that is gone is then written to once
-            yield b"".join(
-                format_sse_event(data_str=item.model_dump_json(), event=item.kind, id=str(item.sequence))
-                for item in page.items
-            )
-            after, spoke = page.next_after, time.monotonic()
-        elif page.state.ended:
+        part = await services.reads.get((job_id, after), partial(_part, services, job_id, after))
+        if part.content:
+            yield part.content
+            after, spoke = part.next_after, time.monotonic()
+        elif part.ended:
             return
         elif time.monotonic() - spoke >= HEARTBEAT_S:
             spoke = time.monotonic()
             yield KEEPALIVE_COMMENT
-        await anyio.sleep(POLL_S)
+        # All followers look at the same moments, and so share a read.
+        await anyio.sleep(POLL_S - time.monotonic() % POLL_S)
+
+
+def _part(services: Services, job_id: str, after: int) -> Part:
+    page = _page(services, job_id, after, MOST_PER_PAGE)
+    content = b"".join(
+        format_sse_event(data_str=item.model_dump_json(), event=item.kind, id=str(item.sequence)) for item in page.items
+    )
+    return Part(content, page.next_after, page.state.ended)

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.concurrency import run_in_threadpool
 
 from server.artefacts.artefact_store import POLICY_FILE, REPORT_FILES
 from server.home import require_space
@@ -19,6 +20,8 @@ from server.stores.schema import MOST_INTEGER
 from shrinkml.job import JobSpec, resolved
 
 log = logging.getLogger(__name__)
+# Asked for more often than all others together, `submit` and `show` go to a thread once; FastAPI would check what a
+# function that is not async returns in a second one.
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_PER_PAGE = 200
@@ -31,7 +34,7 @@ MEDIA_TYPES = {"json": "application/json", "html": "text/html"}
 
 
 @router.post("", status_code=202, responses=documented(400, 403, 408, 409, 411, 413, 503, 507))
-def submit(
+async def submit(
     spec: JobSpec,
     response: Response,
     services: ServicesDep,
@@ -41,16 +44,22 @@ def submit(
     ] = None,
 ) -> JobView:
     """Queue a compression job and return at once."""
-    job = None
-    if idempotency_key is not None:
-        absolute = resolved(spec, services.rules.data_roots[0])
-        job = services.store.submitted(absolute, idempotency_key=idempotency_key)
-    view = JobView.of(job or _submitted(spec, services, idempotency_key))
+    job = await run_in_threadpool(_submitted, spec, services, idempotency_key)
+    view = JobView.of(job)
     response.headers["Location"] = view.links["self"]
     return view
 
 
 def _submitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
+    """Return the job that came before with the same key, or a new one."""
+    job = None
+    if idempotency_key is not None:
+        absolute = resolved(spec, services.rules.data_roots[0])
+        job = services.store.submitted(absolute, idempotency_key=idempotency_key)
+    return job or _admitted(spec, services, idempotency_key)
+
+
+def _admitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
     """Return the job, admitted and queued: what costs little is asked first."""
     rules, store = services.rules, services.store
     store.check_room(rules.limits.jobs_waiting)
@@ -78,9 +87,9 @@ def list_jobs(
 
 
 @router.get("/{job_id}", responses=documented(404))
-def show(job_id: str, services: ServicesDep) -> JobView:
+async def show(job_id: str, services: ServicesDep) -> JobView:
     """One job: its state, stage and progress, and why it failed if it did."""
-    return JobView.of(services.store.get(job_id))
+    return JobView.of(await run_in_threadpool(services.store.get, job_id))
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=documented(404, 409))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents.strategies.model_based.kept_policy import SHAPES, write_policy
+from server.jobs import admission
 from server.jobs.admission import admit, check_paths
 from server.limits import Limits
 from server.service_errors import ForbiddenPathError
@@ -231,3 +232,29 @@ def test_many_wrong_names_are_counted(request_body, data_folder):
     with pytest.raises(UnknownNameError, match="and 44 more") as refusal:
         admit(parse_job({**request_body, "search": {"baselines": ["x" * 64] * 64}}), [data_folder])
     assert len(str(refusal.value)) < 20_000
+
+
+def test_manifests_that_were_sound_are_looked_at_again_once_one_has_changed(request_body, data_folder, monkeypatch):
+    looked = []
+    check = admission.check_splits
+    monkeypatch.setattr(admission, "check_splits", lambda *given, **options: looked.append(check(*given, **options)))
+    manifest = data_folder / "changing.jsonl"
+    shutil.copy(data_folder / "dev.jsonl", manifest)
+    spec = parse_job({**request_body, "data": {"dev": "changing.jsonl", "test": "test.jsonl"}})
+    for _ in range(3):
+        admit(spec, [data_folder])
+    assert len(looked) == 1
+    admit(spec, [data_folder], limits=Limits(lines_checked=1))
+    admit(spec, [data_folder, data_folder / "model"])
+    assert len(looked) == 3, "other limits, or other folders"
+    sound = manifest.read_text()
+    manifest.write_text(sound.replace("0.5", "9.5"))
+    for _ in range(2):
+        with pytest.raises(ManifestError, match=r"duration is 9\.5 s"):
+            admit(spec, [data_folder])
+    manifest.write_text(sound)
+    admit(spec, [data_folder])
+    assert len(looked) == 4
+    manifest.unlink()
+    with pytest.raises(ManifestError, match="cannot be read"):
+        admit(spec, [data_folder])

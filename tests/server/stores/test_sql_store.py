@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -28,9 +29,9 @@ def note(i: int) -> Event:
 class Meeting(SqlJobStore):
     """A store in which everybody who changes something waits, once, until all have read and nobody has written."""
 
-    def __init__(self, engine: sa.Engine, n: int) -> None:
+    def __init__(self, engine: sa.Engine, barrier: threading.Barrier) -> None:
         super().__init__(engine)
-        self._barrier = threading.Barrier(n)
+        self._barrier = barrier
         self._met = threading.local()
 
     def _meet(self) -> None:
@@ -49,6 +50,12 @@ class Meeting(SqlJobStore):
         return seen
 
 
+def servers(engine: sa.Engine, n: int) -> list[Meeting]:
+    """The stores of `n` servers that meet: in one, submissions wait for each other."""
+    barrier = threading.Barrier(n)
+    return [Meeting(engine, barrier) for _ in range(n)]
+
+
 def all_at_once(*calls: Callable[[], object]) -> list[object]:
     def outcome(call):
         try:
@@ -63,7 +70,7 @@ def all_at_once(*calls: Callable[[], object]) -> list[object]:
 def test_of_writers_that_have_read_the_same_state_only_one_changes_it(engine, store, spec):
     job = store.submit(spec, max_queued=9)[0]
     store.start(job.id, 1)
-    meeting = Meeting(engine, 4)
+    meeting = Meeting(engine, threading.Barrier(4))
     found = all_at_once(*[lambda: meeting.finish(job.id, JobState.SUCCEEDED)] * 4)
     assert sum(isinstance(one, Job) for one in found) == 1
     assert sum(isinstance(one, TransitionError) for one in found) == 3
@@ -71,21 +78,20 @@ def test_of_writers_that_have_read_the_same_state_only_one_changes_it(engine, st
 
 def test_writers_that_have_read_the_same_log_append_one_after_the_other(engine, store, spec):
     job = store.submit(spec, max_queued=9)[0]
-    meeting = Meeting(engine, 4)
+    meeting = Meeting(engine, threading.Barrier(4))
     assert all_at_once(*(lambda i=i: meeting.log(job.id, note(i)) for i in range(4))) == [None] * 4
     assert [entry.sequence for entry in store.events(job.id)] == [1, 2, 3, 4, 5]
 
 
 def test_submissions_that_have_seen_the_same_room_do_not_share_it(engine, store, spec):
-    meeting = Meeting(engine, 4)
-    found = all_at_once(*[lambda: meeting.submit(spec, max_queued=2)] * 4)
+    found = all_at_once(*(partial(server.submit, spec, max_queued=2) for server in servers(engine, 4)))
     assert sum(isinstance(one, QueueFullError) for one in found) == 2
     assert len(store.page(limit=9)) == 2
 
 
 def test_submissions_that_have_both_found_no_earlier_one_with_their_key_give_one_job(engine, store, spec):
-    meeting = Meeting(engine, 4)
-    found = all_at_once(*[lambda: meeting.submit(spec, max_queued=9, idempotency_key="k")] * 4)
+    submissions = (partial(server.submit, spec, max_queued=9, idempotency_key="k") for server in servers(engine, 4))
+    found = all_at_once(*submissions)
     assert len({job.id for job, _ in found}) == 1
     assert sorted(created for _, created in found) == [False, False, False, True]
     assert len(store.page(limit=9)) == 1

@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -98,3 +99,12 @@ def test_there_are_so_many_streams_and_the_next_is_told_when_to_come_back(http, 
         store.finish(job_id, JobState.SUCCEEDED)
         list(lines)
     assert http.get(path, headers=SSE).status_code == 200
+
+
+def test_everybody_who_follows_a_job_gets_its_whole_log(http, store, job_id):
+    with ExitStack() as opened:
+        streams = [opened.enter_context(http.stream("GET", f"/v1/jobs/{job_id}/events", headers=SSE)) for _ in range(9)]
+        store.log(job_id, Event("epoch", "n2", "search", "note 2"))
+        store.finish(job_id, JobState.SUCCEEDED)
+        for stream in streams:
+            assert [entry.sequence for entry in parse_events(stream.iter_lines())] == [1, 2, 3, 4, 5, 6]

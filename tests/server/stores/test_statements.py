@@ -1,0 +1,31 @@
+import pytest
+
+from server.jobs.job_state import JobState
+from server.stores.sql_store import SqlJobStore
+from server.stores.statements import ROOM, TAKE
+
+
+@pytest.fixture
+def store(engine) -> SqlJobStore:
+    return SqlJobStore(engine)
+
+
+def test_the_room_is_told_with_the_version_of_the_queue_that_has_it(engine, store, spec):
+    def room() -> tuple[int, int]:
+        with engine.connect() as db:
+            return tuple(db.execute(ROOM).one())
+
+    assert room() == (0, 0)
+    jobs = [store.submit(spec, max_queued=9)[0] for _ in range(3)]
+    assert room() == (3, 3)
+    store.start(jobs[0].id, 1)
+    assert room() == (3, 2)
+    store.cancel(jobs[1].id)
+    assert room() == (3, 1)
+    assert store.get(jobs[2].id).state is JobState.QUEUED
+
+
+def test_a_ticket_is_good_for_one_job(engine):
+    with engine.begin() as db:
+        assert [db.execute(TAKE, {"ticket": 0}).rowcount for _ in range(2)] == [1, 0]
+        assert db.execute(ROOM).one().version == 1
