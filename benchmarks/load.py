@@ -4,7 +4,8 @@
 per second, while the job runs. Percentiles are by the clients' clock, from the moment that a request should have been
 sent: a client that is late because the last answer was counts that as waiting. The job is a fixed number of matrix
 products on one thread, which tells an event ten times a second; it is run alone first. Beside the clock stands the
-processor that the server took, which other programs on the machine disturb less.
+processor that the server and these clients took, which other programs on the machine disturb less: the clients share
+the cores with the server and the job, so their own processor is part of the load, and of what slows the job.
 
 The queue takes 16 jobs, as it does by default, and refuses the others (503); `--waiting 100000` has it take all.
 """
@@ -72,6 +73,8 @@ def run_job(spec, folder, *, on_event, should_stop, run_stage):
 work(Path(sys.argv[1]), run_job)
 """
 POLL_EVERY_S = 1.0
+PIECE_BYTES = 1 << 16  # of a stream that is read at once
+PATIENCE_S = 600.0  # for one answer to this benchmark's own questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Load:
         polled_s: seconds of the job while clients polled and followed.
         status_cpu_ms: milliseconds of processor of the server per request, while clients polled and followed.
         submit_cpu_ms: the same per submission, the polling included.
+        clients_cpu: cores that the clients kept busy, of `cores`, while they polled and followed.
     """
 
     cores: int
@@ -122,6 +126,7 @@ class Load:
     polled_s: float
     status_cpu_ms: float
     submit_cpu_ms: float
+    clients_cpu: float
 
 
 class Connection:
@@ -153,6 +158,19 @@ class Connection:
             writer.close()
             self._streams = None
         return int(answer.split()[1])
+
+
+async def follow(url: str, path: str, told: Callable[[int], None]) -> None:
+    """Call `told` with the number of events in each piece of the stream at `path`, until the server ends it."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        while piece := await reader.read(PIECE_BYTES):
+            told(piece.count(b"\nid: "))
+    finally:
+        writer.close()
 
 
 async def at_a_rate(rate: float, n: int, ask: Callable[[int], Awaitable[int]]) -> Waits:
@@ -200,13 +218,10 @@ class Crowd:
             due += POLL_EVERY_S
 
     async def _follow(self) -> None:
-        headers = {"Accept": "text/event-stream"}
-        async with (
-            httpx.AsyncClient(base_url=self._url, timeout=None, trust_env=False) as client,
-            client.stream("GET", f"{self._path}/events", headers=headers) as response,
-        ):
-            async for line in response.aiter_lines():
-                self.streamed += line.startswith("id:")
+        await follow(self._url, f"{self._path}/events", self._count)
+
+    def _count(self, events: int) -> None:
+        self.streamed += events
 
 
 @contextmanager
@@ -216,8 +231,10 @@ def served(folder: Path, waiting: int) -> Iterator[tuple[str, int]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip(), process.pid
-        process.terminate()
+        try:
+            yield process.stdout.readline().strip(), process.pid
+        finally:
+            process.terminate()
 
 
 def processor_s(pid: int) -> float:
@@ -261,14 +278,15 @@ def seconds_of(client: httpx.Client, job_id: str) -> float:
 
 async def measure(url: str, pid: int, options: argparse.Namespace) -> Load:
     """Return the figures."""
-    with httpx.Client(base_url=url, timeout=600, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
         ids = [client.post("/v1/jobs", json=job(options.pieces)).raise_for_status().json()["id"] for _ in range(2)]
         endless = client.post("/v1/jobs", json=job(100_000)).raise_for_status().json()["id"]
         alone_s = await asyncio.to_thread(seconds_of, client, ids[0])
-        before = processor_s(pid)
+        before, began, own = processor_s(pid), time.perf_counter(), time.process_time()
         async with Crowd(url, ids[1], n_polling=options.polling, n_following=options.following) as crowd:
             polled_s = await asyncio.to_thread(seconds_of, client, ids[1])
         polling_s, n_polled = processor_s(pid) - before, len(crowd.seconds)
+        clients_cpu = (time.process_time() - own) / (time.perf_counter() - began)
         connections = [Connection(url) for _ in range(64)]
         free: asyncio.Queue[Connection] = asyncio.Queue()
         for connection in connections:
@@ -296,6 +314,7 @@ async def measure(url: str, pid: int, options: argparse.Namespace) -> Load:
         polled_s=polled_s,
         status_cpu_ms=1e3 * polling_s / n_polled,
         submit_cpu_ms=1e3 * submitting_s / submitted.requests,
+        clients_cpu=clients_cpu,
     )
 
 
@@ -310,7 +329,8 @@ def table(load: Load) -> str:
             for name, waits in (("status", load.status), ("submit", load.submit))
         ),
         f"job: {load.alone_s:.1f} s alone, {load.polled_s:.1f} s under load: {slower:+.0f} %",
-        f"server: {load.status_cpu_ms:.1f} ms of processor per status, {load.submit_cpu_ms:.1f} per submission",
+        f"server: {load.status_cpu_ms:.1f} ms of processor per status, {load.submit_cpu_ms:.1f} per submission; "
+        f"clients: {load.clients_cpu:.2f} cores",
         f"streams: {load.streamed} events reached the followers; {load.cores} cores",
     ]
     return "\n".join(rows)
