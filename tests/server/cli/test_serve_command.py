@@ -1,8 +1,14 @@
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from server import serving
+from server.settings import check_protected
+from shrinkml.errors import ConfigError
+
+DOCKERFILE = Path(__file__).parents[3] / "Dockerfile"
 
 
 @pytest.fixture
@@ -57,3 +63,16 @@ def test_options_may_come_from_the_environment(shrinkml, served, tmp_path, monke
 def test_a_port_that_there_is_not_is_refused(shrinkml, served):
     code, _, err = shrinkml("serve", "--port", 70000)
     assert (code, "65535" in err, served) == (2, True, [])
+
+
+def test_the_image_serves_others_only_where_its_operator_insists(shrinkml, served, monkeypatch):
+    found = re.search(r"^CMD (.*)$", DOCKERFILE.read_text(), re.MULTILINE)
+    program, *arguments = json.loads(found[1])
+    assert program == "shrinkml"
+    shrinkml(*arguments)
+    monkeypatch.setenv("SHRINKML_INSECURE", "1")
+    assert "warning: whoever reaches 0.0.0.0" in shrinkml(*arguments).err
+    refused, meant = served
+    with pytest.raises(ConfigError, match=r"other machines reach 0\.0\.0\.0"):
+        check_protected(refused)
+    check_protected(meant)

@@ -93,6 +93,13 @@ def test_of_many_wrong_fields_the_first_are_told_and_the_others_counted(http, re
     assert len(response.content) < 10_000
 
 
+def test_as_many_wrong_fields_as_are_told_leave_none_to_be_counted(http, request_body):
+    body = {**request_body, **{f"wrong{i}": i for i in range(20)}}
+    found = problem(http.post("/v1/jobs", json=body), 422, "invalid-request")
+    assert len(found["errors"]) == 20
+    assert "more" not in found["detail"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

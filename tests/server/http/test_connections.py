@@ -111,3 +111,17 @@ def test_no_more_connections_are_taken_than_files_may_be_open():
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_all_connections_are_at_work_the_next_is_told_to_come_back(narrow):
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    busy = [connect(narrow, head + b"Expect: 100-continue\r\n\r\n") for _ in range(MOST)]
+    for connection in busy:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # its body is waited for
+    answer = all_of(connect(narrow))
+    found = problem(answer)
+    assert (found["status"], found["type"]) == (503, "urn:shrinkml:problem:connections")
+    assert f"{MOST} connections are at work" in found["detail"]
+    assert b"retry-after: 1" in answer.lower()
+    for connection in busy:
+        connection.close()
