@@ -184,6 +184,7 @@ class TestOfUnits:
     def test_its_json_comes_back(self, problem):
         assert problem_json.from_json(problem_json.to_json(problem)) == problem
 
+    @pytest.mark.usefixtures("evolving_little")
     @pytest.mark.parametrize("strategy", STRATEGIES)
     def test_every_strategy_searches_them(self, strategy, problem):
         toy = dataclasses.replace(

@@ -26,6 +26,12 @@ from shrinkml.errors import LostProcessError, StageError
 from tests.agents.execution.running import ENDLESS, Reports, here, ray_workers, run
 
 
+def start_ray(executor, make_task):
+    """Ray runs from here on; it starts with a run, whose worker takes seconds."""
+    if not ray.is_initialized():
+        run(executor, [make_task("greedy")])
+
+
 def test_a_search_whose_worker_is_killed_goes_on_in_another(ray_executor, make_task, caplog):
     task, killed = make_task("random", evaluations=60), []
 
@@ -54,7 +60,7 @@ def test_a_search_whose_worker_dies_every_time_fails(ray_executor, make_task):
 
 
 def test_a_cluster_without_a_free_cpu_is_not_waited_for_forever(ray_executor, make_task, monkeypatch):
-    ray_executor.run([make_task("greedy")], on_trial=Reports(), should_stop=lambda: False)  # Ray runs from here on
+    start_ray(ray_executor, make_task)
     monkeypatch.setattr("agents.execution.ray.tune_callbacks.MOST_WAIT_FOR_WORKER_S", 1.0)
     hog = ray.remote(num_cpus=2)(lambda: time.sleep(60)).remote()
     with pytest.raises(StageError, match="Ray had no free CPU or GPU for 1 s"):
@@ -63,8 +69,9 @@ def test_a_cluster_without_a_free_cpu_is_not_waited_for_forever(ray_executor, ma
 
 
 def test_a_running_cluster_is_used_and_left_running(ray_executor, make_task):
+    start_ray(ray_executor, make_task)
     task = make_task("greedy")
-    (expected,) = run(ray_executor, [task])
+    expected = here(task)
     program = (
         "import sys; from agents.execution.executor import SearchTask\n"
         "from agents.execution.ray.ray_executor import RayExecutor\n"
@@ -233,6 +240,14 @@ def test_nothing_of_a_run_stays_beside_its_workspace(ray_executor, make_task):
     assert {path.name for path in Path(task.workspace).iterdir()} == before
 
 
+def test_what_a_listener_raises_is_its_own_fault_and_nothing_is_searched_again(ray_executor, make_task):
+    def refuse(task, trial, n_done):
+        raise ValueError("the listener failed")
+
+    with pytest.raises(ValueError, match="the listener failed"):
+        run(ray_executor, [make_task("random", evaluations=ENDLESS)], refuse)
+
+
 def test_a_ray_that_ends_as_it_starts_is_started_again(ray_executor, make_task, monkeypatch, caplog):
     start, n_started = ray.init, []
 
@@ -257,11 +272,3 @@ def test_a_ray_that_ends_each_time_is_told_as_lost_and_no_fault_of_the_job(ray_e
     monkeypatch.setattr(ray, "init", end)
     with pytest.raises(LostProcessError, match=r"Ray ended twice \(ConnectionError: the head is gone\)"):
         run(ray_executor, [make_task("greedy")])
-
-
-def test_what_a_listener_raises_is_its_own_fault_and_nothing_is_searched_again(ray_executor, make_task):
-    def refuse(task, trial, n_done):
-        raise ValueError("the listener failed")
-
-    with pytest.raises(ValueError, match="the listener failed"):
-        run(ray_executor, [make_task("random", evaluations=ENDLESS)], refuse)

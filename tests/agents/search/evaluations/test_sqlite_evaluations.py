@@ -173,6 +173,7 @@ def test_a_killed_workers_plan_is_finished_by_a_worker_that_waits_for_it(path):
     assert set(SqliteEvaluations(path).evaluations_made("model").values()) == {1}
 
 
+@pytest.mark.usefixtures("evolving_little")
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_search_that_was_killed_is_replayed_from_the_cache_with_the_same_trials(path, name):
     toy, evaluations = coupled(), 14
