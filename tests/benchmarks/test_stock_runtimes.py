@@ -51,11 +51,11 @@ def test_a_program_that_fails_is_a_row_with_its_last_error(bench, tiny_utterance
     assert bench.cells(failing, [fine, failing], ["a"] * len(tiny_utterances))[4:] == [""] * 5
 
 
-def test_what_was_written_is_used_again_only_if_it_is_made_of_the_same(bench, stock_dir, tmp_path):
+def test_what_was_written_is_used_again_only_if_it_is_made_of_the_same(bench, tiny_model_dir, tmp_path):
     def written(model, row, speech=()):
         return bench.write(bench.ONNX, bench.Row(str(model), row, bench.OURS), tmp_path / "out", speech, sys.executable)
 
-    model = shutil.copytree(stock_dir("whisper"), tmp_path / "model")
+    model = shutil.copytree(tiny_model_dir, tmp_path / "model")
     first = written(model, bench.FLOAT)
     stamp = (first / "recogniser.json").stat().st_mtime_ns
     assert written(model, bench.FLOAT) == first
