@@ -157,9 +157,9 @@ class StoredDecompositions(Mapping[str, Decomposition]):
         tensors = load_file(self._paths[layer])
         layer = self._followers.get(layer, layer)
         like = tensors[f"{layer}/down"][0]
-        of_inputs = {"mean": torch.zeros_like(like), "spread": torch.ones_like(like)}  # older jobs wrote none
-        prefix = f"{layer}/"
-        found = {key.removeprefix(prefix): part for key, part in tensors.items() if key.startswith(prefix)}
+        of_inputs = {"mean": torch.zeros_like(like), "root": like.new_empty(0, 0)}  # older jobs wrote none
+        names = {f"{layer}/{part.name}": part.name for part in fields(Decomposition)}
+        found = {names[key]: part for key, part in tensors.items() if key in names}
         return Decomposition(**{**of_inputs, **found})
 
     def __contains__(self, layer: object) -> bool:

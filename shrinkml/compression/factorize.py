@@ -61,8 +61,8 @@ def _compressed(layer: str, form: Form, choice: Choice, decomposition: Decomposi
 
 
 def _shift(before: Form, after: Form, decomposition: Decomposition) -> Tensor | None:
-    """Mean of what the dropped directions or weights of a matrix gave, [out]; None where there are none."""
-    if after.choice.sparsity:
+    """Mean of what dropped directions or weights of a matrix, or what was rounded off, gave, [out]; None without."""
+    if before.shape == after.shape and (after.choice.sparsity or after.choice.bits):
         lost = before.dense() - after.dense().to(floats_of(before))
         return lost @ decomposition.mean.to(lost)
     left = after.choice.rank if after.choice.inputs is None else after.choice.inputs

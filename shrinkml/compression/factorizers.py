@@ -62,7 +62,7 @@ def svd(matrix: Form, stats: LayerStats | None = None) -> Decomposition:
     root = s.sqrt()
     up, down = u.mul_(root.to(u.dtype)), root[:, None] * vh
     zeros, nothing = torch.zeros_like(s, dtype=u.dtype), torch.zeros_like(down[0], dtype=u.dtype)
-    return Decomposition(up, down.to(u.dtype), s.to(u.dtype), zeros, nothing, torch.ones_like(nothing))
+    return Decomposition(up, down.to(u.dtype), s.to(u.dtype), zeros, nothing, up.new_empty(0, 0))
 
 
 def whitened_svd(matrix: Form, stats: LayerStats | None, *, damping: float = DAMPING) -> Decomposition:
@@ -142,7 +142,7 @@ def _keeping_outputs(matrix: Form, whitening: Tensor, mean: Tensor) -> Decomposi
     balance = torch.where(balance > 0, balance, 1.0)
     up, down = u.mul_((root * balance).to(u.dtype)), down / balance[:, None]
     mean = mean.double()
-    found = up, down, s, down @ mean, mean, whitening.norm(dim=1)
+    found = up, down, s, down @ mean, mean, whitening
     return Decomposition(*(part.to(dtype) for part in found))
 
 

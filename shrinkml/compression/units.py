@@ -78,7 +78,7 @@ def unit_decomposition(
     up = weight.double()[:, order] @ root
     down = torch.zeros_like(scatter)
     down[:, order] = _inverse(root)
-    found = (up, down, up.norm(dim=0), down @ mean, mean, torch.ones_like(mean))
+    found = (up, down, up.norm(dim=0), down @ mean, mean, mean.new_empty(0, 0))
     return Decomposition(*(part.to(weight) for part in found))
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
 
 from shrinkml.compression.surgery import widen
+from shrinkml.export.few_bits.packed_products import few_bits_of, pack_
+from shrinkml.export.few_bits.packed_rows import PackedRows
 from shrinkml.export.graph import Storage
 from shrinkml.export.int8.int8_graph import write_int8
 from shrinkml.export.recipe import Recipe
@@ -28,11 +30,13 @@ class Drawn:
         recipe: how its graphs are driven.
         components: the graphs by name, and OUTPUT -> the layers whose weights int8 rounds.
         stored: its graphs by their names, with weights as the storage says.
+        few_bits: see `Storage`.
     """
 
     recipe: Recipe
     components: Mapping[str, tuple[str, ...]]
     stored: Callable[[Storage], Mapping[str, onnx.ModelProto]]
+    few_bits: Mapping[str, PackedRows] = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -41,7 +45,9 @@ class Drawn:
 
     def write_graphs(self, folder: Path, storage: Storage) -> None:
         """Writes the graphs to `folder`; in int8, large products are computed so."""
+        storage = replace(storage, few_bits=self.few_bits)
         for part, graph in self.stored(storage).items():
+            pack_(graph.graph, storage.of(part))
             path = folder / f"{part}.onnx"
             if storage.int8:
                 write_int8(graph, path, storage.kept)
@@ -65,7 +71,8 @@ def draw(model: AsrModel) -> Drawn:
         ExportError: a model of a kind that nobody has tried, or one that cannot be traced.
         UnknownNameError: a model of no family.
     """
-    return look_up(FAMILIES, model.family, kind="model family").operations().draw(widen(model.module))
+    operations = look_up(FAMILIES, model.family, kind="model family").operations()
+    return replace(operations.draw(widen(model.module)), few_bits=few_bits_of(model.module))
 
 
 def components(layers: Mapping[str, Sequence[str]], scoring: str) -> dict[str, tuple[str, ...]]:

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from shrinkml.errors import ExportError
+from shrinkml.export.few_bits.packed_rows import PackedRows
+from shrinkml.export.recipe import DECODER
 
 OPSET = 18  # ONNX Runtime reads it since 1.14 (2023)
 IR_VERSION = 8
@@ -33,11 +35,19 @@ class Storage:
         int8: matrices of less than THIN weights are stored as int8 with a scale for each index of their shorter
             side. Larger ones stay float32, for ONNX Runtime's quantizer, which makes their products int8 as well.
         kept: layers that `int8` leaves alone.
+        few_bits: matrices that are stored in few bits, by the digests of what they are widened to.
+        one_vector: True for a graph whose large matrices multiply few vectors at a time, as in the steps of a decoder.
     """
 
     half: bool = False
     int8: bool = False
     kept: frozenset[str] = frozenset()
+    few_bits: Mapping[str, PackedRows] = field(default_factory=dict)
+    one_vector: bool = False
+
+    def of(self, part: str) -> "Storage":
+        """That of the graph `part` of a recogniser: a decoder takes its steps one by one."""
+        return replace(self, one_vector=part == DECODER)
 
 
 class Graph:

@@ -23,6 +23,7 @@ with needs("the export"):
     import onnx
 
     from shrinkml.export.drawn import draw
+    from shrinkml.export.few_bits.packed_products import few_bits_of
     from shrinkml.export.graph import Storage, as_model
     from shrinkml.export.int8.int8_graph import write_int8
     from shrinkml.export.int8.int8_sensitivity import sensitive_layers
@@ -63,6 +64,7 @@ class StockExporter:
         self._layout = layout_of(self.model, layout)
         self._layout.check(self.model)
         self._parts = self._layout.draw(widen(self.model.module))
+        self._few_bits = few_bits_of(self.model.module)
         self._half = checkpoint.inspect(name).dtype == "float16"
 
     def write(self, folder: str | Path, *, int8: bool = False, kept: frozenset[str] = frozenset()) -> None:
@@ -72,8 +74,8 @@ class StockExporter:
             CheckpointError: something else lies in `folder`.
             ExportError: a graph that is too large for a file.
         """
-        storage = Storage(self._half, int8, kept)
-        parts = {name: stored(part, self._layout, storage) for name, part in self._parts.items()}
+        storage = Storage(self._half, int8, kept, self._few_bits)
+        parts = {name: stored(part, self._layout, storage.of(name)) for name, part in self._parts.items()}
         with replacing(Path(folder), mark=self._layout.mark) as partial:
             self._layout.arrange(self.model, parts, partial, int8)
 

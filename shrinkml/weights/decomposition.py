@@ -22,7 +22,8 @@ class Decomposition:
         means: [k], what each direction multiplies its column of `up` with on average, where the factorizer leaves that
             to the bias; zeros elsewhere.
         mean: [in], of each input, where that is left to the bias; zeros elsewhere.
-        spread: [in], how far each input is from `mean`, up to a common factor; ones where nothing is known of inputs.
+        root: [in, in], lower triangular, the Cholesky factor of the scatter of inputs about `mean`, up to a common
+            factor: an error E of the matrix costs the squared norm of E @ root. [0, 0] where no input is known.
     """
 
     up: Tensor
@@ -30,12 +31,17 @@ class Decomposition:
     singular_values: Tensor
     means: Tensor
     mean: Tensor
-    spread: Tensor
+    root: Tensor
 
     @property
     def max_rank(self) -> int:
         """The largest rank that it can be sliced to."""
         return self.singular_values.shape[0]
+
+    @property
+    def spread(self) -> Tensor:
+        """[in], how far each input is from `mean`, up to a common factor; ones where nothing is known of inputs."""
+        return self.root.norm(dim=1) if len(self.root) else torch.ones_like(self.down[0])
 
     def at_rank(self, rank: int) -> tuple[Tensor, Tensor]:
         """The best `up` and `down` of that rank; they share no memory with the decomposition.

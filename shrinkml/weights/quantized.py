@@ -15,13 +15,15 @@ from torch import Tensor
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
-from shrinkml.plan.layout import ROUNDED_BITS
+from shrinkml.plan.layout import ROUNDED_BITS, group_length
 from shrinkml.weights.decomposition import Decomposition
 from shrinkml.weights.form import Form, as_lines
 from shrinkml.weights.rounding import (
     best_scales,
     empty_scales,
     from_whole_numbers,
+    largest_number,
+    nearest_plane,
     packed,
     rounded,
     unpacked,
@@ -93,12 +95,15 @@ class Quantized(WidenedForm):
     def compressed(cls, form: Form, choice: Choice, decomposition: Decomposition) -> Self:
         """The matrix in the plain form with the scales that fit it; a copy of `form` where it is under that choice.
 
+        What multiplies inputs is rounded so that its outputs stay close, where the inputs are known.
+
         Raises:
             RankError: a rank outside the decomposition's range.
         """
         if form.choice == choice:  # to round what was factorized anew would lose once more
             return cls.stored(choice, [part.detach().clone() for part in form.parts])
-        return cls._scaled(choice, cls.plain.compressed(form, _plain(choice), decomposition), best_scales)
+        scaled = cls._scaled(choice, cls.plain.compressed(form, _plain(choice), decomposition), best_scales)
+        return scaled._close_in_outputs(decomposition.root)
 
     @property
     def parts(self) -> tuple[Tensor, ...]:
@@ -143,6 +148,18 @@ class Quantized(WidenedForm):
         lines = [as_lines(part, along) for part, along in pairs if along is not None]
         return cls(choice, raw, tuple(scales(each, _bits(choice)) for each in lines))
 
+    def _close_in_outputs(self, root: Tensor) -> Self:
+        """The same, rounded so where rows multiply inputs whose scatter has the Cholesky factor `root`."""
+        bits, scales = _bits(self.choice), iter(self.scales)
+
+        def close(part: Tensor, along: int | None) -> Tensor:
+            scale = None if along is None else next(scales)
+            of_inputs = along == 1 and part.shape[1] == len(root)
+            return part if scale is None or not of_inputs else nearest_plane(part, scale, bits, root)
+
+        parts = [close(part, along) for _, part, along in self._raw_parts]
+        return replace(self, raw=self.plain.stored(_plain(self.choice), parts))
+
     @classmethod
     def _rounded_files(cls) -> list[tuple[str, int]]:
         """The suffixes of the parts that are rounded, which are the first in files, and along what their lines lie."""
@@ -168,6 +185,57 @@ class Quantized(WidenedForm):
         """The plain form of those `lines`, and of the parts that are not rounded."""
         pairs = zip(cls.plain.suffixes, cls.plain.along, strict=True)
         return cls.plain.stored(choice, [rest[s] if a is None else as_lines(next(lines), a) for s, a in pairs])
+
+
+@dataclass(frozen=True, slots=True)
+class RoundedRows:
+    """Rows of a matrix as whole numbers times scales.
+
+    Attributes:
+        numbers: uint8 [n, length], as `whole_numbers` counts them.
+        scales: uint8 [n, groups], the logarithms of `best_scales`.
+        bits: of each weight.
+    """
+
+    numbers: Tensor
+    scales: Tensor
+    bits: int
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return self.numbers.shape[0]
+
+    @property
+    def length(self) -> int:
+        """Weights in a row."""
+        return self.numbers.shape[1]
+
+    @property
+    def group(self) -> int:
+        """Neighbours in a row that share a scale."""
+        return group_length(self.length, self.bits)
+
+    @property
+    def zero(self) -> int:
+        """The whole number of a weight of 0."""
+        return largest_number(self.bits)
+
+    def dense(self) -> Tensor:
+        """The rows, float32."""
+        return from_whole_numbers(self.numbers, self.scales, self.bits)
+
+
+def rounded_rows(form: Form) -> list[RoundedRows]:
+    """The matrices whose rows are whole numbers times scales, of those that `form` multiplies with; often none."""
+    if not isinstance(form, Quantized) or form.choice.sparsity:
+        return []
+    bits, scales, found = _bits(form.choice), iter(form.scales), []
+    for _, part, along in form._raw_parts:
+        scale = None if along is None else next(scales)
+        if scale is not None and along == 1:
+            found.append(RoundedRows(whole_numbers(part, scale, bits).cpu(), scale.cpu(), bits))
+    return found
 
 
 def quantized(plain: type[Form]) -> type[Form]:

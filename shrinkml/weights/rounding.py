@@ -3,7 +3,13 @@
 A scale is stored as eight bits of a logarithm. Of those that clip the largest weights of a group more or less, the one
 of the least squared error is taken: with 15 values for bell-shaped weights that is worth half a bit.
 
+Where the inputs of a matrix are known, what rounding one weight does to the outputs is made up for, as far as it can
+be, by those that are rounded after it.
+
 References:
+    Frantar et al. 2022, GPTQ, arXiv:2210.17323: one column rounded after the other.
+    Chen et al. 2025, The Geometry of LLM Quantization, arXiv:2507.18553: from the last column to the first, that is
+        Babai's nearest plane algorithm on the Cholesky factor, without an inverse.
     Bengio et al. 2013, Estimating or Propagating Gradients Through Stochastic Neurons, arXiv:1308.3432: the
         straight-through gradient.
 """
@@ -20,6 +26,7 @@ from shrinkml.plan.layout import WHOLE_LINES, group_length
 
 OCTAVE = 8  # scales to a factor of two: a step of 9 %, so that the best is missed by half of that at most
 ONE = 192  # the stored number of scale 1.0: from 2^-24 to 2^7.9, where weights of networks lie
+BLOCK = 128  # columns that are rounded before what they owe to all others is added up
 CLIPPED = 10  # steps below the scale that clips nothing, that are tried
 SMALLEST = 2.0**-24  # of a group's largest weight, for the logarithm
 
@@ -44,6 +51,33 @@ def best_scales(lines: Tensor, bits: int) -> Tensor:
         best = torch.where(error < least, scale, best)
         least = torch.minimum(error, least)
     return best
+
+
+@torch.no_grad()
+def nearest_plane(lines: Tensor, scales: Tensor, bits: int, root: Tensor) -> Tensor:
+    """The multiples of `scales` for `lines` [n, length] whose products with inputs are close to theirs, [n, length].
+
+    `rounded` leaves them as they are.
+
+    Args:
+        lines: rows of a matrix.
+        scales: of their groups, as `best_scales` gives them.
+        bits: of each weight.
+        root: [length, length], lower triangular: an error E of `lines` costs the squared norm of E @ root.
+    """
+    largest, spread = largest_number(bits), _spread(lines, scales, bits).expand_as(lines).T.contiguous()
+    wanted, root = lines.detach().T.contiguous(), root.to(lines)  # columns of the matrix lie together
+    found, error = torch.empty_like(wanted), torch.zeros_like(wanted)
+    for end in range(len(wanted), 0, -BLOCK):
+        start = max(0, end - BLOCK)
+        owed = root[end:, start:end].T @ error[end:]  # by the columns behind the block
+        for i in range(end - 1, start - 1, -1):
+            of_i = root[i, start : i + 1]
+            number = ((wanted[i] + owed[i - start] / of_i[-1]) / spread[i]).round_().clamp_(-largest, largest)
+            found[i] = number * spread[i]
+            error[i] = wanted[i] - found[i]
+            owed[: i - start].addr_(of_i[:-1], error[i])
+    return found.T.contiguous()
 
 
 def empty_scales(lines: Tensor, bits: int) -> Tensor:

@@ -13,7 +13,7 @@ def factors():
     """Layers, of whose outputs each of the first 32 components has as much energy, and the others have none."""
     values = torch.cat([torch.ones(32), torch.zeros(32)])
     return {
-        name: Decomposition(torch.eye(64), torch.zeros(64, n), values, values, torch.zeros(n), torch.ones(n))
+        name: Decomposition(torch.eye(64), torch.zeros(64, n), values, values, torch.zeros(n), torch.eye(n))
         for name, (_, n) in SHAPES.items()
     }
 

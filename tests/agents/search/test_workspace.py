@@ -89,7 +89,7 @@ def test_what_was_written_is_read_again(workspace, problem, decompositions, prox
 def test_factors_of_a_job_that_was_begun_before_inputs_were_told_open(workspace, decompositions):
     for path in workspace.glob("factors*"):
         tensors = load_file(path)
-        save_file({name: t for name, t in tensors.items() if not name.endswith(("/mean", "/spread"))}, path)
+        save_file({name: t for name, t in tensors.items() if not name.endswith(("/mean", "/root"))}, path)
     for layer, found in StoredDecompositions(workspace).items():
         assert torch.equal(found.up, decompositions[layer].up)
         assert not found.mean.any()

@@ -16,7 +16,7 @@ def whole():
         torch.ones(4),
         torch.tensor([1.0, 2.0, 3.0, 4.0]),
         torch.zeros(5),
-        torch.ones(5),
+        torch.eye(5),
     )
 
 

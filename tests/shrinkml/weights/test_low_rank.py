@@ -28,7 +28,7 @@ def test_a_choice_without_a_rank_is_refused():
 def test_it_is_the_decomposition_sliced():
     torch.manual_seed(0)
     whole = Decomposition(
-        torch.randn(6, 4), torch.randn(4, 5), torch.ones(4), torch.zeros(4), torch.zeros(5), torch.ones(5)
+        torch.randn(6, 4), torch.randn(4, 5), torch.ones(4), torch.zeros(4), torch.zeros(5), torch.eye(5)
     )
     found = LowRank.compressed(Dense(whole.up @ whole.down), Choice(rank=2), whole)
     assert torch.equal(found.up, whole.up[:, :2])

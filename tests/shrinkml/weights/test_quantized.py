@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.weights.dense import Dense
 from shrinkml.weights.forms import form_of
 from shrinkml.weights.quantized import PACKED, Quantized
+from tests.shrinkml.weights.test_rounding import output_error, root_of
 
 SHAPE = 12, 70
 
@@ -89,3 +92,14 @@ def test_training_moves_weights_that_are_rounded_where_they_are_used(weight):
 def test_every_plain_form_has_a_row_in_few_bits():
     assert issubclass(form_of(Choice(bits=2)), Quantized)
     assert issubclass(form_of(Choice(rank=2, bits=8)), Quantized)
+
+
+@pytest.mark.parametrize("choice", [Choice(bits=3), Choice(rank=8, bits=3)])
+def test_where_inputs_are_known_outputs_stay_close(weight, choice):
+    root = root_of(SHAPE[1])
+    known = replace(svd(Dense(weight)), root=root)
+    blind, found = under(weight, choice), form_of(choice).compressed(Dense(weight), choice, known)
+    whole = under(weight, replace(choice, bits=None)).dense()
+    assert output_error(whole, found.dense(), root) < 0.75 * output_error(whole, blind.dense(), root)
+    again = type(found).opened(choice, SHAPE, found.files)
+    assert torch.equal(again.dense(), found.dense()), "files hold the same"

@@ -7,6 +7,7 @@ from shrinkml.weights.rounding import (
     empty_scales,
     from_whole_numbers,
     largest_number,
+    nearest_plane,
     packed,
     rounded,
     unpacked,
@@ -89,3 +90,38 @@ def test_the_gradient_goes_straight_through_but_beyond_the_largest_number():
     assert result.tolist() == [[0.0, 0.0, 1.0, 1.0]]
     result.sum().backward()
     assert lines.grad.tolist() == [[1.0, 1.0, 0.0, 1.0]]
+
+
+def root_of(length, seed=0):
+    """The Cholesky factor of the scatter of inputs that go together."""
+    mixed = torch.randn(4 * length, length, generator=torch.Generator().manual_seed(seed))
+    inputs = mixed @ torch.randn(length, length, generator=torch.Generator().manual_seed(seed + 1)) + 2 * mixed[:, :1]
+    return torch.linalg.cholesky(inputs.T @ inputs)
+
+
+def output_error(lines, other, root):
+    return float(((other - lines) @ root).square().sum())
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("length", [1, GROUP, 4 * GROUP + 7])
+def test_errors_are_made_up_for_by_weights_that_are_rounded_later(bits, length):
+    lines, root = torch.randn(50, length, generator=torch.Generator().manual_seed(bits)), root_of(length)
+    scales = best_scales(lines, bits)
+    found, plain = nearest_plane(lines, scales, bits, root), rounded(lines, scales, bits)
+    assert torch.equal(rounded(found, scales, bits), found), "what is rounded stays"
+    share = output_error(lines, found, root) / output_error(lines, plain, root)
+    assert share <= 1.0 if length == 1 else share < 0.85
+
+
+def test_each_error_is_made_up_for_at_once_by_the_column_before_it():
+    lines, root = torch.tensor([[0.4, 0.4]]), torch.tensor([[1.0, 0.0], [1.0, 0.5]])
+    scales = torch.tensor([[192]], dtype=torch.uint8)  # 1.0
+    assert rounded(lines, scales, 4).tolist() == [[0.0, 0.0]]
+    assert nearest_plane(lines, scales, 4, root).tolist() == [[1.0, 0.0]], "0.4 and what 0.4 of the other gave"
+
+
+def test_inputs_that_have_nothing_to_do_with_each_other_are_rounded_to_the_nearest(lines):
+    scales = best_scales(lines, 4)
+    root = torch.linspace(0.1, 3.0, GROUP).diag()
+    assert torch.equal(nearest_plane(lines, scales, 4, root), rounded(lines, scales, 4))

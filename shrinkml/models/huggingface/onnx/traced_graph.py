@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from shrinkml.errors import ExportError
 from shrinkml.export.drawn import Drawn, components
+from shrinkml.export.few_bits.packed_products import pack_
 from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, as_model, half_of, int8_of
 from shrinkml.export.int8.tied_tables import tie_
 from shrinkml.export.layer_graph import array
@@ -89,7 +90,7 @@ def _stored(parts: Mapping[str, onnx.GraphProto], storage: Storage) -> dict[str,
     found = {}
     for name, part in parts.items():
         graph = copy.deepcopy(part)
-        store_(graph, storage)
+        store_(graph, storage.of(name))
         found[name] = as_model(graph)
     return found
 
@@ -131,6 +132,7 @@ def scoring_layer(graph: onnx.GraphProto) -> str:
 
 def store_(graph: onnx.GraphProto, storage: Storage) -> None:
     """Narrows the weights of `graph` where `storage` allows it; the runtime widens them when it loads them."""
+    pack_(graph, storage)
     tie_(graph, THIN, turn=lambda table: storage.int8 and _layer(table) not in storage.kept)
     factors = _all_factors(graph)
     for tensor in _floats(graph):

@@ -1,0 +1,1 @@
+"""Matrices of few bits in exported graphs."""
