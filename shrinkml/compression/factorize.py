@@ -62,7 +62,8 @@ def _compressed(layer: str, form: Form, choice: Choice, decomposition: Decomposi
 
 def _shift(before: Form, after: Form, decomposition: Decomposition) -> Tensor | None:
     """Mean of what dropped directions or weights of a matrix, or what was rounded off, gave, [out]; None without."""
-    if before.shape == after.shape and (after.choice.sparsity or after.choice.bits):
+    known = len(decomposition.root) == before.shape[1] and after.shape == before.shape
+    if after.choice.sparsity or (after.choice.bits and known):
         lost = before.dense() - after.dense().to(floats_of(before))
         return lost @ decomposition.mean.to(lost)
     left = after.choice.rank if after.choice.inputs is None else after.choice.inputs

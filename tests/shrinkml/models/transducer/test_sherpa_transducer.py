@@ -15,7 +15,7 @@ from shrinkml.models.transducer.sherpa_transducer import DECODER, ENCODER, JOINE
 from shrinkml.models.transducer.transducer import Transducer, TransducerConfig
 from shrinkml.models.transducer.transducer_stream import TransducerStream
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.storage.checkpoint import save
+from shrinkml.storage.checkpoint import load, save
 from tests.shrinkml.models.transducer.whistled import RATE_HZ, TEXTS, whistle, whistler
 
 sherpa_onnx = pytest.importorskip("sherpa_onnx")
@@ -39,12 +39,12 @@ def pair(request, tmp_path_factory):
         model = low_rank(model)
     save(model, folder / "model", dtype="float16" if "float16" in request.param else "float32")
     export(folder / "model", folder / "sherpa", "sherpa-onnx", int8=request.param == "int8")
-    return model, folder / "sherpa"
+    return load(folder / "model"), folder / "sherpa"
 
 
 @pytest.fixture(scope="module")
 def waveforms():
-    return [np.pad(whistle(text, seed=99), (0, int(TAIL_S * RATE_HZ))) for text in TEXTS]
+    return [np.pad(whistle(text, seed=0), (0, int(TAIL_S * RATE_HZ))) for text in TEXTS]  # which were learnt from
 
 
 def files(folder, encoder):

@@ -37,6 +37,6 @@ def taught(kind):
     return model.eval()
 
 
-def heard(model, seed=99):
-    """Features of each of TEXTS in a take that no model has heard."""
-    return [model.features(whistle(text, seed=seed)) for text in TEXTS]
+def heard(model):
+    """Features of each of TEXTS in a take that was learnt from: of these, models are sure on every processor."""
+    return [model.features(whistle(text, seed=0)) for text in TEXTS]
