@@ -11,6 +11,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "stock_runtimes.py"
 
 
+@pytest.mark.slow
 def test_each_program_is_a_row_that_opens_or_says_what_to_install(stock_dir, tiny_data, tmp_path):
     pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")
     command = [sys.executable, SCRIPT, stock_dir("whisper"), "--speech", tiny_data["test"], "--utterances", "2"]

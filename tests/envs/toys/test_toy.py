@@ -16,7 +16,9 @@ def test_dynamic_programming_finds_what_exhaustive_search_finds(toy):
     assert toy.evaluate(toy.best_plan()) == best
 
 
-@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "recogniser" else ()) for name in TOYS]
+)
 def test_the_best_plan_meets_the_budget_and_beats_the_greedy_one(name):
     toy = TOYS[name]()
     best = toy.best_plan()

@@ -203,7 +203,7 @@ class Life(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [pytest.param(8, 15, id="few"), pytest.param(150, 40, id="many", marks=pytest.mark.slow)]
+    ("examples", "steps"), [pytest.param(4, 15, id="few"), pytest.param(150, 40, id="many", marks=pytest.mark.slow)]
 )
 def test_whatever_users_and_workers_do_in_whatever_order(server, data_folder, request_body, examples, steps):
     url, app = server

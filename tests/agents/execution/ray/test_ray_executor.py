@@ -50,6 +50,7 @@ def test_a_search_whose_worker_is_killed_goes_on_in_another(ray_executor, make_t
     assert "the worker of search random with seed 0 died; another one goes on" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_search_whose_worker_dies_every_time_fails(ray_executor, make_task):
     def kill(task, trial, n_done):
         for pid in ray_workers():
@@ -68,6 +69,7 @@ def test_a_cluster_without_a_free_cpu_is_not_waited_for_forever(ray_executor, ma
     ray.cancel(hog, force=True)
 
 
+@pytest.mark.slow
 def test_a_running_cluster_is_used_and_left_running(ray_executor, make_task):
     start_ray(ray_executor, make_task)
     task = make_task("greedy")
@@ -86,6 +88,7 @@ def test_a_running_cluster_is_used_and_left_running(ray_executor, make_task):
     assert run(ray_executor, [task]) == [expected]
 
 
+@pytest.mark.slow
 def test_workers_side_by_side_share_a_gpu(make_task):
     tasks = [make_task("greedy"), make_task("random")]
     program = (
@@ -121,7 +124,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize(("how", "patience_s"), [("error", 1.0), ("kill", 5.0)])
+@pytest.mark.parametrize(("how", "patience_s"), [pytest.param("error", 1.0, marks=pytest.mark.slow), ("kill", 5.0)])
 def test_no_process_outlives_its_executor(make_task, how, patience_s):
     workspace = make_task("random").workspace
     command = [sys.executable, "-c", PROGRAM, workspace, how]
@@ -206,6 +209,7 @@ def movable_task(make_task, tmp_path):
     return replace(task, workspace=str(job / "workspace"))
 
 
+@pytest.mark.slow
 def test_workers_need_no_folder_of_the_driver(ray_executor, movable_task, tmp_path, monkeypatch):
     """The folder is gone before a worker starts, and stays away when a killed worker is replaced."""
     tasks = [movable_task, replace(movable_task, strategy="random", seed=1)]
