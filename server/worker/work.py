@@ -37,6 +37,7 @@ from shrinkml.job import JobSpec
 
 QUEUE_POLL_S = 0.25
 BEATS_TO_BURIAL = 10  # looking for the dead means looking at every process of the machine
+NICENESS = 10  # below the server, which answers at once while a job takes all cores
 LOCK_WAIT_S = 30.0  # a worker whose server was killed may take a moment to end
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def work(
         HomeInUseError: another worker is at work there and does not end.
     """
     adopt_orphans()
+    os.nice(NICENESS)  # of this process and all that it starts
     with sole_user(home, "worker", wait_s=LOCK_WAIT_S) as lock, beating(pulse(home), each_time=_caretaker(lock)):
         departure = Departure()
         place = Workplace(

@@ -1,5 +1,6 @@
 """The worker's process by itself: it ends with its standard input, and a home has one."""
 
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,8 @@ def test_a_worker_ends_when_its_standard_input_closes_and_a_second_one_is_refuse
     with subprocess.Popen(command, **pipes) as process:
         said = iter(process.stdout.readline, "")
         assert next(line for line in said if "is ready" in line) == f"worker {process.pid} is ready\n"
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(19, ours + 10), "the server goes first"
         second = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert "HomeInUseError: another worker works in" in second.stderr
         rest, _ = process.communicate("")
