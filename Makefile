@@ -9,8 +9,8 @@ SHRINKML := $(BIN)/shrinkml
 READY := $(VENV)/.runtime-ready
 DEV_READY := $(VENV)/.dev-ready
 
-# Tests run on one thread each; two at a time fill a machine of two cores.
-TEST_PROCESSES ?= 2
+# Tests run on one thread each, and wait for processes that they start: three at a time fill a machine of two cores.
+TEST_PROCESSES ?= 3
 
 # Recordings of real people; nothing is downloaded. Elsewhere: make digits FSDD=/path/to/free-spoken-digit-dataset
 FSDD ?= ../shared/data/fsdd

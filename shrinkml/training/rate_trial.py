@@ -21,7 +21,7 @@ from shrinkml.training.dataset import Dataset
 
 SHARES = (1.0, 0.25, 0.0625, 0.015625)  # of the highest rate, that are tried
 N_UTTERANCES = 64
-BATCH_SIZE = 16
+BATCH_SIZE = 4  # so that a rate shows in sixteen steps what it does
 
 
 @dataclass(frozen=True, slots=True)
