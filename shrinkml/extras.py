@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "starlette",
         "anyio",
         "uvicorn",
+        "uvloop",
         "h11",
         "dbos",
         "sqlalchemy",

@@ -44,8 +44,9 @@ async def events(
 
     In the stream an event's id is its sequence number. A browser that comes back after the end gets 204 and stays away.
     """
-    page = await run_in_threadpool(_page, services, job_id, last_event_id or after, limit)
-    if SSE not in accept:
+    streamed = SSE in accept
+    page = await run_in_threadpool(_page, services, job_id, last_event_id or after, 1 if streamed else limit)
+    if not streamed:
         return page
     if page.state.ended and not page.items and last_event_id is not None:
         return Response(status_code=204)
