@@ -300,8 +300,9 @@ async def measure(url: str, pid: int, options: argparse.Namespace) -> Load:
             finally:
                 free.put_nowait(connection)
 
-        before = processor_s(pid)
         async with Crowd(url, endless, n_polling=options.polling, n_following=options.following):
+            await asyncio.sleep(2 * POLL_EVERY_S)  # until all are connected, and followers have read what was there
+            before = processor_s(pid)
             submitted = await at_a_rate(options.rate, options.submissions, submit)
         submitting_s = processor_s(pid) - before
         await asyncio.to_thread(client.post, f"/v1/jobs/{endless}/cancel")

@@ -25,6 +25,9 @@ from server.worker.supervisor import Supervisor
 
 BACKLOG = 256  # connections that may wait to be taken
 GRACE_S = 3  # for requests under way when the server stops
+TURN_S = (
+    1e-4  # threads at work take turns so often; at Python's own 5 ms, what takes connections waits for each of them
+)
 WORKER_MODULE = "server.worker.work"
 
 
@@ -78,6 +81,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
             lifespan="off",
         )
         server = uvicorn.Server(config)
+        sys.setswitchinterval(TURN_S)
         supervisor.start()
         try:
             with suppress(KeyboardInterrupt):

@@ -44,6 +44,9 @@ async def submit(
     ] = None,
 ) -> JobView:
     """Queue a compression job and return at once."""
+    if idempotency_key is None:  # a crowd that is refused shares what it is refused for
+        most = services.rules.limits.jobs_waiting
+        await services.reads.get("room", lambda: services.store.check_room(most))
     job = await run_in_threadpool(_submitted, spec, services, idempotency_key)
     view = JobView.of(job)
     response.headers["Location"] = view.links["self"]
@@ -52,17 +55,17 @@ async def submit(
 
 def _submitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
     """Return the job that came before with the same key, or a new one."""
-    job = None
     if idempotency_key is not None:
         absolute = resolved(spec, services.rules.data_roots[0])
-        job = services.store.submitted(absolute, idempotency_key=idempotency_key)
-    return job or _admitted(spec, services, idempotency_key)
+        if job := services.store.submitted(absolute, idempotency_key=idempotency_key):
+            return job
+        services.store.check_room(services.rules.limits.jobs_waiting)
+    return _admitted(spec, services, idempotency_key)
 
 
 def _admitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
     """Return the job, admitted and queued: what costs little is asked first."""
     rules, store = services.rules, services.store
-    store.check_room(rules.limits.jobs_waiting)
     require_space(services.home, rules.limits.free_gb)
     with services.admissions.passed("have their jobs checked"):
         admitted = admit(spec, rules.data_roots, limits=rules.limits, allow_hub=rules.allow_hub)
