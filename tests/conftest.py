@@ -32,6 +32,7 @@ SHARED_RAY = "agents/execution"  # the folder whose tests do
 SHAPE = LasConfig(n_mels=20, hidden=32, reductions=(2,), decoder=32, embedding=16, dropout=0.0, label_smoothing=0.0)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and all that share a Ray: its start takes seconds of every core."""
     for item in items:

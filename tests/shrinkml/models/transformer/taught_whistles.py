@@ -30,6 +30,7 @@ def untrained(**shape):
 
 
 @cache
+@torch.enable_grad()  # whoever asks first
 def taught(kind):
     """A model of that kind, which learnt TEXTS."""
     model = untrained(**KINDS[kind]).train()
