@@ -1,9 +1,9 @@
 """Weights of few bits, rounded to the nearest or so that outputs stay close: `python benchmarks/gptq.py`.
 
 Every matrix of a model gets the same bits, nothing is trained. Layers are calibrated on speech of train, with the
-model's own transcripts where the job would take these; WER is that of dev. Two ways to round, with the same scales: each
-weight to its nearest number, and each so that what the weights rounded before it cost the outputs is made up for (GPTQ,
-which jobs use).
+model's own transcripts where a job would take these; WER is that of dev. Two ways to round, with the same scales: each
+weight to its nearest number, and each so that what the weights before it cost the outputs is made up for (GPTQ, which
+jobs use).
 """
 
 import argparse
