@@ -38,7 +38,7 @@ serve: $(READY)  ## Start the HTTP service and its worker on this machine.
 	$(SHRINKML) serve
 
 test: $(DEV_READY)  ## Run the tests (about 13 minutes on two cores, no network).
-	$(BIN)/pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(DEV_READY)  ## Run the proofs that take minutes.
 	$(BIN)/pytest -m slow

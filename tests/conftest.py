@@ -28,16 +28,7 @@ VOICES = {
     "dev": ("en-us+m4", "en-us+f4"),
     "test": ("en-us+m3", "en-us+f2"),
 }
-SHARED_RAY = "agents/execution"  # the folder whose tests do
 SHAPE = LasConfig(n_mels=20, hidden=32, reductions=(2,), decoder=32, embedding=16, dropout=0.0, label_smoothing=0.0)
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of this name
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and all that share a Ray: its start takes seconds of every core."""
-    for item in items:
-        path = item.path.relative_to(Path(__file__).parent).as_posix()
-        item.add_marker(pytest.mark.xdist_group(SHARED_RAY if path.startswith(SHARED_RAY) else path))
 
 
 @pytest.fixture(scope="session", autouse=True)
