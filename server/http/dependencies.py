@@ -64,7 +64,7 @@ class Services:
         check_home: raises HomeLostError where that is gone.
         admissions: bounds the jobs that are checked at once.
         streams: bounds the event streams that are open at once.
-        reads: makes what many followers of a job wait for once for all of them.
+        reads: makes what many clients wait for at the same moment once for all of them.
     """
 
     store: JobStore

@@ -150,14 +150,11 @@ class Quantized(WidenedForm):
 
     def _close_in_outputs(self, root: Tensor) -> Self:
         """The same, rounded so where rows multiply inputs whose scatter has the Cholesky factor `root`."""
-        bits, scales = _bits(self.choice), iter(self.scales)
-
-        def close(part: Tensor, along: int | None) -> Tensor:
-            scale = None if along is None else next(scales)
-            of_inputs = along == 1 and part.shape[1] == len(root)
-            return part if scale is None or not of_inputs else nearest_plane(part, scale, bits, root)
-
-        parts = [close(part, along) for _, part, along in self._raw_parts]
+        bits = _bits(self.choice)
+        parts = [
+            part if scale is None or part.shape[1] != len(root) else nearest_plane(part, scale, bits, root)
+            for part, scale in self._rows
+        ]
         return replace(self, raw=self.plain.stored(_plain(self.choice), parts))
 
     @classmethod
@@ -174,6 +171,14 @@ class Quantized(WidenedForm):
     @property
     def _raw_parts(self) -> Iterator[tuple[str, Tensor, int | None]]:
         return zip(self.plain.suffixes, self.raw.parts, self.plain.along, strict=True)
+
+    @property
+    def _rows(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The parts of `raw`, each with its scales where rows have them."""
+        scales = iter(self.scales)
+        for _, part, along in self._raw_parts:
+            scale = None if along is None else next(scales)
+            yield part, scale if along == 1 else None
 
     @property
     def _lines(self) -> list[Tensor]:
@@ -230,12 +235,12 @@ def rounded_rows(form: Form) -> list[RoundedRows]:
     """The matrices whose rows are whole numbers times scales, of those that `form` multiplies with; often none."""
     if not isinstance(form, Quantized) or form.choice.sparsity:
         return []
-    bits, scales, found = _bits(form.choice), iter(form.scales), []
-    for _, part, along in form._raw_parts:
-        scale = None if along is None else next(scales)
-        if scale is not None and along == 1:
-            found.append(RoundedRows(whole_numbers(part, scale, bits).cpu(), scale.cpu(), bits))
-    return found
+    bits = _bits(form.choice)
+    return [
+        RoundedRows(whole_numbers(part, scale, bits).cpu(), scale.cpu(), bits)
+        for part, scale in form._rows
+        if scale is not None
+    ]
 
 
 def quantized(plain: type[Form]) -> type[Form]:

@@ -36,39 +36,38 @@ def few_bits_of(module: nn.Module) -> dict[str, PackedRows]:
 
 def pack_(graph: onnx.GraphProto, storage: Storage) -> None:
     """Hold the matrices of `graph` that `storage` knows in few bits, and multiply with them so where that is fast."""
+    if not storage.few_bits:  # spares hashing every matrix
+        return
     for tensor in [one for one in graph.initializer if one.data_type == TensorProto.FLOAT and len(one.dims) == 2]:
-        rows = storage.few_bits.get(_digest(numpy_helper.to_array(tensor)))
+        value = numpy_helper.to_array(tensor)
+        rows = storage.few_bits.get(_digest(value))
         if rows is None:
             continue
+        turned = not np.array_equal(value, rows.wide)
         in_int8 = storage.int8 and rows.layer not in storage.kept
         fast = storage.one_vector and (in_int8 or rows.bits == NIBBLE)
         readers = [node for node in graph.node if tensor.name in node.input]
-        if fast and all(_looks_up(node, tensor, rows) or _multiplies(node, tensor, rows) for node in readers):
+        if fast and all(_looks_up(node, turned) or _multiplies(node, tensor.name, turned) for node in readers):
             _multiply_(graph, readers, rows, IN_INT8 if in_int8 else IN_FLOAT)
         elif not in_int8:
-            _widen_(graph, tensor, rows)
+            _widen_(graph, tensor, rows, turned)
     drop_unread_(graph)
 
 
-def _looks_up(node: onnx.NodeProto, tensor: onnx.TensorProto, rows: PackedRows) -> bool:
-    """True where `node` reads rows of the matrix `tensor`."""
-    return node.op_type == "Gather" and not _set(node, "axis") and not _is_turned(tensor, rows)
+def _looks_up(node: onnx.NodeProto, turned: bool) -> bool:
+    """True where `node` reads rows of a matrix, which may be `turned` around."""
+    return node.op_type == "Gather" and not _set(node, "axis") and not turned
 
 
-def _multiplies(node: onnx.NodeProto, tensor: onnx.TensorProto, rows: PackedRows) -> bool:
-    """True where `node` multiplies vectors with the rows of the matrix `tensor`."""
-    if node.op_type not in ("MatMul", "Gemm") or node.input[1] != tensor.name or _set(node, "transA"):
+def _multiplies(node: onnx.NodeProto, name: str, turned: bool) -> bool:
+    """True where `node` multiplies vectors with the rows of the matrix `name`, which may be `turned` around."""
+    if node.op_type not in ("MatMul", "Gemm") or node.input[1] != name or _set(node, "transA"):
         return False
-    return _is_turned(tensor, rows) != _set(node, "transB")
+    return turned != _set(node, "transB")
 
 
 def _set(node: onnx.NodeProto, name: str) -> bool:
     return any(attribute.name == name and attribute.i for attribute in node.attribute)
-
-
-def _is_turned(tensor: onnx.TensorProto, rows: PackedRows) -> bool:
-    value = numpy_helper.to_array(tensor)
-    return value.shape != rows.wide.shape or not np.array_equal(value, rows.wide)
 
 
 def _multiply_(graph: onnx.GraphProto, readers: list[onnx.NodeProto], rows: PackedRows, accuracy: int) -> None:
@@ -97,11 +96,11 @@ def _multiply_(graph: onnx.GraphProto, readers: list[onnx.NodeProto], rows: Pack
         _insert_(graph, place, out, {value: node.output[0]})
 
 
-def _widen_(graph: onnx.GraphProto, tensor: onnx.TensorProto, rows: PackedRows) -> None:
+def _widen_(graph: onnx.GraphProto, tensor: onnx.TensorProto, rows: PackedRows, turned: bool) -> None:
     """Let the runtime make the matrix `tensor` of whole numbers, once, when it loads `graph`."""
     made = Graph(Storage(), f"{tensor.name}.")
     value = _widened(made, *_numbers_and_scales(made, rows), rows)
-    value = made.op("Transpose", value, perm=[1, 0]) if _is_turned(tensor, rows) else value
+    value = made.op("Transpose", value, perm=[1, 0]) if turned else value
     graph.initializer.remove(tensor)
     _insert_(graph, 0, made, {value: tensor.name})
 
