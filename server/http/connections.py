@@ -1,6 +1,7 @@
 """Connections that are bounded in number and in time, and told what is wrong in problem documents."""
 
 import asyncio
+import itertools
 import resource
 import sys
 from typing import Any
@@ -23,13 +24,14 @@ class BoundedConnection(H11Protocol):
 
     most = 512
     arrival_s = 20.0
+    _turns = itertools.count()  # clocks of event loops stand still for a millisecond: several could begin at once
     _deadline: asyncio.TimerHandle | None = None
-    _idle_since = 0.0
+    _idle_since = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
-        self._idle_since = self.loop.time()
+        self._idle_since = next(self._turns)
         self._wait()
         if len(self.connections) > self.most:
             self._make_room()
@@ -44,7 +46,7 @@ class BoundedConnection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Begin to be idle; uvicorn's own timer ends a connection that stays so."""
-        self._idle_since = self.loop.time()
+        self._idle_since = next(self._turns)
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,5 +1,6 @@
 """Connections as a client sees them, on a server of this process that is short of them and of patience."""
 
+import contextlib
 import json
 import resource
 import socket
@@ -94,14 +95,14 @@ def test_a_body_that_never_ends_is_not_waited_for(address):
 
 
 def test_the_connection_that_is_idle_for_longest_makes_room_for_a_new_one(narrow):
-    idle = [connect(narrow) for _ in range(MOST)]
-    answer = all_of(connect(narrow, VERSION.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert all_of(idle[0]) == b"", "it was closed without a word"
-    for connection in idle[1:]:
-        connection.sendall(VERSION)
-        assert connection.recv(15) == b"HTTP/1.1 200 OK"
-        connection.close()
+    with contextlib.ExitStack() as opened:
+        idle = [opened.enter_context(connect(narrow)) for _ in range(MOST)]
+        answer = all_of(connect(narrow, VERSION.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert all_of(idle[0]) == b"", "it was closed without a word"
+        for connection in idle[1:]:
+            connection.sendall(VERSION)
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_no_more_connections_are_taken_than_files_may_be_open():
@@ -115,13 +116,12 @@ def test_no_more_connections_are_taken_than_files_may_be_open():
 
 def test_where_all_connections_are_at_work_the_next_is_told_to_come_back(narrow):
     head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
-    busy = [connect(narrow, head + b"Expect: 100-continue\r\n\r\n") for _ in range(MOST)]
-    for connection in busy:
-        assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # its body is waited for
-    answer = all_of(connect(narrow))
+    with contextlib.ExitStack() as opened:
+        busy = [opened.enter_context(connect(narrow, head + b"Expect: 100-continue\r\n\r\n")) for _ in range(MOST)]
+        for connection in busy:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # its body is waited for
+        answer = all_of(connect(narrow))
     found = problem(answer)
     assert (found["status"], found["type"]) == (503, "urn:shrinkml:problem:connections")
     assert f"{MOST} connections are at work" in found["detail"]
     assert b"retry-after: 1" in answer.lower()
-    for connection in busy:
-        connection.close()
