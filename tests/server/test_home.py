@@ -67,6 +67,14 @@ def test_a_home_that_was_removed_or_replaced_is_missed(tmp_path, loss):
             lock.require_home()
 
 
+def test_as_much_space_as_is_asked_for_is_enough_and_a_byte_less_is_not(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)  # others write there meanwhile
+    require_space(tmp_path, usage.free / 10**9)
+    with pytest.raises(DiskFullError, match="lower the limit free_gb"):
+        require_space(tmp_path, (usage.free + 1) / 10**9)
+
+
 def test_space_is_asked_for(tmp_path):
     require_space(tmp_path, 0.0)
     with pytest.raises(DiskFullError, match=r"GB are free where the server keeps its files, and it wants 1e\+09"):
