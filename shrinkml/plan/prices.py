@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.site_prices import LEAST, CountedPrices, Prices, SitePrices, prices_from_json
+from shrinkml.plan.site_prices import CountedPrices, Prices, prices_from_json
 
 Resource = Literal["parameters", "bytes", "macs", "latency"]
 
@@ -142,11 +142,6 @@ def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> Pric
     Products between activations, as in attention, are no layer's and not counted. A layer without calls, such as an
     embedding, which is looked up, costs as good as nothing while it is dense, and factorizing it saves nothing.
     """
-    sites = {}
-    for layer in cost.layers:
-        at_one, at_most, dense = (
-            max(LEAST, round(layer.calls_per_s * layer.weights_at(rank))) for rank in (1, layer.max_rank, None)
-        )
-        sites[layer.name] = SitePrices((1, layer.max_rank), (at_one, at_most), dense)
+    sites = {layer.name: CountedPrices(layer, "macs") for layer in cost.layers}
     prices = PriceList("macs", sites, other=0, original=0)
     return PriceList("macs", sites, other=0, original=prices.price(original or CompressionPlan()))

@@ -9,7 +9,7 @@ from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.layer_spec import LayerSpec
 
-CountedOf = Literal["parameters", "bytes"]
+CountedOf = Literal["parameters", "bytes", "macs"]
 
 LEAST = 1  # unit that every layer costs: what is never called too, so that shares of a price are defined
 
@@ -37,7 +37,7 @@ class Prices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CountedPrices:
-    """The parameters or bytes of one site under any choice, counted from its record; implements `Prices`."""
+    """The parameters, bytes or MACs of one site under any choice, counted from its record; implements `Prices`."""
 
     layer: LayerSpec
     counted: CountedOf
@@ -54,7 +54,8 @@ class CountedPrices:
             RankError: a rank that the matrix cannot have.
         """
         cost = self.layer.cost_at(choice)
-        return max(LEAST, cost.bytes if self.counted == "bytes" else cost.parameters)
+        counted = {"parameters": cost.parameters, "bytes": cost.bytes, "macs": round(cost.macs_per_s)}
+        return max(LEAST, counted[self.counted])
 
     def to_json(self) -> dict[str, Any]:
         """The record of the layer as plain JSON values."""

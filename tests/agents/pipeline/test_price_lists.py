@@ -125,6 +125,15 @@ def test_a_job_cuts_units_further_in_each_step_and_leaves_what_has_none(tiny_job
     assert ("readout.weight", chosen.outputs) in entries
 
 
+def test_a_job_cuts_units_for_fewer_macs(tiny_job, tmp_path):
+    search = {"strategy": "divergence", "evaluations": 1, "baselines": []}
+    report = to_json(run_job(job(tiny_job, "macs", 1.01, levers=["units"], search=search), tmp_path))
+    assert report["baseline"]["macs_per_s"] / report["result"]["macs_per_s"] >= 1.0099
+    assert report["goal_met"]
+    plan = current_plan(load(tmp_path / "checkpoints" / "final"))
+    assert plan.choice("output.weight") == plan.choice("readout.weight").following
+
+
 def test_a_job_rounds_what_its_cut_units_leave_and_its_file_is_as_small_as_its_plan(tiny_job, tmp_path):
     goal = {"compression_ratio": 3.9, "resource": "bytes", "max_wer_increase": 1.0}
     search = {"strategy": "divergence", "evaluations": 1, "baselines": []}

@@ -40,6 +40,20 @@ def test_in_macs_a_plan_costs_the_macs_that_it_takes_to_within_one_per_layer(ran
     assert mac_prices(COST).price(plan) == pytest.approx(COST.macs_per_s(plan), abs=len(COST.layers))
 
 
+def test_identity_blocks_and_cut_units_save_macs_and_bits_save_none():
+    prices, layer = mac_prices(COST), next(layer for layer in COST.layers if layer.name == "often")
+    dense, rank = prices.price(CompressionPlan()), layer.max_rank - 1
+    at = {
+        choice: prices.price(CompressionPlan({"often": choice}))
+        for choice in (Choice(rank=rank, identity=True), Choice(outputs=layer.out_features // 2), Choice(bits=4))
+    }
+    identity, units, bits = at.values()
+    saved = (layer.out_features - rank) * (layer.in_features - rank) * layer.calls_per_s
+    assert dense - identity == pytest.approx(saved, abs=1)
+    assert dense - units == pytest.approx(layer.parameters / 2 * layer.calls_per_s, abs=1)
+    assert bits == dense
+
+
 @given(ranks)
 def test_in_bytes_a_plan_costs_the_bytes_that_it_has(ranks):
     plan = plan_of(ranks)
