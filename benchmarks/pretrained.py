@@ -2,12 +2,13 @@
 
 OpenAI's Whisper tiny.en on the read speech of `make whisper`, in four tables:
 
-a. Sizes: fewer tokens alone, the job's levers alone (whole vocabulary), and both, as jobs make them.
+a. Sizes in parameters: fewer tokens alone, and ranks and identity blocks alone, by the look.
 b. LiteASR's rule (Kamahori et al. 2025, arXiv:2502.20583) on the encoder at three pairs of thresholds, against our
-   search of the same layers at the same size and the same speech, and against what a job would do there: leave tokens
-   out.
-c. Plain int8 and int4 of the dense model against smaller models in int8, by bytes.
-d. The search's choice against the uniform, the greedy and the look's own plan, judged on the same utterances.
+   search of the same layers at the same size and the same speech, and against leaving tokens out.
+c. Bytes: every matrix in 8 or 4 bits, and what the job's search makes of the same bytes; in torch, and in int8 for ONNX
+   Runtime.
+d. The search's choice, in bytes by the job's levers, against the uniform, the greedy and the look's own plan, judged on
+   the same utterances.
 
 Test chooses nothing. Intervals are bootstrap 95 %; where two are compared, they are resampled together. Transcripts
 are written as soon as they are there (`subjects`): run it again to go on.
@@ -21,30 +22,34 @@ from pathlib import Path
 import torch
 from liteasr import liteasr_plan
 from rows import Row, kept, markdown
-from subjects import Subject, Subjects, rounded_bytes
+from subjects import Subject, Subjects, Task
 
 from agents.pipeline.stages.choose_stage import Chosen
-from envs.problem import CompressionProblem
 from shrinkml.compression.sites import model_cost
 from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import Exporter
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.job import read_job
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.scoring import score, wer_difference
+from shrinkml.speech.text_lines import read_texts
 from shrinkml.training.dataset import Dataset
 
 CONFIG = Path(__file__).parent.parent / "configs" / "whisper-tiny-en.yaml"
+TEXTS = Path(__file__).parent.parent / "data" / "librispeech-30s" / "words.txt"
 SIZES = (1.3, 1.5, 2.0)
 # Energy kept in self-attention, and in the other layers. The second is the default of LiteASR's program; that the
 # others are those of its larger and smaller models is our guess, by the sizes of the encoders that it publishes.
 THRESHOLDS = ((0.999, 0.999), (0.99, 0.999), (0.99, 0.995))
-SEARCHED = (2.0, 2.4)  # times smaller in all, of the model with the job's vocabulary
+SEARCHED = (2.6, 3.0)  # times fewer bytes than the original stores, of which every weight takes 16 bits
+ROUNDED = (8, 4)  # bits of every matrix
 SIMPLE = ("uniform", "greedy", "divergence")
-OURS = "surrogate"
+OURS, LOOKS_OWN = "surrogate", "divergence"
+RUNTIME = "ONNX Runtime"
 ATTENTION = "self_attn"
 LINEAR = ("*encoder.layers*",)  # the layers that LiteASR cuts
-COLUMNS = ("what", "times smaller", "parameters, M", "WER on dev, %", "on test, %", "above the original there")
+COLUMNS = ("what", "times smaller", "parameters, M", "MB", "WER on dev, %", "on test, %", "above the original there")
 PAIRED = ("times smaller", "beside the search's plan", "WER above it on dev, points", "on test")
 BYTES = ("what", "MB", "times fewer", "WER on test, %", "above the original")
 
@@ -72,11 +77,11 @@ class Tables:
         rows = [self._cells("the original", original)]
         for ratio in SIZES:
             rows += self._trimmed_to(int(whole / ratio))
-        levers = subjects.levers
-        rows.append(self._cells(f"{self._job_tokens:,} tokens (the job's), layers whole", Subject(self._job_tokens)))
-        rows.append(self._cells(f"the same, and {levers}, {SEARCHED[0]:g}x", self._searched(SEARCHED[0])))
-        alone = {f"all tokens, {levers}, {ratio:g}x": self._looks_own(original.tokens, ratio) for ratio in SIZES[:2]}
-        return markdown(COLUMNS, [*rows, *(self._cells(name, subject) for name, subject in alone.items())])
+        for ratio in SIZES[:2]:
+            task = Task(ratio)
+            name = f"all tokens, {'+'.join(subjects.levers(task))}, {ratio:g}x"
+            rows.append(self._cells(name, self._searched(task, LOOKS_OWN, 1)))
+        return markdown(COLUMNS, rows)
 
     def liteasr(self) -> str:
         """Table b."""
@@ -85,42 +90,40 @@ class Tables:
         for attention, others in THRESHOLDS:
             theirs = Subject(original.tokens, self._liteasr_plan(attention, others))
             parameters = subjects.parameters(theirs)
-            ratio = subjects.parameters(original) / parameters
+            task = Task(subjects.parameters(original) / parameters, only=LINEAR)
             rows.append(self._cells(f"LiteASR, {attention:g} and {others:g}", theirs))
-            problem = subjects.problem(original.tokens, ratio, evaluations=self._few, only=LINEAR)
-            chosen = self._chosen(OURS, problem, original.tokens, ratio, self._few, "encoder")
-            rows.append(self._cells(f"the same layers, {subjects.levers} searched", chosen))
+            ours = self._searched(task, OURS, self._few)
+            rows.append(self._cells(f"the same layers, {'+'.join(subjects.levers(task))} searched", ours))
             rows += self._trimmed_to(parameters)
         return markdown(COLUMNS, rows)
 
     def bytes(self) -> str:
         """Table c."""
         subjects, original = self._subjects, self._subjects.original
-        trimmed, searched = Subject(self._job_tokens), self._searched(SEARCHED[0])
         stored = sum(4 * weight.numel() for weight in subjects.materials.model.module.parameters())
+        in_int8 = {f"the original in int8, {RUNTIME}": original}
         rows = [("the original in float32, torch", stored, subjects.heard(original, "test"))]
-        for name, subject in (("the original", original), (f"{trimmed.tokens:,} tokens", trimmed)):
-            four = Subject(subject.tokens, subject.plan, bits=4)
-            n_bytes = rounded_bytes(subjects.model(subject), 4)
-            rows.append((f"{name} in int4, weights alone", n_bytes, subjects.heard(four, "test")))
-        for name, subject in (
-            ("the original", original),
-            (f"{trimmed.tokens:,} tokens", trimmed),
-            (f"the same and {subjects.levers}, {SEARCHED[0]:g}x,", searched),
-        ):
+        rows += [self._in_torch(f"every matrix in {bits} bits", self._rounded(bits)) for bits in ROUNDED]
+        for ratio in (subjects.bytes(original) / subjects.bytes(self._rounded(min(ROUNDED))), SEARCHED[-1]):
+            name = f"{'+'.join(subjects.levers(Task(ratio, 'bytes')))} searched, {ratio:.2f}x"
+            ours = self._searched(Task(ratio, "bytes"), OURS, self._evaluations)
+            rows.append(self._in_torch(name, ours))
+            in_int8[f"the same in int8, {RUNTIME}: {name}"] = ours
+        for name, subject in in_int8.items():
             row = self._in_int8(subject)
-            rows.append((f"{name} in int8, ONNX Runtime", row["bytes"], row["test"]))
+            rows.append((name, row["bytes"], row["test"]))
         return markdown(BYTES, [self._byte_cells(name, n, stored, heard) for name, n, heard in rows])
 
     def search(self) -> str:
         """Table d, and the differences."""
         rows, pairs = [], []
         for ratio in SEARCHED:
-            ours = self._searched(ratio)
-            levers = self._subjects.levers
+            task = Task(ratio, "bytes")
+            levers = "+".join(self._subjects.levers(task))
+            ours = self._searched(task, OURS, self._evaluations)
             rows.append(self._cells(f"{OURS}, {levers}, {self._evaluations} plans judged", ours))
             for strategy in SIMPLE:
-                other = self._searched(ratio, strategy)
+                other = self._searched(task, strategy, self._evaluations)
                 rows.append(self._cells(f"{strategy}, {levers}, one plan", other))
                 differences = [self._difference(other, ours, split) for split in ("dev", "test")]
                 pairs.append((f"{ratio:g}x", strategy, *differences))
@@ -128,35 +131,24 @@ class Tables:
 
     # Subjects
 
-    @property
-    def _job_tokens(self) -> int:
-        tokens = self._subjects.spec.vocabulary
-        assert isinstance(tokens, int), "the job names a number of tokens"
-        return tokens
-
-    def _searched(self, ratio: float, strategy: str = OURS) -> Subject:
-        """The model with the job's vocabulary, so many times smaller."""
-        tokens, evaluations = self._job_tokens, self._evaluations
-        problem = self._subjects.problem(tokens, ratio, evaluations=evaluations)
-        return self._chosen(strategy, problem, tokens, ratio, evaluations, "all")
-
-    def _looks_own(self, tokens: int, ratio: float) -> Subject:
-        """The plan of the look alone: no search."""
-        problem = self._subjects.problem(tokens, ratio, evaluations=self._evaluations)
-        return self._chosen("divergence", problem, tokens, ratio, 1, "all")
-
-    def _chosen(
-        self, strategy: str, problem: CompressionProblem, tokens: int, ratio: float, evaluations: int, layers: str
-    ) -> Subject:
+    def _searched(self, task: Task, strategy: str, evaluations: int) -> Subject:
+        """The original under the plan of a search."""
         subjects = self._subjects
-        name = f"search-{tokens}-{layers}-{subjects.levers}-{ratio:.6g}-{strategy}-{evaluations}.json"
-        path = subjects.folder / name
 
         def search() -> Row:
-            chosen: Chosen = subjects.searched(strategy, problem, tokens, evaluations=evaluations)
+            problem = subjects.problem(task, evaluations=max(evaluations, self._few))
+            chosen: Chosen = subjects.searched(strategy, problem, evaluations=evaluations)
             return {"plan": chosen.plan.to_json(), "finalists": [row.strategy for row in chosen.finalists]}
 
-        return Subject(tokens, CompressionPlan.from_json(kept(path, search)["plan"]))
+        name = f"search-{task.key}-{'+'.join(subjects.levers(task))}-{strategy}-{evaluations}.json"
+        plan = CompressionPlan.from_json(kept(subjects.folder / name, search)["plan"])
+        return Subject(subjects.original.tokens, plan)
+
+    def _rounded(self, bits: int) -> Subject:
+        """The original with every matrix in so many bits."""
+        subjects = self._subjects
+        layers = model_cost(subjects.materials.model.module).layers
+        return Subject(subjects.original.tokens, CompressionPlan({layer.name: Choice(bits=bits) for layer in layers}))
 
     def _liteasr_plan(self, attention: float, others: float) -> CompressionPlan:
         subjects, model = self._subjects, self._subjects.materials.model
@@ -167,7 +159,10 @@ class Tables:
             if layer.name.startswith(cut)
         }
         shares = {name: attention if ATTENTION in name else others for name in shapes}
-        return liteasr_plan(shapes, subjects.factors(subjects.original.tokens), shares)
+        return liteasr_plan(shapes, subjects.factors, shares)
+
+    def _in_torch(self, name: str, subject: Subject) -> tuple[str, int, list[str]]:
+        return name, self._subjects.bytes(subject), self._subjects.heard(subject, "test")
 
     def _in_int8(self, subject: Subject) -> Row:
         subjects = self._subjects
@@ -201,6 +196,7 @@ class Tables:
             name,
             f"{subjects.parameters(subjects.original) / parameters:.2f}",
             f"{parameters / 1e6:.2f}",
+            f"{subjects.bytes(subject) / 1e6:.1f}",
             self._wer("dev", subjects.heard_on_dev(subject)) if subject.plan != CompressionPlan() else "",
             self._wer("test", subjects.heard(subject, "test")),
             self._difference(subject, subjects.original, "test"),
@@ -235,8 +231,9 @@ class Tables:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default=CONFIG, type=Path, help="a job, for its model, data and vocabulary")
+    parser.add_argument("--config", default=CONFIG, type=Path, help="a job, for its model, data and levers")
     parser.add_argument("--model", help="a Whisper, instead of the job's")
+    parser.add_argument("--texts", default=TEXTS, type=Path, help="text whose words stay whole where tokens go")
     parser.add_argument("--tables", nargs="+", default=list("dabc"), choices=list("abcd"), help="which, in this order")
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"], help="that torch computes in")
     parser.add_argument("--evaluations", type=int, default=16, help="plans judged per search")
@@ -246,7 +243,7 @@ def main() -> None:
     torch.set_num_threads(1)
     spec = read_job(arguments.config)
     spec = spec.model_copy(update={"model": arguments.model} if arguments.model else {})
-    subjects = Subjects(spec, arguments.out, getattr(torch, arguments.dtype))
+    subjects = Subjects(spec, arguments.out, getattr(torch, arguments.dtype), read_texts(arguments.texts))
     tables = Tables(subjects, arguments.evaluations, arguments.few)
     makers = {"a": tables.sizes, "b": tables.liteasr, "c": tables.bytes, "d": tables.search}
     for name in arguments.tables:

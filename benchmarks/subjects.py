@@ -1,8 +1,8 @@
 """A pretrained Whisper in many sizes, and what it hears in each: the part of `benchmarks/pretrained.py` that measures.
 
-A subject is the model with fewer tokens, lower ranks, or weights of fewer bits; nothing is trained. Its transcripts are
-written once, by subject and utterances, so that a run that was stopped goes on, and a search that proposes the same
-plans finds them judged. Layers are calibrated on what the original itself writes, as in a job.
+A subject is the model with fewer tokens, or under a plan of lower ranks and fewer bits; nothing is trained. Its
+transcripts are written once, by subject and utterances, so that a run that was stopped goes on, and a search that
+proposes the same plans finds them judged. Layers are calibrated on what the original itself writes, as in a job.
 """
 
 import hashlib
@@ -17,15 +17,15 @@ from typing import Literal
 import torch
 from drafted import drafted_transcripts, states_of
 from rows import Row, kept
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.pipeline.folder.lasting_cache import LastingCache
 from agents.pipeline.folder.loss_memory import LossMemory
 from agents.pipeline.materials import Materials
+from agents.pipeline.price_lists import price_list
 from agents.pipeline.stages.calibrate_stage import searched_utterances
 from agents.pipeline.stages.choose_stage import Chosen, choose
 from agents.pipeline.teaching import Teaching
-from agents.pipeline.vocabulary.vocabulary_sizes import texts_of
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.look.look import LookSettings, look
 from agents.search.make_problem import problem_of
@@ -35,22 +35,23 @@ from agents.search.workspace import StoredDecompositions, write_factors
 from envs import problem_json
 from envs.problem import CompressionProblem
 from shrinkml.compression.chosen_layers import asked_to_leave
-from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.compression.sites import model_cost
 from shrinkml.events import ShouldStop
 from shrinkml.job import JobSpec
 from shrinkml.models.family import TokenRanking
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
 from shrinkml.models.trimmed import least_vocabulary, rank_vocabulary, trim_vocabulary, vocabulary_size
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.prices import parameter_prices
+from shrinkml.plan.model_cost import ModelCost
+from shrinkml.plan.prices import Resource
 from shrinkml.speech.manifest import Utterance
 from shrinkml.speech.scoring import word_errors
 from shrinkml.training.dataset import Dataset
 
 Split = Literal["proxy", "rest", "test"]  # of dev: the part that plans are judged on, and the others
 PIECE = 64  # utterances whose transcripts are written down together
-GROUP = 32  # weights that share a scale and a zero
-LEFT = ("*embed_tokens",)  # never factorized here: the embedding bears no rank, and is the output as well
+FACTORS = ("rank", "identity")  # levers where parameters are counted
+EMBEDDING = ("*embed_tokens",)  # is the output as well, and bears no lower rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +60,42 @@ class Subject:
 
     Attributes:
         tokens: of its vocabulary.
-        plan: of its layers.
-        factors: tokens of the model that the factors of the plan were calibrated in; None for the subject's own.
-        bits: of its weights, rounded to the nearest in groups; None: as they are.
+        plan: of its layers, where no token is left out.
     """
 
     tokens: int
     plan: CompressionPlan = field(default_factory=CompressionPlan)
-    factors: int | None = None
-    bits: int | None = None
 
     @property
     def key(self) -> str:
         """A name for files."""
-        parts = [str(self.tokens), self.plan.digest]
-        parts += [] if self.factors in (None, self.tokens) else [f"of{self.factors}"]
-        return "-".join(parts + ([] if self.bits is None else [f"{self.bits}bit"]))
+        return f"{self.tokens}-{self.plan.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The task of a search.
+
+    Attributes:
+        ratio: the original over a plan, in what is counted.
+        resource: that is counted: parameters, or bytes against those that the original stores.
+        only: globs of the layers that may change; all but the embedding, if absent, and that too where bytes count.
+    """
+
+    ratio: float
+    resource: Resource = "parameters"
+    only: tuple[str, ...] = ()
+
+    @property
+    def excepted(self) -> tuple[str, ...]:
+        """Globs of the layers that stay as they are."""
+        return EMBEDDING if self.resource == "parameters" else ()
+
+    @property
+    def key(self) -> str:
+        """A name for files."""
+        words = hashlib.sha256(json.dumps([*self.only, "but", *self.excepted]).encode()).hexdigest()[:8]
+        return f"{self.ratio:.6g}-{self.resource}-{words}"
 
 
 class OwnWords(Materials):
@@ -108,13 +129,15 @@ class Subjects:
     """All subjects of one model.
 
     Args:
-        spec: the job, of model, data, texts and search.
+        spec: the job, of model, data and search.
         out: folder of what is measured.
         dtype: that subjects compute in.
+        texts: whose words stay whole where tokens go, beside those of train.
     """
 
-    def __init__(self, spec: JobSpec, out: Path, dtype: torch.dtype) -> None:
+    def __init__(self, spec: JobSpec, out: Path, dtype: torch.dtype, texts: Sequence[str] = ()) -> None:
         self.spec = spec
+        self._more_texts = texts
         self.folder = out / str(dtype).removeprefix("torch.")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.materials = OwnWords(spec, self.folder, dtype, lambda: False)
@@ -123,10 +146,9 @@ class Subjects:
         self._last: tuple[str, HuggingFaceSeq2Seq] | None = None
         self._trimmed: tuple[int, HuggingFaceSeq2Seq] | None = None
 
-    @property
-    def levers(self) -> str:
-        """The levers that plans may pull: the job's."""
-        return "+".join(self.spec.pulled_levers)
+    def levers(self, task: Task) -> tuple[str, ...]:
+        """The levers that plans may pull: the job's, if it counts the same."""
+        return self.spec.pulled_levers if task.resource == self.spec.goal.resource else FACTORS
 
     @cached_property
     def original(self) -> Subject:
@@ -136,7 +158,7 @@ class Subjects:
     @cached_property
     def texts(self) -> list[str]:
         """The texts whose words stay whole where tokens go."""
-        return texts_of(self.materials, self.spec)
+        return [*self.materials.texts, *self._more_texts]
 
     @cached_property
     def ranking(self) -> TokenRanking:
@@ -159,13 +181,18 @@ class Subjects:
     def model(self, subject: Subject) -> HuggingFaceSeq2Seq:
         """`subject`, in single precision."""
         model = self.trimmed(subject.tokens)
-        if subject.plan != CompressionPlan():
-            model = shrunk(model, subject.plan, self.factors(subject.factors or subject.tokens))
-        return model if subject.bits is None else rounded(model, subject.bits)
+        return model if subject.plan == CompressionPlan() else shrunk(model, subject.plan, self.factors)
 
     def parameters(self, subject: Subject) -> int:
         """Weights of `subject`."""
         return model_cost(self.trimmed(subject.tokens).module).parameters(subject.plan)
+
+    def bytes(self, subject: Subject) -> int:
+        """Bytes of the weights of `subject` in a checkpoint."""
+        return self._cost(subject.tokens).cost(subject.plan).bytes
+
+    def _cost(self, tokens: int) -> ModelCost:
+        return model_cost(self.trimmed(tokens).module, bits=self.materials.stored_bits)
 
     def tokens_for(self, parameters: int) -> int:
         """The most tokens with which the model, otherwise as it is, has at most so many `parameters`."""
@@ -207,7 +234,7 @@ class Subjects:
             of_original = self.heard(self.original, split)
             drafts = [of_original[i] for i in piece]
         model = self._cast(subject)
-        whole = subject.bits is None and not any(name.startswith(model.encoder_prefix) for name, _ in subject.plan)
+        whole = not any(name.startswith(model.encoder_prefix) for name, _ in subject.plan)
         encode = partial(self._whole_states, model) if whole else None
         return {"texts": drafted_transcripts(model, speech, drafts, encode=encode), "plan": subject.plan.to_json()}
 
@@ -226,69 +253,57 @@ class Subjects:
 
     # What is searched
 
-    def factors(self, tokens: int) -> StoredDecompositions:
-        """The factors of the model with so many tokens, calibrated on the original's own words."""
-        folder = self.folder / f"factors-{tokens}"
+    @cached_property
+    def factors(self) -> StoredDecompositions:
+        """The factors of the original, calibrated on its own words."""
+        folder = self.folder / "factors"
         if not folder.exists():
             partial_ = folder.with_name(folder.name + ".partial")
             partial_.mkdir(exist_ok=True)
-            model, speech = self.trimmed(tokens), self.materials.calibration
-            left = asked_to_leave(model.module, only=(), excepted=LEFT)
-            write_factors(partial_, decomposed(model, speech, self.spec.factorizer, partial_, left=left))
+            materials = self.materials
+            found = decomposed(materials.model, materials.calibration, self.spec.factorizer, partial_)
+            write_factors(partial_, found)
             partial_.replace(folder)
         return StoredDecompositions(folder)
 
-    def problem(
-        self, tokens: int, ratio: float, *, evaluations: int, only: Sequence[str] = (), excepted: Sequence[str] = LEFT
-    ) -> CompressionProblem:
-        """The problem of finding a plan for the model with so many tokens by the job's levers, after the look.
+    def problem(self, task: Task, *, evaluations: int) -> CompressionProblem:
+        """The problem of finding a plan of the original, after the look.
 
         Args:
-            tokens: of the vocabulary.
-            ratio: parameters of the original over those of a plan.
-            evaluations: of a search; the look costs a share of those.
-            only: globs of the layers that may be factorized; all, if absent.
-            excepted: globs of those that may not all the same.
+            task: of the search.
+            evaluations: of it; the look costs a share of those.
         """
-        words = hashlib.sha256(json.dumps([*only, "but", *excepted]).encode()).hexdigest()[:8]
-        path = self.folder / f"problem-{tokens}-{ratio:.6g}-{evaluations}-{self.levers}-{words}.json"
-        return problem_json.from_json(
-            kept(path, lambda: problem_json.to_json(self._looked(tokens, ratio, evaluations, only, excepted)))
-        )
+        path = self.folder / f"problem-{task.key}-{evaluations}-{'+'.join(self.levers(task))}.json"
+        return problem_json.from_json(kept(path, lambda: problem_json.to_json(self._looked(task, evaluations))))
 
-    def _looked(
-        self, tokens: int, ratio: float, evaluations: int, only: Sequence[str], excepted: Sequence[str]
-    ) -> CompressionProblem:
-        model, factors = self.trimmed(tokens), self.factors(tokens)
-        left: Collection[str] = asked_to_leave(model.module, only=only, excepted=excepted)
+    def _looked(self, task: Task, evaluations: int) -> CompressionProblem:
+        materials, factors = self.materials, self.factors
+        model = materials.model
+        left: Collection[str] = asked_to_leave(model.module, only=task.only, excepted=task.excepted)
         left = {*left, *silent_layers(model.module, factors, left=left)}
-        original = self.materials.model.module
         posed = problem_of(
             model.module,
             factors,
-            prices=parameter_prices(model_cost(original), current_plan(original)),
-            ratio=ratio,
-            baseline_wer=self.wer(Subject(tokens), "proxy"),
-            levers=self.spec.pulled_levers,
+            prices=price_list(materials, task.resource),
+            ratio=task.ratio,
+            baseline_wer=self.wer(self.original, "proxy"),
+            levers=self.levers(task),
             left=left,
+            bits=materials.stored_bits,
         )
-        start = self.folder / f"model-{tokens}"
-        if not start.exists():
-            self.materials.save(model, start)
         search = self.spec.search.model_copy(update={"evaluations": evaluations})
-        heard = searched_utterances(self.spec.model_copy(update={"search": search}), self.materials)
-        memory = partial(LossMemory.of, self.materials, start=start, factorizer=self.spec.factorizer)
+        heard = searched_utterances(self.spec.model_copy(update={"search": search}), materials)
+        memory = partial(LossMemory.of, materials, start=materials.original, factorizer=self.spec.factorizer)
         cut = partial(_cut, model, factors)
-        return look(posed, model, cut, self.materials.calibration, left=left, settings=LookSettings(heard, memory))
+        return look(posed, model, cut, materials.calibration, left=left, settings=LookSettings(heard, memory))
 
     def wer(self, subject: Subject, split: Split) -> float:
         """The WER of `subject` on `split`."""
         return word_errors(self.speech(split).texts, self.heard(subject, split)).wer
 
-    def searched(
-        self, strategy: str, problem: CompressionProblem, tokens: int, *, evaluations: int, seed: int = 0
-    ) -> Chosen:
+    def searched(self, strategy: str, problem: CompressionProblem, *, evaluations: int, seed: int = 0) -> Chosen:
         """The plan of one search, chosen as in jobs: of the best few on the proxy set the best on dev."""
+        tokens = self.original.tokens
         found = search_plans(
             strategy,
             problem,
@@ -303,39 +318,3 @@ class Subjects:
 
 def _cut(model: HuggingFaceSeq2Seq, factors: StoredDecompositions, plan: CompressionPlan) -> HuggingFaceSeq2Seq:
     return shrunk(model, plan, factors)
-
-
-@torch.no_grad()
-def rounded(model: HuggingFaceSeq2Seq, bits: int, group: int = GROUP) -> HuggingFaceSeq2Seq:
-    """A copy of `model` whose large matrices are rounded to `bits`: each group of a row from its least to its greatest.
-
-    Embeddings, which are the output as well, are rounded like linear layers; convolutions, biases, positions and norms
-    are not.
-    """
-    small = deepcopy(model)
-    for weight in rounded_weights(small):
-        rows = weight.view(-1, group) if weight.shape[1] % group == 0 else weight
-        low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
-        scale = ((high - low) / (2**bits - 1)).clamp_min(torch.finfo(weight.dtype).tiny)
-        zero = (-low / scale).round()
-        weight.copy_(((rows / scale + zero).round().clamp(0, 2**bits - 1) - zero).mul(scale).view_as(weight))
-    return small
-
-
-def rounded_weights(model: HuggingFaceSeq2Seq) -> list[Tensor]:
-    """The matrices that `rounded` rounds, each once."""
-    layers = (one for one in model.modules() if isinstance(one, nn.Linear | nn.Embedding))
-    found = {
-        id(layer.weight): layer.weight for layer in layers if layer.weight.requires_grad and layer.weight.dim() == 2
-    }
-    return [weight for weight in found.values() if weight.numel() >= 2**15]
-
-
-def rounded_bytes(model: HuggingFaceSeq2Seq, bits: int, group: int = GROUP) -> int:
-    """The least bytes that `rounded` weights take, with a half-precision scale and a zero of `bits` for each group.
-
-    All other weights in half precision.
-    """
-    rounded_ = sum(weight.numel() for weight in rounded_weights(model))
-    others = sum(weight.numel() for weight in model.module.parameters()) - rounded_
-    return -(-rounded_ * (bits * group + 16 + bits) // (8 * group)) + 2 * others

@@ -11,8 +11,6 @@ ORIGINAL, WORSE = ["a b c d", "e f g x"], ["a b c", "e f g x"]
 class Written:
     """Subjects, all of whose transcripts are there."""
 
-    levers = "rank+identity"
-
     def __init__(self, subject):
         self.original = subject(9)
         self.materials = self
@@ -27,6 +25,12 @@ class Written:
     def parameters(self, subject):
         return 4_000_000 if subject == self.original else 2_500_000
 
+    def bytes(self, subject):
+        return 2 * self.parameters(subject)
+
+    def levers(self, task):
+        return ("rank", "bits") if task.resource == "bytes" else ("rank",)
+
 
 @pytest.fixture
 def tables(bench):
@@ -35,9 +39,9 @@ def tables(bench):
 
 def test_a_row_tells_size_errors_and_what_is_lost(bench, tables):
     cells = tables._cells("half the tokens", bench.Subject(5))
-    assert cells[:4] == ("half the tokens", "1.60", "2.50", "")
-    assert cells[4].startswith("25.00 (")
-    assert cells[5].startswith("+12.50 (")
+    assert cells[:5] == ("half the tokens", "1.60", "2.50", "5.0", "")
+    assert cells[5].startswith("25.00 (")
+    assert cells[6].startswith("+12.50 (")
 
 
 def test_the_original_loses_nothing_against_itself(tables):
@@ -47,10 +51,10 @@ def test_the_original_loses_nothing_against_itself(tables):
 
 
 def test_rows_of_searches_tell_which_levers_were_pulled(bench, tables, monkeypatch):
-    monkeypatch.setattr(tables, "_searched", lambda ratio, strategy="": bench.Subject(5))
+    monkeypatch.setattr(tables, "_searched", lambda task, strategy, evaluations: bench.Subject(5))
     _, _, *rows = tables.search().split("\n\n")[0].splitlines()
     assert len(rows) == len(bench.SEARCHED) * (1 + len(bench.SIMPLE))
-    assert all("rank+identity" in row for row in rows)
+    assert all("rank+bits" in row for row in rows)
 
 
 def test_bytes_are_counted_against_the_original_as_it_is_stored(tables):

@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 
+from shrinkml.compression.sites import model_cost
 from shrinkml.job import parse_job
 from shrinkml.measure.evaluation import count_parameters, transcripts
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.manifest import read_manifest, write_manifest
 from shrinkml.storage import checkpoint
@@ -25,8 +27,8 @@ def make(bench, tiny_data, tmp_path_factory):
         {
             "model": "reference/whisper",
             "data": data,
-            "goal": {"compression_ratio": 1.2},
-            "vocabulary": TOKENS,
+            "goal": {"compression_ratio": 3.0, "resource": "bytes"},
+            "levers": ["bits"],
             "search": {"evaluations": 4, "baselines": ["uniform"]},
         }
     )
@@ -61,11 +63,9 @@ def test_subjects_that_differ_have_files_of_their_own(bench):
         bench.Subject(9),
         bench.Subject(8),
         bench.Subject(9, plan),
-        bench.Subject(9, plan, factors=7),
-        bench.Subject(9, plan, bits=4),
+        bench.Subject(9, CompressionPlan.of_ranks({"a": 2})),
     ]
     assert len({subject.key for subject in every}) == len(every)
-    assert bench.Subject(9, plan, factors=9).key == bench.Subject(9, plan).key
 
 
 def test_parameters_are_counted_as_they_are_and_tokens_are_found_for_them(bench, subjects):
@@ -77,38 +77,33 @@ def test_parameters_are_counted_as_they_are_and_tokens_are_found_for_them(bench,
 
 
 def test_a_search_is_for_a_plan_of_the_layers_and_the_size_that_were_asked_for(bench, subjects):
-    problem = subjects.problem(TOKENS, 1.2, evaluations=3, only=["*encoder.layers*"])
-    chosen = subjects.searched("uniform", problem, TOKENS, evaluations=3)
-    small = bench.Subject(TOKENS, CompressionPlan(chosen.plan.choices))
-    assert subjects.parameters(subjects.original) / subjects.parameters(small) >= 1.2
+    task = bench.Task(1.1, only=("*encoder.layers*",))
+    chosen = subjects.searched("uniform", subjects.problem(task, evaluations=3), evaluations=3)
+    small = bench.Subject(subjects.original.tokens, CompressionPlan(chosen.plan.choices))
+    assert subjects.parameters(subjects.original) / subjects.parameters(small) >= 1.1
     assert count_parameters(subjects.model(small)) == subjects.parameters(small)
     assert {name.split("encoder.")[0] for name, _ in small.plan} == {"network.model."}
 
 
-def test_plans_pull_the_levers_of_the_job(bench, subjects):
-    spec = subjects.spec.model_copy(update={"levers": ("rank", "identity")})
-    both = bench.Subjects(spec, subjects.folder.parent, torch.float32)
-    assert (subjects.levers, both.levers) == ("rank", "rank+identity")
-    problems = [one.problem(TOKENS, 1.2, evaluations=3, only=["*encoder.layers*"]) for one in (subjects, both)]
-    pulled = [any(choice.identity for one in problem.decisions for choice in one.choices) for problem in problems]
-    assert pulled == [False, True]
+def test_where_the_job_counts_the_same_its_levers_are_pulled_and_elsewhere_ranks_and_identity_blocks(bench, subjects):
+    in_bytes, in_parameters = (
+        subjects.problem(bench.Task(1.1, resource), evaluations=3) for resource in ("bytes", "parameters")
+    )
+    choices = [[choice for one in task.decisions for choice in one.choices] for task in (in_bytes, in_parameters)]
+    assert [{bool(choice.bits) for choice in found} for found in choices] == [{True, False}, {False}]
+    assert [{bool(choice.rank) for choice in found} for found in choices] == [{False}, {True, False}]
+    tables = [
+        any("embed_tokens" in one.name for one in task.decisions if len(one.choices) > 1)
+        for task in (in_bytes, in_parameters)
+    ]
+    assert tables == [True, False], "the embedding bears fewer bits and no lower rank"
 
 
-def test_rounded_weights_have_as_many_values_in_each_group_as_bits_tell(bench):
-    model = checkpoint.load("reference/whisper")
-    small = bench.rounded(model, 3)
-    before, after = bench.rounded_weights(model), bench.rounded_weights(small)
-    for old, new in zip(before, after, strict=True):
-        groups, old_groups = new.view(-1, bench.GROUP), old.view(-1, bench.GROUP)
-        assert max(len(group.unique()) for group in groups[:50]) <= 8
-        step = (old_groups.amax(1) - old_groups.amin(1)) / 7
-        assert bool(((groups - old_groups).abs().amax(1) <= step + 1e-6).all())
-    assert count_parameters(small) == count_parameters(model)
-    assert small.network.proj_out.weight is small.network.model.decoder.embed_tokens.weight
-
-
-def test_the_bytes_of_rounded_weights_are_those_of_codes_scales_and_zeros(bench):
-    model = checkpoint.load("reference/whisper")
-    n = sum(weight.numel() for weight in bench.rounded_weights(model))
-    others = count_parameters(model) - n
-    assert bench.rounded_bytes(model, 4) == n // 2 + n // 32 * 2 + n // 32 // 2 + 2 * others
+def test_bytes_are_those_of_the_checkpoint(bench, subjects, tmp_path):
+    plan = CompressionPlan({layer.name: Choice(bits=4) for layer in model_cost(subjects.materials.model.module).layers})
+    four = bench.Subject(subjects.original.tokens, plan)
+    for subject in (subjects.original, four):
+        subjects.materials.save(subjects.model(subject), tmp_path / subject.key)
+        stored = checkpoint.inspect(tmp_path / subject.key).stored_bytes
+        assert stored == pytest.approx(subjects.bytes(subject), rel=0.01, abs=4096), "but for names"
+    assert subjects.bytes(subjects.original) > 3 * subjects.bytes(four)
