@@ -141,6 +141,12 @@ def _auto_class(config: Any, path: Path) -> Any:
 
     if type(config) in transformers.MODEL_FOR_CTC_MAPPING:
         return transformers.AutoModelForCTC
+    if type(config) in transformers.MODEL_FOR_RNNT_MAPPING or type(config) in transformers.MODEL_FOR_TDT_MAPPING:
+        raise CheckpointError(
+            f"{path}: {config.model_type!r} is a transducer, and of those of transformers none is opened yet: their "
+            "decoding, their loss over a lattice and their export are missing here. Take a model of the same encoder "
+            "with a CTC head (parakeet_ctc), or train a transducer of ShrinkML's own (configs/train/transducer.yaml)"
+        )
     if not _writes(config):
         raise CheckpointError(
             f"{path}: {config.model_type!r} is no speech recogniser with a CTC head or a decoder of its own; "

@@ -191,6 +191,13 @@ def test_a_language_model_that_is_told_about_speech(folder):
     refuse(folder, r"'voxtral' is no speech recogniser with a CTC head or a decoder of its own")
 
 
+@pytest.mark.parametrize("kind", ["parakeet_rnnt", "parakeet_tdt", "nemotron_asr_streaming"])
+def test_a_transducer(tmp_path, kind):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    refuse(tmp_path, rf"'{kind}' is a transducer, and .* none is opened yet: .* with a CTC head \(parakeet_ctc\)")
+
+
 def test_a_config_with_values_of_the_wrong_kind(folder):
     change_config(folder, num_hidden_layers="many", encoder_layers="many")
     refuse(folder, "describes no w|transformers cannot open")
