@@ -110,6 +110,7 @@ def test_a_job_killed_in_its_search_gives_the_recogniser_that_it_gives_in_peace(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a worker that dies again and again is started again after half a minute
 @pytest.mark.parametrize("executor", ["local", "ray"])
 def test_a_job_killed_in_every_stage_gives_the_recogniser_that_it_gives_in_peace(
     serving, tmp_path, data_root, spec, undisturbed, executor
