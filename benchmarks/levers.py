@@ -32,8 +32,8 @@ from search import CONFIG, OURS, REWARD, Row, kept
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.price_lists import price_list
-from agents.pipeline.stages.calibrate_stage import make_workspace
-from agents.pipeline.stages.choose_stage import choose_from
+from agents.pipeline.stages.steps.calibrate_stage import make_workspace
+from agents.pipeline.stages.steps.choose_stage import choose_from
 from agents.search.model_evaluator import shrunk
 from agents.search.opened_workspace import open_workspace
 from agents.search.search_plans import search_plans

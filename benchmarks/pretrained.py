@@ -24,7 +24,7 @@ from liteasr import liteasr_plan
 from rows import Row, kept, markdown
 from subjects import Subject, Subjects, Task
 
-from agents.pipeline.stages.choose_stage import Chosen
+from agents.pipeline.stages.steps.choose_stage import Chosen
 from shrinkml.compression.sites import model_cost
 from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import Exporter

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from search import REWARD, Bench, add_subject
 
-from agents.pipeline.stages.choose_stage import N_FINALISTS
+from agents.pipeline.stages.steps.choose_stage import N_FINALISTS
 from agents.search.model_evaluator import ModelEvaluator, shrunk
 from agents.search.racing import FALSE_STOPS, Errors, RacingJudge
 from agents.search.search_plans import search_plans

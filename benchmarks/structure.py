@@ -21,8 +21,8 @@ PACKAGES = ("shrinkml", "envs", "agents", "server")
 MOST_MODULES = 15
 QUESTION = re.compile(r"(What|Whether|How|Which|Where|Who|When|Why)\b")
 RANKS = {"rank", "ranks"}
-FORMS = {"Dense", "Factors", "LowRank"}
-FAMILIES = {"HuggingFaceCtc", "HuggingFaceModel", "HuggingFaceSeq2Seq", "Las"}
+FORMS = {"Dense", "Factors", "IdentityBlock", "LowRank", "Quantized", "Sparse"}
+FAMILIES = {"HuggingFaceCtc", "HuggingFaceModel", "HuggingFaceSeq2Seq", "Las", "Transducer", "Transformer"}
 LOG_CALLS = {"debug", "info", "warning", "error", "exception", "critical"}
 LOGGERS = {"log", "logger", "_log", "_logger"}
 

@@ -23,8 +23,8 @@ from agents.pipeline.folder.lasting_cache import LastingCache
 from agents.pipeline.folder.loss_memory import LossMemory
 from agents.pipeline.materials import Materials
 from agents.pipeline.price_lists import price_list
-from agents.pipeline.stages.calibrate_stage import searched_utterances
-from agents.pipeline.stages.choose_stage import Chosen, choose
+from agents.pipeline.stages.steps.calibrate_stage import searched_utterances
+from agents.pipeline.stages.steps.choose_stage import Chosen, choose
 from agents.pipeline.teaching import Teaching
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.look.look import LookSettings, look

@@ -20,7 +20,7 @@ import torch
 from rows import Row, kept
 from search import FACTORIZER, OURS, REWARD, Bench, Clock, best_so_far, proxy_wers, sign_test
 
-from agents.pipeline.stages.choose_stage import choose_from
+from agents.pipeline.stages.steps.choose_stage import choose_from
 from agents.search.opened_workspace import open_workspace
 from agents.search.search_plans import search_plans
 from agents.search.search_result import Policy

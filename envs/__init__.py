@@ -1,1 +1,1 @@
-"""The rank search as a gymnasium environment."""
+"""The search for a plan as a decision problem, and as a gymnasium environment."""

@@ -61,7 +61,7 @@ class PlanEnv(gymnasium.Env[Observation, np.int64]):
         self._reach = reach
         self._budget = Budget.of(problem)
         self._energies = problem.retained_energies
-        self._observer = Observer(self._budget, problem.decisions, self._energies, problem.expected_losses)
+        self._observer = Observer(self._budget, problem.decisions, self._energies, problem.losses_or_lost_energies)
         self._next_reference = reference
         self._n_actions = max(map(len, self._budget.weights)) if reference is None else 2 * reach + 1
         self.action_space = spaces.Discrete(self._n_actions)

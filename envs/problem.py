@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from envs.decision import Decision, PerOption
+from envs.decision import Decision, Option, PerOption
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -94,17 +94,22 @@ class CompressionProblem:
 
     @property
     def expected_losses(self) -> PerOption:
-        """The expected loss of each option, in nats per token: comparable between decisions.
+        """The expected loss of each option, in nats per token.
 
-        Where they are not known, the share of its energy that an option loses, which is not comparable.
+        Raises:
+            PlanError: it is not known.
         """
-        return tuple(
-            tuple(
-                1.0 - option.retained_energy if option.expected_loss is None else option.expected_loss
-                for option in decision.options
-            )
-            for decision in self.decisions
-        )
+        return tuple(tuple(map(_told_loss, decision.options)) for decision in self.decisions)
+
+    @property
+    def losses_or_lost_energies(self) -> PerOption:
+        """The expected loss of each option; where none is known, the share of its energy that it loses.
+
+        Lost energies are no measure between decisions.
+        """
+        if self.tells_losses:
+            return self.expected_losses
+        return tuple(tuple(1.0 - kept for kept in row) for row in self.retained_energies)
 
     def cost(self, plan: CompressionPlan) -> Cost:
         """The cost of the whole model under `plan`.
@@ -129,6 +134,12 @@ class CompressionProblem:
     def admits(self, plan: CompressionPlan) -> bool:
         """True where `plan` is within the budget."""
         return self.prices.price(plan) <= self.limit
+
+
+def _told_loss(option: Option) -> float:
+    if option.expected_loss is None:
+        raise PlanError("the expected losses of the options are not known; measure what the layers lose first")
+    return option.expected_loss
 
 
 def _expected_loss(decision: Decision, choice: Choice) -> float:

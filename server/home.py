@@ -30,6 +30,11 @@ def job_folder(home: Path, job_id: str) -> Path:
     return jobs_folder(home) / job_id
 
 
+def clear_job(home: Path, job_id: str) -> None:
+    """Remove the files that the pipeline keeps of the job."""
+    shutil.rmtree(job_folder(home, job_id), ignore_errors=True)
+
+
 def artefacts_folder(home: Path) -> Path:
     """Return the folder of all files that jobs leave for download."""
     return home / "artefacts"

@@ -6,11 +6,22 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 
 from server.artefacts.folder_artefacts import FolderArtefacts
-from server.home import artefacts_folder, database_url, jobs_folder, pulse, server_log, sole_user, worker_log
+from server.home import (
+    artefacts_folder,
+    clear_job,
+    database_url,
+    jobs_folder,
+    pulse,
+    require_space,
+    server_log,
+    sole_user,
+    worker_log,
+)
 from server.http.app import create_app
 from server.http.connections import bounded
 from server.http.dependencies import Services, SubmissionRules
@@ -66,8 +77,9 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
             rules=SubmissionRules(settings.data_roots, limits, settings.allow_hub),
             worker=supervisor,
             stopping=lambda: server.should_exit,
-            home=settings.home,
             check_home=lock.require_home,
+            check_space=partial(require_space, settings.home, limits.free_gb),
+            clear_stages=partial(clear_job, settings.home),
             admissions=Turnstile(limits.admissions),
             streams=Turnstile(limits.streams),
         )

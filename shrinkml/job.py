@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from shrinkml.errors import ConfigError
-from shrinkml.plan.gains import GAINS, UNASKED
+from shrinkml.plan.gains import GAINS, LEVER_WORDS, UNASKED
 from shrinkml.plan.prices import Resource
 from shrinkml.speech.normalisers import DEFAULT as DEFAULT_NORMALISER
 from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
@@ -143,12 +143,6 @@ class SearchSpec(Part):
         "this one to go on from. Only dyna leaves one.",
     )
 
-    @model_validator(mode="after")
-    def _only_dyna_goes_on_from_a_policy(self) -> "SearchSpec":
-        if self.policy is not None and self.strategy != "dyna":
-            raise ValueError(f"policy is given, and {self.strategy} goes on from none; allowed: strategy: dyna")
-        return self
-
     def runs(self, seed: int) -> list[tuple[str, int]]:
         """Name and seed of each search: the strategy with every seed from `seed` on, each baseline once."""
         others = [(name, seed) for name in self.baselines if name != self.strategy]
@@ -255,10 +249,9 @@ class JobSpec(Part):
         None,
         min_length=1,
         exclude_if=lambda levers: levers is None,
-        description="What may become of a matrix: rank (two thin factors), identity (one of them holds an identity "
-        "block, which takes no weights), bits (few for each weight), sparsity (zeros, which are not stored: it "
-        "saves no time), units (of feed-forward blocks fewer, so that both matrices are narrower; these have neither "
-        "ranks nor zeros then). If absent, ranks; where bytes count, all but units.",
+        description="What may become of a matrix: "
+        + ", ".join(f"{name} ({words})" for name, words in LEVER_WORDS.items())
+        + ". If absent, ranks; where bytes count, all but units.",
     )
     language: Name | None = Field(
         None,

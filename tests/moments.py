@@ -7,7 +7,7 @@ import pytest
 from shrinkml.measure import runtimes
 from shrinkml.measure.speed_rows import RuntimeRow
 
-STAGE = "agents.pipeline.stages.speed_stage"
+STAGE = "agents.pipeline.stages.conclusion.speed_stage"
 
 
 def time_moments(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shrinkml.measure.verification import FreshView, view
 
-STAGE = "agents.pipeline.stages.verify_stage"
+STAGE = "agents.pipeline.stages.conclusion.verify_stage"
 
 
 def view_here(patch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,11 @@ from agents.pipeline.folder.run_folder import FINAL, SO_FAR
 from agents.pipeline.measuring import describe
 from agents.pipeline.schedule import best_of, start_of
 from agents.pipeline.stage import RunState, Tools
-from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.stages.calibrate_stage import CALIBRATE
-from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL, save_factorized
-from agents.pipeline.stages.search_stage import SEARCH, read_results
-from agents.pipeline.stages.verify_stage import VERIFY
+from agents.pipeline.stages.conclusion.verify_stage import VERIFY
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
+from agents.pipeline.stages.steps.calibrate_stage import CALIBRATE
+from agents.pipeline.stages.steps.factorize_stage import FACTORIZE, MODEL, save_factorized
+from agents.pipeline.stages.steps.search_stage import SEARCH, read_results
 from agents.pipeline.step import Step
 from agents.search.search_result import winner
 from shrinkml.errors import StoppedError

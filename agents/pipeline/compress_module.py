@@ -3,17 +3,16 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor, nn
 
 from agents.execution.executor import SearchTask
 from agents.pipeline.folder.policies import Policies
 from agents.pipeline.materials import N_HELD_OUT
-from agents.pipeline.stages.choose_stage import choose
-from agents.pipeline.stages.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
-from agents.pipeline.stages.finetune_stage import Listeners, finetune_
-from agents.pipeline.stages.search_stage import search_tasks
+from agents.pipeline.stages.steps.choose_stage import choose
+from agents.pipeline.stages.steps.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
+from agents.pipeline.stages.steps.finetune_stage import Listeners, finetune_
+from agents.pipeline.stages.steps.search_stage import search_tasks
 from agents.search.decompose_layers import decomposed, silent_layers, unit_pairs
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import look
@@ -23,7 +22,7 @@ from agents.search.opened_workspace import Workspace
 from agents.search.racing import RacingJudge
 from agents.search.search_result import OnTrial, SearchResult, Trial
 from agents.search.search_task import search_in
-from agents.strategies.model_based.kept_policy import read_policy
+from agents.strategies.strategies import asked_policy
 from envs.levers import UNITS
 from shrinkml.additions import copied
 from shrinkml.compression.chosen_layers import asked_to_leave
@@ -55,7 +54,7 @@ class Compressed:
     Attributes:
         module: the smaller one; the given one is as it was. Torch's attention in it has projections of its own
             (`shrinkml.layers.attention`).
-        plan: the ranks of its layers.
+        plan: what became of its layers.
         before: the given module on test.
         after: the smaller one on test.
         kept: "fine-tuned", or "factorized" where there was no fine-tuning, or it left more errors than both the
@@ -140,7 +139,7 @@ def compress(
         return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
 
     wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
-    posed = problem_of(
+    problem = problem_of(
         own.module,
         decompositions,
         prices=prices,
@@ -150,7 +149,7 @@ def compress(
         left=kept_whole,
         pairs=pairs,
     )
-    problem = look(posed, heard, cut, calibration, left=kept_whole)
+    problem = look(problem, heard, cut, calibration, left=kept_whole)
     evaluator = ModelEvaluator(cut, judged)
     tasks = search_tasks(search, seed, "in memory", policies)
     workspace = Workspace(problem, RacingJudge(evaluator, evaluator.words))
@@ -213,9 +212,9 @@ def _check_levers(levers: Collection[str]) -> None:
 
 def _policies(search: SearchSpec, seed: int) -> Policies:
     """The policy that `search` names, for every seed of its strategy."""
-    if search.policy is None:
+    policy = asked_policy(search)
+    if policy is None:
         return {}
-    policy = read_policy(Path(search.policy))
     return {(name, number): policy for name, number in search.runs(seed) if name == search.strategy}
 
 

@@ -22,12 +22,12 @@ from agents.pipeline.schedule import FinishedStep, next_ratio, start_of
 from agents.pipeline.stage import RunState, Tools
 from agents.pipeline.stage_runner import RunStage, StageRunner, run_plainly
 from agents.pipeline.stage_table import STAGES, Stages, after_steps, before_steps, of_step
-from agents.pipeline.stages.calibrate_stage import CALIBRATE
-from agents.pipeline.stages.choose_stage import CHOOSE
-from agents.pipeline.stages.evaluate_stage import EVALUATE
-from agents.pipeline.stages.factorize_stage import FACTORIZE
-from agents.pipeline.stages.prices_stage import prices_of
-from agents.pipeline.stages.search_stage import SEARCH, read_results
+from agents.pipeline.stages.preparation.prices_stage import prices_of
+from agents.pipeline.stages.steps.calibrate_stage import CALIBRATE
+from agents.pipeline.stages.steps.choose_stage import CHOOSE
+from agents.pipeline.stages.steps.evaluate_stage import EVALUATE
+from agents.pipeline.stages.steps.factorize_stage import FACTORIZE
+from agents.pipeline.stages.steps.search_stage import SEARCH, read_results
 from agents.pipeline.step import Step, StepOutcome
 from agents.pipeline.vocabulary.trim_stage import base_of, trimmed_ratio
 from agents.search.workspace import read_problem
@@ -70,7 +70,7 @@ def run_job(
         ConfigError: another job lies in `folder`, or there is no GPU where the job asks for one, no leave to fetch, or
             no Ray to search with.
         StageError: another process works in `folder`, or a search failed.
-        ShrinkError: model, data or goal are at fault; see `agents.pipeline.stages.validate_stage`.
+        ShrinkError: model, data or goal are at fault; see `agents.pipeline.stages.preparation.validate_stage`.
     """
     with opened(folder, spec) as run_folder, closing(make_executor(spec)) as executor:
         run_folder.withdraw(SO_FAR)

@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.pipeline.stage import Stage
-from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.stages.calibrate_stage import CALIBRATE
-from agents.pipeline.stages.choose_stage import CHOOSE
-from agents.pipeline.stages.evaluate_stage import EVALUATE
-from agents.pipeline.stages.export_stage import EXPORT
-from agents.pipeline.stages.factorize_stage import FACTORIZE
-from agents.pipeline.stages.final_test_stage import TEST
-from agents.pipeline.stages.finetune_stage import FINETUNE
-from agents.pipeline.stages.prices_stage import PRICES
-from agents.pipeline.stages.report_stage import REPORT
-from agents.pipeline.stages.search_stage import SEARCH
-from agents.pipeline.stages.speed_stage import SPEED
-from agents.pipeline.stages.transcripts_stage import TRANSCRIPTS
-from agents.pipeline.stages.validate_stage import VALIDATE
-from agents.pipeline.stages.verify_stage import VERIFY
+from agents.pipeline.stages.conclusion.export_stage import EXPORT
+from agents.pipeline.stages.conclusion.final_test_stage import TEST
+from agents.pipeline.stages.conclusion.report_stage import REPORT
+from agents.pipeline.stages.conclusion.speed_stage import SPEED
+from agents.pipeline.stages.conclusion.verify_stage import VERIFY
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
+from agents.pipeline.stages.preparation.prices_stage import PRICES
+from agents.pipeline.stages.preparation.transcripts_stage import TRANSCRIPTS
+from agents.pipeline.stages.preparation.validate_stage import VALIDATE
+from agents.pipeline.stages.steps.calibrate_stage import CALIBRATE
+from agents.pipeline.stages.steps.choose_stage import CHOOSE
+from agents.pipeline.stages.steps.evaluate_stage import EVALUATE
+from agents.pipeline.stages.steps.factorize_stage import FACTORIZE
+from agents.pipeline.stages.steps.finetune_stage import FINETUNE
+from agents.pipeline.stages.steps.search_stage import SEARCH
 from agents.pipeline.vocabulary.trim_stage import TRIM
 from agents.pipeline.windows.window_stage import WINDOWS
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from agents.pipeline.menu_rows import menu_rows
 from agents.pipeline.schedule import best_of
-from agents.pipeline.stages.baseline_stage import Baseline
-from agents.pipeline.stages.export_stage import Exported
-from agents.pipeline.stages.final_test_stage import FinalFigures
-from agents.pipeline.stages.speed_stage import Timed
+from agents.pipeline.stages.conclusion.export_stage import Exported
+from agents.pipeline.stages.conclusion.final_test_stage import FinalFigures
+from agents.pipeline.stages.conclusion.speed_stage import Timed
+from agents.pipeline.stages.preparation.baseline_stage import Baseline
 from agents.pipeline.step import StepOutcome
 from agents.pipeline.vocabulary.trim_stage import Trimmed
 from agents.pipeline.windows.window_stage import Windowed

@@ -50,7 +50,7 @@ class Search:
         Raises:
             PlanError: no plan meets the budget.
         """
-        energies, losses = problem.retained_energies, problem.expected_losses
+        energies, losses = problem.retained_energies, problem.losses_or_lost_energies
         return cls(problem, Budget.of(problem), energies, losses, reward, seed, recorder, policy)
 
 

@@ -5,10 +5,10 @@ from threadpoolctl import threadpool_limits
 from agents.search.recorder import Recorder
 from agents.search.search import Search
 from agents.search.search_result import OnTrial, Policy, SearchResult
-from agents.strategies.strategies import STRATEGIES
+from agents.strategies.strategies import STRATEGIES, check_keeps_policy
 from envs.problem import CompressionProblem, PlanEvaluator
 from envs.rewards import REWARDS
-from shrinkml.errors import ConfigError, StoppedError
+from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.tables import look_up
 
@@ -48,9 +48,8 @@ def search_plans(
     """
     row = look_up(STRATEGIES, strategy, kind="strategy")
     score = look_up(REWARDS, reward, kind="reward")
-    if policy is not None and not row.keeps_policy:
-        allowed = ", ".join(name for name, other in STRATEGIES.items() if other.keeps_policy)
-        raise ConfigError(f"a policy is given, and {strategy} goes on from none; allowed: {allowed}")
+    if policy is not None:
+        check_keeps_policy(strategy)
     recorder = Recorder(problem, evaluate, evaluations=evaluations, on_trial=on_trial, should_stop=should_stop)
     search = Search.of(problem, recorder, reward=score, seed=seed, policy=policy)
     # NumPy's own threads: its sums depend on them, and on a busy machine they wait for each other.

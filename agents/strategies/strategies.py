@@ -1,9 +1,11 @@
 """The table of strategies. Loads no torch."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from agents.search.search import Strategy
+from agents.search.search_result import Policy
 from agents.strategies.agents.a2c import a2c
 from agents.strategies.agents.ddpg import ddpg
 from agents.strategies.agents.dqn import dqn
@@ -23,7 +25,10 @@ from agents.strategies.baselines.sensitivity import sensitivity
 from agents.strategies.baselines.tpe import tpe
 from agents.strategies.baselines.uniform import uniform
 from agents.strategies.model_based.dyna import dyna
+from agents.strategies.model_based.kept_policy import read_policy
 from agents.strategies.model_based.surrogate import surrogate
+from shrinkml.errors import ConfigError
+from shrinkml.job import SearchSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +68,26 @@ STRATEGIES: dict[str, StrategyRow] = {
     "tpe": StrategyRow(tpe, "baseline"),
     "nsga2": StrategyRow(nsga2, "baseline"),
 }
+
+
+def asked_policy(search: SearchSpec) -> Policy | None:
+    """Return the policy that `search` names for its strategy to go on from; None where it names none.
+
+    Raises:
+        ConfigError: the strategy goes on from none, or there is none.
+    """
+    if search.policy is None:
+        return None
+    check_keeps_policy(search.strategy)
+    return read_policy(Path(search.policy))
+
+
+def check_keeps_policy(strategy: str) -> None:
+    """Return where the strategy of that name goes on from a policy.
+
+    Raises:
+        ConfigError: it goes on from none.
+    """
+    if not STRATEGIES[strategy].keeps_policy:
+        allowed = ", ".join(name for name, row in STRATEGIES.items() if row.keeps_policy)
+        raise ConfigError(f"a policy is given, and {strategy} goes on from none; allowed: {allowed}")

@@ -1,6 +1,5 @@
 """Services that the routes work with, handed to them by the application."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from server.artefacts.artefact_store import ArtefactStore
-from server.home import job_folder
 from server.http.shared_reads import SharedReads
 from server.http.turnstile import Turnstile
 from server.limits import DEFAULT_LIMITS, Limits
@@ -60,8 +58,9 @@ class Services:
         rules: for new jobs.
         worker: its health.
         stopping: tells that the server is about to stop: open event streams end then.
-        home: the server's folder.
-        check_home: raises HomeLostError where that is gone.
+        check_home: raises HomeLostError where what is kept would be lost.
+        check_space: raises DiskFullError where too little space is free for another job.
+        clear_stages: removes what the pipeline of a job has written.
         admissions: bounds the jobs that are checked at once.
         streams: bounds the event streams that are open at once.
         reads: makes what many clients wait for at the same moment once for all of them.
@@ -72,9 +71,9 @@ class Services:
     rules: SubmissionRules
     worker: WorkerHealth
     stopping: Callable[[], bool]
-    home: Path
-
     check_home: Callable[[], None] = lambda: None
+    check_space: Callable[[], None] = lambda: None
+    clear_stages: Callable[[str], None] = lambda job_id: None
     admissions: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.admissions))
     streams: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.streams))
     reads: SharedReads = field(default_factory=SharedReads)
@@ -82,7 +81,7 @@ class Services:
     def clear(self, job_id: str) -> None:
         """Remove the files of the job."""
         self.artefacts.clear(job_id)
-        shutil.rmtree(job_folder(self.home, job_id), ignore_errors=True)
+        self.clear_stages(job_id)
 
 
 async def services(request: Request) -> Services:

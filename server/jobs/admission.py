@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from agents.strategies.model_based.kept_policy import read_policy
+from agents.strategies.strategies import asked_policy
 from server.jobs.job_names import check_names
 from server.jobs.model_facts import check_model
 from server.limits import DEFAULT_LIMITS, Limits
@@ -51,8 +51,7 @@ def admit(
     _check_named(spec, roots, limits)
     if not job.model.startswith(HUB):
         check_model(job.model)
-    if job.search.policy is not None:
-        read_policy(Path(job.search.policy))
+    asked_policy(job.search)
     if job.vocabulary_texts is not None:
         read_texts(Path(job.vocabulary_texts))
     manifests = tuple((split, path, _identity(path)) for split, path in _manifests(job))

@@ -1,1 +1,1 @@
-"""Jobs and their events, kept."""
+"""Jobs and their events, kept (in memory, in a database)."""

@@ -2,6 +2,13 @@
 
 from shrinkml.plan.prices import Resource
 
+LEVER_WORDS = {  # what may become of a matrix
+    "rank": "two thin factors",
+    "identity": "one of them holds an identity block, which takes no weights",
+    "bits": "few for each weight",
+    "sparsity": "zeros, which are not stored: it saves no time",
+    "units": "fewer of feed-forward blocks, so that both matrices are narrower, without ranks or zeros",
+}
 GAINS: dict[Resource, tuple[str, ...]] = {  # names in `envs.levers.LEVERS`
     "parameters": ("rank", "identity", "sparsity", "units"),
     "bytes": ("rank", "identity", "bits", "sparsity", "units"),

@@ -1,1 +1,1 @@
-"""Forms of one weight matrix (dense, low rank, few bits, zeros): one file and one row of `forms.FORMS` each."""
+"""Forms of one weight matrix (dense or narrower, low rank, few bits, zeros): one file and one row of FORMS each."""

@@ -8,7 +8,7 @@ import pytest
 
 from agents.execution.executor import SearchTask
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages.calibrate_stage import make_workspace
+from agents.pipeline.stages.steps.calibrate_stage import make_workspace
 from agents.search.recorder import Recorder
 from agents.search.search import Search
 from envs.rewards import REWARDS

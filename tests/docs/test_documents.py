@@ -115,3 +115,22 @@ def test_the_readme_can_be_read_in_minutes():
 def test_every_document_is_named_in_the_readme():
     readme = (ROOT / "README.md").read_text()
     assert all(f"docs/{path.name}" in readme for path in DOCUMENTS if path.parent.name == "docs")
+
+
+def tree():
+    """The lines of the tree in docs/architecture.md, as every package says of itself."""
+
+    def lines(folder, depth):
+        words, *_ = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())).split("\n\n")
+        name = f"{'  ' * depth}{folder.name}/"
+        yield f"{name:<23}{' '.join(words.split()).rstrip('.')}"
+        for inner in sorted(folder.iterdir()):
+            if (inner / "__init__.py").exists():
+                yield from lines(inner, depth + 1)
+
+    return [line for name in ("shrinkml", "envs", "agents", "server") for line in lines(ROOT / name, 0)]
+
+
+def test_the_tree_shows_every_package_in_its_own_words():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    assert "\n".join(["```", *tree(), "configs/"]) in text

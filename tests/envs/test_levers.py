@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from envs.levers import BITS, LEVERS, SPARSITIES, cheaper_choices, price_with_follower, pulled
@@ -6,7 +8,7 @@ from shrinkml.errors import PlanError
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
-from shrinkml.plan.gains import GAINS
+from shrinkml.plan.gains import GAINS, LEVER_WORDS
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import byte_prices
@@ -16,8 +18,21 @@ LAYER = LayerSpec("layer", "linear", 64, 96)
 PRESENT = Choice(rank=16, bits=5)
 
 
-def test_whatever_saves_a_resource_is_a_lever():
-    assert {name for names in GAINS.values() for name in names} == set(LEVERS)
+def test_whatever_saves_a_resource_is_a_lever_that_is_described():
+    assert {name for names in GAINS.values() for name in names} == set(LEVERS) == set(LEVER_WORDS)
+
+
+def test_a_lever_is_one_row_of_what_makes_its_choices(monkeypatch):
+    def halved(layer, choice):
+        yield replace(choice, rank=layer.max_rank // 2)
+
+    monkeypatch.setitem(LEVERS, "halved", halved)
+    half = Choice(rank=LAYER.max_rank // 2)
+    assert pulled(LAYER, DENSE, ("halved",)) == (half, DENSE)
+    prices = byte_prices(ModelCost((LAYER,), Cost(0, 0)), original=10**6)
+    assert {half, replace(half, bits=4)} < {
+        *cheaper_choices([LAYER], CompressionPlan(), ("halved", "bits"), prices)["layer"]
+    }
 
 
 def test_the_lever_of_ranks_makes_the_menu_that_a_search_for_ranks_has():

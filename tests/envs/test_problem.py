@@ -39,8 +39,12 @@ def test_the_expected_loss_of_a_plan_is_the_sum_of_its_choices():
 def test_where_no_loss_is_known_the_lost_energy_stands_for_it_and_adds_nothing_to_a_plan():
     problem = separable().problem
     assert not problem.tells_losses
-    for losses, kept in zip(problem.expected_losses, problem.retained_energies, strict=True):
+    for losses, kept in zip(problem.losses_or_lost_energies, problem.retained_energies, strict=True):
         assert losses == pytest.approx([1.0 - share for share in kept])
+    with pytest.raises(PlanError, match="expected losses of the options are not known"):
+        problem.expected_losses  # noqa: B018
+    told = telling(separable()).problem
+    assert told.losses_or_lost_energies == told.expected_losses
     assert problem.expected_loss(plan_of(problem, (0,) * 6)) == 0.0
 
 

@@ -5,6 +5,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from safetensors.numpy import save_file
 
 from server.artefacts.folder_artefacts import FolderArtefacts
 from server.cli.main import main
-from server.home import artefacts_folder, database_url
+from server.home import artefacts_folder, clear_job, database_url
 from server.http.app import create_app
 from server.http.connections import bounded
 from server.http.dependencies import Services, SubmissionRules
@@ -114,7 +115,7 @@ def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, t
         rules=SubmissionRules((data_folder,), Limits(jobs_waiting=2, free_gb=0)),
         worker=AbsentWorker(),
         stopping=lambda: False,
-        home=tmp_path,
+        clear_stages=partial(clear_job, tmp_path),
     )
     queue.close()
 

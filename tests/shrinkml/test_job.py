@@ -35,9 +35,7 @@ def test_steps_that_do_not_ascend_are_refused():
         parse_job(job(steps=[3.0, 2.0, 5.0]))
 
 
-def test_only_a_strategy_that_learns_a_policy_goes_on_from_one(tmp_path):
-    with pytest.raises(ConfigError, match=r"policy is given, and surrogate goes on from none; allowed: strategy: dyna"):
-        parse_job(job(search={"policy": "policy.json"}))
+def test_a_policy_is_read_from_where_the_job_lies(tmp_path):
     spec = parse_job(job(search={"strategy": "dyna", "policy": "runs/policy.json"}))
     assert resolved(spec, tmp_path).search.policy == str(tmp_path / "runs" / "policy.json")
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec

@@ -11,7 +11,9 @@ FAMILY_FOLDERS = tuple(
     f"shrinkml/models/{path.name}" for path in sorted((ROOT / "shrinkml" / "models").iterdir()) if path.is_dir()
 )
 FAMILY_TABLE = "shrinkml/models/families.py"
-FORM_TYPES = {form.__name__ for form in FORMS.values()}
+FORM_TYPES = {
+    kind.__name__ for form in FORMS.values() for kind in form.__mro__ if kind.__module__.startswith("shrinkml.weights")
+}
 LAYER_TYPES = {
     "Conv1d",
     "Conv2d",
@@ -45,6 +47,10 @@ def torch_layers(tree: ast.Module) -> set[str]:
 
 def test_there_are_families_to_look_for():
     assert {"shrinkml/models/las", "shrinkml/models/huggingface"} <= set(FAMILY_FOLDERS)
+
+
+def test_there_are_forms_to_look_for():
+    assert {"Dense", "IdentityBlock", "Quantized", "Sparse"} <= FORM_TYPES
 
 
 def test_layers_of_torch_are_found_however_they_are_named():

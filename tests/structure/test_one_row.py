@@ -2,7 +2,7 @@
 
 The same is shown where their contracts are tested: of a form of a weight in tests/shrinkml/weights/test_forms.py, of a
 family of models in tests/shrinkml/models/test_families.py, of a stage in tests/agents/pipeline/test_job_run.py, of an
-export in tests/agents/pipeline/exports/test_export_table.py.
+export in tests/agents/pipeline/exports/test_export_table.py, of a lever in tests/envs/test_levers.py.
 """
 
 import pytest

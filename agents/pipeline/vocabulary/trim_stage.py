@@ -9,7 +9,7 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import measure
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import RunState, Stage, StageContext, Tools
-from agents.pipeline.stages.baseline_stage import BASELINE
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
 from agents.pipeline.vocabulary.vocabulary_sizes import LADDER, sizes_to_try, texts_of
 from agents.search.interruptible import Interruptible
 from agents.search.model_evaluator import BATCH_SIZE

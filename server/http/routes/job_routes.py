@@ -8,7 +8,6 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from server.artefacts.artefact_store import POLICY_FILE, REPORT_FILES
-from server.home import require_space
 from server.http.dependencies import Services, ServicesDep
 from server.http.problems import documented
 from server.http.views import Candidates, JobPage, JobView
@@ -66,7 +65,7 @@ def _submitted(spec: JobSpec, services: Services, idempotency_key: str | None) -
 def _admitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
     """Return the job, admitted and queued: what costs little is asked first."""
     rules, store = services.rules, services.store
-    require_space(services.home, rules.limits.free_gb)
+    services.check_space()
     with services.admissions.passed("have their jobs checked"):
         admitted = admit(spec, rules.data_roots, limits=rules.limits, allow_hub=rules.allow_hub)
     job, _ = store.submit(admitted, max_queued=rules.limits.jobs_waiting, idempotency_key=idempotency_key)

@@ -9,9 +9,9 @@ import pytest
 
 from agents.pipeline.job_run import run_job
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages import verify_stage
-from agents.pipeline.stages.calibrate_stage import make_workspace
-from agents.pipeline.stages.factorize_stage import save_factorized
+from agents.pipeline.stages.conclusion import verify_stage
+from agents.pipeline.stages.steps.calibrate_stage import make_workspace
+from agents.pipeline.stages.steps.factorize_stage import save_factorized
 from agents.search.workspace import read_problem
 from shrinkml.events import Event
 from shrinkml.job import JobSpec

@@ -13,7 +13,7 @@ from agents.pipeline.folder.language import with_language
 from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.job_run import run_job
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages.validate_stage import validate as validate_job
+from agents.pipeline.stages.preparation.validate_stage import validate as validate_job
 from shrinkml.errors import AudioError, ConfigError, ManifestError
 from shrinkml.job import parse_job
 from shrinkml.models.heads import transcript_head

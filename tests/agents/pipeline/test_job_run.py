@@ -19,10 +19,10 @@ from agents.execution.local_executor import LocalExecutor
 from agents.pipeline.job_run import run_job
 from agents.pipeline.stage import Stage, takes
 from agents.pipeline.stage_table import STAGES
-from agents.pipeline.stages import speed_stage
-from agents.pipeline.stages.final_test_stage import TEST
-from agents.pipeline.stages.search_stage import search_tasks
-from agents.pipeline.stages.speed_stage import time_runtimes
+from agents.pipeline.stages.conclusion import speed_stage
+from agents.pipeline.stages.conclusion.final_test_stage import TEST
+from agents.pipeline.stages.conclusion.speed_stage import time_runtimes
+from agents.pipeline.stages.steps.search_stage import search_tasks
 from agents.strategies.model_based.kept_policy import read_policy
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, StoppedError, UnknownNameError
 from shrinkml.export.recogniser import OnnxRecogniser

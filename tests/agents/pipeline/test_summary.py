@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 
 from agents.pipeline.schedule import FinishedStep
-from agents.pipeline.stages.baseline_stage import Baseline
-from agents.pipeline.stages.final_test_stage import FinalFigures
-from agents.pipeline.stages.speed_stage import Timed
+from agents.pipeline.stages.conclusion.final_test_stage import FinalFigures
+from agents.pipeline.stages.conclusion.speed_stage import Timed
+from agents.pipeline.stages.preparation.baseline_stage import Baseline
 from agents.pipeline.step import StepOutcome
 from agents.pipeline.summary import missed_by
 from shrinkml.measure.evaluation import Evaluation

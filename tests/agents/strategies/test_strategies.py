@@ -1,15 +1,19 @@
 import dataclasses
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from agents.strategies.baselines.greedy import greedy_plan
 from agents.strategies.baselines.uniform import uniform_plan
-from agents.strategies.strategies import STRATEGIES
+from agents.strategies.model_based.kept_policy import SHAPES, write_policy
+from agents.strategies.strategies import STRATEGIES, asked_policy
 from envs.rewards import REWARDS
 from envs.toys import TOYS, coupled, mixed, recogniser, separable
 from shrinkml.errors import ConfigError, PlanError, StoppedError, UnknownNameError
+from shrinkml.job import SearchSpec
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import GroupTerm
 from tests.agents.toy_search import search
@@ -217,6 +221,20 @@ def test_a_strategy_that_goes_on_from_no_policy_refuses_one(name):
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_only_strategies_that_say_so_return_a_policy(name):
     assert (search(name, separable(), evaluations=4).policy is not None) == (name in KEEPING)
+
+
+def test_a_policy_is_asked_of_a_strategy_that_keeps_one_alone(tmp_path, monkeypatch):
+    assert asked_policy(SearchSpec()) is None
+    file = str(tmp_path / "policy.json")
+    with pytest.raises(ConfigError, match=r"a policy is given, and ppo goes on from none; allowed: dyna"):
+        asked_policy(SearchSpec(strategy="ppo", policy=file))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        asked_policy(SearchSpec(strategy="dyna", policy=file))
+    weights = {name: np.zeros(shape).tolist() for name, shape in SHAPES.items()}
+    write_policy(weights, tmp_path / "policy.json")
+    monkeypatch.setitem(STRATEGIES, "toy", replace(STRATEGIES["dyna"], kind="baseline"))
+    for name in ("dyna", "toy"):
+        assert asked_policy(SearchSpec(strategy=name, policy=file)).keys() == {*SHAPES, "kinds"}
 
 
 def test_an_unknown_strategy_is_refused():

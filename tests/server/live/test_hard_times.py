@@ -11,11 +11,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from server.home import require_space
 from server.limits import Limits
 from shrinkml.client import Client
 from shrinkml.errors import ServiceError
@@ -182,9 +184,8 @@ def test_a_disk_that_fills_is_told_leaves_nothing_half_written_and_the_job_goes_
         assert {item["checkpoint"] for item in job.checkpoints()} == {"final"}
 
 
-def test_a_job_is_not_accepted_where_too_little_space_is_free(http, services, server, request_body):
-    rules = replace(services.rules, limits=Limits(free_gb=1e9))
-    server[1].state.services = replace(services, rules=rules)
+def test_a_job_is_not_accepted_where_too_little_space_is_free(http, services, server, request_body, tmp_path):
+    server[1].state.services = replace(services, check_space=partial(require_space, tmp_path, 1e9))
     response = http.post("/v1/jobs", json=request_body)
     assert (response.status_code, response.json()["type"]) == (507, "urn:shrinkml:problem:disk-full")
     assert "GB are free where the server keeps its files, and it wants 1e+09" in response.json()["detail"]

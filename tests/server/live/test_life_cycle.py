@@ -7,6 +7,7 @@ References:
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from server.artefacts.memory_artefacts import MemoryArtefacts
-from server.home import database_url
+from server.home import clear_job, database_url
 from server.http.dependencies import Services, SubmissionRules
 from server.jobs.job_state import Failure, JobState
 from server.limits import Limits
@@ -67,7 +68,7 @@ class Life(RuleBasedStateMachine):
             rules=SubmissionRules((self.data,), Limits(jobs_waiting=MOST_WAITING, free_gb=0)),
             worker=AbsentWorker(),
             stopping=lambda: False,
-            home=home,
+            clear_stages=partial(clear_job, home),
         )
         self.http = httpx.Client(base_url=self.url, timeout=120)
         self.expected: dict[str, Expected] = {}

@@ -7,7 +7,7 @@ import pytest
 from agents.pipeline.exports.export_table import DENSE, EXPORTS, Export
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.job_run import run_job
-from agents.pipeline.stages.validate_stage import validate
+from agents.pipeline.stages.preparation.validate_stage import validate
 from shrinkml.errors import ExportError, MissingPackageError, UnknownNameError
 from shrinkml.report import to_json
 

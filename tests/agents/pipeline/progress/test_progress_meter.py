@@ -3,8 +3,8 @@ import pytest
 from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.progress.stage_work import REFERENCE, Sizes
 from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
-from agents.pipeline.stages.search_stage import Searched
-from agents.pipeline.stages.transcripts_stage import Transcripts
+from agents.pipeline.stages.preparation.transcripts_stage import Transcripts
+from agents.pipeline.stages.steps.search_stage import Searched
 from agents.pipeline.windows.window_stage import Windowed
 from shrinkml.job import parse_job
 

@@ -7,8 +7,8 @@ from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.job_run import run_job
 from agents.pipeline.materials import Materials
 from agents.pipeline.stage import Finished, RunState, Tools
-from agents.pipeline.stages.prices_stage import prices_of
-from agents.pipeline.stages.validate_stage import validate
+from agents.pipeline.stages.preparation.prices_stage import prices_of
+from agents.pipeline.stages.preparation.validate_stage import validate
 from agents.pipeline.vocabulary.trim_stage import TRIM, Trimmed, base_of, smallest_that_hears
 from shrinkml.errors import ConfigError, PlanError, StoppedError
 from shrinkml.models.trimmed import least_vocabulary, rank_vocabulary, trim_vocabulary

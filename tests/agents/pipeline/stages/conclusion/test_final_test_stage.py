@@ -1,4 +1,4 @@
-from agents.pipeline.stages.final_test_stage import N_SAMPLES, measure_on_test
+from agents.pipeline.stages.conclusion.final_test_stage import N_SAMPLES, measure_on_test
 
 
 def test_test_figures_come_with_transcripts_of_both_models(materials, half):

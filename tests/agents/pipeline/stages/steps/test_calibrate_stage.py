@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages.calibrate_stage import make_workspace
+from agents.pipeline.stages.steps.calibrate_stage import make_workspace
 from agents.search.workspace import StoredDecompositions, read_problem
 from envs.budget import Budget
 from envs.rank_options import rank_menus

@@ -4,7 +4,7 @@ from agents.execution.local_executor import LocalExecutor
 from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.price_lists import price_list
 from agents.pipeline.stage import Finished, RunState, Tools
-from agents.pipeline.stages.prices_stage import PRICES, prices_of
+from agents.pipeline.stages.preparation.prices_stage import PRICES, prices_of
 
 
 def test_prices_are_measured_only_where_something_else_than_parameters_counts(tiny_job):

@@ -1,7 +1,7 @@
 import pytest
 
-from agents.pipeline.stages import verify_stage
-from agents.pipeline.stages.verify_stage import verify
+from agents.pipeline.stages.conclusion import verify_stage
+from agents.pipeline.stages.conclusion.verify_stage import verify
 from shrinkml.errors import CheckpointError
 from shrinkml.measure.verification import FreshView, view_in_fresh_process
 from shrinkml.storage import checkpoint

@@ -10,7 +10,7 @@ from agents.pipeline.folder.loss_memory import LossMemory
 from agents.pipeline.materials import Materials
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext, Teller
-from agents.pipeline.stages.prices_stage import prices_of
+from agents.pipeline.stages.preparation.prices_stage import prices_of
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import LookSettings, look
@@ -88,7 +88,7 @@ def make_workspace(
 
     began_s = time.monotonic()
     kept_whole = {*left, *silent}
-    posed = problem_of(
+    problem = problem_of(
         model.module,
         decompositions,
         prices=prices,
@@ -101,7 +101,7 @@ def make_workspace(
     )
     memory = partial(LossMemory.of, materials, start=start, factorizer=factorizer)
     settings = LookSettings(searched, memory, on_measured)
-    problem = look(posed, heard, cut, materials.calibration, left=kept_whole, settings=settings)
+    problem = look(problem, heard, cut, materials.calibration, left=kept_whole, settings=settings)
     looked_s = time.monotonic() - began_s
     write_workspace(
         folder,

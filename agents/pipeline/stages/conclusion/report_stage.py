@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from agents.pipeline.stage import Stage, StageContext, takes
-from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.stages.export_stage import EXPORT, Exported
-from agents.pipeline.stages.final_test_stage import TEST
-from agents.pipeline.stages.speed_stage import SPEED
-from agents.pipeline.stages.validate_stage import VALIDATE
+from agents.pipeline.stages.conclusion.export_stage import EXPORT, Exported
+from agents.pipeline.stages.conclusion.final_test_stage import TEST
+from agents.pipeline.stages.conclusion.speed_stage import SPEED
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
+from agents.pipeline.stages.preparation.validate_stage import VALIDATE
 from agents.pipeline.summary import summarise
 from agents.pipeline.vocabulary.trim_stage import TRIM
 from agents.pipeline.windows.window_stage import WINDOWS

@@ -10,8 +10,8 @@ from pathlib import Path
 from agents.pipeline.materials import Materials
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext, Teller
-from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
+from agents.pipeline.stages.steps.factorize_stage import FACTORIZE, MODEL
 from agents.pipeline.teaching import mean_loss
 from agents.pipeline.vocabulary.trim_stage import base_of
 from agents.search.interruptible import Interruptible

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 from agents.pipeline.exports.export_table import EXPORTS
 from agents.pipeline.materials import Materials
@@ -12,8 +11,7 @@ from agents.pipeline.progress.stage_work import Sizes
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
 from agents.search.make_problem import cheapest_plan, check_reachable, choices_of
-from agents.strategies.model_based.kept_policy import read_policy
-from agents.strategies.strategies import STRATEGIES
+from agents.strategies.strategies import STRATEGIES, asked_policy
 from envs.levers import UNITS
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
@@ -168,8 +166,7 @@ def _check_names(spec: JobSpec) -> None:
     look_up(FACTORIZERS, spec.factorizer, kind="factorizer")
     for name in spec.export:
         look_up(EXPORTS, name, kind="export")
-    if spec.search.policy is not None:
-        read_policy(Path(spec.search.policy))
+    asked_policy(spec.search)
 
 
 def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from agents.pipeline.stages.choose_stage import choose_from, finalists
+from agents.pipeline.stages.steps.choose_stage import choose_from, finalists
 from agents.search.model_evaluator import shrunk
 from agents.search.search_result import SearchResult, Trial
 from agents.search.workspace import StoredDecompositions, read_problem

@@ -8,8 +8,8 @@ from agents.pipeline.folder.stage_results import Plan
 from agents.pipeline.materials import Materials
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext
-from agents.pipeline.stages.calibrate_stage import CALIBRATE
-from agents.pipeline.stages.search_stage import SEARCH, read_results
+from agents.pipeline.stages.steps.calibrate_stage import CALIBRATE
+from agents.pipeline.stages.steps.search_stage import SEARCH, read_results
 from agents.search.interruptible import Interruptible
 from agents.search.model_evaluator import BATCH_SIZE, shrunk
 from agents.search.search_result import SearchResult, Trial

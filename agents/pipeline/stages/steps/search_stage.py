@@ -9,9 +9,9 @@ from agents.execution.executor import OnTaskTrial, SearchTask
 from agents.pipeline.folder.policies import Policies, keep_policy
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext, Teller
-from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.stages.calibrate_stage import CALIBRATE
-from agents.pipeline.stages.prices_stage import prices_of
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
+from agents.pipeline.stages.preparation.prices_stage import prices_of
+from agents.pipeline.stages.steps.calibrate_stage import CALIBRATE
 from agents.search.search_result import SearchResult, Trial
 from shrinkml.errors import StoppedError
 from shrinkml.job import JobSpec, SearchSpec

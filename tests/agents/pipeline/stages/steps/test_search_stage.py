@@ -4,7 +4,7 @@ import pytest
 
 from agents.pipeline.price_lists import price_list
 from agents.pipeline.stage import Teller
-from agents.pipeline.stages.search_stage import RESULTS, SEARCH, read_results, search_tasks, trial_teller
+from agents.pipeline.stages.steps.search_stage import RESULTS, SEARCH, read_results, search_tasks, trial_teller
 from agents.search.search_result import SearchResult, Trial
 from shrinkml.events import Progress
 from shrinkml.plan.compression_plan import CompressionPlan

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages.finetune_stage import Listeners, finetune
+from agents.pipeline.stages.steps.finetune_stage import Listeners, finetune
 from agents.pipeline.teaching import mean_loss
 from shrinkml.job import DataSpec, FinetuneSpec
 from shrinkml.speech.manifest import read_manifest, write_manifest

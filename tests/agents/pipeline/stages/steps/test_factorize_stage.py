@@ -1,6 +1,6 @@
 import math
 
-from agents.pipeline.stages.factorize_stage import save_factorized
+from agents.pipeline.stages.steps.factorize_stage import save_factorized
 from agents.search.workspace import read_problem
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage import checkpoint

@@ -4,7 +4,7 @@ import pytest
 
 from agents.pipeline.materials import Materials
 from agents.pipeline.stage import Teller
-from agents.pipeline.stages.transcripts_stage import choose_transcripts
+from agents.pipeline.stages.preparation.transcripts_stage import choose_transcripts
 from shrinkml.events import Progress
 
 

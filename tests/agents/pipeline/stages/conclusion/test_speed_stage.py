@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from agents.pipeline.folder.stage_results import from_json, to_json
-from agents.pipeline.stages import speed_stage
-from agents.pipeline.stages.speed_stage import Timed, time_speed
+from agents.pipeline.stages.conclusion import speed_stage
+from agents.pipeline.stages.conclusion.speed_stage import Timed, time_speed
 from shrinkml.errors import StageError
 from shrinkml.measure.speed_rows import RuntimeRow, Speedup
 from tests.report_example import example

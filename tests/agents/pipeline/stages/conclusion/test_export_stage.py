@@ -1,8 +1,8 @@
 import pytest
 
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages import speed_stage
-from agents.pipeline.stages.export_stage import hear_in_int8
+from agents.pipeline.stages.conclusion import speed_stage
+from agents.pipeline.stages.conclusion.export_stage import hear_in_int8
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.measure.timed_process import TORCH
 from shrinkml.report.record import Int8Row

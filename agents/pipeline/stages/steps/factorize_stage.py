@@ -8,9 +8,9 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import measure
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext
-from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.stages.calibrate_stage import CALIBRATE
-from agents.pipeline.stages.choose_stage import CHOOSE
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
+from agents.pipeline.stages.steps.calibrate_stage import CALIBRATE
+from agents.pipeline.stages.steps.choose_stage import CHOOSE
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions
 from shrinkml.job import JobSpec

@@ -9,7 +9,7 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import describe, measure
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext
-from agents.pipeline.stages.baseline_stage import BASELINE
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation, transcripts
 from shrinkml.report.record import Sample

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.pipeline.stages.baseline_stage import measure_original
+from agents.pipeline.stages.preparation.baseline_stage import measure_original
 
 
 def test_the_baseline_knows_how_much_work_a_second_of_audio_is(materials):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages.validate_stage import validate
+from agents.pipeline.stages.preparation.validate_stage import validate
 from shrinkml.errors import ConfigError, ExportError, ManifestError, PlanError, UnknownNameError
 from shrinkml.job import LayersSpec
 from shrinkml.speech.manifest import read_manifest, write_manifest

@@ -15,7 +15,7 @@ from agents.pipeline.materials import Materials
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.schedule import best_of
 from agents.pipeline.stage import Stage, StageContext
-from agents.pipeline.stages.export_stage import EXPORT
+from agents.pipeline.stages.conclusion.export_stage import EXPORT
 from agents.search.interruptible import Interruptible
 from shrinkml.compression.int8 import gains_by_int8
 from shrinkml.errors import ExportError

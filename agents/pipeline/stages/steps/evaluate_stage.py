@@ -6,9 +6,9 @@ from functools import partial
 from agents.pipeline.measuring import describe, measure
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext
-from agents.pipeline.stages.baseline_stage import BASELINE
-from agents.pipeline.stages.factorize_stage import FACTORIZE, MODEL
-from agents.pipeline.stages.finetune_stage import FINETUNE
+from agents.pipeline.stages.preparation.baseline_stage import BASELINE
+from agents.pipeline.stages.steps.factorize_stage import FACTORIZE, MODEL
+from agents.pipeline.stages.steps.finetune_stage import FINETUNE
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
 

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.pipeline.stages.evaluate_stage import keeps_tuned
+from agents.pipeline.stages.steps.evaluate_stage import keeps_tuned
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Stages at the end of a job: exports, proofs and the report."""

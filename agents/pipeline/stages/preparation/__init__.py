@@ -1,0 +1,1 @@
+"""Stages at the start of a job: what is checked, heard and priced before the first step."""
