@@ -15,9 +15,14 @@ from server.service_errors import DiskFullError, HomeInUseError, HomeLostError
 POLL_S = 0.1
 
 
+def database(home: Path) -> Path:
+    """Return the file of jobs, events and workflows."""
+    return home.resolve() / "jobs.sqlite"
+
+
 def database_url(home: Path) -> str:
-    """Return the address of the database of jobs, events and workflows."""
-    return f"sqlite:///{home.resolve() / 'jobs.sqlite'}"
+    """Return the address of the database."""
+    return f"sqlite:///{database(home)}"
 
 
 def jobs_folder(home: Path) -> Path:
@@ -88,7 +93,7 @@ def sole_user(home: Path, role: str, *, wait_s: float = 0.0) -> Iterator["Lock"]
             if time.monotonic() >= deadline:
                 raise HomeInUseError(f"another {role} works in {home}; stop it, or choose another folder with --home")
             time.sleep(POLL_S)
-        yield Lock(home / f"{role}.lock", os.fstat(file.fileno()).st_ino)
+        yield Lock(home, {home / f"{role}.lock": os.fstat(file.fileno()).st_ino})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +101,33 @@ class Lock:
     """A lock that is held on a home.
 
     Attributes:
-        path: of its file.
-        inode: of the file that is locked; another one there is that of another home.
+        home: the folder.
+        inodes: file in it that is open -> its number; a file there with another number is not the one that is open.
     """
 
-    path: Path
-    inode: int
+    home: Path
+    inodes: dict[Path, int]
+
+    def watch(self, file: Path) -> None:
+        """Miss `file`, which is open from now on, as well if it goes."""
+        self.inodes[file] = file.stat().st_ino
 
     def require_home(self) -> None:
-        """Return where the home is still there.
+        """Return where the home and its open files are still there.
 
         Raises:
-            HomeLostError: it was removed or replaced, and what is written to its files is lost.
+            HomeLostError: one was removed or replaced, and what is written to it is lost.
         """
-        try:
-            there = self.path.stat().st_ino == self.inode
-        except OSError:
-            there = False
-        if not there:
-            raise HomeLostError(
-                f"the folder {self.path.parent} of this server is gone; stop the server and start it again"
-            )
+        if not all(_is_there(file, inode) for file, inode in list(self.inodes.items())):
+            lost = "the folder" if not self.home.is_dir() else "a file in the folder"
+            raise HomeLostError(f"{lost} {self.home} of this server is gone; stop the server and start it again")
+
+
+def _is_there(file: Path, inode: int) -> bool:
+    try:
+        return file.stat().st_ino == inode
+    except OSError:
+        return False
 
 
 def _locked(descriptor: int) -> bool:

@@ -18,6 +18,7 @@ class Limits(BaseModel):
     list_items: int = Field(256, ge=1, description="Items of any list, and fields of any object, in a body.")
     problems_told: int = Field(20, ge=1, description="Wrong fields that an answer names; of the rest, the number.")
     manifest_bytes: int = Field(64 * 1024 * 1024, ge=1, description="Bytes of a manifest.")
+    texts_bytes: int = Field(8 * 1024 * 1024, ge=1, description="Bytes of a file of texts.")
     lines_checked: int = Field(
         100, ge=1, description="Lines of each manifest that are checked while the client waits; the worker checks all."
     )
@@ -26,7 +27,9 @@ class Limits(BaseModel):
     admissions: int = Field(8, ge=1, description="Jobs that are checked at once, before they are accepted.")
     connections: int = Field(512, ge=8, description="Connections at once; beyond them, the one idle for longest goes.")
     streams: int = Field(64, ge=1, description="Event streams at once.")
-    request_s: float = Field(20.0, gt=0, description="Seconds for a request to arrive whole.")
+    request_s: float = Field(
+        20.0, gt=0, description="Seconds for a request to arrive whole, and for a client to take in more of an answer."
+    )
     silence_s: float = Field(60.0, gt=0, description="Seconds without a sign of life until a worker is replaced.")
     free_gb: float = Field(1.0, ge=0, description="GB (10^9 bytes) that must be free where the home lies.")
     job_gb: float = Field(50.0, gt=0, description="GB of files that a job may take in the home.")

@@ -14,6 +14,7 @@ from server.artefacts.folder_artefacts import FolderArtefacts
 from server.home import (
     artefacts_folder,
     clear_job,
+    database,
     database_url,
     jobs_folder,
     pulse,
@@ -69,6 +70,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         artefacts = FolderArtefacts(artefacts_folder(settings.home))
         adopt_earlier_runs(jobs_folder(settings.home), artefacts)
         engine = connect(database_url(settings.home))
+        lock.watch(database(settings.home))
         queue = JobQueue(engine)
         supervisor = Supervisor(command, worker_log(settings.home), pulse(settings.home), silence_s=limits.silence_s)
         services = Services(

@@ -11,21 +11,26 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from server.http.problems import problem_response
 
-RESERVED = 64  # descriptors for the database, logs, downloads
+RESERVED = 96  # descriptors for the database, logs, downloads, and connections that linger
+MOST_LINGERING = 32  # at once
+LINGER_S = 2.0  # that an answer has to arrive
 
 
 class BoundedConnection(H11Protocol):
-    """One connection: a request on it must arrive in time, and where there are too many, the one idle for longest goes.
+    """One connection: its client must send a request, and take in the answer, in time; of too many, the idlest goes.
 
     Attributes:
         most: connections at once.
-        arrival_s: seconds for the head of a request to arrive.
+        patience_s: seconds for the head of a request to arrive, and for a client that is behind to take in more.
+        lingering: connections that were told off and have yet to read it; they take no place.
     """
 
     most = 512
-    arrival_s = 20.0
+    patience_s = 20.0
+    lingering: set["BoundedConnection"]
     _turns = itertools.count()  # clocks of event loops stand still for a millisecond: several could begin at once
     _deadline: asyncio.TimerHandle | None = None
+    _sending_deadline: asyncio.TimerHandle | None = None
     _idle_since = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -37,7 +42,9 @@ class BoundedConnection(H11Protocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Take in a piece of a request."""
+        """Take in a piece of a request; of a connection that lingers nothing more is heard."""
+        if self in self.lingering:
+            return
         super().data_received(data)
         if self._is_idle:
             self._wait()
@@ -52,7 +59,20 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_waiting()
+        self._forget_sending_deadline()
+        self.lingering.discard(self)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to take in what was sent; one that never does would keep its place for ever."""
+        super().pause_writing()
+        self._forget_sending_deadline()
+        self._sending_deadline = self.loop.call_later(self.patience_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        self._forget_sending_deadline()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Say that what came is no HTTP, and close."""
@@ -65,16 +85,21 @@ class BoundedConnection(H11Protocol):
 
     def _wait(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self.arrival_s, self._give_up)
+            self._deadline = self.loop.call_later(self.patience_s, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
+    def _forget_sending_deadline(self) -> None:
+        if self._sending_deadline is not None:
+            self._sending_deadline.cancel()
+            self._sending_deadline = None
+
     def _give_up(self) -> None:
         self._deadline = None
-        self._refuse(408, "request-timeout", f"no whole request came within {self.arrival_s:g} s")
+        self._refuse(408, "request-timeout", f"no whole request came within {self.patience_s:g} s")
 
     def _make_room(self) -> None:
         """Close the connection that has been idle for longest; this one, where every other is at work."""
@@ -100,15 +125,28 @@ class BoundedConnection(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
+            if len(self.lingering) < MOST_LINGERING:
+                self._linger()
+                return
         self.transport.close()
 
+    def _linger(self) -> None:
+        """Close once the client has closed, or soon: closing on what was not read yet would reset what was written."""
+        self._stop_waiting()
+        self.lingering.add(self)
+        self.connections.discard(self)
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.abort)
 
-def bounded(most: int, arrival_s: float) -> type[BoundedConnection]:
+
+def bounded(most: int, patience_s: float) -> type[BoundedConnection]:
     """Return the class of connections of which there are at most `most` at once.
 
     Fewer where this process may not open so many files; it may open as many as the system lets it from now on.
     """
-    attributes: dict[str, Any] = {"most": max(1, min(most, _most_descriptors() - RESERVED)), "arrival_s": arrival_s}
+    most = max(1, min(most, _most_descriptors() - RESERVED))
+    attributes: dict[str, Any] = {"most": most, "patience_s": patience_s, "lingering": set()}
     return type("Connection", (BoundedConnection,), attributes)
 
 

@@ -53,7 +53,7 @@ def admit(
         check_model(job.model)
     asked_policy(job.search)
     if job.vocabulary_texts is not None:
-        read_texts(Path(job.vocabulary_texts))
+        read_texts(Path(job.vocabulary_texts), most_bytes=limits.texts_bytes)
     manifests = tuple((split, path, _identity(path)) for split, path in _manifests(job))
     _check_manifests(manifests, tuple(roots), limits.manifest_bytes, limits.lines_checked)
     return job

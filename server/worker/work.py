@@ -21,7 +21,17 @@ from pathlib import Path
 from dbos import DBOS, DBOSConfig
 
 from server.artefacts.folder_artefacts import FolderArtefacts
-from server.home import Lock, artefacts_folder, database_url, facts, job_folder, pulse, require_space, sole_user
+from server.home import (
+    Lock,
+    artefacts_folder,
+    database,
+    database_url,
+    facts,
+    job_folder,
+    pulse,
+    require_space,
+    sole_user,
+)
 from server.jobs.admission import check_paths
 from server.limits import DEFAULT_LIMITS, Limits
 from server.service_errors import HomeLostError
@@ -60,8 +70,10 @@ def work(
     os.nice(NICENESS)  # of this process and all that it starts
     with sole_user(home, "worker", wait_s=LOCK_WAIT_S) as lock, beating(pulse(home), each_time=_caretaker(lock)):
         departure = Departure()
+        engine = connect(database_url(home))
+        lock.watch(database(home))
         place = Workplace(
-            store=SqlJobStore(connect(database_url(home))),
+            store=SqlJobStore(engine),
             artefacts=FolderArtefacts(artefacts_folder(home)),
             folder_of=partial(job_folder, home),
             run_job=run_job,

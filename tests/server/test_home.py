@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from server.home import require_space, sole_user
+from server.home import database, require_space, sole_user
 from server.service_errors import DiskFullError, HomeInUseError, HomeLostError
 
 HOLD = """
@@ -61,9 +61,20 @@ def test_a_home_that_was_removed_or_replaced_is_missed(tmp_path, loss):
             home.mkdir()
             (home / "server.lock").touch()
             (home / "another file, in case the first has the number of the old one").touch()
-            if (home / "server.lock").stat().st_ino == lock.inode:
+            if (home / "server.lock").stat().st_ino == lock.inodes[home / "server.lock"]:
                 pytest.skip("the file system gives numbers again at once")
-        with pytest.raises(HomeLostError, match=f"the folder {home} of this server is gone"):
+        lost = "a file in the folder" if loss == "replaced" else "the folder"
+        with pytest.raises(HomeLostError, match=f"^{lost} {home} of this server is gone"):
+            lock.require_home()
+
+
+def test_a_file_that_is_open_is_missed_as_well(tmp_path):
+    with sole_user(tmp_path, "server") as lock:
+        database(tmp_path).touch()
+        lock.watch(database(tmp_path))
+        lock.require_home()
+        database(tmp_path).unlink()
+        with pytest.raises(HomeLostError, match=f"^a file in the folder {tmp_path} of this server is gone"):
             lock.require_home()
 
 

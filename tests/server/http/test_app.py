@@ -98,6 +98,9 @@ def test_as_many_wrong_fields_as_are_told_leave_none_to_be_counted(http, request
     found = problem(http.post("/v1/jobs", json=body), 422, "invalid-request")
     assert len(found["errors"]) == 20
     assert "more" not in found["detail"]
+    found = problem(http.post("/v1/jobs", json={**body, "wrong20": 20}), 422, "invalid-request")
+    assert len(found["errors"]) == 20
+    assert found["detail"].endswith("; and 1 more")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import resource
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -125,3 +126,50 @@ def test_where_all_connections_are_at_work_the_next_is_told_to_come_back(narrow)
     assert (found["status"], found["type"]) == (503, "urn:shrinkml:problem:connections")
     assert f"{MOST} connections are at work" in found["detail"]
     assert b"retry-after: 1" in answer.lower()
+
+
+def test_clients_that_never_read_their_answers_do_not_keep_their_places():
+    """Each asks for more than the system buffers, again and again, and takes in nothing."""
+    asks = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300
+    for address in serving(MOST, 0.5):
+        with contextlib.ExitStack() as opened:
+            for _ in range(MOST):
+                deaf = opened.enter_context(socket.socket())
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                deaf.connect(address)
+                deaf.sendall(asks)
+            ask = VERSION.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+            while not (answer := all_of(connect(address, ask))).startswith(b"HTTP/1.1 200"):
+                assert problem(answer)["type"] == "urn:shrinkml:problem:connections"
+
+
+def test_a_client_that_reads_slowly_gets_all_of_its_answer():
+    patience_s = 1.0
+    for address in serving(MOST, patience_s):
+        ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        whole = all_of(connect(address, ask))
+        with contextlib.ExitStack() as opened:
+            slow = opened.enter_context(socket.socket())
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(address)
+            slow.sendall(ask)
+            began, found = time.monotonic(), b""
+            while piece := slow.recv(len(whole) // 20):
+                found += piece
+                time.sleep(patience_s / 10)
+        assert time.monotonic() - began > patience_s
+        assert len(found) == len(whole)
+
+
+def test_who_is_refused_may_send_the_request_all_the_same_and_reads_why(narrow):
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    with contextlib.ExitStack() as opened:
+        busy = [opened.enter_context(connect(narrow, head)) for _ in range(MOST)]
+        for connection in busy:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100")
+        refused = opened.enter_context(connect(narrow))
+        assert refused.recv(1, socket.MSG_PEEK) == b"H", "the answer is there before the request"
+        for byte in VERSION:
+            refused.sendall(bytes([byte]))  # a reset would come back after the first, and end the second
+            time.sleep(0.001)
+        assert problem(all_of(refused))["type"] == "urn:shrinkml:problem:connections"

@@ -187,6 +187,14 @@ def test_a_manifest_takes_its_bytes_and_no_more(request_body, data_folder):
         admit(parse_job(request_body), [data_folder], limits=Limits(manifest_bytes=n_bytes - 1))
 
 
+def test_a_file_of_texts_has_its_bytes_and_no_more(request_body, data_folder):
+    (data_folder / "texts").write_text("open the door\n")
+    body = {**request_body, "vocabulary": "auto", "vocabulary_texts": "texts"}
+    assert admit(parse_job(body), [data_folder], limits=Limits(texts_bytes=14))
+    with pytest.raises(ConfigError, match=r"texts cannot be read as texts: .*14 bytes, and at most 13 are allowed"):
+        admit(parse_job(body), [data_folder], limits=Limits(texts_bytes=13))
+
+
 @pytest.fixture
 def long(data_folder, tmp_path):
     """A manifest of two sound lines, then one that names a file outside, then one that is no JSON."""

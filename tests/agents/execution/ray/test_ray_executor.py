@@ -276,3 +276,44 @@ def test_a_ray_that_ends_each_time_is_told_as_lost_and_no_fault_of_the_job(ray_e
     monkeypatch.setattr(ray, "init", end)
     with pytest.raises(LostProcessError, match=r"Ray ended twice \(ConnectionError: the head is gone\)"):
         run(ray_executor, [make_task("greedy")])
+
+
+KILLED_PROGRAM = """
+import logging, os, signal, sys, threading, time
+from pathlib import Path
+from agents.execution.executor import SearchTask
+from agents.execution.ray.ray_executor import RayExecutor
+from server.worker.processes import descendants
+
+def command_line(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+def kill_the_first():
+    while not (found := [pid for pid in descendants(os.getpid()) if b"raylet/raylet" in command_line(pid)]):
+        time.sleep(0.01)
+    os.kill(found[0], signal.SIGKILL)
+
+logging.basicConfig(level=logging.WARNING)
+killer = threading.Thread(target=kill_the_first)
+killer.start()
+executor = RayExecutor(workers=1)
+try:
+    tasks = [SearchTask("greedy", 0, 6, "budget_wall", sys.argv[1])]
+    (result,) = executor.run(tasks, on_trial=lambda *_: None, should_stop=lambda: False)
+    print("found", result.best.wer)
+finally:
+    executor.close()
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_that_is_killed_as_it_starts_is_started_again(make_task):
+    task = make_task("greedy")
+    run_ = subprocess.run(
+        [sys.executable, "-c", KILLED_PROGRAM, task.workspace], capture_output=True, text=True, timeout=240
+    )
+    assert "it is started again" in run_.stderr
+    assert f"found {here(task).best.wer}" in run_.stdout

@@ -1,6 +1,8 @@
 import json
 import logging
+import os
 import re
+import shutil
 from dataclasses import replace
 
 import httpx
@@ -264,3 +266,47 @@ def test_a_report_may_run_its_own_scripts_and_neither_load_nor_send_anything(htt
     assert "default-src 'none'" in policy
     assert "sandbox allow-scripts allow-downloads;" in policy, "not as a page of this origin"
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.fixture
+def traps(data_folder, tmp_path):
+    """Fields of jobs that lead astray, by what is wrong with them."""
+    folder = data_folder / "traps"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "objects.jsonl").write_text("{}\n" * 100_000)
+    (folder / "link.jsonl").symlink_to(tmp_path / "secret-name")
+    (folder / "texts").write_bytes(b"word\n" * 2_000_000)
+    yield {
+        "root": {"model": "/"},
+        "process": {"model": "/proc/1/exe"},
+        "model is a pipe": {"model": "traps/pipe"},
+        "manifest is a pipe": {"data": {"dev": "traps/pipe", "test": "test.jsonl"}},
+        "policy is a pipe": {"search": {"strategy": "dyna", "policy": "traps/pipe"}},
+        "empty objects": {"data": {"dev": "traps/objects.jsonl", "test": "test.jsonl"}},
+        "link": {"data": {"dev": "traps/link.jsonl", "test": "test.jsonl"}},
+        "texts": {"vocabulary": "auto", "vocabulary_texts": "traps/texts"},
+    }
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("trap", "status", "code"),
+    [
+        ("root", 403, "forbidden-path"),
+        ("process", 403, "forbidden-path"),
+        ("model is a pipe", 422, "checkpoint"),
+        ("manifest is a pipe", 422, "manifest"),
+        ("policy is a pipe", 422, "config"),
+        ("empty objects", 422, "manifest"),
+        ("link", 403, "forbidden-path"),
+        ("texts", 422, "config"),
+    ],
+)
+def test_a_job_that_leads_astray_is_refused_in_few_words_that_tell_nothing_of_the_disk(
+    http, request_body, traps, trap, status, code
+):
+    detail = refusal(http, {**request_body, **traps[trap]}, status, code)
+    assert len(detail) < 8_000
+    assert "secret-name" not in detail
+    assert http.get("/v1/jobs").json()["items"] == []
