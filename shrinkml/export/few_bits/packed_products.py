@@ -14,12 +14,13 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 
 from shrinkml.compression.sites import sites_by_layer
-from shrinkml.export.few_bits.packed_rows import NIBBLE, PackedRows
+from shrinkml.export.few_bits.packed_rows import BYTE, NIBBLE, PackedRows
 from shrinkml.export.graph import THIN, Graph, Storage
 from shrinkml.export.int8.tied_tables import drop_unread_
 from shrinkml.weights.quantized import rounded_rows
 from shrinkml.weights.rounding import OCTAVE, ONE
 
+INT32, UINT8 = TensorProto.INT32, TensorProto.UINT8
 IN_FLOAT, IN_INT8 = 0, 4  # what MatMulNBits multiplies in (its `accuracy_level`)
 
 
@@ -74,7 +75,7 @@ def _multiply_(graph: onnx.GraphProto, readers: list[onnx.NodeProto], rows: Pack
     """Let `readers` of a matrix read whole numbers instead."""
     held = Graph(Storage(), f"{rows.layer}.{_digest(rows.wide)[:8]}.")
     numbers, scales = _numbers_and_scales(held, rows)
-    if numbers not in {tensor.name for tensor in graph.initializer}:  # turned around, it may stand there twice
+    if scales not in {name for node in graph.node for name in node.output}:  # turned around, it may stand there twice
         _insert_(graph, 0, held)
     for node in readers:
         place, out = list(graph.node).index(node), Graph(Storage(), f"{node.output[0]}.")
@@ -109,18 +110,38 @@ def _numbers_and_scales(graph: Graph, rows: PackedRows) -> tuple[str, str]:
     """uint8 [n, blocks, bytes] and float32 [n, blocks]."""
     logarithms = graph.op("Cast", graph.constant(rows.scales, "uint8"), to=TensorProto.FLOAT)
     octaves = graph.op("Div", graph.op("Sub", logarithms, graph.constant(ONE)), graph.constant(OCTAVE))
-    return graph.constant(rows.numbers, "uint8"), graph.op("Pow", graph.constant(2.0), octaves)
+    return _numbers(graph, rows), graph.op("Pow", graph.constant(2.0), octaves)
+
+
+def _numbers(graph: Graph, rows: PackedRows) -> str:
+    """uint8 [n, blocks, bytes], as they are multiplied."""
+    if rows.bits == NIBBLE:
+        return graph.constant(rows.lower, "uint8")
+    if rows.bits_above == NIBBLE:
+        return graph.constant(rows.numbers, "uint8")
+    shape = graph.ints(*rows.numbers.shape)
+    lower = _unpacked(graph, graph.constant(rows.lower, "uint8"), NIBBLE, shape)
+    upper = graph.op("Cast", _unpacked(graph, graph.constant(rows.upper, "uint8"), rows.bits_above, shape), to=INT32)
+    raised = graph.op("Cast", graph.op("Add", upper, graph.constant(rows.least_above, "int32")), to=UINT8)
+    upper = graph.op("BitShift", raised, graph.constant(NIBBLE, "uint8"), direction="LEFT")
+    return graph.op("BitwiseOr", lower, upper)
+
+
+def _unpacked(graph: Graph, numbers: str, bits: int, shape: str) -> str:
+    """uint8 of that `shape`: the `numbers` of so many bits, one in each byte."""
+    parts = []
+    for first in range(0, BYTE, bits):
+        shifted = graph.op("BitShift", numbers, graph.constant(first, "uint8"), direction="RIGHT") if first else numbers
+        low = graph.op("BitwiseAnd", shifted, graph.constant((1 << bits) - 1, "uint8"))
+        parts.append(graph.op("Unsqueeze", low, graph.ints(-1)))
+    return graph.op("Reshape", graph.op("Concat", *parts, axis=-1), shape)
 
 
 def _widened(graph: Graph, numbers: str, scales: str, rows: PackedRows) -> str:
     """[..., length] of `numbers` [..., blocks, bytes] and `scales` [..., blocks]."""
     blocks = graph.op("Shape", scales)
     if rows.bits == NIBBLE:
-        low = graph.op("BitwiseAnd", numbers, graph.constant((1 << NIBBLE) - 1, "uint8"))
-        high = graph.op("BitShift", numbers, graph.constant(NIBBLE, "uint8"), direction="RIGHT")
-        pairs = (graph.op("Unsqueeze", half, graph.ints(-1)) for half in (low, high))
-        shape = graph.op("Concat", blocks, graph.ints(rows.block), axis=0)
-        numbers = graph.op("Reshape", graph.op("Concat", *pairs, axis=-1), shape)
+        numbers = _unpacked(graph, numbers, NIBBLE, graph.op("Concat", blocks, graph.ints(rows.block), axis=0))
     weights = graph.op("Sub", graph.op("Cast", numbers, to=TensorProto.FLOAT), graph.constant(float(rows.zero)))
     weights = graph.op("Mul", weights, graph.op("Unsqueeze", scales, graph.ints(-1)))
     before = graph.op("Slice", blocks, graph.ints(0), graph.ints(-1))

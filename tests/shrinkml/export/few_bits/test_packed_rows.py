@@ -13,11 +13,17 @@ def packed(bits, length, n=5):
     return lines, PackedRows("layer", RoundedRows(whole_numbers(lines, scales, bits), scales, bits))
 
 
+def unpacked(numbers, bits):
+    parts = [numbers >> first & (1 << bits) - 1 for first in range(0, 8, bits)]
+    return np.stack(parts, axis=-1).reshape(*numbers.shape[:2], -1)
+
+
 def opened(rows):
     """The matrix as ONNX Runtime reads it."""
-    numbers = rows.numbers
-    if rows.bits == 4:
-        numbers = np.stack([numbers & 15, numbers >> 4], axis=-1).reshape(*numbers.shape[:2], rows.block)
+    numbers = unpacked(rows.lower, 4)
+    if rows.bits_above:
+        numbers = numbers | unpacked(rows.upper, rows.bits_above) + rows.least_above << 4
+        np.testing.assert_array_equal(numbers, rows.numbers)
     weights = (numbers.astype(np.float32) - rows.zero) * 2.0 ** ((rows.scales[..., None].astype(float) - ONE) / OCTAVE)
     return weights.reshape(len(numbers), -1)
 
@@ -32,11 +38,14 @@ def test_what_is_held_is_the_matrix_and_zeros_behind_its_rows(bits, length):
     np.testing.assert_allclose(rows.wide, found[:, :length], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("bits", "held"), [(2, 4), (3, 4), (4, 4), (5, 8), (8, 8)])
-def test_so_many_bits_of_a_weight_are_held(bits, held):
+@pytest.mark.parametrize(
+    ("bits", "multiplied", "held"), [(2, 4, 4), (3, 4, 4), (4, 4, 4), (5, 8, 5), (6, 8, 6), (7, 8, 8), (8, 8, 8)]
+)
+def test_a_file_holds_so_many_bits_of_a_weight(bits, multiplied, held):
     _, rows = packed(bits, 128)
-    assert rows.bits == held
-    assert rows.numbers.nbytes == 5 * 128 * held // 8
+    assert rows.bits == multiplied
+    n_bytes = rows.lower.nbytes + (rows.upper.nbytes if rows.bits_above else 0)
+    assert n_bytes == 5 * 128 * held // 8
 
 
 @pytest.mark.parametrize(("length", "block"), [(384, 128), (260, 16), (20, 32)])
