@@ -25,10 +25,11 @@ COLUMNS = (
 
 def row(name: str, report: Report) -> tuple[str, ...]:
     before, after, speed = report.baseline, report.result, report.speedup
+    in_bytes = report.goal.resource == "bytes"
     return (
         name if report.goal_met else f"{name} (goal missed)",
         f"{before.parameters / 1e6:.2f} M to {after.parameters / 1e6:.2f} M",
-        f"{report.compression_ratio:.1f}",
+        f"{before.bytes / after.bytes:.1f} in bytes" if in_bytes else f"{report.compression_ratio:.1f}",
         f"{percent(before.wer)} ({interval(before.wer_ci95)})",
         f"{percent(after.wer)} ({interval(after.wer_ci95)})",
         f"{percent(before.cer)} to {percent(after.cer)}",

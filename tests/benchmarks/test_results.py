@@ -37,3 +37,10 @@ def test_the_iterative_table_follows_where_there_is_one(report, tmp_path):
     (tmp_path / "bench" / "iterative").mkdir(parents=True)
     (tmp_path / "bench" / "iterative" / "table.md").write_text("| ratio | method |\n")
     assert results(tmp_path).stdout.endswith("\n\n| ratio | method |\n")
+
+
+def test_what_was_to_save_bytes_is_so_many_times_smaller_in_bytes(report, tmp_path):
+    report["goal"]["resource"] = "bytes"
+    report["baseline"]["bytes"], report["result"]["bytes"] = 9_000_000, 3_000_000
+    write_report(from_json(report), tmp_path / "demo")
+    assert "| 5.41 M to 1.07 M | 3.0 in bytes |" in results(tmp_path).stdout
