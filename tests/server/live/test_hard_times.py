@@ -26,7 +26,7 @@ from shrinkml.errors import ServiceError
 # A disk of 24 MB in a namespace of its own: `sh -c` mounts it where the home is to be, then becomes the server.
 SMALL_DISK = 'mkdir -p "$0" && mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"'
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
-HANGING_S = 15.0  # beside other work, too, whatever takes so long has been waited for
+HANGING_S = 60.0  # beside other work, too, whatever takes so long has been waited for
 
 
 def has_namespaces() -> bool:
