@@ -1,4 +1,4 @@
-"""What racing saves and what it costs: `python benchmarks/racing.py`.
+"""Measure what racing saves and what it costs: `python benchmarks/racing.py`.
 
 Searches for a bundled model, without retraining, in which every plan is judged whole. Their plans then race again in
 the order in which they came, as `agents.search.racing` lets them, at several bounds (`FALSE_STOPS` is that of jobs),
@@ -72,7 +72,7 @@ def total(parts: Sequence[Sequence[int]]) -> int:
 
 
 def raced(judged: Judged, words: Sequence[Sequence[int]], bound: float) -> Row:
-    """What racing makes of `judged`."""
+    """A row: the plans that were `judged`, in a race of that bound."""
     racing = RacingJudge(lambda plan, part: judged[plan][part], words, false_stops=bound)
     first, *others = judged
     best, heard, false_stops, ratios = first, [1.0], 0, []

@@ -61,7 +61,7 @@ PLAN_SECONDS = (0.25, 1.0, 4.0)
 
 
 class Bench:
-    """What all rows have in common.
+    """The part that all rows have in common.
 
     Args:
         spec: of the model and the data.

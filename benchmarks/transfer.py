@@ -1,4 +1,4 @@
-"""Whether a policy that one search learned helps another: `python benchmarks/transfer.py`.
+"""Measure whether a policy that one search learned helps another: `python benchmarks/transfer.py`.
 
 A task is a job's model at a ratio, as in small:8 (configs/small.yaml, 8x). For each seed `dyna` searches every task
 from nothing; the policy that it learned there then starts the search of every other task. The searches of the same task
@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 class Task(NamedTuple):
-    """What is searched: the name of a file in configs/, and a ratio."""
+    """The task of a search: the name of a file in configs/, and a ratio."""
 
     config: str
     ratio: float

@@ -14,9 +14,10 @@ from agents.pipeline.folder.lasting_cache import LastingCache
 from agents.pipeline.teaching import N_COMPARED, Teaching, choose_teaching, lessons, original_transcripts
 from agents.search.decompose_layers import layer_use, unit_pairs
 from agents.search.interruptible import Interruptible
+from envs.levers import UNITS
 from shrinkml.compression.calibration import calls_per_s
 from shrinkml.compression.chosen_layers import asked_to_leave
-from shrinkml.compression.sites import Pairs, current_plan, model_cost
+from shrinkml.compression.sites import NO_PAIRS, Pairs, current_plan, model_cost
 from shrinkml.devices import find_device
 from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec, DeviceName, DtypeName, LayersSpec
@@ -104,13 +105,16 @@ class Materials:
         """The original."""
         return self.load(self.original)
 
-    def unit_pairs(self, model: AsrModel, left: Collection[str] = ()) -> Pairs:
+    def unit_pairs(self, model: AsrModel, levers: Collection[str], left: Collection[str] = ()) -> Pairs:
         """The layers of `model` whose units may be cut -> their followers, seen on an utterance of dev.
 
         Args:
             model: the original, or what became of it.
+            levers: that plans may pull; where units are none of them, there are no pairs.
             left: names of layers that stay as they are.
         """
+        if UNITS not in levers:
+            return NO_PAIRS
         heard = Interruptible(model, self.should_stop)
         first = read_manifest(Path(self._data.dev), needs_text=False)[:1]
         return unit_pairs(heard, load_dataset(heard, first), left=left)

@@ -8,9 +8,8 @@ from pathlib import Path
 from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
 from agents.search.make_problem import RANKS_ALONE, cheapest_plan, check_reachable, choices_of
-from envs.levers import UNITS
 from envs.menus import Menu, build_menus
-from shrinkml.compression.sites import NO_PAIRS, current_plan, model_cost
+from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.latency import latency_prices
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.prices import PriceList, Resource, byte_prices, mac_prices, parameter_prices
@@ -79,7 +78,7 @@ def write_prices(
     """
     prices, everything = price_list(materials, resource, left), menus_of(materials, left)
     module = materials.model.module
-    pairs = materials.unit_pairs(materials.model, left) if UNITS in levers else NO_PAIRS
+    pairs = materials.unit_pairs(materials.model, levers, left)
     choices = choices_of(model_cost(module, pairs=pairs), current_plan(module), prices, levers, left=left)
     check_reachable(prices, choices, ratio=ratio, n_left=len(left))
     (folder / PRICES).write_text(json.dumps(prices.to_json()))

@@ -1,4 +1,4 @@
-"""What the tables of `make bench-pretrained` say of transcripts that lie there."""
+"""The tables of `make bench-pretrained`, of transcripts that lie there."""
 
 import pytest
 

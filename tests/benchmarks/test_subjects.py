@@ -1,4 +1,4 @@
-"""What `make bench-pretrained` measures, on the bundled Whisper."""
+"""Measuring for `make bench-pretrained`, on the bundled Whisper."""
 
 import json
 

@@ -65,7 +65,7 @@ def links():
 
 
 def anchors(text):
-    """What links call the headings of `text`."""
+    """The names by which links call the headings of `text`."""
     return {
         re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)
     }

@@ -112,7 +112,7 @@ def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, t
     yield Services(
         store=SqlJobStore(engine, queue.put),
         artefacts=artefacts,
-        rules=SubmissionRules((data_folder,), Limits(jobs_waiting=2, free_gb=0)),
+        rules=SubmissionRules((data_folder,), Limits(jobs_waiting=2)),
         worker=AbsentWorker(),
         stopping=lambda: False,
         clear_stages=partial(clear_job, tmp_path),

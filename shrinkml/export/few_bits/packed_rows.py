@@ -61,7 +61,7 @@ class PackedRows:
         numbers: np.ndarray = self.rows.dense().numpy()
         return numbers
 
-    @property
+    @cached_property
     def numbers(self) -> np.ndarray:
         """uint8 [n, blocks, block]: the numbers as they are multiplied."""
         whole = np.full((self.rows.n, self.n_blocks * self.block), self.zero, np.uint8)

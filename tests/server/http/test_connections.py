@@ -50,7 +50,7 @@ def connect(address, said: bytes = b"") -> socket.socket:
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """What comes until the server closes the connection."""
+    """All that comes until the server closes the connection."""
     found = b""
     with connection:
         try:

@@ -43,7 +43,7 @@ def processor_s(pid: int) -> float:
 
 
 def starts(home: Path) -> int:
-    """How often the only job was taken up without telling anything new."""
+    """The number of times that the only job was taken up without telling anything new."""
     with closing(sqlite3.connect(home / "jobs.sqlite")) as database:
         return database.execute("SELECT starts FROM jobs").fetchone()[0]
 

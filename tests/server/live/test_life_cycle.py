@@ -65,7 +65,7 @@ class Life(RuleBasedStateMachine):
         self.app.state.services = Services(
             store=self.store,
             artefacts=MemoryArtefacts(),
-            rules=SubmissionRules((self.data,), Limits(jobs_waiting=MOST_WAITING, free_gb=0)),
+            rules=SubmissionRules((self.data,), Limits(jobs_waiting=MOST_WAITING)),
             worker=AbsentWorker(),
             stopping=lambda: False,
             clear_stages=partial(clear_job, home),

@@ -75,7 +75,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[JobSpec],
 
 
 def evaluations(folder: Path) -> list[tuple[str, str, int]]:
-    """What was judged, once for each time that it was."""
+    """The parts of plans that were judged, once for each time that it was."""
     with sqlite3.connect(folder / "evaluations.sqlite") as database:
         return database.execute("SELECT context, plan, part FROM part_log").fetchall()
 

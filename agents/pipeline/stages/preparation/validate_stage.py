@@ -16,7 +16,7 @@ from envs.levers import UNITS
 from envs.rewards import REWARDS
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
-from shrinkml.compression.sites import NO_PAIRS, current_plan, model_cost
+from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
@@ -104,7 +104,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         EXPORTS[name].check(materials)
     base = _trimmed(materials, spec) if spec.trims else model
     left = materials.left_by(spec.layers)
-    pairs = materials.unit_pairs(base, left) if UNITS in spec.pulled_levers else NO_PAIRS
+    pairs = materials.unit_pairs(base, spec.pulled_levers, left)
     if not pairs and (*spec.pulled_levers,) == (UNITS,):
         raise PlanError(
             "the job cuts units alone, and no two linear layers of the model were found between which some could be "

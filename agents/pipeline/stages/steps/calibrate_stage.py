@@ -17,8 +17,7 @@ from agents.search.look.look import LookSettings, look
 from agents.search.make_problem import RANKS_ALONE, problem_of
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors, write_workspace
-from envs.levers import UNITS
-from shrinkml.compression.sites import NO_PAIRS, current_plan, model_cost
+from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -74,7 +73,7 @@ def make_workspace(
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
-    pairs = materials.unit_pairs(model, left) if UNITS in levers else NO_PAIRS
+    pairs = materials.unit_pairs(model, levers, left)
     found = decomposed(heard, materials.calibration, factorizer, folder, left=left, pairs=pairs)
     write_factors(folder, found, pairs)
     decompositions = StoredDecompositions(folder)
