@@ -13,6 +13,7 @@ import torch
 from rows import Row, kept
 from search import OURS, Bench, add_subject
 
+from agents.pipeline.stages.steps.finetune_stage import mixes_precision
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, read_problem
 from shrinkml.job import read_job
@@ -39,7 +40,7 @@ def tuned(bench: Bench, row: Row, epochs: int) -> Row:
         batch_size=settings.batch_size,
         seed=row["seed"],
         warp=settings.warp,
-        mixed_precision=settings.mixed_precision,
+        mixed_precision=mixes_precision(model, settings),
         soft_targets=materials.soft_targets,
     )
     return {

@@ -174,10 +174,11 @@ class FinetuneSpec(Part):
     warp: float = Field(
         0.2, ge=0.0, le=0.5, description="Stretch of the frequency axis, at most: voices that were never recorded."
     )
-    mixed_precision: bool = Field(
+    mixed_precision: bool | Literal["auto"] = Field(
         False,
         exclude_if=lambda mixed: not mixed,  # as in Goal
-        description="Multiply in bfloat16: a Whisper learns twice as fast where the processor can. Not for LSTMs.",
+        description="Multiply in bfloat16: a Whisper learns twice as fast where the processor can. Not for LSTMs. "
+        "auto: where processor and model can.",
     )
 
     @field_validator("learning_rate", mode="wrap")

@@ -1,11 +1,8 @@
 """Runs stages: names them, tells of them, logs them, makes each durable."""
 
-import ctypes
-import gc
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +11,7 @@ from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.stage import Finished, RunState, Stage, StageContext, Teller, Tools
 from shrinkml.errors import StoppedError
 from shrinkml.events import Event, OnEvent
+from shrinkml.freed_memory import give_back_memory
 
 R = TypeVar("R")
 
@@ -97,10 +95,3 @@ def _planned(tools: Tools, state: RunState) -> tuple[float, ...]:
 def run_plainly(name: str, stage: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Run a stage with nothing around it."""
     return stage()
-
-
-def give_back_memory() -> None:
-    """Have the C library return what is freed to the system: after a training it holds gigabytes of small pieces."""
-    gc.collect()
-    with suppress(AttributeError, OSError):  # glibc's alone
-        ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,7 @@
 """The memory that a training step takes for the outputs of layers, and how many utterances fit into it at a time."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,28 +16,28 @@ GRADIENTS = 1.9  # the whole of a step over what is kept for its way back: gradi
 def activation_bytes(module: nn.Module, loss: Callable[[], Tensor]) -> int:
     """Bytes that `loss()` keeps for its gradient beside the weights of `module`, each storage once."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
-    kept: dict[int, int] = {}
+    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no other takes the place of one that was counted
 
-    def pack(tensor: Tensor) -> Tensor:
+    def pack(tensor: Tensor) -> None:
+        """Give autograd nothing to keep: a tensor that it keeps for the step that made it is never freed."""
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+            kept[storage.data_ptr()] = storage
 
-    def unpack(tensor: Any) -> Any:
-        return tensor
+    def unpack(nothing: None) -> Tensor:
+        raise RuntimeError("a loss that was only measured has no gradient")
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        result = loss()
-    del result
-    return sum(kept.values())
+        loss()
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def utterances_at_a_time(model: AsrModel, speech: Dataset, *, memory_bytes: int, batch_size: int) -> int:
     """The number of utterances, up to `batch_size`, whose step takes no more than `memory_bytes` for outputs of layers.
 
-    Measured on one utterance of the greatest length that may come: as long as the model hears at once, where that has
-    an end, because silence behind an utterance takes memory as well; else the longest of `speech`.
+    Measured on one and on two utterances of the greatest length that may come: as long as the model hears at once,
+    where that has an end, because silence behind an utterance takes memory as well; else the longest of `speech`. Two
+    take less than twice as much as one where weights are rounded, whose rounded ones are kept once.
 
     Args:
         model: to be trained.
@@ -46,16 +46,19 @@ def utterances_at_a_time(model: AsrModel, speech: Dataset, *, memory_bytes: int,
         batch_size: utterances of a step.
     """
     longest = max(range(len(speech)), key=lambda i: len(speech.features[i]))
-    features = _longest_features(model)
+    features, text = _longest_features(model), speech.texts[longest]
     features = speech.features[longest] if features is None else features
+
+    def loss_of(n: int) -> Tensor:
+        return model.loss(model.teacher_forced([features] * n, [text] * n))
+
     training = model.module.training
     with torch.random.fork_rng(devices=[]):
         model.module.train()
-        each = activation_bytes(
-            model.module, lambda: model.loss(model.teacher_forced([features], [speech.texts[longest]]))
-        )
+        one, two = (activation_bytes(model.module, partial(loss_of, n)) for n in (1, 2))
     model.module.train(training)
-    return max(1, min(batch_size, int(memory_bytes / (GRADIENTS * max(1, each)))))
+    further = int((memory_bytes / GRADIENTS - one) / max(1, two - one))
+    return max(1, min(batch_size, 1 + further))
 
 
 def _longest_features(model: AsrModel) -> Tensor | None:

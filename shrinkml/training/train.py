@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
+from shrinkml.freed_memory import give_back_memory
 from shrinkml.models.protocol import AsrModel
 from shrinkml.training.activation_memory import utterances_at_a_time
 from shrinkml.training.augmentation import masked, warped
@@ -107,8 +109,10 @@ def train(
     )
     start = _resume_(parts, identity, state_file)
     at_a_time = batch_size
+    mixed = partial(torch.autocast, device.type, torch.bfloat16, enabled=mixed_precision)
     if memory_bytes is not None and start < epochs:
-        at_a_time = utterances_at_a_time(model, dataset, memory_bytes=memory_bytes, batch_size=batch_size)
+        with mixed():
+            at_a_time = utterances_at_a_time(model, dataset, memory_bytes=memory_bytes, batch_size=batch_size)
     if guard is not None and start < epochs:
         guard.begin(module, optimizer)
     module.train()
@@ -124,7 +128,7 @@ def train(
                     break
                 optimizer.zero_grad(set_to_none=True)
                 parts_of_batch = [batch[i : i + at_a_time] for i in range(0, len(batch), at_a_time)]
-                with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
+                with mixed():
                     loss = sum(
                         _add_gradient_(_loss(model, dataset, part, warp, soft_targets), len(part) / len(batch))
                         for part in _unless(should_stop, parts_of_batch, f"epoch {epoch + 1} of {epochs}")
@@ -141,6 +145,10 @@ def train(
     if guard is not None and epochs:
         guard.end(module)
     module.eval()
+    # The schedule and the optimizer refer to each other: without a word they would keep twice the weights for long.
+    optimizer.zero_grad(set_to_none=True)
+    optimizer.state.clear()
+    give_back_memory()
 
 
 def _unless(should_stop: ShouldStop, batches: Iterable[list[int]], place: str) -> Iterator[list[int]]:

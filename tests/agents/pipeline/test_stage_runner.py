@@ -1,6 +1,4 @@
-import ctypes
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +7,7 @@ from agents.pipeline.folder.run_folder import RunFolder
 from agents.pipeline.materials import Materials
 from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.stage import RunState, Stage, Tools, takes
-from agents.pipeline.stage_runner import StageRunner, give_back_memory, run_plainly
+from agents.pipeline.stage_runner import StageRunner, run_plainly
 from agents.pipeline.step import Step
 from shrinkml.errors import StoppedError
 from shrinkml.job import parse_job
@@ -125,17 +123,3 @@ def test_the_log_tells_when_stages_start_finish_and_fail(tmp_path, caplog):
     assert messages[0] == "stage validate started"
     assert messages[1].startswith("stage validate finished in ")
     assert messages[2:] == ["stage broken started", "stage broken failed: ValueError: no luck"]
-
-
-def test_memory_that_was_freed_in_small_pieces_is_given_back():
-    pieces = [ctypes.create_string_buffer(b"x" * 100_000) for _ in range(3_000)]  # too small to be mapped by themselves
-    kept, held_kb = pieces[::50], resident_kb()  # what is kept lies between them
-    del pieces
-    give_back_memory()
-    assert len(kept) == 60
-    assert resident_kb() < held_kb - 200_000
-
-
-def resident_kb():
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))

@@ -1,5 +1,8 @@
 """The reference Whisper, and layers whose kept outputs can be counted by hand."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +20,19 @@ def test_what_a_layer_keeps_for_its_gradient_is_counted_once_and_its_weights_are
     assert activation_bytes(layer, lambda: layer(inputs).sum()) == inputs.nbytes
     both = nn.Sequential(layer, nn.ReLU(), layer)
     assert activation_bytes(both, lambda: both(inputs).sum()) == 2 * inputs.nbytes  # ReLU's output is an input
+
+
+def test_nothing_of_what_was_measured_is_kept():
+    layer, seen = nn.Linear(8, 8), []
+
+    def loss():
+        output = layer(torch.randn(100, 8)).exp()  # kept by the very step that makes it
+        seen.append(weakref.ref(output.untyped_storage()))
+        return output.sum()
+
+    assert activation_bytes(layer, loss) == 2 * 100 * 8 * 4
+    gc.collect()
+    assert seen[0]() is None
 
 
 @pytest.fixture(scope="module")

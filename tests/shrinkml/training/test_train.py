@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 import torch
 
@@ -53,6 +55,14 @@ def test_no_epochs_change_nothing(dataset):
     model, same = las(0), las(0)
     train(model, dataset, epochs=0, **SETTINGS)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))
+
+
+def test_nothing_but_the_weights_is_kept_of_a_training(dataset):
+    model = las(0)
+    train(model, dataset, epochs=1, **SETTINGS)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    optimizers = [each for each in gc.get_objects() if isinstance(each, torch.optim.AdamW)]
+    assert not any(optimizer.state for optimizer in optimizers)  # they refer to themselves, and stay for a while
 
 
 def test_a_student_comes_closer_to_its_teacher_than_without(dataset):

@@ -114,7 +114,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     notes = list_parameters(base.module)
     if spec.strict:
         _refuse_unknown(notes)
-    if spec.finetune.mixed_precision:
+    if spec.finetune.mixed_precision is True:
         FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
     in_bytes = spec.goal.resource == "bytes"
     prices = price_list(materials, "bytes") if in_bytes else parameters_of(materials, base)

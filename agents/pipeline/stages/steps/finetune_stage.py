@@ -15,6 +15,7 @@ from agents.pipeline.stages.steps.factorize_stage import FACTORIZE, MODEL
 from agents.pipeline.teaching import mean_loss
 from agents.pipeline.vocabulary.trim_stage import base_of
 from agents.search.interruptible import Interruptible
+from shrinkml.devices import multiplies_bfloat16
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, JobSpec
 from shrinkml.models.families import FAMILIES
@@ -101,7 +102,7 @@ def finetune_(
         train,
         seed=seed,
         warp=warp,
-        mixed_precision=settings.mixed_precision,
+        mixed_precision=mixes_precision(model, settings),
         memory_bytes=int(settings.memory_gb * 2**30),
         should_stop=should_stop,
     )
@@ -134,6 +135,14 @@ def finetune_(
         on_epoch=listeners.on_epoch,
     )
     return Finetuned(epochs, rate, len(setbacks))
+
+
+def mixes_precision(model: AsrModel, settings: FinetuneSpec) -> bool:
+    """True where `model` is to learn in bfloat16."""
+    if settings.mixed_precision != "auto":
+        return settings.mixed_precision
+    can = model.family in FAMILIES and FAMILIES[model.family].float32_only is None
+    return can and multiplies_bfloat16(next(model.module.parameters()).device)
 
 
 def _remembered(file: Path | None, trials: Callable[[], list[RateTrial]]) -> list[RateTrial]:

@@ -1,9 +1,10 @@
 import shutil
 
 import pytest
+import torch
 
 from agents.pipeline.materials import Materials
-from agents.pipeline.stages.steps.finetune_stage import Listeners, finetune
+from agents.pipeline.stages.steps.finetune_stage import Listeners, finetune, mixes_precision
 from agents.pipeline.teaching import mean_loss
 from shrinkml.job import DataSpec, FinetuneSpec
 from shrinkml.speech.manifest import read_manifest, write_manifest
@@ -68,3 +69,19 @@ def test_models_of_transformers_try_rates_first_and_remember_them(tmp_path, tiny
     shutil.rmtree(tmp_path / "model")
     assert tuned() == done
     assert tried[1] == tried[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "has", "asked", "mixes"),
+    [
+        ("reference/whisper", True, "auto", True),
+        ("reference/whisper", False, "auto", False),
+        ("reference/whisper", False, True, True),
+        ("reference/whisper", True, False, False),
+        ("reference/las", True, "auto", False),  # its LSTM kernel computes in float32 alone
+    ],
+)
+def test_bfloat16_is_taken_where_asked_or_where_processor_and_model_can(monkeypatch, model, has, asked, mixes):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has})
+    loaded = checkpoint.load(checkpoint.locate(model))
+    assert mixes_precision(loaded, FinetuneSpec(mixed_precision=asked)) is mixes
