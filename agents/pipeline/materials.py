@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -241,10 +241,16 @@ class Materials:
         """The original's scores of `train`."""
         return self.soft_targets_of(self.original)
 
-    def soft_targets_of(self, teacher: Path) -> SoftTargets:
-        """The scores of `train` that the checkpoint `teacher` gives; those of the last one are kept."""
+    def soft_targets_of(self, teacher: Path, *, on_heard: Callable[[int], None] = lambda n: None) -> SoftTargets:
+        """The scores of `train` that the checkpoint `teacher` gives; those of the last one are kept.
+
+        Args:
+            teacher: has the tokens of the student.
+            on_heard: called with the number of utterances that it has heard by now.
+        """
         if self._targets is None or self._targets[0] != teacher:
-            targets = soft_targets(self.opened(teacher), self.train, should_stop=self.should_stop)
+            heard = partial(soft_targets, on_heard=on_heard, should_stop=self.should_stop)
+            targets = heard(self.opened(teacher), self.train)
             self._targets = teacher, targets
         return self._targets[1]
 

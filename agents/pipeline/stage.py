@@ -143,11 +143,13 @@ class Teller:
         stage: its name in the job.
         progress: of the whole job, with so many of so many parts of the stage done.
         on_event: called with every event.
+        expect: called with the stage's work, where it is found out in the course of it.
     """
 
     stage: str
     progress: Callable[[int, int], Progress]
     on_event: OnEvent
+    expect: Callable[[Work], None] = lambda work: None
 
     def tell(self, kind: str, key: str, message: str, data: Mapping[str, Any], *, n_done: int, n_total: int) -> None:
         """Announce part `n_done` of the `n_total` parts of the stage; `key` is unique in the stage."""

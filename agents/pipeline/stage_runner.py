@@ -69,7 +69,8 @@ class StageRunner:
 
         def work(folder: Path) -> dict[str, Any]:
             start = time.monotonic()
-            context = StageContext(self._tools, state, folder, Teller(name, self._meter.at, self._on_event))
+            teller = Teller(name, self._meter.at, self._on_event, self._meter.expect)
+            context = StageContext(self._tools, state, folder, teller)
             try:
                 record = stage.run(context)
             except StoppedError:

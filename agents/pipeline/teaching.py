@@ -100,12 +100,13 @@ def original_transcripts(
         utterances: to transcribe.
         speech: the same, as features.
         cache: of transcripts that are known.
-        on_heard: called with the number of those that are known by now.
+        on_heard: called with the number of those that are known by now: at first, and after each batch.
     """
     keys = [_key(digest, utterance) for utterance in utterances]
     known: dict[str, str] = cache.find(KIND, keys)
     missing = [i for i, key in enumerate(keys) if key not in known]
     unheard = speech.subset(missing)
+    on_heard(len(known))
     model.module.eval()
     for batch in unheard.batches(BATCH_SIZE):
         written = model.transcribe([unheard.features[i] for i in batch])

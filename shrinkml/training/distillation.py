@@ -5,7 +5,7 @@ References:
     teacher-forced posteriors of every head).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,20 +24,35 @@ SoftTargets = Mapping[str, Sequence[Posteriors]]  # by head, those of each utter
 
 
 @torch.no_grad()
-def soft_targets(teacher: AsrModel, dataset: Dataset, *, should_stop: ShouldStop = lambda: False) -> SoftTargets:
+def soft_targets(
+    teacher: AsrModel,
+    dataset: Dataset,
+    *,
+    on_heard: Callable[[int], None] = lambda n: None,
+    should_stop: ShouldStop = lambda: False,
+) -> SoftTargets:
     """The posteriors of every head of `teacher` for every utterance of `dataset`, fed the transcripts.
 
+    Args:
+        teacher: trained.
+        dataset: to be learned.
+        on_heard: called after every batch with the utterances that were heard.
+        should_stop: asked before every batch.
+
     Raises:
-        StoppedError: `should_stop`, asked before every batch, said so.
+        StoppedError: `should_stop` said so.
     """
     teacher.module.eval()
     found: dict[str, dict[int, Posteriors]] = {}
+    n_heard = 0
     for batch in dataset.batches(BATCH_SIZE):
         if should_stop():
             raise StoppedError("stopped while the teacher was heard")
         heads = teacher.teacher_forced([dataset.features[i] for i in batch], [dataset.texts[i] for i in batch])
         for name, head in heads.items():
             found.setdefault(name, {}).update(zip(batch, head.teacher_targets(), strict=True))
+        n_heard += len(batch)
+        on_heard(n_heard)
     return {name: [kept[i] for i in range(len(dataset))] for name, kept in found.items()}
 
 

@@ -58,6 +58,7 @@ def train(
     memory_bytes: int | None = None,
     state_file: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_step: Callable[[int], None] = lambda n: None,
     should_stop: ShouldStop = lambda: False,
 ) -> None:
     """Trains `model` in place with AdamW and leaves it in evaluation mode.
@@ -80,6 +81,7 @@ def train(
             whose gradients are added up. None: any.
         state_file: written after every epoch, read when it exists: a killed training goes on from its last epoch.
         on_epoch: called with every finished epoch.
+        on_step: called after every step with the utterances that were learned from, in all epochs.
         should_stop: asked before every part of a step.
 
     Raises:
@@ -121,7 +123,7 @@ def train(
             # Seeded per epoch, so that a resumed training draws what an uninterrupted one would have drawn.
             torch.manual_seed(seed * 10_007 + epoch)
             shuffler = random.Random(seed * 10_007 + epoch)
-            total = 0.0
+            total, n_learned = 0.0, epoch * len(dataset)
             batches = _shuffled_batches(dataset, batch_size, shuffler)
             for n, batch in enumerate(batches, start=1):
                 if guard is not None and guard.gave_up:
@@ -137,6 +139,8 @@ def train(
                 optimizer.step()
                 total += loss * len(batch)
                 schedule.step()
+                n_learned += len(batch)
+                on_step(n_learned)
                 if guard is not None:
                     step, ends = epoch * len(batches) + n, n == len(batches)
                     guard.after_step(module, optimizer, schedule, step=step, loss=loss, epoch_ends=ends)

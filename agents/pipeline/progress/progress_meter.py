@@ -52,11 +52,17 @@ class ProgressMeter:
         to_come += [(other, planned) for planned in ahead for other in self._stages if other.per_step]
         self._stage = stage
         self._work = self._work_of(stage, ratio)
+        self._certain = stage.done is None
         self._to_come = to_come
         self._evaluations_ahead = sum(
             other.evaluations(self._spec) for other in (stage, *(pair[0] for pair in to_come))
         )
         self._began = self._clock()
+
+    def expect(self, work: Work) -> None:
+        """Note that the present stage does `work`, whatever was foreseen: its pace tells of later stages now."""
+        self._work = work
+        self._certain = True
 
     def at(self, n_done: int = 0, n_total: int = 1) -> Progress:
         """The progress with `n_done` of `n_total` parts of the present stage done."""
@@ -64,7 +70,7 @@ class ProgressMeter:
         whole_s = pace.seconds(self._work)
         if share >= TELLING:
             whole_s = passed_s / share
-            if self._stage.done is None:
+            if self._certain:
                 pace = pace.copy()
                 pace.learn(self._work, whole_s)
         left_s = max(0.0, (1 - share) * whole_s if share else whole_s - passed_s) + self._ahead_s(pace)

@@ -19,6 +19,7 @@ class Transcripts:
         own_loss: on its own transcripts.
         taught: utterances of train that are learned from.
         left_out: those whose own transcript is far from the reference.
+        heard: utterances that were transcribed now, not remembered.
     """
 
     source: Source
@@ -26,19 +27,14 @@ class Transcripts:
     own_loss: float | None
     taught: int
     left_out: int
+    heard: int = 0
 
 
 def choose_transcripts(materials: Materials, teller: Teller) -> Transcripts:
     """The transcripts to learn from, written and remembered."""
-    teaching = materials.teaching
+    teaching, heard = materials.teaching, 0
     if teaching.source == "own":
-        n_total = len(materials.training)
-
-        def on_heard(n: int) -> None:
-            message = f"the original has transcribed {n} of {n_total} utterances of train"
-            teller.tell("transcribed", f"transcribed/{n}", message, {"n": n, "of": n_total}, n_done=n, n_total=n_total)
-
-        materials.transcribe_training(on_heard)
+        heard = _transcribe(materials, teller)
     taught = len(materials.train)
     return Transcripts(
         source=teaching.source,
@@ -46,7 +42,27 @@ def choose_transcripts(materials: Materials, teller: Teller) -> Transcripts:
         own_loss=teaching.own_loss,
         taught=taught,
         left_out=len(materials.training) - taught,
+        heard=heard,
     )
+
+
+def _transcribe(materials: Materials, teller: Teller) -> int:
+    """Have the original transcribe train, and tell of it; returns the utterances that were not remembered."""
+    n_total = len(materials.training)
+    known: list[int] = []  # transcripts, at first and after each batch
+
+    def on_heard(n: int) -> None:
+        known.append(n)
+        n_done, n_unknown = n - known[0], n_total - known[0]
+        if not n_done:
+            teller.expect(Work(transcribed=n_unknown))
+            return
+        message = f"the original has transcribed {n} of {n_total} utterances of train"
+        facts = {"n": n, "of": n_total}
+        teller.tell("transcribed", f"transcribed/{n}", message, facts, n_done=n_done, n_total=n_unknown)
+
+    materials.transcribe_training(on_heard)
+    return n_total - known[0]
 
 
 def _run(context: StageContext) -> Transcripts:
@@ -58,7 +74,7 @@ def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
 
 
 def _done(found: Transcripts, spec: JobSpec, sizes: Sizes) -> Work:
-    return Work(transcribed=found.taught + found.left_out if found.source == "own" else N_COMPARED, seconds=1.0)
+    return Work(transcribed=found.heard)
 
 
 TRANSCRIPTS = Stage("transcripts", Transcripts, _run, _work, done=_done)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from agents.pipeline.materials import Materials
@@ -24,8 +25,10 @@ from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import SoftTargets
 from shrinkml.training.guard import Guard, Setback
 from shrinkml.training.learning_rate import learning_rate_for
-from shrinkml.training.rate_trial import RateTrial, best_rate, try_rates
+from shrinkml.training.rate_trial import N_UTTERANCES, SHARES, RateTrial, best_rate, try_rates
 from shrinkml.training.train import Epoch, train
+
+N_PARTS = 10  # of a fine-tuning, that are told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,40 @@ class Listeners:
         on_epoch: with every epoch.
         on_setback: with every setback.
         on_rates: with the rates that were tried, where the job names none.
+        on_passed: with the utterances that have passed through a model by now, and of how many: of the original, which
+            teaches, of trials of rates, and of the training itself.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     on_setback: Callable[[Setback], None] = lambda setback: None
     on_rates: Callable[[Sequence[RateTrial]], None] = lambda trials: None
+    on_passed: Callable[[int, int], None] = lambda n_done, n_total: None
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The utterances that pass through a model in a fine-tuning, piece by piece.
+
+    Attributes:
+        taught: by the teacher.
+        tried: in each trial of a rate; 0 where none is tried.
+        learned: in the training itself.
+    """
+
+    taught: int
+    tried: int
+    learned: int
+
+    @classmethod
+    def of(cls, model: AsrModel, settings: FinetuneSpec, n: int, epochs: int) -> "Passes":
+        """Those of a fine-tuning of `model` on `n` utterances."""
+        tried = min(n, N_UTTERANCES) if _tries_rates(model, settings) else 0
+        return cls(n if settings.distill else 0, tried, epochs * n)
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.taught + len(SHARES) * self.tried + self.learned
 
 
 def finetune_(
@@ -95,6 +127,12 @@ def finetune_(
         setbacks.append(setback)
         listeners.on_setback(setback)
 
+    passes = Passes.of(model, settings, len(speech), epochs)
+    trials_begun = count()
+
+    def passed(n: int, *, before: int) -> None:
+        listeners.on_passed(before + n, passes.total)
+
     def check() -> float:
         return mean_loss(Interruptible(model, should_stop), held_out)
 
@@ -110,11 +148,20 @@ def finetune_(
     def attempt(model: AsrModel, indices: Sequence[int], /, *, learning_rate: float, batch_size: int) -> None:
         few = {name: [of[i] for i in indices] for name, of in soft_targets.items()} if soft_targets else None
         some = speech.subset(indices)
-        learn(model, some, epochs=1, learning_rate=learning_rate, batch_size=batch_size, soft_targets=few)
+        told = partial(passed, before=passes.taught + next(trials_begun) * passes.tried)
+        learn(
+            model,
+            some,
+            epochs=1,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            soft_targets=few,
+            on_step=told,
+        )
 
     if settings.learning_rate != "auto":
         rate = settings.learning_rate
-    elif model.family in FAMILIES and FAMILIES[model.family].library is not None:
+    elif _tries_rates(model, settings):
         trials = _remembered(
             None if state_file is None else state_file.with_name("rates.json"),
             lambda: try_rates(model, speech, attempt, check, highest=learning_rate_for(lost), seed=seed),
@@ -133,8 +180,15 @@ def finetune_(
         guard=Guard(check, on_setback=on_setback),
         state_file=state_file,
         on_epoch=listeners.on_epoch,
+        on_step=partial(passed, before=passes.total - passes.learned),
     )
     return Finetuned(epochs, rate, len(setbacks))
+
+
+def _tries_rates(model: AsrModel, settings: FinetuneSpec) -> bool:
+    """True where some rates are tried first: others trained the model, and nothing tells which rate it bears."""
+    pretrained = model.family in FAMILIES and FAMILIES[model.family].library is not None
+    return pretrained and settings.learning_rate == "auto"
 
 
 def mixes_precision(model: AsrModel, settings: FinetuneSpec) -> bool:
@@ -174,6 +228,8 @@ def finetune(
     """
     model = materials.load(start)
     state_file = target.with_name("training.pt")
+    passes = Passes.of(model, settings, len(materials.train), epochs)
+    teaches = partial(materials.soft_targets_of, on_heard=lambda n: listeners.on_passed(n, passes.total))
     done = finetune_(
         model,
         materials.train,
@@ -183,7 +239,7 @@ def finetune(
         lost=lost,
         seed=materials.seed,
         warp=settings.warp,
-        soft_targets=materials.soft_targets_of(teacher or materials.original) if settings.distill else None,
+        soft_targets=teaches(teacher or materials.original) if settings.distill else None,
         listeners=listeners,
         should_stop=materials.should_stop,
         state_file=state_file,
@@ -209,13 +265,22 @@ def _run(context: StageContext) -> Finetuned:
 
 def _told_by(teller: Teller) -> Listeners:
     """Listeners that announce what they hear."""
-    part = [0, 1]  # of the stage's work, so many of so many epochs
+    part = [0, 1]  # of the stage's work, so many of so many utterances
+    told = {0}  # of N_PARTS
+
+    def on_passed(n_done: int, n_total: int) -> None:
+        part[:] = n_done, n_total
+        reached = N_PARTS * n_done // n_total
+        if reached not in told:
+            told.add(reached)
+            message = f"{n_done:,} of {n_total:,} utterances have passed through the teacher and the model that learns"
+            facts = {"n": n_done, "of": n_total}
+            teller.tell("passed", f"passed/{reached}", message, facts, n_done=n_done, n_total=n_total)
 
     def on_epoch(epoch: Epoch) -> None:
-        part[:] = epoch.number, epoch.of
         message = f"epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.3f}"
         facts = {"epoch": epoch.number, "of": epoch.of, "loss": epoch.loss}
-        teller.tell("epoch", f"epoch/{epoch.number}", message, facts, n_done=epoch.number, n_total=epoch.of)
+        teller.tell("epoch", f"epoch/{epoch.number}", message, facts, n_done=part[0], n_total=part[1])
 
     def on_setback(setback: Setback) -> None:
         worse = (
@@ -232,13 +297,15 @@ def _told_by(teller: Teller) -> Listeners:
             f"learning rate {best_rate(trials):.1e}; nats per token on held-out speech after a few steps at {losses}"
         )
         facts = {"rates": [trial.rate for trial in trials], "losses": [trial.loss for trial in trials]}
-        teller.tell("rates", "rates", message, facts, n_done=0, n_total=1)
+        teller.tell("rates", "rates", message, facts, n_done=part[0], n_total=part[1])
 
-    return Listeners(on_epoch, on_setback, on_rates)
+    return Listeners(on_epoch, on_setback, on_rates, on_passed)
 
 
 def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
-    return Work(trained=sizes.train * spec.epochs_at(ratio), forced=sizes.train if spec.finetune.distill else 0)
+    trials = len(SHARES) * N_UTTERANCES if spec.finetune.learning_rate == "auto" else 0
+    trained = sizes.train * spec.epochs_at(ratio) + trials
+    return Work(trained=trained, forced=sizes.train if spec.finetune.distill else 0)
 
 
 def _trains(spec: JobSpec, ratio: float) -> bool:

@@ -1,7 +1,7 @@
 import pytest
 
 from agents.pipeline.progress.progress_meter import ProgressMeter
-from agents.pipeline.progress.stage_work import REFERENCE, Sizes
+from agents.pipeline.progress.stage_work import REFERENCE, Sizes, Work
 from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
 from agents.pipeline.stages.preparation.transcripts_stage import Transcripts
 from agents.pipeline.stages.steps.search_stage import Searched
@@ -151,6 +151,22 @@ def test_the_pace_is_that_of_the_work_really_made(clock):
         meter.begin(transcripts, ratio=None, ahead=(4.0,))
         return meter.finish(500.0, found).seconds_left
 
-    own = Transcripts("own", 0.9, 0.2, taught=900, left_out=100)
-    few = Transcripts("references", 0.2, 0.2, taught=1000, left_out=0)
+    own = Transcripts("own", 0.9, 0.2, taught=900, left_out=100, heard=1000)
+    few = Transcripts("own", 0.9, 0.2, taught=900, left_out=100, heard=16)
     assert left_s(own) < left_s(few) / 10
+    remembered = Transcripts("own", 0.9, 0.2, taught=900, left_out=100, heard=0)
+    assert left_s(remembered) < left_s(own)  # what was spared tells of no pace
+
+
+def test_work_that_is_found_out_on_the_way_tells_of_the_pace_at_once(clock):
+    meter = ProgressMeter(SPEC, STAGES, clock=clock)
+    meter.know(Sizes(train=1000, dev=100, test=100, proxy=100))
+    transcripts = next(stage for stage in STAGES if stage.name == "transcripts")
+    meter.begin(transcripts, ratio=None, ahead=(4.0,))
+    clock.now = 100.0
+    uncertain = meter.at(1, 2)
+    meter.expect(Work(transcribed=1000))
+    told = meter.at(1, 2)
+    done = meter.finish(200.0, Transcripts("own", 0.9, 0.2, taught=1000, left_out=0, heard=1000))
+    assert told.seconds_left == pytest.approx(100.0 + done.seconds_left)
+    assert uncertain.seconds_left < told.seconds_left / 2

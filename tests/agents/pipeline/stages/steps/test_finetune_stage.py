@@ -38,6 +38,17 @@ def test_fine_tuning_goes_on_from_the_epoch_of_a_kill(materials, half, spec, tmp
     assert {path.name for path in (tmp_path / "b").iterdir()} == {"model"}, "the training state is gone"
 
 
+def test_all_utterances_that_pass_are_told_of(materials, half, spec, tmp_path):
+    passed = []
+    listeners = Listeners(on_passed=lambda *counts: passed.append(counts))
+    finetune(materials, half, tmp_path / "model", epochs=2, lost=0.0, settings=spec.finetune, listeners=listeners)
+    n = len(materials.train)
+    assert {n_total for _, n_total in passed} == {3 * n}  # the teacher's, and two epochs
+    counts = [n_done for n_done, _ in passed]
+    assert counts == sorted(counts)
+    assert counts[-1] == 3 * n
+
+
 @pytest.mark.parametrize("times", [100, 1000])
 def test_a_rate_far_too_high_does_not_ruin_the_model(materials, half, spec, tmp_path, times):
     settings = spec.finetune.model_copy(update={"learning_rate": min(1.0, times * learning_rate_for(0.0))})
