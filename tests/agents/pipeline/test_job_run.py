@@ -425,7 +425,13 @@ def test_a_killed_job_ends_as_it_would_have(finished, tmp_path, executor, keys):
         assert heard[-1].endswith(key)
     resumed = []
     assert_ended_like(finished, run(spec, tmp_path, resumed), tmp_path)
-    assert set(heard) | {event.key for event in resumed} == {event.key for event in events}
+    resumed_keys = {event.key for event in resumed}
+    assert _but_passes({*heard, *resumed_keys}) == _but_passes({event.key for event in events})
+
+
+def _but_passes(keys):
+    """`keys` without those of utterances that passed: what a teacher said is remembered as long as a process lives."""
+    return {key for key in keys if "/passed/" not in key}
 
 
 def test_layers_that_a_job_leaves_alone_come_through_all_its_steps_as_they_were(tiny_job, tiny_model_dir, tmp_path):
