@@ -294,7 +294,7 @@ class Subjects:
         search = self.spec.search.model_copy(update={"evaluations": evaluations})
         heard = searched_utterances(self.spec.model_copy(update={"search": search}), materials)
         memory = partial(LossMemory.of, materials, start=materials.original, factorizer=self.spec.factorizer)
-        cut = partial(_cut, model, factors)
+        cut = partial(shrunk, model, decompositions=factors, made={})
         return look(posed, model, cut, materials.calibration, left=left, settings=LookSettings(heard, memory))
 
     def wer(self, subject: Subject, split: Split) -> float:
@@ -314,7 +314,3 @@ class Subjects:
         )
         dev = self.materials.dev.texts
         return choose([found], problem, lambda plan: word_errors(dev, self.heard_on_dev(Subject(tokens, plan))).wer)
-
-
-def _cut(model: HuggingFaceSeq2Seq, factors: StoredDecompositions, plan: CompressionPlan) -> HuggingFaceSeq2Seq:
-    return shrunk(model, plan, factors)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -41,6 +42,7 @@ from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import soft_targets
 from shrinkml.training.guard import Setback
 from shrinkml.training.train import Epoch
+from shrinkml.weights.form import Form
 
 Speech = tuple[Sequence[Tensor], Sequence[str]]  # features and what was said, utterance by utterance
 
@@ -135,8 +137,8 @@ def compress(
     decompositions = dict(decomposed(heard, calibration, factorizer, left=left, pairs=pairs))
     kept_whole = {*left, *silent_layers(own.module, decompositions, left=left)}
 
-    def cut(plan: CompressionPlan) -> Interruptible:
-        return Interruptible(own.with_module(factorize(own.module, plan, decompositions)), should_stop)
+    def cut(plan: CompressionPlan, made: dict[str, Form] | None = None) -> Interruptible:
+        return Interruptible(own.with_module(factorize(own.module, plan, decompositions, made=made)), should_stop)
 
     wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
     problem = problem_of(
@@ -149,7 +151,7 @@ def compress(
         left=kept_whole,
         pairs=pairs,
     )
-    problem = look(problem, heard, cut, calibration, left=kept_whole)
+    problem = look(problem, heard, partial(cut, made={}), calibration, left=kept_whole)  # its plans differ in little
     evaluator = ModelEvaluator(cut, judged)
     tasks = search_tasks(search, seed, "in memory", policies)
     workspace = Workspace(problem, RacingJudge(evaluator, evaluator.words))

@@ -13,6 +13,7 @@ from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.scoring import word_errors
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
+from shrinkml.weights.form import Form
 
 Model = TypeVar("Model", bound=AsrModel)
 
@@ -69,7 +70,13 @@ def parts_of(proxy: Dataset) -> list[list[int]]:
     return [list(chain(*batches[part::N_PARTS])) for part in range(min(N_PARTS, len(batches)))]
 
 
-def shrunk(model: Model, plan: CompressionPlan, decompositions: Mapping[str, Decomposition]) -> Model:
-    """A copy of `model` with the layers of `plan` factorized."""
+def shrunk(
+    model: Model,
+    plan: CompressionPlan,
+    decompositions: Mapping[str, Decomposition],
+    *,
+    made: dict[str, Form] | None = None,
+) -> Model:
+    """A copy of `model` with the layers of `plan` factorized; `made` as in `shrinkml.compression.factorize`."""
     # Surgery keeps the class of what it copies.
-    return cast(Model, factorize(model.module, plan, decompositions))
+    return cast(Model, factorize(model.module, plan, decompositions, made=made))

@@ -15,11 +15,25 @@ from shrinkml.weights.form import Form, floats_of
 from shrinkml.weights.forms import form_of
 
 
-def factorize(model: nn.Module, plan: CompressionPlan, decompositions: Mapping[str, Decomposition]) -> nn.Module:
+def factorize(
+    model: nn.Module,
+    plan: CompressionPlan,
+    decompositions: Mapping[str, Decomposition],
+    *,
+    made: dict[str, Form] | None = None,
+) -> nn.Module:
     """A copy of `model` with each layer that `plan` names in the form of its choice, and its bias shifted or cut.
 
     Layers that the plan does not name, or names with the choice that they have and that nobody decomposed, stay as they
     are, dense or compressed.
+
+    Args:
+        model: dense or in part compressed.
+        plan: of its layers.
+        decompositions: of the layers that it changes.
+        made: layer -> its matrix under the plan before, of the same model and decompositions. Where a layer has the
+            same choice it is taken, not made again; afterwards `made` holds those of this plan. Copies share them: for
+            models that are only compared, one after another.
 
     Raises:
         PlanError: the plan names a layer that the model lacks, or that it changes and `decompositions` lacks, or a
@@ -32,11 +46,18 @@ def factorize(model: nn.Module, plan: CompressionPlan, decompositions: Mapping[s
     check_names(plan, decompositions, "decompositions")
     _check_units(plan)
     with torch.no_grad():
-        forms = {layer: _compressed(layer, sites[layer].form, choice, decompositions[layer]) for layer, choice in plan}
+        known = {layer: form for layer, form in (made or {}).items() if plan.choice(layer) == form.choice}
+        forms = {
+            layer: known.get(layer) or _compressed(layer, sites[layer].form, choice, decompositions[layer])
+            for layer, choice in plan
+        }
         small = with_forms(model, forms)
         shifts = {layer: _shift(sites[layer].form, form, decompositions[layer]) for layer, form in forms.items()}
         _shift_(small, shifts)
         _cut_biases_(small, {layer: sites[layer] for layer in forms}, decompositions)
+        if made is not None:
+            made.clear()
+            made.update({layer: type(form).stored(form.choice, form.parts) for layer, form in forms.items()})
     return small
 
 

@@ -133,3 +133,24 @@ def test_a_layer_that_nobody_decomposed_may_be_named_with_the_choice_that_it_has
     assert current_plan(factorize(small, CompressionPlan.of_ranks(same), others)).ranks == same
     with pytest.raises(PlanError, match=f"no layer '{name}' in the decompositions"):
         factorize(small, low_rank(small, 1), others)
+
+
+def test_layers_that_plans_have_in_common_are_made_once(recogniser, batch):
+    decompositions, made = decompose(recogniser), {}
+    names = [layer.name for layer in find_layers(recogniser)]
+    plans = [
+        CompressionPlan({name: Choice(rank=3, bits=5) for name in names}),
+        CompressionPlan({name: Choice(rank=3, bits=5) for name in names[1:]}),
+        CompressionPlan({**{name: Choice(rank=3, bits=5) for name in names[2:]}, names[0]: Choice(rank=2)}),
+    ]
+    parts = []
+    for plan in plans:
+        model = factorize(recogniser, plan, decompositions, made=made)
+        alone = factorize(recogniser, plan, decompositions)
+        assert all(torch.equal(*pair) for pair in zip(model.parameters(), alone.parameters(), strict=True))
+        assert torch.equal(model(*batch), alone(*batch))
+        assert {name: form.choice for name, form in made.items()} == dict(plan)
+        parts.append({name: form.parts[0].data_ptr() for name, form in made.items()})
+    kept = [names[1:], names[2:]]
+    for before, after, common in zip(parts, parts[1:], kept, strict=False):
+        assert all(before[name] == after[name] for name in common)

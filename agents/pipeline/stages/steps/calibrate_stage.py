@@ -22,6 +22,7 @@ from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.prices import PriceList, parameter_prices
+from shrinkml.weights.form import Form
 
 N_PARTS = 20  # of a look, that are announced
 PASSES_OF_A_LOOK = 100  # utterances for each layer, about
@@ -82,8 +83,10 @@ def make_workspace(
     original = materials.model.module
     prices = prices or parameter_prices(model_cost(original), current_plan(original))
 
+    made: dict[str, Form] = {}  # a look's plans differ in a layer or two
+
     def cut(plan: CompressionPlan) -> Interruptible:
-        return Interruptible(shrunk(model, plan, decompositions), materials.should_stop)
+        return Interruptible(shrunk(model, plan, decompositions, made=made), materials.should_stop)
 
     began_s = time.monotonic()
     kept_whole = {*left, *silent}
