@@ -2,7 +2,8 @@
 
 A few values of each are measured at the layer's present rank. What more bits lose follows from the power of the noise,
 a quarter for each bit (Bennett 1948, Spectra of quantized signals); between shares of zeros, losses go by powers. Of a
-lower rank with the lever pulled too, one is measured: errors in two factors are others than those in their product.
+lower rank with the lever pulled too, one is measured, the highest, which itself loses least: errors in two factors are
+others than those in their product, and larger.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from shrinkml.plan.compression_plan import CompressionPlan
 
 LEAST = 1e-9  # nats per token; what is less is none
 PER_BIT = 4.0  # times that the power of the noise grows with each bit less
-MOST_TIMES = 16.0  # that two factors are expected to lose as much as their product, at most
+TIMES = (1.0, 16.0)  # that two factors are expected to lose as much as their product, at least and at most
 
 BESIDE_IDENTITY = ("bits",)  # levers that are pulled beside an identity block, too
 
@@ -101,11 +102,11 @@ def _lever_losses(
     first, kinds = values[0], _kinds(choices, lever, lower)
     times = dict.fromkeys(kinds, 1.0)
     if kinds and known[first] > LEAST:
-        cut = lower[len(lower) // 2]
+        cut = lower[-1]
         whole = loss(cut)
         for identity in kinds:
             both = loss(pulled(replace(cut, identity=identity), first))
-            times[identity] = float(np.clip((both - whole) / known[first], 1 / MOST_TIMES, MOST_TIMES))
+            times[identity] = float(np.clip((both - whole) / known[first], *TIMES))
     return LeverLosses(lever, present, MEASURED[lever].all_of(known), times)
 
 

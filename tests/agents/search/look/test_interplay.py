@@ -1,5 +1,6 @@
-"""Losses by hand: two layers that lose more together than alone, and one that the plan leaves."""
+"""Losses of many layers whose errors lie at random angles, and of one that loses more inside a plan."""
 
+import numpy as np
 import pytest
 
 from agents.search.look.interplay import LEAST_TIMES, MOST, with_interplay
@@ -8,47 +9,74 @@ from agents.search.look.recalled_losses import RecalledLosses
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 
-ALONE = {"a": (9.0, 1.0, 0.1), "b": (9.0, 2.0, 0.2), "c": (9.0, 3.0, 0.3)}  # at rank 0, 1 and 2
-PLAN = CompressionPlan.of_ranks({"a": 2, "b": 2})
+N = 60
+NAMES = [f"layer{i}" for i in range(N)]
+PLAN = CompressionPlan.of_ranks(dict.fromkeys(NAMES, 2))
+ALONE = dict(zip(NAMES, np.geomspace(0.001, 0.1, N).tolist(), strict=True))
+CURVES = {name: (90.0 * loss, 10.0 * loss, loss) for name, loss in ALONE.items()} | {"whole": (3.0, 1.0)}  # by rank
 
 
 class Table:
-    """Scores that are known for each plan."""
+    """The divergence of the whole plan, and of the plan without one of its layers."""
 
     tells, tokens_per_utterance = True, 5.0
 
-    def __init__(self, losses):
-        self.losses = losses
+    def __init__(self, whole, inside):
+        self.whole, self.inside = whole, inside
 
     def divergence(self, plan):
-        return self.losses[tuple(plan.ranks)]
+        (left_out,) = {*NAMES} - {*plan.ranks} or {None}
+        return self.whole - (0.0 if left_out is None else self.inside[left_out])
 
 
-def raised(whole, without_a, without_b):
-    table = Table({("a", "b"): whole, ("b",): without_a, ("a",): without_b})
-    losses = with_interplay(LayerLosses(ALONE, 5.0), PLAN, RecalledLosses(lambda: table))
-    return {name: (losses.at(name, Choice(rank=1)), losses.at(name, Choice(rank=2))) for name in ALONE}
+def times_of(whole, inside):
+    told = with_interplay(LayerLosses(CURVES, 5.0), PLAN, RecalledLosses(lambda: Table(whole, inside)))
+    for name in NAMES:  # all of a layer's losses alike
+        assert told.at(name, Choice(rank=1)) / CURVES[name][1] == pytest.approx(told.times[name])
+    return told.times
 
 
-def test_a_curve_is_raised_by_what_its_layer_loses_inside_the_plan():
-    curves = raised(whole=1.0, without_a=0.8, without_b=0.2)
-    assert curves["a"] == pytest.approx((2.0, 0.2))  # 0.2 inside, 0.1 alone
-    assert curves["b"] == pytest.approx((8.0, 0.8))  # 0.8 inside, 0.2 alone
-    assert curves["c"] == pytest.approx((9.0, 0.9))  # the median of 2 and 4
+def by_chance(whole, seed=0):
+    """What layers lose inside where nothing but chance is added to what they lose alone."""
+    noise = np.random.default_rng(seed).normal(0.0, 0.4, N)
+    return {name: loss + z * (loss * whole) ** 0.5 for (name, loss), z in zip(ALONE.items(), noise, strict=True)}
 
 
 def test_losses_that_add_up_stay_as_they_are():
-    curves = raised(whole=0.3, without_a=0.2, without_b=0.1)
-    assert all(curves[name] == pytest.approx(ALONE[name][1:]) for name in ALONE)
+    times = times_of(sum(ALONE.values()), ALONE)
+    assert all(factor == pytest.approx(1.0) for factor in times.values())
 
 
-def test_no_curve_is_raised_or_lowered_without_end():
-    curves = raised(whole=9.0, without_a=0.0, without_b=9.0)
-    assert curves["a"] == pytest.approx((MOST, 0.1 * MOST))
-    assert curves["b"] == pytest.approx((2.0 * LEAST_TIMES, 0.2 * LEAST_TIMES))
+def test_all_are_raised_alike_where_all_lose_more():
+    times = times_of(3.0 * sum(ALONE.values()), {name: 3.0 * loss for name, loss in ALONE.items()})
+    assert all(factor == pytest.approx(3.0) for factor in times.values())  # also of the layer that the plan leaves
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_chance_moves_no_layer_far_from_the_others(seed):
+    inside = by_chance(whole := sum(ALONE.values()), seed)
+    seeming = np.array([inside[name] / ALONE[name] for name in NAMES])
+    assert seeming.min() < 0 < 5 < seeming.max()  # what was once taken for interplay
+    times = np.array([times_of(whole, inside)[name] for name in NAMES])
+    assert 0.5 < np.quantile(times, 0.25) < np.quantile(times, 0.75) < 2.0
+
+
+def test_a_layer_that_loses_far_more_inside_is_found():
+    whole = sum(ALONE.values()) + 1.0
+    times = times_of(whole, by_chance(whole) | {NAMES[10]: 1.0 + ALONE[NAMES[10]]})
+    assert times[NAMES[10]] == MOST
+    assert np.median([times[name] for name in NAMES]) < 2.0
+
+
+def test_no_loss_is_lowered_without_end():
+    whole = sum(ALONE.values())
+    times = times_of(whole, ALONE | {NAMES[-1]: -5.0})
+    assert times[NAMES[-1]] == LEAST_TIMES
 
 
 def test_a_plan_that_cuts_nothing_tells_nothing():
-    table = Table({(): 0.0})
-    losses = LayerLosses(ALONE, 5.0)
+    losses = LayerLosses(CURVES, 5.0)
+    table = Table(0.0, {})
+    table.divergence = lambda plan: 0.0  # of any plan
     assert with_interplay(losses, CompressionPlan(), RecalledLosses(lambda: table)) == losses
+    assert with_interplay(losses, PLAN, RecalledLosses(lambda: table)) == losses

@@ -68,7 +68,15 @@ def test_at_a_lower_rank_it_loses_as_many_times_as_much_as_was_measured_there():
     (zeros,), asked = measured(("rank", "sparsity"), loss)
     assert zeros.at(Choice(rank=8, sparsity=0.7)) == pytest.approx(2.1)
     assert zeros.at(Choice(rank=8)) == 0.0
-    assert asked[-2:] == [Choice(rank=16), Choice(rank=16, sparsity=0.7)]
+    assert asked[-2:] == [Choice(rank=32), Choice(rank=32, sparsity=0.7)]  # the highest, which loses least by itself
+
+
+def test_two_factors_are_never_expected_to_lose_less_than_their_product():
+    def loss(choice):
+        return 0.5 if choice.rank else PER_BIT**-choice.bits  # few bits seem to lose nothing at a lower rank
+
+    (bits,), _ = measured(("rank", "bits"), loss)
+    assert bits.at(Choice(rank=8, bits=3)) == pytest.approx(PER_BIT**-3)
 
 
 def test_what_is_sparse_already_is_measured_at_more_zeros_alone():
