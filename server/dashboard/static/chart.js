@@ -8,6 +8,7 @@ const HEIGHT = 320;
 const MARGIN = { left: 54, right: 18, top: 16, bottom: 44 };
 const FINEST_WER = 0.0005; // what is drawn lowest: on this axis there is no zero
 const TICKS = 5;
+const MOST_DOTS = 2000; // beside the front; of more, the latest
 
 /** A figure that is drawn anew with what it is given, and when its width changes. */
 export class Chart {
@@ -70,7 +71,7 @@ function drawn({ look, plans }, at) {
   const steps = front.map(([px, py], i) => (i ? `H${px}V${py}` : `M${px} ${py}`)).join("");
   return shape("g", { class: `series ${look}` },
     shape("path", { class: "front", d: steps }),
-    plans.map((plan) => dot(plan, at(plan))),
+    plans.slice(-MOST_DOTS).map((plan) => dot(plan, at(plan))),
     front.map(([cx, cy]) => shape("circle", { class: "ring", cx, cy, r: 5 })));
 }
 

@@ -42,6 +42,7 @@ class JobPage {
   #log = new JobLog();
   #report = null;
   #asked = 0;
+  #drawing = false;
 
   constructor(job, restart) {
     this.job = job;
@@ -110,7 +111,7 @@ class JobPage {
       if (event.kind === "stage_started" && !hasEnded(this.job)) speak(`${event.stage} started.`);
     }
     this.list.add(events);
-    this.#draw();
+    this.#drawSoon();
   }
 
   /** Tell of a trouble with the connection, or, with null, that it is over. */
@@ -162,6 +163,16 @@ class JobPage {
     } finally {
       button.disabled = false;
     }
+  }
+
+  /** Draw before the screen shows the next picture: a long log comes in more pieces than anybody can see. */
+  #drawSoon() {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      this.#draw();
+    });
   }
 
   #draw() {

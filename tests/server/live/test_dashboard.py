@@ -3,12 +3,16 @@
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from server.jobs.candidates import pareto_set
+from server.jobs.job_state import now
+from shrinkml.events import Event, LoggedEvent
 from tests.server.live.conftest import LiveServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is among the development requirements")
@@ -248,6 +252,36 @@ def test_text_of_a_job_is_text(page):
     page.goto("/#/jobs/evil")
     expect(page.get_by_role("alert")).to_contain_text(evil)
     expect(page.locator("main img")).to_have_count(0)
+
+
+def asked_of(page, function: str, judged: list[dict[str, object]]):
+    """What `function` of the script plans.js says of judged plans: their WERs."""
+    page.goto("/")
+    script = """async ([name, judged]) => {
+        const plans = await import("/dashboard/plans.js");
+        return [plans[name](judged.map((data) => plans.planOf(data.stage, data)))].flat().map((plan) => plan?.wer);
+    }"""
+    return page.evaluate(script, [function, judged])
+
+
+def test_the_front_is_the_one_of_the_api(page):
+    chance = random.Random(0)
+    judged = [
+        {"wer": chance.randint(1, 20) / 20, "parameters": chance.randint(1, 20), "heard": chance.choice((1.0, 0.5))}
+        for _ in range(60)
+    ]
+    logged = [LoggedEvent(n, now(), Event("evaluated", str(n), "search", "", facts)) for n, facts in enumerate(judged)]
+    assert asked_of(page, "frontOf", judged) == [candidate.wer for candidate in pareto_set(logged).items]
+
+
+def test_the_best_plan_is_judged_whole_and_inside_the_budget_of_the_newest_step(page):
+    first = {"stage": "search-1", "parameters": 20, "wer": 0.01}
+    measured = {"stage": "search-2", "parameters": 90, "wer": 0.001, "within_budget": False}
+    estimate = {"stage": "search-2", "parameters": 9, "wer": 0.002, "heard": 0.5}
+    best, worse = ({"stage": "search-2", "parameters": size, "wer": wer} for size, wer in ((10, 0.03), (8, 0.04)))
+    assert asked_of(page, "bestOf", [first, measured]) == [0.01]
+    assert asked_of(page, "bestOf", [first, worse, measured, best, estimate]) == [0.03]
+    assert asked_of(page, "bestOf", [measured]) == [None]
 
 
 def test_nothing_is_wider_than_a_phone(page, done):
