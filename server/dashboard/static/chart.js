@@ -5,7 +5,7 @@ import { frontOf } from "./plans.js";
 import { count, percent, planWords, short, times } from "./words.js";
 
 const HEIGHT = 320;
-const MARGIN = { left: 54, right: 18, top: 16, bottom: 44 };
+const MARGIN = { left: 54, right: 18, top: 28, bottom: 44 };
 const FINEST_WER = 0.0005; // what is drawn lowest: on this axis there is no zero
 const TICKS = 5;
 const MOST_DOTS = 2000; // beside the front; of more, the latest

@@ -15,6 +15,7 @@ import { bytes, duration, goalWords, moment, planWords } from "./words.js";
 
 const PLANS =
   "Every plan on the proxy set, before fine-tuning. Hollow ones were given up early: their WER is an estimate.";
+const OF_BEST = "Of the best plan so far; a layer that it does not name stays as it is.";
 const OF_RESULT = "Of the result; the pale bar ends at the rank up to which low rank saves weights.";
 const TELLING = ["state", "stage_started", "stopped"]; // kinds of events after which the job itself has changed
 
@@ -208,7 +209,7 @@ class JobPage {
     const key = JSON.stringify(layers);
     if (key === this.drawnLayers) return;
     this.drawnLayers = key;
-    const of = this.#report ? OF_RESULT : "Of the best plan so far.";
+    const of = this.#report ? OF_RESULT : OF_BEST;
     write(this.layersOf, layers.length ? of : "No plan says yet what becomes of each layer.");
     this.layers.replaceChildren(...(layers.length ? [layersTable(layers)] : []));
   }

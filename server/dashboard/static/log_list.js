@@ -4,15 +4,17 @@ import { element } from "./dom.js";
 import { clock } from "./words.js";
 
 const MOST = 200; // lines; the API has them all
+// Kinds of events that are a line each, as in the logs of the command line; of the others there are hundreds.
+const TOLD = ["state", "stage_started", "stage_finished", "epoch", "timed", "stopped"];
 
-/** A list of events that may leave the plans out, of which there are hundreds. */
+/** A list of events that tells the larger ones, or, asked to, every one. */
 export class LogList {
   #events = [];
 
   constructor() {
     this.list = element("ol", { class: "log", tabindex: 0, "aria-label": "events, the newest first" });
-    this.plans = element("input", { type: "checkbox", onchange: () => this.#fill() });
-    this.node = element("div", {}, element("label", { class: "choice" }, this.plans, "every plan too"), this.list);
+    this.every = element("input", { type: "checkbox", onchange: () => this.#fill() });
+    this.node = element("div", {}, element("label", { class: "choice" }, this.every, "every event"), this.list);
   }
 
   /** Show more events. */
@@ -27,7 +29,7 @@ export class LogList {
   }
 
   #lines(events) {
-    const told = this.plans.checked ? events : events.filter((event) => event.kind !== "evaluated");
+    const told = this.every.checked ? events : events.filter((event) => TOLD.includes(event.kind));
     return told.slice(-MOST).reverse().map((event) =>
       element("li", { class: event.kind },
         element("time", { datetime: event.at }, clock(event.at)),

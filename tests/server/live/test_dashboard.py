@@ -104,7 +104,10 @@ def test_a_job_is_submitted_watched_until_it_has_succeeded_and_downloaded(page, 
     expect(page.locator("circle.dot")).to_have_count(30)
     expect(page.locator(".star.best")).to_have_count(1)
     expect(page.locator(".layers tbody tr").first).to_contain_text("encoder.0.weight_ih_l0")
-    expect(page.locator(".log li").first).to_have_text(re.compile("The job is succeeded."))
+    expect(page.locator(".log li").first).to_contain_text("The job is succeeded.")
+    expect(page.locator(".log .evaluated")).to_have_count(0)
+    page.get_by_label("every event").check()
+    expect(page.locator(".log .evaluated")).to_have_count(30)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download final.tar").click()
     download.value.save_as(tmp_path / "final.tar")
