@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 import shrinkml
+from server.dashboard import dashboard_routes
 from server.http.body_limit import BodyLimit
 from server.http.browser_guard import BrowserGuard
 from server.http.dependencies import Services
@@ -89,7 +90,7 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Farewell)
     app.add_middleware(BrowserGuard, hosts=allowed_hosts)
-    for module in (job_routes, event_routes, checkpoint_routes, service_routes):
+    for module in (job_routes, event_routes, checkpoint_routes, service_routes, dashboard_routes):
         app.include_router(module.router)
         _answer_heads(app, module.router)
     app.add_exception_handler(ShrinkError, _refused)

@@ -81,7 +81,8 @@ def run(python: Path, program: str, *arguments: object) -> subprocess.CompletedP
 def test_the_wheel_holds_every_module_and_what_it_reads(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    files = [path for path in (ROOT / "shrinkml" / "reference").rglob("[!.]*") if path.is_file()]
+    folders = (ROOT / "shrinkml" / "reference", ROOT / "server" / "dashboard" / "static")
+    files = [path for folder in folders for path in folder.rglob("[!.]*") if path.is_file()]
     data = {path.relative_to(ROOT).as_posix() for path in files}
     assert {*sources(), *data, "shrinkml/py.typed", "shrinkml/report/page.html"} - names == set()
     assert [name for name in names if name.startswith("shrinkml/layers/kernel/_lstm_kernel") and name.endswith(".so")]

@@ -1,0 +1,1 @@
+"""The dashboard: pages for people over the public API, plain files without a build."""
