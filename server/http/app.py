@@ -17,7 +17,7 @@ from server.http.browser_guard import BrowserGuard
 from server.http.dependencies import Services
 from server.http.farewell import Farewell
 from server.http.problems import FieldProblem, Problem, documented, problem_response
-from server.http.routes import checkpoint_routes, event_routes, job_routes, service_routes
+from server.http.routes import checkpoint_routes, event_routes, health_routes, job_routes, service_routes
 from server.jobs.failures import code_of
 from server.jobs.job_names import describe_names
 from server.limits import DEFAULT_LIMITS, Limits
@@ -89,7 +89,7 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Farewell)
     app.add_middleware(BrowserGuard, hosts=allowed_hosts)
-    for module in (job_routes, event_routes, checkpoint_routes, service_routes):
+    for module in (job_routes, event_routes, checkpoint_routes, service_routes, health_routes):
         app.include_router(module.router)
         _answer_heads(app, module.router)
     app.add_exception_handler(ShrinkError, _refused)
