@@ -64,7 +64,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
     command = worker or _worker_command(settings)
     with (
         sole_user(settings.home, "server") as lock,
-        logging_to(server_log(settings.home)),
+        logging_to(server_log(settings.home), settings.log_format),
         _listening(settings) as listener,
     ):
         artefacts = FolderArtefacts(artefacts_folder(settings.home))
@@ -90,6 +90,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
             http=bounded(limits.connections, limits.request_s),
             ws="none",
             server_header=False,
+            log_config=None,  # its messages go where ours do
             log_level=logging.WARNING,
             timeout_graceful_shutdown=GRACE_S,
             lifespan="off",
@@ -115,6 +116,6 @@ def _listening(settings: Settings) -> socket.socket:
 
 def _worker_command(settings: Settings) -> Sequence[str]:
     options = [option for root in settings.data_roots for option in ("--data-root", str(root))]
-    options += ["--limits", settings.limits.model_dump_json()]
+    options += ["--limits", settings.limits.model_dump_json(), "--log-format", settings.log_format]
     options += ["--allow-hub"] if settings.allow_hub else []
     return (sys.executable, "-m", WORKER_MODULE, str(settings.home), *options)

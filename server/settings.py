@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.limits import Limits
+from server.log_lines import LogFormat
 from shrinkml.errors import ConfigError
 from shrinkml.transport import is_loopback
 
@@ -33,6 +34,9 @@ class Settings(BaseModel):
         False, description="True: the server may listen where other machines reach it, and has no protection from them."
     )
     limits: Limits = Field(Limits(), description="Limits on requests and jobs.")
+    log_format: LogFormat = Field(
+        LogFormat.TEXT, description=f"Format of the logs: {' or '.join(LogFormat)} (an object a line, for programs)."
+    )
     allow_hub: bool = Field(False, description="True: jobs may name models of the Hugging Face hub, to be fetched.")
 
 

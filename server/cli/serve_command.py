@@ -7,6 +7,7 @@ import typer
 
 from server.cli.options import AllowHub
 from server.cli.output import note
+from server.log_lines import LogFormat
 from server.settings import DEFAULT_HOME, DEFAULT_HOST, DEFAULT_PORT
 
 
@@ -48,6 +49,9 @@ def serve(
             help="Limit on requests or jobs, such as jobs_waiting=4; may be repeated. docs/http.md lists them.",
         ),
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="SHRINKML_LOG_FORMAT", help="Format of the logs of the server and its worker.")
+    ] = LogFormat.TEXT,
     allow_hub: AllowHub = False,
 ) -> None:
     """Start the HTTP service and its worker; Ctrl-C stops both, and a job under way goes on at the next start.
@@ -66,6 +70,7 @@ def serve(
         allowed_hosts=tuple(allowed_host or ()),
         insecure=insecure,
         limits=parse_limits(limit or ()),
+        log_format=log_format,
         allow_hub=allow_hub,
     )
     if insecure:

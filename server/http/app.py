@@ -17,10 +17,12 @@ from server.http.browser_guard import BrowserGuard
 from server.http.dependencies import Services
 from server.http.farewell import Farewell
 from server.http.problems import FieldProblem, Problem, documented, problem_response
+from server.http.request_ids import HEADER, RequestIds
 from server.http.routes import checkpoint_routes, event_routes, health_routes, job_routes, service_routes
 from server.jobs.failures import code_of
 from server.jobs.job_names import describe_names
 from server.limits import DEFAULT_LIMITS, Limits
+from server.log_context import REQUEST_ID
 from server.service_errors import (
     BusyError,
     DiskFullError,
@@ -89,6 +91,7 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Farewell)
     app.add_middleware(BrowserGuard, hosts=allowed_hosts)
+    app.add_middleware(RequestIds)
     for module in (job_routes, event_routes, checkpoint_routes, service_routes, health_routes):
         app.include_router(module.router)
         _answer_heads(app, module.router)
@@ -184,8 +187,12 @@ def _database_failed(request: Request, error: Exception) -> Response:
 
 def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("unforeseen error in %s %r", request.method, request.url.path, exc_info=error)
-    detail = "the server met an error that it did not foresee; its log holds the details, and trying again may help"
-    return problem_response(500, "internal", detail, instance=request.url.path)
+    request_id = REQUEST_ID.get() or ""  # this answer passes by what names the others
+    detail = (
+        "the server met an error that it did not foresee; trying again may help, and its log holds the details of "
+        f"request {request_id}"
+    )
+    return problem_response(500, "internal", detail, instance=request.url.path, headers={HEADER: request_id})
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -14,6 +14,7 @@ def test_the_defaults_serve_this_machine_alone_and_fetch_nothing():
     check_protected(settings)
     assert settings.data_roots == (Path(),)
     assert not settings.allow_hub
+    assert settings.log_format == "text"
 
 
 @pytest.mark.parametrize(

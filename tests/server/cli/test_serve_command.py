@@ -33,8 +33,10 @@ def test_serve_says_where_it_listens_on_standard_error(shrinkml, served, tmp_pat
 def test_options_become_settings(shrinkml, served, tmp_path):
     roots, hosts = ("--data-root", "a", "--data-root", "b"), ("--allowed-host", "asr", "--allowed-host", "asr.lan")
     limits = ("--limit", "jobs_waiting=3", "--limit", "job_hours=2.5")
-    shrinkml("serve", "--home", tmp_path, *roots, *hosts, *limits, "--allow-hub", "--host", "0.0.0.0", "--insecure")
+    others = ("--allow-hub", "--host", "0.0.0.0", "--insecure", "--log-format", "json")
+    shrinkml("serve", "--home", tmp_path, *roots, *hosts, *limits, *others)
     (settings,) = served
+    assert settings.log_format == "json"
     assert (settings.home, settings.allow_hub) == (tmp_path, True)
     assert (settings.host, settings.insecure, settings.allowed_hosts) == ("0.0.0.0", True, ("asr", "asr.lan"))
     assert settings.data_roots == (Path("a"), Path("b"))
