@@ -1,11 +1,16 @@
+import inspect
 import json
 import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from server import serving
-from server.settings import check_protected
+from server.cli.serve_command import present_settings, serve
+from server.limits import Limits
+from server.log_lines import LogFormat
+from server.settings import Settings, check_protected, variable_of
 from shrinkml.errors import ConfigError
 
 DOCKERFILE = Path(__file__).parents[3] / "Dockerfile"
@@ -60,6 +65,66 @@ def test_options_may_come_from_the_environment(shrinkml, served, tmp_path, monke
     shrinkml("serve")
     (settings,) = served
     assert (settings.home, settings.port, settings.data_roots) == (tmp_path, 1234, (Path(),))
+
+
+def test_every_setting_is_an_option_that_its_variable_sets_too():
+    assert {*inspect.signature(serve).parameters} == set(Settings.model_fields)
+    app = typer.Typer(add_completion=False)
+    app.command()(serve)
+    for parameter in typer.main.get_command(app).params:
+        assert parameter.envvar == variable_of(parameter.name)
+        assert parameter.help == Settings.model_fields[parameter.name].description
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("home", "elsewhere", Path("elsewhere")),
+        ("host", "::1", "::1"),
+        ("port", "0", 0),
+        ("data_roots", "a:b", (Path("a"), Path("b"))),
+        ("allowed_hosts", "asr asr.lan", ("asr", "asr.lan")),
+        ("insecure", "1", True),
+        ("limits", "jobs_waiting=3 job_hours=2.5", Limits(jobs_waiting=3, job_hours=2.5)),
+        ("log_format", "json", LogFormat.JSON),
+        ("allow_hub", "true", True),
+    ],
+)
+def test_each_setting_is_read_from_its_variable(monkeypatch, name, text, value):
+    monkeypatch.setenv(variable_of(name), text)
+    assert present_settings() == Settings(**{name: value})
+
+
+def test_settings_are_listed_with_variable_value_and_default(shrinkml, monkeypatch):
+    monkeypatch.setenv("SHRINKML_DATA_ROOTS", "a:b")
+    monkeypatch.setenv("SHRINKML_LIMITS", "jobs_waiting=3")
+    rows = shrinkml("settings").out.splitlines()
+    assert rows[0].split() == ["setting", "variable", "now", "default", "use"]
+    assert [row.split()[:5] for row in rows if row.startswith("data_roots")] == [
+        ["data_roots", "SHRINKML_DATA_ROOTS", "a", "b", "."]
+    ]
+    (waiting,) = [row for row in rows if row.startswith("limits.jobs_waiting")]
+    assert waiting.strip().split(maxsplit=4) == [
+        "limits.jobs_waiting",
+        "SHRINKML_LIMITS",
+        "3",
+        "16",
+        "Jobs that may wait.",
+    ]
+
+
+def test_settings_are_listed_for_machines(shrinkml, monkeypatch):
+    monkeypatch.setenv("SHRINKML_ALLOW_HUB", "1")
+    listed = {one["name"]: one for one in json.loads(shrinkml("settings", "--json").out)}
+    assert (listed["allow_hub"]["value"], listed["allow_hub"]["default"]) == (True, False)
+    assert listed["limits.free_gb"]["value"] == 1.0
+
+
+def test_a_variable_that_serve_could_not_read_is_a_user_error(shrinkml, monkeypatch):
+    monkeypatch.setenv("SHRINKML_PORT", "many")
+    code, out, err = shrinkml("settings")
+    assert (code, out) == (2, "")
+    assert "SHRINKML_PORT" in err
 
 
 def test_a_port_that_there_is_not_is_refused(shrinkml, served):
