@@ -15,6 +15,7 @@ import shrinkml
 from server.http.body_limit import BodyLimit
 from server.http.browser_guard import BrowserGuard
 from server.http.dependencies import Services
+from server.http.examples import add_examples
 from server.http.farewell import Farewell
 from server.http.problems import FieldProblem, Problem, documented, problem_response
 from server.http.request_ids import HEADER, RequestIds
@@ -202,5 +203,6 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         describe_names(schema["components"]["schemas"])
         schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
+        add_examples(schema["components"]["schemas"])
         app.openapi_schema = schema
     return app.openapi_schema
