@@ -45,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": data_commands.import_data,
     "serve": serve_command.serve,
     "settings": serve_command.settings,
+    "gc": serve_command.gc,
     "submit": remote_commands.submit,
     "status": remote_commands.status,
     "events": remote_commands.events,

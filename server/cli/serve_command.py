@@ -1,7 +1,8 @@
-"""The commands of the service's operator: start it, and list its settings."""
+"""The commands of the service's operator: start it, list its settings, and clear its home."""
 
 import json
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from server.cli.options import AllowHub, setting
 from server.cli.output import Json, note, print_json, print_table
 from server.log_lines import LogFormat
 from server.settings import Settings, listed, read_settings
+from shrinkml.errors import ConfigError
 
 DEFAULT = Settings()
 
@@ -59,6 +61,43 @@ def settings(as_json: Json = False) -> None:
         return
     rows = [(one.name, one.variable, _text(one.value), _text(one.default), one.words) for one in found]
     print_table(("setting", "variable", "now", "default", "use"), rows)
+
+
+def gc(
+    home: Annotated[Path, setting("home")] = DEFAULT.home,
+    older_than: Annotated[float, typer.Option(min=0, help="Days since a job has ended, from which on it may go.")] = 30,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is listed; without it nothing is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what may go in the service's home, and why: jobs that ended long ago, and files that belong to none.
+
+    A job that may still run keeps what it names, such as a model among another job's files. The service may be running.
+
+    Example: shrinkml gc --older-than 90 --remove
+    """
+    from server import retention
+    from server.home import database, database_url
+    from server.stores.schema import connect
+    from server.stores.sql_store import SqlJobStore
+
+    if not database(home).is_file():  # to connect would make one
+        raise ConfigError(
+            f"{home} is no home of a service: it holds no {database(home).name}; name another with --home"
+        )
+    engine = connect(database_url(home))
+    store = SqlJobStore(engine)
+    found = retention.leftovers(store, home, older_than=timedelta(days=older_than))
+    gone = {one.job_id for one in found if remove and retention.remove(store, home, one.job_id)}
+    engine.dispose()
+    if as_json:
+        print_json([{**asdict(one), "removed": one.job_id in gone} for one in found])
+        return
+    rows = [
+        (one.job_id, one.why, f"{one.bytes / 1e6:.1f} MB", "removed" if one.job_id in gone else "") for one in found
+    ]
+    print_table(("job", "why", "size", ""), rows)
+    if found and not remove:
+        note("Nothing is removed yet; with --remove it is.")
 
 
 def present_settings() -> Settings:

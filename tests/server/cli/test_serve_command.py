@@ -8,6 +8,7 @@ import typer
 
 from server import serving
 from server.cli.serve_command import present_settings, serve
+from server.home import job_folder
 from server.limits import Limits
 from server.log_lines import LogFormat
 from server.settings import Settings, check_protected, variable_of
@@ -143,3 +144,44 @@ def test_the_image_serves_others_only_where_its_operator_insists(shrinkml, serve
     with pytest.raises(ConfigError, match=r"other machines reach 0\.0\.0\.0"):
         check_protected(refused)
     check_protected(meant)
+
+
+@pytest.fixture
+def old_home(tmp_path, engine, store, spec):
+    """A home with a job that has ended, and files of a job that there is not."""
+    job, _ = store.submit(spec, max_queued=1)
+    store.cancel(job.id)
+    job_folder(tmp_path, "lost-1").mkdir(parents=True)
+    return tmp_path, job.id
+
+
+def test_gc_explains_what_it_would_remove_and_removes_nothing(shrinkml, old_home):
+    home, job_id = old_home
+    code, out, err = shrinkml("gc", "--home", home, "--older-than", 0)
+    lost, ended = sorted(out.splitlines()[1:])
+    assert (code, lost.split()) == (0, ["lost-1", "belongs", "to", "no", "job", "0.0", "MB"])
+    assert ended.startswith(f"{job_id}  cancelled since 20")
+    assert err == "Nothing is removed yet; with --remove it is.\n"
+    assert job_folder(home, "lost-1").is_dir()
+
+
+def test_gc_removes_what_it_listed_where_it_is_told_to(shrinkml, old_home, store):
+    home, job_id = old_home
+    arguments = ("gc", "--home", home, "--older-than", 0, "--json")
+    listed = json.loads(shrinkml(*arguments).out)
+    assert {one["job_id"]: one["removed"] for one in listed} == {job_id: False, "lost-1": False}
+    assert {one["removed"] for one in json.loads(shrinkml(*arguments, "--remove").out)} == {True}
+    assert store.page(limit=9) == []
+    assert json.loads(shrinkml(*arguments).out) == []
+
+
+def test_gc_keeps_jobs_for_a_month_unless_it_is_told_otherwise(shrinkml, old_home):
+    home, job_id = old_home
+    assert job_id not in shrinkml("gc", "--home", home).out
+
+
+def test_gc_makes_no_home_where_there_is_none(shrinkml, tmp_path):
+    code, _, err = shrinkml("gc", "--home", tmp_path / "none")
+    assert code == 2
+    assert "is no home of a service: it holds no jobs.sqlite; name another with --home" in err
+    assert not (tmp_path / "none").exists()
