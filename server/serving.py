@@ -27,6 +27,7 @@ from server.http.app import create_app
 from server.http.connections import bounded
 from server.http.dependencies import Services, SubmissionRules
 from server.http.turnstile import Turnstile
+from server.punctual_server import PunctualServer
 from server.service_log import logging_to
 from server.settings import Settings, bracketed, check_protected
 from server.stores.schema import connect
@@ -37,6 +38,7 @@ from server.worker.supervisor import Supervisor
 
 BACKLOG = 256  # connections that may wait to be taken
 GRACE_S = 3  # for requests under way when the server stops
+LEAVE_S = 15.0  # until it ends without them; whoever stops it is promised an end within twenty seconds
 TURN_S = (
     1e-4  # threads at work take turns so often; at Python's own 5 ms, what takes connections waits for each of them
 )
@@ -45,6 +47,10 @@ WORKER_MODULE = "server.worker.work"
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequence[str] | None = None) -> None:
     """Serve until SIGINT or SIGTERM; a job under way goes on at the next start.
+
+    To serve is all that a process does that calls this: it is ended LEAVE_S after the signal where it still runs then.
+    The worker is the first to end: it takes no more jobs, and has nothing to save, since what a job has finished
+    (stages, epochs of training, evaluations) is on the disk already.
 
     Args:
         settings: the operator's choices.
@@ -64,7 +70,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
     command = worker or _worker_command(settings)
     with (
         sole_user(settings.home, "server") as lock,
-        logging_to(server_log(settings.home)),
+        logging_to(server_log(settings.home), settings.log_format),
         _listening(settings) as listener,
     ):
         artefacts = FolderArtefacts(artefacts_folder(settings.home))
@@ -90,11 +96,12 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
             http=bounded(limits.connections, limits.request_s),
             ws="none",
             server_header=False,
+            log_config=None,  # its messages go where ours do
             log_level=logging.WARNING,
             timeout_graceful_shutdown=GRACE_S,
             lifespan="off",
         )
-        server = uvicorn.Server(config)
+        server = PunctualServer(config, on_stop=supervisor.dismiss, leave_s=LEAVE_S)
         sys.setswitchinterval(TURN_S)
         supervisor.start()
         try:
@@ -115,6 +122,6 @@ def _listening(settings: Settings) -> socket.socket:
 
 def _worker_command(settings: Settings) -> Sequence[str]:
     options = [option for root in settings.data_roots for option in ("--data-root", str(root))]
-    options += ["--limits", settings.limits.model_dump_json()]
+    options += ["--limits", settings.limits.model_dump_json(), "--log-format", settings.log_format]
     options += ["--allow-hub"] if settings.allow_hub else []
     return (sys.executable, "-m", WORKER_MODULE, str(settings.home), *options)

@@ -1,39 +1,114 @@
 """The operator's choices, read once from the command line and the environment."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.limits import Limits
+from server.limits import Limits, parse_limits
+from server.log_lines import LogFormat
 from shrinkml.errors import ConfigError
-from shrinkml.transport import is_loopback
-
-DEFAULT_HOME = Path("runs/server")
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8765
 
 
 class Settings(BaseModel):
-    """The server's settings."""
+    """The server's settings: the one place where they are declared. `shrinkml serve` has an option for each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: Path = Field(DEFAULT_HOME, description="Folder of the database, the log and the jobs' files.")
-    host: str = Field(DEFAULT_HOST, description="Address to listen on.")
-    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    home: Path = Field(Path("runs/server"), description="Folder of the database, the logs and the jobs' files.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8765, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     data_roots: tuple[Path, ...] = Field(
         (Path(),),
         min_length=1,
-        description="Folders that jobs may read; relative paths in a job start at the first one.",
+        description="Folders that jobs may read; relative paths in a job start at the first one. For several repeat "
+        "the option, or put colons between them in the variable.",
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="Names that the server is reached by, beside localhost and addresses in figures."
+        (),
+        description="Names that the server is reached by, beside localhost and addresses in figures. For several "
+        "repeat the option, or put blanks between them in the variable.",
     )
     insecure: bool = Field(
-        False, description="True: the server may listen where other machines reach it, and has no protection from them."
+        False,
+        description="Listen where other machines reach the service, which asks none of them for a password.",
     )
-    limits: Limits = Field(Limits(), description="Limits on requests and jobs.")
-    allow_hub: bool = Field(False, description="True: jobs may name models of the Hugging Face hub, to be fetched.")
+    limits: Limits = Field(
+        Limits(),
+        description="Limits on requests and jobs, such as jobs_waiting=4. For several repeat the option, or put blanks "
+        "between them in the variable.",
+    )
+    log_format: LogFormat = Field(
+        LogFormat.TEXT, description=f"Format of the logs: {' or '.join(LogFormat)} (an object a line, for programs)."
+    )
+    allow_hub: bool = Field(
+        False,
+        description="Jobs may name models of the Hugging Face hub (hf:openai/whisper-tiny), which are then fetched.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, as it is told.
+
+    Attributes:
+        name: of the field, with dots ("limits.jobs_waiting").
+        variable: of the environment, that sets it.
+        value: of it now, as JSON has it.
+        default: its value unless it is set.
+        words: its use.
+    """
+
+    name: str
+    variable: str
+    value: Any
+    default: Any
+    words: str
+
+
+def variable_of(name: str) -> str:
+    """Return the variable of the environment that sets the field `name`."""
+    return f"SHRINKML_{name.upper()}"
+
+
+def words_of(name: str) -> str:
+    """Return the use of the field `name`."""
+    return str(Settings.model_fields[name].description)
+
+
+def read_settings(**given: Any) -> Settings:
+    """Return the settings with those that `given` sets; of what is None or empty the defaults hold.
+
+    Args:
+        given: field -> value, of `limits` a list of assignments ("jobs_waiting=4").
+
+    Raises:
+        ConfigError: a limit that there is not, or a value that it cannot have.
+    """
+    fields = {name: value for name, value in given.items() if value not in (None, [], ())}
+    return Settings.model_validate({**fields, "limits": parse_limits(fields.get("limits", ()))})
+
+
+def listed(settings: Settings) -> list[Setting]:
+    """Return every setting with its value in `settings`; each limit is one."""
+    values, defaults = settings.model_dump(mode="json"), Settings().model_dump(mode="json")
+    found = [
+        Setting(name, variable_of(name), values[name], defaults[name], words_of(name))
+        for name in Settings.model_fields
+        if name != "limits"
+    ]
+    limits = [
+        Setting(
+            f"limits.{name}",
+            variable_of("limits"),
+            values["limits"][name],
+            defaults["limits"][name],
+            str(field.description),
+        )
+        for name, field in Limits.model_fields.items()
+    ]
+    return found + limits
 
 
 def check_protected(settings: Settings) -> None:
@@ -42,6 +117,9 @@ def check_protected(settings: Settings) -> None:
     Raises:
         ConfigError: other machines would reach it.
     """
+    # It needs httpx, and commands that work without a server take their options from this module.
+    from shrinkml.transport import is_loopback
+
     if not settings.insecure and not is_loopback(f"http://{bracketed(settings.host)}"):
         raise ConfigError(
             f"other machines reach {settings.host}, and whoever reaches this service may read and write all that it "

@@ -48,6 +48,14 @@ class ArtefactStore(Protocol):
     size and checksum that were told.
     """
 
+    def check(self) -> None:
+        """Return where files can be kept.
+
+        Raises:
+            OSError: they cannot.
+        """
+        ...
+
     def put(self, job_id: str, name: str, kind: ArtefactKind, write: Write) -> Artefact:
         """Keep what `write` writes as the job's file `name`, in place of one of that name; nothing where it raises.
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from server.artefacts.artefact_store import Artefact, ArtefactKind, Write, gone, missing, require_safe
@@ -30,6 +31,12 @@ class FolderArtefacts:
     def __init__(self, root: Path) -> None:
         """Use the folder `root`, made with the first file."""
         self._root = root
+
+    def check(self) -> None:
+        """Return where files can be kept: one without a name is made."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=self._root):
+            pass
 
     def put(self, job_id: str, name: str, kind: ArtefactKind, write: Write) -> Artefact:
         """Keep what `write` writes as the job's file `name`."""

@@ -44,6 +44,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": data_commands.prepare,
     "import": data_commands.import_data,
     "serve": serve_command.serve,
+    "settings": serve_command.settings,
+    "gc": serve_command.gc,
     "submit": remote_commands.submit,
     "status": remote_commands.status,
     "events": remote_commands.events,

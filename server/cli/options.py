@@ -1,14 +1,15 @@
-"""Options that several commands share."""
+"""Options that several commands share, and those of the service's settings."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-AllowHub = Annotated[
-    bool,
-    typer.Option(
-        "--allow-hub",
-        envvar="SHRINKML_ALLOW_HUB",
-        help="Jobs may name models of the Hugging Face hub (hf:openai/whisper-tiny), which are then fetched.",
-    ),
-]
+from server.settings import variable_of, words_of
+
+
+def setting(name: str, *flags: str, **more: Any) -> Any:
+    """Return the option `flags` of the setting `name`, with its words and its variable; `more` as typer has it."""
+    return typer.Option(*flags, envvar=variable_of(name), help=words_of(name), **more)
+
+
+AllowHub = Annotated[bool, setting("allow_hub", "--allow-hub")]

@@ -1,73 +1,113 @@
-"""The command that starts the service."""
+"""The commands of the service's operator: start it, list its settings, and clear its home."""
 
+import json
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from server.cli.options import AllowHub
-from server.cli.output import note
-from server.settings import DEFAULT_HOME, DEFAULT_HOST, DEFAULT_PORT
+from server.cli.options import AllowHub, setting
+from server.cli.output import Json, note, print_json, print_table
+from server.log_lines import LogFormat
+from server.settings import Settings, listed, read_settings
+from shrinkml.errors import ConfigError
+
+DEFAULT = Settings()
 
 
 def serve(
-    home: Annotated[
-        Path, typer.Option(envvar="SHRINKML_HOME", help="Folder of the database, the log and the jobs' files.")
-    ] = DEFAULT_HOME,
-    host: Annotated[str, typer.Option(envvar="SHRINKML_HOST", help="Address to listen on.")] = DEFAULT_HOST,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, envvar="SHRINKML_PORT", help="Port; 0 lets the system choose.")
-    ] = DEFAULT_PORT,
-    data_root: Annotated[
-        list[Path] | None,
-        typer.Option(
-            envvar="SHRINKML_DATA_ROOTS",
-            help="Folder that jobs may read; may be repeated. Relative paths start at the first [default: .].",
-        ),
-    ] = None,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="SHRINKML_ALLOWED_HOSTS",
-            help="Name that the server is reached by, beside localhost and addresses in figures; may be repeated.",
-        ),
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure",
-            envvar="SHRINKML_INSECURE",
-            help="Listen where other machines reach the service, which asks none of them for a password.",
-        ),
-    ] = False,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="SHRINKML_LIMITS",
-            metavar="NAME=VALUE",
-            help="Limit on requests or jobs, such as jobs_waiting=4; may be repeated. docs/http.md lists them.",
-        ),
-    ] = None,
-    allow_hub: AllowHub = False,
+    home: Annotated[Path, setting("home")] = DEFAULT.home,
+    host: Annotated[str, setting("host")] = DEFAULT.host,
+    port: Annotated[int, setting("port", min=0, max=65535)] = DEFAULT.port,
+    data_roots: Annotated[list[Path] | None, setting("data_roots", "--data-root", show_default=".")] = None,
+    allowed_hosts: Annotated[list[str] | None, setting("allowed_hosts", "--allowed-host")] = None,
+    insecure: Annotated[bool, setting("insecure", "--insecure")] = DEFAULT.insecure,
+    limits: Annotated[list[str] | None, setting("limits", "--limit", metavar="NAME=VALUE")] = None,
+    log_format: Annotated[LogFormat, setting("log_format")] = DEFAULT.log_format,
+    allow_hub: AllowHub = DEFAULT.allow_hub,
 ) -> None:
     """Start the HTTP service and its worker; Ctrl-C stops both, and a job under way goes on at the next start.
 
     Example: shrinkml serve --home runs/server --port 8765
     """
-    from server.limits import parse_limits
     from server.serving import serve as serve_http
-    from server.settings import Settings
 
-    settings = Settings(
+    settings = read_settings(
         home=home,
         host=host,
         port=port,
-        data_roots=tuple(data_root or (Path(),)),
-        allowed_hosts=tuple(allowed_host or ()),
+        data_roots=data_roots,
+        allowed_hosts=allowed_hosts,
         insecure=insecure,
-        limits=parse_limits(limit or ()),
+        limits=limits,
+        log_format=log_format,
         allow_hub=allow_hub,
     )
     if insecure:
         note(f"warning: whoever reaches {host} may read and write all that this service may: it asks for no password.")
     serve_http(settings, on_ready=lambda url: note(f"ShrinkML is serving at {url} (files in {home}); Ctrl-C stops it."))
+
+
+def settings(as_json: Json = False) -> None:
+    """List the settings of the service: the variable of each, its value here and now, its default, and its use.
+
+    Example: shrinkml settings
+    """
+    found = listed(present_settings())
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = [(one.name, one.variable, _text(one.value), _text(one.default), one.words) for one in found]
+    print_table(("setting", "variable", "now", "default", "use"), rows)
+
+
+def gc(
+    home: Annotated[Path, setting("home")] = DEFAULT.home,
+    older_than: Annotated[float, typer.Option(min=0, help="Days since a job has ended, from which on it may go.")] = 30,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is listed; without it nothing is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what may go in the service's home, and why: jobs that ended long ago, and files that belong to none.
+
+    A job that may still run keeps what it names, such as a model among another job's files. The service may be running.
+
+    Example: shrinkml gc --older-than 90 --remove
+    """
+    from server import retention
+    from server.home import database, database_url
+    from server.stores.schema import connect
+    from server.stores.sql_store import SqlJobStore
+
+    if not database(home).is_file():  # to connect would make one
+        raise ConfigError(
+            f"{home} is no home of a service: it holds no {database(home).name}; name another with --home"
+        )
+    engine = connect(database_url(home))
+    store = SqlJobStore(engine)
+    found = retention.leftovers(store, home, older_than=timedelta(days=older_than))
+    gone = {one.job_id for one in found if remove and retention.remove(store, home, one.job_id)}
+    engine.dispose()
+    if as_json:
+        print_json([{**asdict(one), "removed": one.job_id in gone} for one in found])
+        return
+    rows = [
+        (one.job_id, one.why, f"{one.bytes / 1e6:.1f} MB", "removed" if one.job_id in gone else "") for one in found
+    ]
+    print_table(("job", "why", "size", ""), rows)
+    if found and not remove:
+        note("Nothing is removed yet; with --remove it is.")
+
+
+def present_settings() -> Settings:
+    """Return the settings that `serve` would take here and now, without an option: from the environment."""
+    app = typer.Typer(add_completion=False)
+    app.command()(serve)
+    return read_settings(**typer.main.get_command(app).make_context("shrinkml serve", []).params)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)

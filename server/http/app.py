@@ -16,12 +16,15 @@ from server.dashboard import dashboard_routes
 from server.http.body_limit import BodyLimit
 from server.http.browser_guard import BrowserGuard
 from server.http.dependencies import Services
+from server.http.examples import add_examples
 from server.http.farewell import Farewell
 from server.http.problems import FieldProblem, Problem, documented, problem_response
-from server.http.routes import checkpoint_routes, event_routes, job_routes, service_routes
+from server.http.request_ids import HEADER, RequestIds
+from server.http.routes import checkpoint_routes, event_routes, health_routes, job_routes, service_routes
 from server.jobs.failures import code_of
 from server.jobs.job_names import describe_names
 from server.limits import DEFAULT_LIMITS, Limits
+from server.log_context import REQUEST_ID
 from server.service_errors import (
     BusyError,
     DiskFullError,
@@ -90,7 +93,9 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Farewell)
     app.add_middleware(BrowserGuard, hosts=allowed_hosts)
-    for module in (job_routes, event_routes, checkpoint_routes, service_routes, dashboard_routes):
+    app.add_middleware(RequestIds)
+    routes = (job_routes, event_routes, checkpoint_routes, service_routes, health_routes, dashboard_routes)
+    for module in routes:
         app.include_router(module.router)
         _answer_heads(app, module.router)
     app.add_exception_handler(ShrinkError, _refused)
@@ -185,8 +190,12 @@ def _database_failed(request: Request, error: Exception) -> Response:
 
 def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("unforeseen error in %s %r", request.method, request.url.path, exc_info=error)
-    detail = "the server met an error that it did not foresee; its log holds the details, and trying again may help"
-    return problem_response(500, "internal", detail, instance=request.url.path)
+    request_id = REQUEST_ID.get() or ""  # this answer passes by what names the others
+    detail = (
+        "the server met an error that it did not foresee; trying again may help, and its log holds the details of "
+        f"request {request_id}"
+    )
+    return problem_response(500, "internal", detail, instance=request.url.path, headers={HEADER: request_id})
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:
@@ -196,5 +205,6 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         describe_names(schema["components"]["schemas"])
         schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
+        add_examples(schema["components"]["schemas"])
         app.openapi_schema = schema
     return app.openapi_schema

@@ -11,6 +11,7 @@ from server.artefacts.artefact_store import ArtefactStore
 from server.http.shared_reads import SharedReads
 from server.http.turnstile import Turnstile
 from server.limits import DEFAULT_LIMITS, Limits
+from server.log_context import JOB_ID
 from server.stores.job_store import JobStore
 
 
@@ -90,6 +91,7 @@ async def services(request: Request) -> Services:
     Raises:
         HomeLostError: what they would keep is lost.
     """
+    JOB_ID.set(request.path_params.get("job_id"))  # what is logged on the way is about it
     found: Services = request.app.state.services
     found.check_home()
     return found

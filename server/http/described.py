@@ -1,5 +1,6 @@
 """The OpenAPI description as a page for people: plain HTML, nothing to load."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ PAGE = """<!DOCTYPE html>
   body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 60rem; font: 1rem/1.5 system-ui, sans-serif; }
   table { border-collapse: collapse; width: 100%; }
   td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; }
-  h2 { margin-top: 2.5rem; } code { white-space: nowrap; }
+  h2 { margin-top: 2.5rem; } code { white-space: nowrap; } pre { overflow-x: auto; }
 </style>
 </head>
 <body>
@@ -39,6 +40,9 @@ PAGE = """<!DOCTYPE html>
 <tr><td><code>{{ field.name }}</code></td><td>{{ field.kind }}</td><td>{{ field.words }}</td></tr>
 {% endfor %}
 </table>
+{% for example in record.examples %}
+<pre>{{ example }}</pre>
+{% endfor %}
 {% endfor %}
 </body>
 </html>
@@ -47,7 +51,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def described(schema: Mapping[str, Any]) -> str:
-    """Return the page of the OpenAPI document `schema`: every operation, every field of every record."""
+    """Return the page of the OpenAPI document `schema`: every operation, every field of every record, with examples."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     operations = [
         _operation(method.upper(), path, found)
@@ -56,7 +60,12 @@ def described(schema: Mapping[str, Any]) -> str:
         if method in METHODS
     ]
     records = [
-        {"name": name, "words": found.get("description", ""), "fields": _fields(found.get("properties", {}))}
+        {
+            "name": name,
+            "words": found.get("description", ""),
+            "fields": _fields(found.get("properties", {})),
+            "examples": [json.dumps(example, indent=2) for example in found.get("examples", ())],
+        }
         for name, found in schema["components"]["schemas"].items()
     ]
     page = environment.from_string(PAGE)

@@ -1,7 +1,7 @@
 """The service's answers: the records as JSON, with links."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -202,13 +202,33 @@ class Models(BaseModel):
 
 
 class Health(BaseModel):
-    """The health of the server."""
+    """The health of the process that answers: it is alive."""
 
-    status: str = Field(description="ok, or degraded: jobs that are accepted wait until it is ok again.")
-    why: str | None = Field(description="Where it is degraded: the reason.")
-    worker_pid: int | None
-    worker_silent_s: float | None = Field(description="Seconds since the worker's last sign of life.")
-    worker_restarts: int
+    status: Literal["ok"] = "ok"
+
+
+class CheckView(BaseModel):
+    """A part that the service needs to do jobs."""
+
+    name: str = Field(description="database, artefacts (the files that jobs leave) or worker.")
+    ok: bool
+    why: str | None = Field(description="Where it is not well: the reason.")
+
+
+class WorkerView(BaseModel):
+    """The worker process, as the server sees it."""
+
+    pid: int | None = Field(description="Its process id; null while there is none.")
+    silent_s: float | None = Field(description="Seconds since its last sign of life; null while it is starting.")
+    restarts: int = Field(description="Times that it was started again.")
+
+
+class Readiness(BaseModel):
+    """The readiness of the service to do jobs."""
+
+    ready: bool = Field(description="False where a check failed: jobs that are accepted wait until it is true again.")
+    checks: list[CheckView]
+    worker: WorkerView
 
 
 class Version(BaseModel):

@@ -147,7 +147,7 @@ class MemoryJobStore:
         self._jobs[job.id] = job
         if before is None or before.history != job.history:
             self._append(job.id, state_event(job))
-            log.info("job %s is %s (attempt %d)", job.id, job.state, job.attempt)
+            log.info("job %s is %s (attempt %d)", job.id, job.state, job.attempt, extra={"job_id": job.id})
         return job
 
     def _append(self, job_id: str, event: Event) -> LoggedEvent:

@@ -290,7 +290,7 @@ def _append(db: sa.Connection, job_id: str, sequence: int, event: Event, at: dat
 
 
 def _tell(job: Job) -> None:
-    log.info("job %s is %s (attempt %d)", job.id, job.state, job.attempt)
+    log.info("job %s is %s (attempt %d)", job.id, job.state, job.attempt, extra={"job_id": job.id})
 
 
 def _digest(spec: JobSpec) -> str:

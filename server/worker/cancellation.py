@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from server.jobs.job_state import JobState
 from server.service_errors import JobLimitError
@@ -74,7 +75,8 @@ def cancellation_of(
         if not left.wait(GRACE_S):
             overdue(watch)
 
-    thread = threading.Thread(target=look, name=f"cancellation of {job_id}", daemon=True)
+    context = copy_context()  # lines that the thread logs are about the job, too
+    thread = threading.Thread(target=context.run, args=(look,), name=f"cancellation of {job_id}", daemon=True)
     thread.start()
     try:
         yield watch

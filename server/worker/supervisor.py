@@ -59,9 +59,13 @@ class Supervisor:
         adopt_orphans()
         self._thread.start()
 
+    def dismiss(self) -> None:
+        """Have the worker end, and return at once; `stop` waits for it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End the worker and everything that it started."""
-        self._stopping.set()
+        self.dismiss()
         self._thread.join()
         end_family()
         log.info("stopped the worker")

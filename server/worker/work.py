@@ -34,7 +34,10 @@ from server.home import (
 )
 from server.jobs.admission import check_paths
 from server.limits import DEFAULT_LIMITS, Limits
+from server.log_context import about_job
+from server.log_lines import LogFormat
 from server.service_errors import HomeLostError
+from server.service_log import log_to_stderr
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.worker.departure import Departure
@@ -142,15 +145,21 @@ def _listen(url: str, place: Workplace, at_work: list[str]) -> None:
     def compress(job_id: str, attempt: int) -> None:
         at_work.append(job_id)
         try:
-            execute(place, job_id, attempt)
-        except Exception:  # the store itself fails: DBOS would take the job for finished
-            log.exception("job %s has to be taken up again by the next worker", job_id)
-            place.record(_end_process)
+            with about_job(job_id):
+                _execute(place, job_id, attempt)
         finally:
             at_work.remove(job_id)
 
     DBOS.launch()
     DBOS.register_queue(QUEUE, global_concurrency=1, polling_interval_sec=QUEUE_POLL_S)
+
+
+def _execute(place: Workplace, job_id: str, attempt: int) -> None:
+    try:
+        execute(place, job_id, attempt)
+    except Exception:  # the store itself fails: DBOS would take the job for finished
+        log.exception("job %s has to be taken up again by the next worker", job_id)
+        place.record(_end_process)
 
 
 def _run_stage(departure: Departure, name: str, stage: Callable[[], StageResult]) -> StageResult:
@@ -173,8 +182,9 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, action="append", required=True, help="a folder that jobs may read")
     parser.add_argument("--limits", type=Limits.model_validate_json, default=DEFAULT_LIMITS, help="as JSON")
     parser.add_argument("--allow-hub", action="store_true", help="models of the Hugging Face hub may be fetched")
+    parser.add_argument("--log-format", type=LogFormat, default=LogFormat.TEXT, help=" or ".join(LogFormat))
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log_to_stderr(arguments.log_format)
     from agents.pipeline.job_run import run_job
 
     work(

@@ -73,7 +73,7 @@ def service(project: Path) -> Iterator[str]:
 def _wait_until_well(url: str, process: "subprocess.Popen[bytes]") -> None:
     while process.poll() is None:
         try:
-            if httpx.get(f"{url}/healthz").json()["worker_pid"]:
+            if httpx.get(f"{url}/readyz").json()["worker"]["pid"]:
                 return
         except httpx.TransportError:
             pass

@@ -1,5 +1,9 @@
+import json
 import logging
+import subprocess
+import sys
 
+from server.log_lines import LogFormat
 from server.service_log import logging_to
 
 
@@ -23,3 +27,22 @@ def test_a_log_goes_on_where_it_ended(tmp_path):
             logging.getLogger("server.some").info(message)
     logging.getLogger("server.some").warning("after the end")
     assert [line.split()[-1] for line in (tmp_path / "server.log").read_text().splitlines()] == ["first", "second"]
+
+
+def test_a_log_may_be_of_objects(tmp_path):
+    with logging_to(tmp_path / "server.log", LogFormat.JSON):
+        logging.getLogger("server.some").info("job tiny-1 submitted", extra={"job_id": "tiny-1"})
+    (line,) = map(json.loads, (tmp_path / "server.log").read_text().splitlines())
+    assert (line["message"], line["job_id"]) == ("job tiny-1 submitted", "tiny-1")
+
+
+def test_a_worker_writes_all_of_its_log_to_standard_error_in_one_format():
+    program = (
+        "import logging; from server.service_log import *; log_to_stderr(LogFormat.JSON)\n"
+        "from dbos._logger import init_logger; init_logger()\n"
+        "for name in ('server.some', 'dbos'): logging.getLogger(name).warning('from %s', name)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == ""
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [line["message"] for line in lines] == ["from server.some", "from dbos"]

@@ -1,5 +1,6 @@
 """The server's process: how it ends, and what it leaves in its log. Jobs through it are tested in live/."""
 
+import json
 import os
 import signal
 import socket
@@ -13,13 +14,13 @@ PROGRAM = """
 import sys
 from server.serving import serve
 from server.settings import Settings
-settings = Settings(home=sys.argv[1], port=int(sys.argv[2]))
+settings = Settings(home=sys.argv[1], port=int(sys.argv[2]), log_format=sys.argv[3])
 serve(settings, on_ready=lambda url: print(url, flush=True), worker=(sys.executable, "-c", "input()"))
 """
 
 
-def command(home, port: int = 0) -> list[str]:
-    return [sys.executable, "-c", PROGRAM, str(home), str(port)]
+def command(home, port: int = 0, form: str = "text") -> list[str]:
+    return [sys.executable, "-c", PROGRAM, str(home), str(port), form]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -34,6 +35,17 @@ def test_a_signal_ends_the_server_in_order_and_its_log_tells_of_the_worker(tmp_p
     told = (tmp_path / "server.log").read_text()
     assert "server.worker.supervisor INFO started the worker, process " in told
     assert told.endswith("server.worker.supervisor INFO stopped the worker\n")
+
+
+def test_the_log_of_a_server_is_of_objects_where_its_operator_wants_them(tmp_path):
+    with subprocess.Popen(command(tmp_path, form="json"), stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().strip()
+        assert httpx.get(f"{url}/v1/jobs/nobody", headers={"X-Request-Id": "mine"}, timeout=240).status_code == 404
+        process.terminate()
+    lines = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
+    (refused,) = [line for line in lines if "request_id" in line]
+    assert (refused["request_id"], refused["job_id"], refused["logger"]) == ("mine", "nobody", "server.http.app")
+    assert lines[-1]["message"] == "stopped the worker"
 
 
 def test_an_address_that_others_reach_is_refused_before_anything_listens_or_starts(tmp_path):

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from server.limits import DEFAULT_LIMITS
-from server.settings import Settings, bracketed, check_protected
+from server.limits import DEFAULT_LIMITS, Limits
+from server.settings import Setting, Settings, bracketed, check_protected, listed, read_settings, variable_of, words_of
 from shrinkml.errors import ConfigError
 
 
@@ -14,6 +14,7 @@ def test_the_defaults_serve_this_machine_alone_and_fetch_nothing():
     check_protected(settings)
     assert settings.data_roots == (Path(),)
     assert not settings.allow_hub
+    assert settings.log_format == "text"
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,30 @@ def test_an_address_that_others_reach_is_served_only_where_the_operator_insists(
 
 def test_an_address_of_ipv6_stands_in_brackets():
     assert [bracketed(host) for host in ("::1", "127.0.0.1")] == ["[::1]", "127.0.0.1"]
+
+
+def test_what_is_not_given_is_as_it_is_by_default():
+    assert read_settings(port=None, data_roots=None, limits=[]) == read_settings(allowed_hosts=()) == Settings()
+
+
+def test_settings_are_read_as_they_are_given():
+    found = read_settings(port=0, insecure=True, data_roots=[Path("a"), Path("b")], limits=["jobs_waiting=3"])
+    roots = (Path("a"), Path("b"))
+    assert found == Settings(port=0, insecure=True, data_roots=roots, limits=Limits(jobs_waiting=3))
+
+
+def test_a_limit_that_cannot_be_is_refused():
+    with pytest.raises(ConfigError, match="--limit colour"):
+        read_settings(limits=["colour=3"])
+
+
+def test_every_setting_and_every_limit_is_listed_once_with_its_use():
+    found = listed(Settings(port=1, limits=Limits(jobs_waiting=3)))
+    names = [
+        *(name for name in Settings.model_fields if name != "limits"),
+        *(f"limits.{n}" for n in Limits.model_fields),
+    ]
+    assert [one.name for one in found] == names
+    assert all(one.words for one in found)
+    assert Setting("port", "SHRINKML_PORT", 1, 8765, words_of("port")) in found
+    assert Setting("limits.jobs_waiting", variable_of("limits"), 3, 16, "Jobs that may wait.") in found

@@ -100,7 +100,8 @@ function moveByArrows(event) {
 }
 
 async function healthWords(signal) {
-  const response = await fetch("/healthz", { signal, cache: "no-store" }).catch(() => null);
-  const health = response?.status === 503 ? await response.json() : {};
-  return health.why ? `Jobs wait: ${health.why}.` : "";
+  const response = await fetch("/readyz", { signal, cache: "no-store" }).catch(() => null);
+  const { checks = [] } = response?.status === 503 ? await response.json() : {};
+  const troubles = checks.filter((check) => !check.ok).map((check) => check.why);
+  return troubles.length ? `Jobs wait: ${troubles.join("; ")}.` : "";
 }

@@ -69,7 +69,8 @@ def _admitted(spec: JobSpec, services: Services, idempotency_key: str | None) ->
     with services.admissions.passed("have their jobs checked"):
         admitted = admit(spec, rules.data_roots, limits=rules.limits, allow_hub=rules.allow_hub)
     job, _ = store.submit(admitted, max_queued=rules.limits.jobs_waiting, idempotency_key=idempotency_key)
-    log.info("job %s submitted: %s, %g times smaller", job.id, job.spec.model, job.spec.goal.compression_ratio)
+    goal = job.spec.goal.compression_ratio
+    log.info("job %s submitted: %s, %g times smaller", job.id, job.spec.model, goal, extra={"job_id": job.id})
     return job
 
 

@@ -30,6 +30,12 @@ def test_what_is_put_is_told_with_size_and_checksum_and_read_again(artefacts):
     assert read(artefacts, "job-1", "final.tar") == content
 
 
+def test_a_store_that_can_keep_files_says_so_and_keeps_none_for_it(artefacts, tmp_path):
+    for _ in range(2):
+        artefacts.check()
+    assert not list(tmp_path.glob("artefacts/*"))
+
+
 def test_a_file_may_be_empty(artefacts):
     assert put(artefacts, "job-1", "empty", b"").bytes == 0
     assert read(artefacts, "job-1", "empty") == b""

@@ -1,11 +1,17 @@
+import inspect
 import json
 import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from server import serving
-from server.settings import check_protected
+from server.cli.serve_command import present_settings, serve
+from server.home import job_folder
+from server.limits import Limits
+from server.log_lines import LogFormat
+from server.settings import Settings, check_protected, variable_of
 from shrinkml.errors import ConfigError
 
 DOCKERFILE = Path(__file__).parents[3] / "Dockerfile"
@@ -33,8 +39,10 @@ def test_serve_says_where_it_listens_on_standard_error(shrinkml, served, tmp_pat
 def test_options_become_settings(shrinkml, served, tmp_path):
     roots, hosts = ("--data-root", "a", "--data-root", "b"), ("--allowed-host", "asr", "--allowed-host", "asr.lan")
     limits = ("--limit", "jobs_waiting=3", "--limit", "job_hours=2.5")
-    shrinkml("serve", "--home", tmp_path, *roots, *hosts, *limits, "--allow-hub", "--host", "0.0.0.0", "--insecure")
+    others = ("--allow-hub", "--host", "0.0.0.0", "--insecure", "--log-format", "json")
+    shrinkml("serve", "--home", tmp_path, *roots, *hosts, *limits, *others)
     (settings,) = served
+    assert settings.log_format == "json"
     assert (settings.home, settings.allow_hub) == (tmp_path, True)
     assert (settings.host, settings.insecure, settings.allowed_hosts) == ("0.0.0.0", True, ("asr", "asr.lan"))
     assert settings.data_roots == (Path("a"), Path("b"))
@@ -60,6 +68,66 @@ def test_options_may_come_from_the_environment(shrinkml, served, tmp_path, monke
     assert (settings.home, settings.port, settings.data_roots) == (tmp_path, 1234, (Path(),))
 
 
+def test_every_setting_is_an_option_that_its_variable_sets_too():
+    assert {*inspect.signature(serve).parameters} == set(Settings.model_fields)
+    app = typer.Typer(add_completion=False)
+    app.command()(serve)
+    for parameter in typer.main.get_command(app).params:
+        assert parameter.envvar == variable_of(parameter.name)
+        assert parameter.help == Settings.model_fields[parameter.name].description
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("home", "elsewhere", Path("elsewhere")),
+        ("host", "::1", "::1"),
+        ("port", "0", 0),
+        ("data_roots", "a:b", (Path("a"), Path("b"))),
+        ("allowed_hosts", "asr asr.lan", ("asr", "asr.lan")),
+        ("insecure", "1", True),
+        ("limits", "jobs_waiting=3 job_hours=2.5", Limits(jobs_waiting=3, job_hours=2.5)),
+        ("log_format", "json", LogFormat.JSON),
+        ("allow_hub", "true", True),
+    ],
+)
+def test_each_setting_is_read_from_its_variable(monkeypatch, name, text, value):
+    monkeypatch.setenv(variable_of(name), text)
+    assert present_settings() == Settings(**{name: value})
+
+
+def test_settings_are_listed_with_variable_value_and_default(shrinkml, monkeypatch):
+    monkeypatch.setenv("SHRINKML_DATA_ROOTS", "a:b")
+    monkeypatch.setenv("SHRINKML_LIMITS", "jobs_waiting=3")
+    rows = shrinkml("settings").out.splitlines()
+    assert rows[0].split() == ["setting", "variable", "now", "default", "use"]
+    assert [row.split()[:5] for row in rows if row.startswith("data_roots")] == [
+        ["data_roots", "SHRINKML_DATA_ROOTS", "a", "b", "."]
+    ]
+    (waiting,) = [row for row in rows if row.startswith("limits.jobs_waiting")]
+    assert waiting.strip().split(maxsplit=4) == [
+        "limits.jobs_waiting",
+        "SHRINKML_LIMITS",
+        "3",
+        "16",
+        "Jobs that may wait.",
+    ]
+
+
+def test_settings_are_listed_for_machines(shrinkml, monkeypatch):
+    monkeypatch.setenv("SHRINKML_ALLOW_HUB", "1")
+    listed = {one["name"]: one for one in json.loads(shrinkml("settings", "--json").out)}
+    assert (listed["allow_hub"]["value"], listed["allow_hub"]["default"]) == (True, False)
+    assert listed["limits.free_gb"]["value"] == 1.0
+
+
+def test_a_variable_that_serve_could_not_read_is_a_user_error(shrinkml, monkeypatch):
+    monkeypatch.setenv("SHRINKML_PORT", "many")
+    code, out, err = shrinkml("settings")
+    assert (code, out) == (2, "")
+    assert "SHRINKML_PORT" in err
+
+
 def test_a_port_that_there_is_not_is_refused(shrinkml, served):
     code, _, err = shrinkml("serve", "--port", 70000)
     assert (code, "65535" in err, served) == (2, True, [])
@@ -76,3 +144,44 @@ def test_the_image_serves_others_only_where_its_operator_insists(shrinkml, serve
     with pytest.raises(ConfigError, match=r"other machines reach 0\.0\.0\.0"):
         check_protected(refused)
     check_protected(meant)
+
+
+@pytest.fixture
+def old_home(tmp_path, engine, store, spec):
+    """A home with a job that has ended, and files of a job that there is not."""
+    job, _ = store.submit(spec, max_queued=1)
+    store.cancel(job.id)
+    job_folder(tmp_path, "lost-1").mkdir(parents=True)
+    return tmp_path, job.id
+
+
+def test_gc_explains_what_it_would_remove_and_removes_nothing(shrinkml, old_home):
+    home, job_id = old_home
+    code, out, err = shrinkml("gc", "--home", home, "--older-than", 0)
+    lost, ended = sorted(out.splitlines()[1:])
+    assert (code, lost.split()) == (0, ["lost-1", "belongs", "to", "no", "job", "0.0", "MB"])
+    assert ended.startswith(f"{job_id}  cancelled since 20")
+    assert err == "Nothing is removed yet; with --remove it is.\n"
+    assert job_folder(home, "lost-1").is_dir()
+
+
+def test_gc_removes_what_it_listed_where_it_is_told_to(shrinkml, old_home, store):
+    home, job_id = old_home
+    arguments = ("gc", "--home", home, "--older-than", 0, "--json")
+    listed = json.loads(shrinkml(*arguments).out)
+    assert {one["job_id"]: one["removed"] for one in listed} == {job_id: False, "lost-1": False}
+    assert {one["removed"] for one in json.loads(shrinkml(*arguments, "--remove").out)} == {True}
+    assert store.page(limit=9) == []
+    assert json.loads(shrinkml(*arguments).out) == []
+
+
+def test_gc_keeps_jobs_for_a_month_unless_it_is_told_otherwise(shrinkml, old_home):
+    home, job_id = old_home
+    assert job_id not in shrinkml("gc", "--home", home).out
+
+
+def test_gc_makes_no_home_where_there_is_none(shrinkml, tmp_path):
+    code, _, err = shrinkml("gc", "--home", tmp_path / "none")
+    assert code == 2
+    assert "is no home of a service: it holds no jobs.sqlite; name another with --home" in err
+    assert not (tmp_path / "none").exists()

@@ -181,7 +181,7 @@ def test_a_home_that_is_gone_is_told_and_nothing_is_taken_on(http, services, ser
         raise HomeLostError("the folder is gone")
 
     server[1].state.services = replace(services, check_home=gone)
-    for path in ("/healthz", "/v1/jobs"):
+    for path in ("/healthz", "/readyz", "/v1/jobs"):
         problem(http.get(path), 503, "home-lost")
     problem(http.post("/v1/jobs", json=request_body), 503, "home-lost")
 

@@ -20,8 +20,11 @@ def test_words_of_the_description_are_text_and_no_markup():
     schema = {
         "info": {"title": "<b>", "version": "1", "description": "&"},
         "paths": {},
-        "components": {"schemas": {"A": {"properties": {"f": {"enum": ["<i>"], "default": "x"}}}}},
+        "components": {
+            "schemas": {"A": {"properties": {"f": {"enum": ["<i>"], "default": "x"}}, "examples": [{"f": "<i>"}]}}
+        },
     }
     page = described(schema)
     assert "<h1>&lt;b&gt; 1</h1>" in page
     assert "&lt;i&gt;</td><td> Default: x." in page
+    assert "<pre>{\n  &#34;f&#34;: &#34;&lt;i&gt;&#34;\n}</pre>" in page

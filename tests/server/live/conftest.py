@@ -74,18 +74,18 @@ class LiveServer:
         """Of the worker that runs: the server may not have noticed yet that the last one has ended."""
 
         def running() -> int | None:
-            pid = httpx.get(f"{self.url}/healthz").json()["worker_pid"]
+            pid = httpx.get(f"{self.url}/readyz").json()["worker"]["pid"]
             return pid if pid and _runs(pid) else None
 
         return self.wait_for(running)
 
-    def health(self) -> httpx.Response:
-        """What the server says of itself."""
-        return httpx.get(f"{self.url}/healthz", timeout=PATIENCE_S)
+    def readiness(self) -> httpx.Response:
+        """The server's word on whether it is ready for jobs."""
+        return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_S)
 
     def wait_until_well(self) -> None:
         """Returns when the worker lives."""
-        self.wait_for(lambda: self.health().status_code == 200)
+        self.wait_for(lambda: self.readiness().status_code == 200)
 
     def kill_worker(self) -> None:
         self.kill(self.worker_pid())

@@ -40,6 +40,7 @@ def run_job(spec, folder: Path, *, on_event, should_stop, run_stage):
         "compression_ratio": spec.goal.compression_ratio - (1.5 if missed else 0.0),
     }
     (folder / "report.json").write_text(json.dumps(report))
+    (folder / "report.html").write_text("<!DOCTYPE html><title>Report</title>")
     return from_json(report)
 
 

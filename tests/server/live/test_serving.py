@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
+from server.serving import GRACE_S as GRACE_OF_REQUESTS_S
+from server.serving import LEAVE_S
 from server.worker.cancellation import GRACE_S
 from shrinkml.client import Client
 from shrinkml.errors import ServiceError
@@ -92,11 +95,16 @@ def test_a_second_server_in_the_same_home_is_refused(live):
     assert live.worker_pid()
 
 
-def test_an_open_stream_does_not_keep_the_server_from_stopping(serving, request_body):
+def test_neither_an_open_stream_nor_a_job_that_heeds_nothing_keeps_the_server_from_leaving_in_time(
+    serving, request_body
+):
+    assert GRACE_OF_REQUESTS_S < LEAVE_S < 20, "within twenty seconds is the promise"
     with serving() as server:
-        events = server.client.submit(request_body).events()
-        next(events)
+        events = server.client.submit({**request_body, "name": "stubborn"}).events()
+        assert any(entry.event.key == "search-2/started" for entry in events)
+        began = time.monotonic()
         server.stop()
+        assert time.monotonic() - began < 20
         assert server.process.returncode == 0
 
 

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from server.jobs.job_state import JobState
+from server.log_context import JOB_ID, about_job
 from server.service_errors import TimeLimitError
 from server.stores.memory_store import MemoryJobStore
 from server.worker import cancellation
@@ -45,6 +46,15 @@ def test_a_cancellation_is_heard_inside_and_not_before_it(store, job_id):
         store.cancel(job_id)
         until(watch.should_stop)
     assert watch.exceeded is None
+
+
+def test_the_log_says_which_job_is_ended(store, job_id, monkeypatch):
+    told = []
+    monkeypatch.setattr(cancellation.log, "info", lambda message, *arguments: told.append(JOB_ID.get()))
+    with about_job(job_id), cancellation_of(store, job_id, check_limits=never_over, overdue=pytest.fail) as watch:
+        store.cancel(job_id)
+        until(watch.should_stop)
+    assert told == [job_id]
 
 
 def test_a_job_that_is_not_cancelled_is_left_at_once(store, job_id):

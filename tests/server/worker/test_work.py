@@ -1,5 +1,6 @@
 """The worker's process by itself: it ends with its standard input, and a home has one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -27,3 +28,12 @@ def test_a_worker_ends_when_its_standard_input_closes_and_a_second_one_is_refuse
         rest, _ = process.communicate("")
     assert process.returncode == 0
     assert f"worker {process.pid} ends: its server has stopped or died" in rest
+
+
+def test_the_log_of_a_worker_is_of_objects_where_its_operator_wants_them(tmp_path):
+    command = [sys.executable, "-m", "server.worker.work", str(tmp_path), "--data-root", ".", "--log-format", "json"]
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    messages = [json.loads(line)["message"] for line in run.stderr.splitlines()]
+    assert run.stdout == ""
+    assert any(message.endswith("is ready") for message in messages)
+    assert messages[-1].endswith("ends: its server has stopped or died")

@@ -5,18 +5,6 @@ def test_the_version_is_told(http):
     assert http.get("/v1/version").json() == {"shrinkml": shrinkml.__version__, "api": "v1"}
 
 
-def test_health_tells_of_the_worker(http):
-    response = http.get("/healthz")
-    assert response.status_code == 503
-    assert response.json() == {
-        "status": "degraded",
-        "why": "the worker is being started again",
-        "worker_pid": None,
-        "worker_silent_s": None,
-        "worker_restarts": 0,
-    }
-
-
 def test_the_bundled_models_are_listed(http):
     for model in http.get("/v1/models").json()["items"]:
         assert model["name"].startswith("reference/")
