@@ -19,6 +19,10 @@ class QueueFullError(ShrinkError, RuntimeError):
     """More jobs wait than the server accepts."""
 
 
+class OwnerLimitError(ShrinkError, RuntimeError):
+    """More jobs of one owner that wait or run than the token allows."""
+
+
 class BusyError(ShrinkError, RuntimeError):
     """As much of a kind is done at once as the server bears."""
 
