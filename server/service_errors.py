@@ -3,6 +3,14 @@
 from shrinkml.errors import ShrinkError
 
 
+class UnauthenticatedError(ShrinkError, PermissionError):
+    """A request without a token that is good, where one is needed."""
+
+
+class UnknownTokenError(ShrinkError, LookupError):
+    """A token id that the store does not hold."""
+
+
 class UnknownJobError(ShrinkError, LookupError):
     """A job id that the store does not hold."""
 

@@ -30,22 +30,23 @@ class Settings(BaseModel):
         (), description="Names that the server is reached by, beside localhost and addresses in figures."
     )
     insecure: bool = Field(
-        False, description="True: the server may listen where other machines reach it, and has no protection from them."
+        False, description="True: the server may listen where other machines reach it though it has no tokens."
     )
     limits: Limits = Field(Limits(), description="Limits on requests and jobs.")
     allow_hub: bool = Field(False, description="True: jobs may name models of the Hugging Face hub, to be fetched.")
 
 
-def check_protected(settings: Settings) -> None:
-    """Return where nobody but this machine reaches the service, or its operator says that it may be so.
+def check_protected(settings: Settings, *, has_tokens: bool) -> None:
+    """Return where the service asks for tokens, nobody but this machine reaches it, or its operator insists.
 
     Raises:
-        ConfigError: other machines would reach it.
+        ConfigError: other machines would reach it without a token.
     """
-    if not settings.insecure and not is_loopback(f"http://{bracketed(settings.host)}"):
+    if not has_tokens and not settings.insecure and not is_loopback(f"http://{bracketed(settings.host)}"):
         raise ConfigError(
-            f"other machines reach {settings.host}, and whoever reaches this service may read and write all that it "
-            "may: it asks for no password. Listen on 127.0.0.1, behind a proxy that asks for one; or say --insecure"
+            f"other machines reach {settings.host}, and without tokens whoever reaches this service may read and write "
+            f"all that it may. Make one (`shrinkml token create OWNER --home {settings.home}`), listen on 127.0.0.1, "
+            "or say --insecure"
         )
 
 

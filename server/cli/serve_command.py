@@ -5,15 +5,13 @@ from typing import Annotated
 
 import typer
 
-from server.cli.options import AllowHub
+from server.cli.options import AllowHub, Home
 from server.cli.output import note
-from server.settings import DEFAULT_HOME, DEFAULT_HOST, DEFAULT_PORT
+from server.settings import DEFAULT_HOME, DEFAULT_HOST, DEFAULT_PORT, Settings
 
 
 def serve(
-    home: Annotated[
-        Path, typer.Option(envvar="SHRINKML_HOME", help="Folder of the database, the log and the jobs' files.")
-    ] = DEFAULT_HOME,
+    home: Home = DEFAULT_HOME,
     host: Annotated[str, typer.Option(envvar="SHRINKML_HOST", help="Address to listen on.")] = DEFAULT_HOST,
     port: Annotated[
         int, typer.Option(min=0, max=65535, envvar="SHRINKML_PORT", help="Port; 0 lets the system choose.")
@@ -37,7 +35,7 @@ def serve(
         typer.Option(
             "--insecure",
             envvar="SHRINKML_INSECURE",
-            help="Listen where other machines reach the service, which asks none of them for a password.",
+            help="Listen where other machines reach the service though it has no tokens and serves them all.",
         ),
     ] = False,
     limit: Annotated[
@@ -54,9 +52,9 @@ def serve(
 
     Example: shrinkml serve --home runs/server --port 8765
     """
+    from server.auth.home_tokens import has_tokens
     from server.limits import parse_limits
     from server.serving import serve as serve_http
-    from server.settings import Settings
 
     settings = Settings(
         home=home,
@@ -68,6 +66,13 @@ def serve(
         limits=parse_limits(limit or ()),
         allow_hub=allow_hub,
     )
-    if insecure:
-        note(f"warning: whoever reaches {host} may read and write all that this service may: it asks for no password.")
-    serve_http(settings, on_ready=lambda url: note(f"ShrinkML is serving at {url} (files in {home}); Ctrl-C stops it."))
+    if insecure and not has_tokens(home):
+        note(f"warning: whoever reaches {host} may read and write all that this service may: it has no tokens.")
+    serve_http(settings, on_ready=lambda url: note(_welcome(url, settings, has_tokens=has_tokens(home))))
+
+
+def _welcome(url: str, settings: Settings, *, has_tokens: bool) -> str:
+    """Return what the operator is told when requests are answered."""
+    served = "whoever reaches it" if settings.insecure else "this machine alone"
+    access = "who asks needs a token" if has_tokens else f"without tokens, for {served}"
+    return f"ShrinkML is serving at {url} (files in {settings.home}; {access}); Ctrl-C stops it."

@@ -43,6 +43,19 @@ EVENTS = sa.Table(
     sa.UniqueConstraint("job_id", "key"),
 )
 
+TOKENS = sa.Table(
+    "tokens",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(16), unique=True, nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("digest", sa.String(64), unique=True, nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("max_jobs", sa.Integer),
+    sa.Column("revoked_at", sa.String(40)),
+)
+
 # One row; its version counts how often a job was queued.
 QUEUE = sa.Table(
     "job_queue",

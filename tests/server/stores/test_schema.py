@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
+from server.auth.sql_tokens import SqlTokens
 from server.home import database_url
 from server.jobs.job_state import JobState
 from server.service_errors import KeyReusedError
@@ -79,6 +80,7 @@ def test_a_database_of_an_earlier_version_opens_and_its_jobs_go_on(earlier_home,
     store = SqlJobStore(engine)
     assert store.get("old-1").failure.message == "no plan fits"
     assert store.owner("old-1") is None
+    assert SqlTokens(engine).is_empty(), "nobody needs a token there"
     assert len(store.events("old-1")) == 3
     assert store.resume("old-1", max_queued=1).attempt == 2
     assert store.start("old-1", 2).state is JobState.RUNNING
