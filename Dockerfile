@@ -1,7 +1,8 @@
 # The service and its worker in one container:
-#   docker run -e SHRINKML_INSECURE=1 -p 127.0.0.1:8765:8765 -v shrinkml:/data shrinkml
-# It asks nobody for a password. A container is reached from outside, so it starts only where SHRINKML_INSECURE says that
-# this is meant; the port above is published to the machine itself alone.
+#   docker run -v shrinkml:/data shrinkml shrinkml token create anna
+#   docker run -p 8765:8765 -v shrinkml:/data shrinkml
+# A container is reached from outside, so it starts only with a token in its volume, or where SHRINKML_INSECURE=1 says that
+# nobody need have one; publish the port to the machine itself alone then (-p 127.0.0.1:8765:8765).
 FROM python:3.11 AS build
 WORKDIR /src
 COPY . .

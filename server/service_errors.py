@@ -3,6 +3,14 @@
 from shrinkml.errors import ShrinkError
 
 
+class UnauthenticatedError(ShrinkError, PermissionError):
+    """A request without a token that is good, where one is needed."""
+
+
+class UnknownTokenError(ShrinkError, LookupError):
+    """A token id that the store does not hold."""
+
+
 class UnknownJobError(ShrinkError, LookupError):
     """A job id that the store does not hold."""
 
@@ -17,6 +25,10 @@ class TransitionError(ShrinkError, RuntimeError):
 
 class QueueFullError(ShrinkError, RuntimeError):
     """More jobs wait than the server accepts."""
+
+
+class OwnerLimitError(ShrinkError, RuntimeError):
+    """More jobs of one owner that wait or run than the token allows."""
 
 
 class BusyError(ShrinkError, RuntimeError):

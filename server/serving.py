@@ -11,6 +11,8 @@ from functools import partial
 import uvicorn
 
 from server.artefacts.folder_artefacts import FolderArtefacts
+from server.auth.home_tokens import has_tokens
+from server.auth.sql_tokens import SqlTokens
 from server.home import (
     artefacts_folder,
     clear_job,
@@ -59,13 +61,13 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
 
     Raises:
         HomeInUseError: another server works in this home.
-        ConfigError: other machines would reach the service.
+        ConfigError: other machines would reach the service, which has no tokens.
         OSError: the address cannot be had.
     """
     # uvicorn raises the signal that ended it once more; SIGTERM would end us before the worker.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has processes in the background ignore it
-    check_protected(settings)
+    check_protected(settings, has_tokens=has_tokens(settings.home))
     limits = settings.limits
     command = worker or _worker_command(settings)
     with (
@@ -82,6 +84,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         services = Services(
             store=SqlJobStore(engine, queue.put),
             artefacts=artefacts,
+            tokens=SqlTokens(engine),
             rules=SubmissionRules(settings.data_roots, limits, settings.allow_hub),
             worker=supervisor,
             stopping=lambda: server.should_exit,

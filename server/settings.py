@@ -32,7 +32,7 @@ class Settings(BaseModel):
     )
     insecure: bool = Field(
         False,
-        description="Listen where other machines reach the service, which asks none of them for a password.",
+        description="Listen where other machines reach the service though it has no tokens and serves them all.",
     )
     limits: Limits = Field(
         Limits(),
@@ -111,19 +111,20 @@ def listed(settings: Settings) -> list[Setting]:
     return found + limits
 
 
-def check_protected(settings: Settings) -> None:
-    """Return where nobody but this machine reaches the service, or its operator says that it may be so.
+def check_protected(settings: Settings, *, has_tokens: bool) -> None:
+    """Return where the service asks for tokens, nobody but this machine reaches it, or its operator insists.
 
     Raises:
-        ConfigError: other machines would reach it.
+        ConfigError: other machines would reach it without a token.
     """
     # It needs httpx, and commands that work without a server take their options from this module.
     from shrinkml.transport import is_loopback
 
-    if not settings.insecure and not is_loopback(f"http://{bracketed(settings.host)}"):
+    if not has_tokens and not settings.insecure and not is_loopback(f"http://{bracketed(settings.host)}"):
         raise ConfigError(
-            f"other machines reach {settings.host}, and whoever reaches this service may read and write all that it "
-            "may: it asks for no password. Listen on 127.0.0.1, behind a proxy that asks for one; or say --insecure"
+            f"other machines reach {settings.host}, and without tokens whoever reaches this service may read and write "
+            f"all that it may. Make one (`shrinkml token create OWNER --home {settings.home}`), listen on 127.0.0.1, "
+            "or say --insecure"
         )
 
 

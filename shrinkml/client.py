@@ -8,6 +8,7 @@ Submit a job, follow it, download what it made::
         job.download(Path("small"))
 """
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -24,9 +25,17 @@ with needs("the client"):
 
     from shrinkml.download import fetch
     from shrinkml.job import JobSpec, read_job
-    from shrinkml.transport import FIRST_WAIT_S, is_loopback, parse_events, persistently, raise_for_problem
+    from shrinkml.transport import (
+        FIRST_WAIT_S,
+        bearer,
+        is_loopback,
+        parse_events,
+        persistently,
+        raise_for_problem,
+    )
 
 DEFAULT_URL = "http://127.0.0.1:8765"
+TOKEN_VARIABLE = "SHRINKML_TOKEN"  # of the environment, which others on the machine do not see as they see arguments
 PAGE = 1000  # events per request
 FIRST_PATIENCE_S = 10.0  # for a server that was never there
 PATIENCE_S = 600.0  # for one that is followed to come back: it may be updated meanwhile
@@ -39,10 +48,21 @@ class Client:
     A request that fails on the way is tried again; every one of them is safe to repeat.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, url: str = DEFAULT_URL, *, token: str | None = None, timeout_s: float = 60.0) -> None:
+        """Connect to a server when the first request is made.
+
+        Args:
+            url: of the server.
+            token: for a server that asks for one; the environment's SHRINKML_TOKEN unless given.
+            timeout_s: seconds without an answer until a request is given up.
+
+        Raises:
+            ConfigError: no token looks like that.
+        """
         # A proxy (HTTP_PROXY) would look for a server of this machine on its own.
         unproxied = {"http://": None, "https://": None} if is_loopback(url) else None
-        self._http = httpx.Client(base_url=url, timeout=timeout_s, mounts=unproxied)
+        headers = bearer(os.environ.get(TOKEN_VARIABLE) if token is None else token)
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, mounts=unproxied, headers=headers)
 
     def __enter__(self) -> "Client":
         return self

@@ -2,13 +2,14 @@
 
 import ipaddress
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import httpx
 
-from shrinkml.errors import ServiceError
+from shrinkml.errors import ConfigError, ServiceError
 from shrinkml.events import LoggedEvent
 
 T = TypeVar("T")
@@ -16,6 +17,7 @@ T = TypeVar("T")
 TRIES = 5
 FIRST_WAIT_S = 0.25  # before the second try; doubles each time
 PROBLEM = "application/problem+json"
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
 
 def is_loopback(url: str) -> bool:
@@ -25,6 +27,22 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    """Return the header that shows `token` to a server; none without a token.
+
+    Raises:
+        ConfigError: no token looks like that. The message does not tell it: it may be a part of one.
+    """
+    stripped = (token or "").strip()
+    if not stripped:
+        return {}
+    if not TOKEN.fullmatch(stripped):
+        raise ConfigError(
+            "SHRINKML_TOKEN holds what no token has, such as a space; set it to what `shrinkml token create` printed"
+        )
+    return {"Authorization": f"Bearer {stripped}"}
 
 
 def persistently(attempt: Callable[[], T]) -> T:

@@ -13,10 +13,11 @@ from server.cli import (
     merge_command,
     remote_commands,
     serve_command,
+    token_command,
     train_command,
     trim_command,
 )
-from server.cli.job_command import JobCommand
+from server.cli.options import JobCommand
 from server.cli.output import note
 from shrinkml.errors import ServiceError, ShrinkError, StageError
 from shrinkml.extras import needs
@@ -54,9 +55,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "delete": remote_commands.delete,
     "download": remote_commands.download,
 }
+GROUPS: dict[str, typer.Typer] = {"token": token_command.app}
 TAKING_JOBS = ("compress", "submit")
 for name, command in COMMANDS.items():
     app.command(name, cls=JobCommand if name in TAKING_JOBS else None)(command)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:
@@ -76,7 +80,7 @@ def main() -> None:
 
 def _asked() -> str:
     """The command on the command line."""
-    return next((word for word in sys.argv[1:] if word in COMMANDS), "")
+    return next((word for word in sys.argv[1:] if word in COMMANDS | GROUPS), "")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Options that several commands share, and those of the service's settings."""
+"""Options that several commands share, those of the service's settings, and a help for those that take a job."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from server.settings import variable_of, words_of
 
@@ -12,4 +14,16 @@ def setting(name: str, *flags: str, **more: Any) -> Any:
     return typer.Option(*flags, envvar=variable_of(name), help=words_of(name), **more)
 
 
+Home = Annotated[Path, setting("home")]
 AllowHub = Annotated[bool, setting("allow_hub", "--allow-hub")]
+
+
+class JobCommand(TyperCommand):
+    """A command whose help ends with the names that a job may have in its fields."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the names of every table."""
+        from server.jobs.job_names import NAMED_FIELDS
+
+        with formatter.section("Names in a job"):
+            formatter.write_dl([(named.path, named.known) for named in NAMED_FIELDS])

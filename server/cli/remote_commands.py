@@ -147,6 +147,7 @@ def _print_status(job: dict[str, Any], checkpoints: Sequence[str]) -> None:
     left = progress.get("seconds_left")
     rows = [
         ("job", job["id"]),
+        ("owner", job.get("owner") or ""),  # servers of an older version know of none
         ("state", job["state"]),
         ("stage", _stage(job)),
         ("done", _percent(job)),

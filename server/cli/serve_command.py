@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from server.cli.options import AllowHub, setting
+from server.cli.options import AllowHub, Home, setting
 from server.cli.output import Json, note, print_json, print_table
 from server.log_lines import LogFormat
 from server.settings import Settings, listed, read_settings
@@ -18,7 +18,7 @@ DEFAULT = Settings()
 
 
 def serve(
-    home: Annotated[Path, setting("home")] = DEFAULT.home,
+    home: Home = DEFAULT.home,
     host: Annotated[str, setting("host")] = DEFAULT.host,
     port: Annotated[int, setting("port", min=0, max=65535)] = DEFAULT.port,
     data_roots: Annotated[list[Path] | None, setting("data_roots", "--data-root", show_default=".")] = None,
@@ -32,6 +32,7 @@ def serve(
 
     Example: shrinkml serve --home runs/server --port 8765
     """
+    from server.auth.home_tokens import has_tokens
     from server.serving import serve as serve_http
 
     settings = read_settings(
@@ -45,9 +46,9 @@ def serve(
         log_format=log_format,
         allow_hub=allow_hub,
     )
-    if insecure:
-        note(f"warning: whoever reaches {host} may read and write all that this service may: it asks for no password.")
-    serve_http(settings, on_ready=lambda url: note(f"ShrinkML is serving at {url} (files in {home}); Ctrl-C stops it."))
+    if insecure and not has_tokens(home):
+        note(f"warning: whoever reaches {host} may read and write all that this service may: it has no tokens.")
+    serve_http(settings, on_ready=lambda url: note(_welcome(url, settings, has_tokens=has_tokens(home))))
 
 
 def settings(as_json: Json = False) -> None:
@@ -64,7 +65,7 @@ def settings(as_json: Json = False) -> None:
 
 
 def gc(
-    home: Annotated[Path, setting("home")] = DEFAULT.home,
+    home: Home = DEFAULT.home,
     older_than: Annotated[float, typer.Option(min=0, help="Days since a job has ended, from which on it may go.")] = 30,
     remove: Annotated[bool, typer.Option("--remove", help="Remove what is listed; without it nothing is.")] = False,
     as_json: Json = False,
@@ -105,6 +106,13 @@ def present_settings() -> Settings:
     app = typer.Typer(add_completion=False)
     app.command()(serve)
     return read_settings(**typer.main.get_command(app).make_context("shrinkml serve", []).params)
+
+
+def _welcome(url: str, settings: Settings, *, has_tokens: bool) -> str:
+    """Return what the operator is told when requests are answered."""
+    served = "whoever reaches it" if settings.insecure else "this machine alone"
+    access = "who asks needs a token" if has_tokens else f"without tokens, for {served}"
+    return f"ShrinkML is serving at {url} (files in {settings.home}; {access}); Ctrl-C stops it."
 
 
 def _text(value: Any) -> str:

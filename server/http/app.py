@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 import shrinkml
 from server.dashboard import dashboard_routes
+from server.http.authorization import authorized
 from server.http.body_limit import BodyLimit
 from server.http.browser_guard import BrowserGuard
 from server.http.dependencies import Services
@@ -32,11 +33,13 @@ from server.service_errors import (
     HomeLostError,
     KeyReusedError,
     MissingArtefactError,
+    OwnerLimitError,
     PreconditionError,
     QueueFullError,
     RangeError,
     StoreBusyError,
     TransitionError,
+    UnauthenticatedError,
     UnknownJobError,
     UnreadableJobError,
 )
@@ -49,6 +52,7 @@ LONGEST_FIELD = 200  # characters of a field's path that are told
 log = logging.getLogger(__name__)
 
 HTTP_STATUS: Mapping[type[ShrinkError], int] = {
+    UnauthenticatedError: 401,
     ForbiddenPathError: 403,
     UnknownJobError: 404,
     MissingArtefactError: 404,
@@ -62,6 +66,7 @@ HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     ManifestError: 422,
     PlanError: 422,
     UnknownNameError: 422,
+    OwnerLimitError: 429,
     BusyError: 503,
     HomeLostError: 503,
     QueueFullError: 503,
@@ -82,7 +87,8 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app = FastAPI(
         title="ShrinkML",
         version=shrinkml.__version__,
-        description="Makes trained speech recognisers small. Errors are problem documents (RFC 9457).",
+        description="Makes trained speech recognisers small. Errors are problem documents (RFC 9457). Where the server "
+        "has tokens, all below /v1 wants one (Authorization: Bearer TOKEN), and shows its owner's jobs.",
         responses=documented(403, 421, 422, 500, 503),
         redirect_slashes=False,  # it would lead to whatever host the request names
         docs_url=None,  # FastAPI's own load scripts of others
@@ -94,10 +100,10 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app.add_middleware(Farewell)
     app.add_middleware(BrowserGuard, hosts=allowed_hosts)
     app.add_middleware(RequestIds)
-    routes = (job_routes, event_routes, checkpoint_routes, service_routes, health_routes, dashboard_routes)
-    for module in routes:
-        app.include_router(module.router)
-        _answer_heads(app, module.router)
+    for router in (job_routes.router, event_routes.router, checkpoint_routes.router, service_routes.facts):
+        _include(app, router, dependencies=[Depends(authorized)], responses=documented(401))
+    for router in (service_routes.router, health_routes.router, dashboard_routes.router):
+        _include(app, router)
     app.add_exception_handler(ShrinkError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
@@ -107,12 +113,15 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     return app
 
 
-def _answer_heads(app: FastAPI, router: APIRouter) -> None:
-    """Let HEAD be asked for everything that GET is; the server sends no body then."""
+def _include(app: FastAPI, router: APIRouter, **options: Any) -> None:
+    """Answer what `router` does, and HEAD wherever GET is; the server sends no body then."""
+    heads = APIRouter(include_in_schema=False)
     for route in router.routes:
         if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
-            options = {"response_model": route.response_model, "response_class": route.response_class}
-            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False, **options)
+            answer = {"response_model": route.response_model, "response_class": route.response_class}
+            heads.add_api_route(route.path, route.endpoint, methods=["HEAD"], **answer)
+    app.include_router(router, **options)
+    app.include_router(heads, **options)
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -139,7 +148,9 @@ def _refuse(
 def _headers(error: Exception) -> Mapping[str, str]:
     """Return the headers that tell programs of `error` beside the problem document."""
     match error:
-        case QueueFullError() | StoreBusyError():
+        case UnauthenticatedError():
+            return {"WWW-Authenticate": "Bearer"}
+        case QueueFullError() | OwnerLimitError() | StoreBusyError():
             return {"Retry-After": str(RETRY_AFTER_S)}
         case BusyError():
             return {"Retry-After": "1"}

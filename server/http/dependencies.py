@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from server.artefacts.artefact_store import ArtefactStore
+from server.auth.token_store import TokenStore
 from server.http.shared_reads import SharedReads
 from server.http.turnstile import Turnstile
 from server.limits import DEFAULT_LIMITS, Limits
@@ -56,6 +57,7 @@ class Services:
     Attributes:
         store: the jobs.
         artefacts: the files that they leave.
+        tokens: of those who may ask; while there never was one, everybody may.
         rules: for new jobs.
         worker: its health.
         stopping: tells that the server is about to stop: open event streams end then.
@@ -69,6 +71,7 @@ class Services:
 
     store: JobStore
     artefacts: ArtefactStore
+    tokens: TokenStore
     rules: SubmissionRules
     worker: WorkerHealth
     stopping: Callable[[], bool]

@@ -28,6 +28,7 @@ TITLES = {
     "stage": "A stage failed",
     "stopped": "Stopped",
     "transition": "Not possible in this state",
+    "unauthenticated": "Token needed",
 }
 
 

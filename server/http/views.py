@@ -70,6 +70,7 @@ class JobView(BaseModel):
     """A job."""
 
     id: str
+    owner: str | None = Field(description="The user who submitted it; null where nobody needed a token then.")
     state: JobState
     attempt: int = Field(description="1, and one more each time that the job is resumed.")
     stage: StageView | None
@@ -84,6 +85,7 @@ class JobView(BaseModel):
         """Return the view of `job`."""
         return cls(
             id=job.id,
+            owner=job.owner,
             state=job.state,
             attempt=job.attempt,
             stage=job.stage and StageView.model_validate(job.stage, from_attributes=True),

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from server.jobs.job_state import TRANSITIONS, Job, JobState, Stage, Transition, now
-from server.service_errors import KeyReusedError, QueueFullError, TransitionError, UnknownJobError
+from server.service_errors import KeyReusedError, OwnerLimitError, QueueFullError, TransitionError, UnknownJobError
 from shrinkml.events import Event
 from shrinkml.job import JobSpec
 
 
-def new_job(spec: JobSpec) -> Job:
+def new_job(spec: JobSpec, owner: str | None = None) -> Job:
     """Return a job that waits; its store gives it a number."""
     return Job(
         id=f"{spec.name}-{secrets.token_hex(4)}",
@@ -20,6 +20,7 @@ def new_job(spec: JobSpec) -> Job:
         attempt=1,
         starts=0,
         history=(Transition(JobState.QUEUED, now()),),
+        owner=owner,
     )
 
 
@@ -107,6 +108,19 @@ def require_room(n_queued: int, max_queued: int) -> None:
         raise QueueFullError(
             f"{n_queued} jobs wait already and the server accepts {max_queued}; "
             "try again when one has started, or cancel one of them"
+        )
+
+
+def require_own_room(owner: str | None, n_owned: int, max_owned: int | None) -> None:
+    """Return where another job of `owner` may wait or run; nobody's have no such limit.
+
+    Raises:
+        OwnerLimitError: `max_owned` of them do already.
+    """
+    if owner is not None and max_owned is not None and n_owned >= max_owned:
+        raise OwnerLimitError(
+            f"{n_owned} jobs of {owner} wait or run already and the token allows {max_owned} at once; "
+            "try again when one has ended, or cancel one of them"
         )
 
 

@@ -85,6 +85,7 @@ class Job:
         stage: where in the pipeline it is or was last.
         progress: as last told.
         failure: why it failed, in the state `failed` only.
+        owner: the user who submitted it; None where the server asked nobody for a token then.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Job:
     stage: Stage | None = None
     progress: Progress | None = None
     failure: Failure | None = None
+    owner: str | None = None
 
     def moved_to(self, state: JobState, *, failure: Failure | None = None) -> "Job":
         """Return the job after its move to `state`, now.

@@ -18,28 +18,40 @@ class JobStore(Protocol):
     - Every state that a job comes into is an event of its log. A log is numbered from 1 without a gap, and holds one
       event of a key.
     - A job that is queued is handed to the workers, once, together with its move. If that fails, nothing has changed.
-    - No more than `max_queued` jobs wait, however many are submitted or resumed at once.
+    - No more than `max_queued` jobs wait, however many are submitted or resumed at once, and no more than `max_owned`
+      jobs of one owner wait or run; None sets no such limit.
+    - Every owner has keys of its own, and so have the jobs without an owner.
     """
 
-    def submit(self, spec: JobSpec, *, max_queued: int, idempotency_key: str | None = None) -> tuple[Job, bool]:
-        """Queue a job. Returns it and True, or the job that came before with the same key and False.
+    def submit(
+        self,
+        spec: JobSpec,
+        *,
+        max_queued: int,
+        idempotency_key: str | None = None,
+        owner: str | None = None,
+        max_owned: int | None = None,
+    ) -> tuple[Job, bool]:
+        """Queue a job of `owner`. Returns it and True, or the job that came before with the same key and False.
 
         Raises:
             KeyReusedError: the key came before with another job.
             QueueFullError: `max_queued` jobs wait already.
+            OwnerLimitError: `max_owned` jobs of the owner wait or run already.
         """
         ...
 
-    def check_room(self, max_queued: int) -> None:
-        """Return where another job may wait: to be asked before work is spent on one.
+    def check_room(self, max_queued: int, *, owner: str | None = None, max_owned: int | None = None) -> None:
+        """Return where another job of `owner` may wait: to be asked before work is spent on one.
 
         Raises:
             QueueFullError: `max_queued` jobs wait already.
+            OwnerLimitError: `max_owned` jobs of the owner wait or run already.
         """
         ...
 
-    def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
-        """Return the job that came before with the same key, if there is one.
+    def submitted(self, spec: JobSpec, *, idempotency_key: str, owner: str | None = None) -> Job | None:
+        """Return the job of `owner` that came before with the same key, if there is one.
 
         Raises:
             KeyReusedError: the key came before with another job.
@@ -62,8 +74,25 @@ class JobStore(Protocol):
         """
         ...
 
-    def page(self, *, limit: int, before: int | None = None, state: JobState | None = None) -> list[Job]:
-        """Return at most `limit` jobs, the newest first: with a number below `before`, in `state` if one is given."""
+    def owner(self, job_id: str) -> str | None:
+        """Return the job's owner, of one that this version cannot read too.
+
+        Raises:
+            UnknownJobError: there is no such job.
+        """
+        ...
+
+    def page(
+        self, *, limit: int, before: int | None = None, state: JobState | None = None, owner: str | None = None
+    ) -> list[Job]:
+        """Return at most `limit` jobs, the newest first.
+
+        Args:
+            limit: of jobs.
+            before: only those with a number below it.
+            state: only those in it.
+            owner: only those of this owner.
+        """
         ...
 
     def cancel(self, job_id: str) -> Job:
@@ -75,13 +104,14 @@ class JobStore(Protocol):
         """
         ...
 
-    def resume(self, job_id: str, *, max_queued: int) -> Job:
+    def resume(self, job_id: str, *, max_queued: int, max_owned: int | None = None) -> Job:
         """Queue a failed or cancelled job again, to go on from its last finished stage; asking twice does no harm.
 
         Raises:
             UnknownJobError: there is no such job.
             TransitionError: it neither failed nor was cancelled.
             QueueFullError: `max_queued` jobs wait already.
+            OwnerLimitError: `max_owned` jobs of its owner wait or run already.
         """
         ...
 

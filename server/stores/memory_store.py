@@ -12,6 +12,7 @@ from server.jobs.job_moves import (
     left,
     new_job,
     require_ended,
+    require_own_room,
     require_room,
     require_same,
     resumed,
@@ -39,32 +40,43 @@ class MemoryJobStore:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._logs: dict[str, list[LoggedEvent]] = {}
-        self._keys: dict[str, str] = {}
+        self._keys: dict[tuple[str | None, str], str] = {}
 
-    def submit(self, spec: JobSpec, *, max_queued: int, idempotency_key: str | None = None) -> tuple[Job, bool]:
-        """Queue a job."""
+    def submit(
+        self,
+        spec: JobSpec,
+        *,
+        max_queued: int,
+        idempotency_key: str | None = None,
+        owner: str | None = None,
+        max_owned: int | None = None,
+    ) -> tuple[Job, bool]:
+        """Queue a job of `owner`."""
         with self._lock:
-            earlier = None if idempotency_key is None else self.submitted(spec, idempotency_key=idempotency_key)
+            key = idempotency_key
+            earlier = None if key is None else self.submitted(spec, idempotency_key=key, owner=owner)
             if earlier is not None:
                 return earlier, False
-            self._require_room(max_queued)
-            job = replace(new_job(spec), number=1 + max((job.number for job in self._jobs.values()), default=0))
+            self.check_room(max_queued, owner=owner, max_owned=max_owned)
+            job = replace(new_job(spec, owner), number=1 + max((job.number for job in self._jobs.values()), default=0))
             self._enqueue(job)
             self._logs[job.id] = []
             self._move(job)
-            if idempotency_key is not None:
-                self._keys[idempotency_key] = job.id
+            if key is not None:
+                self._keys[owner, key] = job.id
             return job, True
 
-    def check_room(self, max_queued: int) -> None:
-        """Return where another job may wait."""
+    def check_room(self, max_queued: int, *, owner: str | None = None, max_owned: int | None = None) -> None:
+        """Return where another job of `owner` may wait."""
         with self._lock:
-            self._require_room(max_queued)
+            jobs = self._jobs.values()
+            require_room(sum(job.state is JobState.QUEUED for job in jobs), max_queued)
+            require_own_room(owner, sum(job.owner == owner and not job.state.ended for job in jobs), max_owned)
 
-    def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
-        """Return the job that came before with the same key, if there is one."""
+    def submitted(self, spec: JobSpec, *, idempotency_key: str, owner: str | None = None) -> Job | None:
+        """Return the job of `owner` that came before with the same key, if there is one."""
         with self._lock:
-            job_id = self._keys.get(idempotency_key)
+            job_id = self._keys.get((owner, idempotency_key))
             return None if job_id is None else require_same(self._jobs[job_id], spec, idempotency_key)
 
     def get(self, job_id: str) -> Job:
@@ -78,11 +90,18 @@ class MemoryJobStore:
         """Return the job's state."""
         return self.get(job_id).state
 
-    def page(self, *, limit: int, before: int | None = None, state: JobState | None = None) -> list[Job]:
+    def owner(self, job_id: str) -> str | None:
+        """Return the job's owner."""
+        return self.get(job_id).owner
+
+    def page(
+        self, *, limit: int, before: int | None = None, state: JobState | None = None, owner: str | None = None
+    ) -> list[Job]:
         """Return at most `limit` jobs, the newest first."""
         with self._lock:
             jobs = list(reversed(self._jobs.values()))
-        fitting = (job for job in jobs if (before is None or job.number < before) and state in (None, job.state))
+        older = (job for job in jobs if before is None or job.number < before)
+        fitting = (job for job in older if state in (None, job.state) and owner in (None, job.owner))
         return list(islice(fitting, limit))
 
     def cancel(self, job_id: str) -> Job:
@@ -90,13 +109,13 @@ class MemoryJobStore:
         with self._lock:
             return self._move(cancelled(self.get(job_id)))
 
-    def resume(self, job_id: str, *, max_queued: int) -> Job:
+    def resume(self, job_id: str, *, max_queued: int, max_owned: int | None = None) -> Job:
         """Queue a failed or cancelled job again."""
         with self._lock:
             before = self.get(job_id)
             job = resumed(before)
             if job is not before:
-                self._require_room(max_queued)
+                self.check_room(max_queued, owner=job.owner, max_owned=max_owned)
                 self._enqueue(job)
             return self._move(job)
 
@@ -138,9 +157,6 @@ class MemoryJobStore:
         with self._lock:
             entries = self._logs.get(job_id, [])[after:]
         return [entry for entry in entries if kind in (None, entry.event.kind)][:limit]
-
-    def _require_room(self, max_queued: int) -> None:
-        require_room(sum(job.state is JobState.QUEUED for job in self._jobs.values()), max_queued)
 
     def _move(self, job: Job) -> Job:
         before = self._jobs.get(job.id)

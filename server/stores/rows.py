@@ -29,7 +29,17 @@ def values_of(job: Job) -> dict[str, Any]:
         "stage": stage,
         "progress": job.progress and asdict(job.progress),
         "failure": job.failure and asdict(job.failure),
+        "owner": job.owner,
     }
+
+
+def stored_key(owner: str | None, idempotency_key: str) -> str:
+    """The idempotency key of `owner` as the database holds it.
+
+    The column was unique before jobs had owners, and SQLite takes that from no table that is there. So the owner stands
+    in it, behind which comes what neither a name nor a header holds, a line break.
+    """
+    return idempotency_key if owner is None else f"{owner}\n{idempotency_key}"
 
 
 def job_of(row: sa.Row[Any]) -> Job:
@@ -85,4 +95,5 @@ def _job_of(row: sa.Row[Any]) -> Job:
         stage=row.stage and Stage(printable(row.stage["name"]), datetime.fromisoformat(row.stage["started_at"])),
         progress=row.progress and Progress(**row.progress),
         failure=row.failure and Failure(**_whole(row.failure)),
+        owner=row.owner,
     )

@@ -23,10 +23,13 @@ JOBS = sa.Table(
     sa.Column("stage", sa.JSON),
     sa.Column("progress", sa.JSON),
     sa.Column("failure", sa.JSON),
-    sa.Column("idempotency_key", sa.String(255), unique=True),
+    sa.Column("idempotency_key", sa.String(320), unique=True),  # see `server.stores.rows.stored_key`
     sa.Column("request_digest", sa.String(64), nullable=False),
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),  # changes of this row and of the job's log
+    sa.Column("owner", sa.String(64)),
 )
+# The columns of JOBS that came after the first version, in order: a database that lacks them gets them.
+LATER = {"version": "INTEGER NOT NULL DEFAULT 0", "owner": "VARCHAR(64)"}
 
 EVENTS = sa.Table(
     "job_events",
@@ -38,6 +41,19 @@ EVENTS = sa.Table(
     sa.Column("at", sa.String(40), nullable=False),
     sa.Column("event", sa.JSON, nullable=False),
     sa.UniqueConstraint("job_id", "key"),
+)
+
+TOKENS = sa.Table(
+    "tokens",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(16), unique=True, nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("digest", sa.String(64), unique=True, nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("max_jobs", sa.Integer),
+    sa.Column("revoked_at", sa.String(40)),
 )
 
 # One row; its version counts how often a job was queued.
@@ -67,8 +83,10 @@ def _prepare_tables(engine: sa.Engine) -> None:
     """Make what is missing: all of it in a new database, what came later in one of an earlier version."""
     with engine.execution_options(preparing=True).begin() as db:
         METADATA.create_all(db)
-        if "version" not in {column["name"] for column in sa.inspect(db).get_columns(JOBS.name)}:
-            db.exec_driver_sql("ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 0")
+        there = {column["name"] for column in sa.inspect(db).get_columns(JOBS.name)}
+        for name, definition in LATER.items():
+            if name not in there:
+                db.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN {name} {definition}")
         if db.execute(sa.select(QUEUE)).first() is None:
             db.execute(sa.insert(QUEUE).values(id=1, version=0))
 

@@ -3,7 +3,8 @@
 What is read is read first. A transaction then opens with a compare-and-set, an UPDATE that fits only the version that
 was read, and rolls back if that changed no row. A job's row has such a version, which every move and every event
 raises, so that a log has one writer at a time; the queue has one, which every job that is queued raises, so that the
-number of jobs that wait is true when one is added. Unique columns do the same for idempotency keys.
+numbers of jobs that wait, and of one owner's, are true when one is added. Unique columns do the same for idempotency
+keys.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from server.jobs.job_moves import (
     left,
     new_job,
     require_ended,
+    require_own_room,
     require_room,
     require_same,
     resumed,
@@ -35,9 +37,9 @@ from server.jobs.job_moves import (
 from server.jobs.job_state import Failure, Job, JobState, now
 from server.service_errors import TransitionError, UnreadableJobError
 from server.stores.racing_writers import LostRaceError, until_won
-from server.stores.rows import event_of, job_of, values_of
+from server.stores.rows import event_of, job_of, stored_key, values_of
 from server.stores.schema import EVENTS, JOBS
-from server.stores.statements import INSERT_EVENT, INSERT_JOB, JOB, ROOM, STATE, TAKE, WITH_KEY
+from server.stores.statements import INSERT_EVENT, INSERT_JOB, JOB, OWNER, ROOM, STATE, TAKE, WITH_KEY
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
@@ -69,26 +71,35 @@ class SqlJobStore:
         self._enqueue = enqueue
         self._queueing = threading.Lock()  # threads of this process wait: of those that race all but one lose
 
-    def submit(self, spec: JobSpec, *, max_queued: int, idempotency_key: str | None = None) -> tuple[Job, bool]:
-        """Queue a job."""
+    def submit(
+        self,
+        spec: JobSpec,
+        *,
+        max_queued: int,
+        idempotency_key: str | None = None,
+        owner: str | None = None,
+        max_owned: int | None = None,
+    ) -> tuple[Job, bool]:
+        """Queue a job of `owner`."""
 
         def change() -> tuple[Job, bool]:
-            earlier = None if idempotency_key is None else self.submitted(spec, idempotency_key=idempotency_key)
+            key = idempotency_key
+            earlier = None if key is None else self.submitted(spec, idempotency_key=key, owner=owner)
             if earlier is not None:
                 return earlier, False
-            return self._insert(new_job(spec), self._ticket(max_queued), idempotency_key), True
+            return self._insert(new_job(spec, owner), self._ticket(max_queued, owner, max_owned), key), True
 
         with self._queueing:
             return until_won(change)
 
-    def check_room(self, max_queued: int) -> None:
-        """Return where another job may wait."""
-        self._ticket(max_queued)
+    def check_room(self, max_queued: int, *, owner: str | None = None, max_owned: int | None = None) -> None:
+        """Return where another job of `owner` may wait."""
+        self._ticket(max_queued, owner, max_owned)
 
-    def submitted(self, spec: JobSpec, *, idempotency_key: str) -> Job | None:
-        """Return the job that came before with the same key, if there is one."""
+    def submitted(self, spec: JobSpec, *, idempotency_key: str, owner: str | None = None) -> Job | None:
+        """Return the job of `owner` that came before with the same key, if there is one."""
         with self._engine.connect() as db:
-            row = db.execute(WITH_KEY, {"key": idempotency_key}).one_or_none()
+            row = db.execute(WITH_KEY, {"key": stored_key(owner, idempotency_key)}).one_or_none()
         return None if row is None else require_same(job_of(row), spec, idempotency_key)
 
     def get(self, job_id: str) -> Job:
@@ -104,13 +115,26 @@ class SqlJobStore:
             raise unknown(job_id)
         return JobState(state)
 
-    def page(self, *, limit: int, before: int | None = None, state: JobState | None = None) -> list[Job]:
+    def owner(self, job_id: str) -> str | None:
+        """Return the job's owner."""
+        with self._engine.connect() as db:
+            row = db.execute(OWNER, {"job_id": job_id}).one_or_none()
+        if row is None:
+            raise unknown(job_id)
+        owner: str | None = row.owner
+        return owner
+
+    def page(
+        self, *, limit: int, before: int | None = None, state: JobState | None = None, owner: str | None = None
+    ) -> list[Job]:
         """Return at most `limit` jobs, the newest first."""
         query = sa.select(JOBS).order_by(JOBS.c.number.desc())
         if before is not None:
             query = query.where(JOBS.c.number < before)
         if state is not None:
             query = query.where(JOBS.c.state == state)
+        if owner is not None:
+            query = query.where(JOBS.c.owner == owner)
         with self._engine.connect() as db, closing(_readable(db.execute(query))) as jobs:
             return list(islice(jobs, limit))
 
@@ -123,13 +147,15 @@ class SqlJobStore:
 
         return until_won(change)
 
-    def resume(self, job_id: str, *, max_queued: int) -> Job:
+    def resume(self, job_id: str, *, max_queued: int, max_owned: int | None = None) -> Job:
         """Queue a failed or cancelled job again."""
 
         def change() -> Job:
             seen = self._see(job_id)
             job = resumed(seen.job)
-            return job if job is seen.job else self._move(seen, job, ticket=self._ticket(max_queued))
+            if job is seen.job:
+                return job
+            return self._move(seen, job, ticket=self._ticket(max_queued, job.owner, max_owned))
 
         return until_won(change)
 
@@ -208,15 +234,17 @@ class SqlJobStore:
             query = sa.select(EVENTS.c.sequence).where(EVENTS.c.job_id == job_id, EVENTS.c.key == key)
             return db.execute(query).first() is not None
 
-    def _ticket(self, max_queued: int) -> int:
-        """Return the version of a queue that has room for another job."""
+    def _ticket(self, max_queued: int, owner: str | None = None, max_owned: int | None = None) -> int:
+        """Return the version of a queue that has room for another job of `owner`."""
         with self._engine.connect() as db:
-            version, n_queued = db.execute(ROOM).one()
+            version, n_queued, n_owned = db.execute(ROOM, {"owner": owner}).one()
         require_room(n_queued, max_queued)
+        require_own_room(owner, n_owned, max_owned)
         return int(version)
 
     def _insert(self, job: Job, ticket: int, idempotency_key: str | None) -> Job:
-        row = {**values_of(job), "version": 0, "idempotency_key": idempotency_key, "request_digest": _digest(job.spec)}
+        key = None if idempotency_key is None else stored_key(job.owner, idempotency_key)
+        row = {**values_of(job), "version": 0, "idempotency_key": key, "request_digest": _digest(job.spec)}
         with self._engine.begin() as db:
             _take(db, ticket)
             number = db.execute(INSERT_JOB, row).scalar_one()

@@ -1,11 +1,12 @@
 """Every fenced block of README and docs is run: commands and Python as they stand, in a small project folder.
 
 `make` is asked for its plan only (`make -n`): what its targets do takes minutes, and has tests and a demo of its own.
-The port of the service is the system's choice here, and JOB is the job submitted last.
+The port of the service is the system's choice here, JOB is the job submitted last, ID the first token that is listed.
 """
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -70,8 +71,11 @@ def run_line(line, monkeypatch, capsys, url=None, job=None):
 
 @pytest.mark.parametrize("block", LOCAL, ids=str)
 def test_the_commands_run(block, monkeypatch, capsys):
+    token = "ID"
     for line in shell_lines(block.text):
-        run_line(line, monkeypatch, capsys)
+        printed = run_line(re.sub(r"\bID\b", token, line), monkeypatch, capsys)
+        if line.startswith("shrinkml token list"):
+            token = printed.splitlines()[1].split()[0]
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import re
 import pytest
 from typer.main import get_command
 
-from server.cli.main import COMMANDS, app
+from server.cli.main import COMMANDS, GROUPS, app
 from server.http.examples import REQUEST
 from tests.docs.documents import DOCUMENTS, ROOT, blocks, shell_lines
 
@@ -43,16 +43,23 @@ def command_lines():
 def test_every_command_line_parses(words):
     name, *arguments = words
     command = get_command(app).commands[name]
+    if name in GROUPS:
+        name, *arguments = arguments
+        command = command.commands[name]
     command.make_context(name, arguments)  # raises on an unknown option, a missing or a wrong argument
 
 
 def test_every_command_is_documented():
-    assert {words[0] for words in command_lines()} == set(COMMANDS)
+    groups = {(group, name) for group in GROUPS for name in get_command(app).commands[group].commands}
+    assert {words[0] for words in command_lines()} == {*COMMANDS, *GROUPS}
+    assert {tuple(words[:2]) for words in command_lines() if words[0] in GROUPS} == groups
 
 
 def test_each_command_but_serve_speaks_json():
-    commands = get_command(app).commands
-    silent = {name for name in COMMANDS if "--json" not in {o for p in commands[name].params for o in p.opts}}
+    commands = dict(get_command(app).commands)
+    for group in GROUPS:
+        commands |= commands.pop(group).commands
+    silent = {name for name in commands if "--json" not in {o for p in commands[name].params for o in p.opts}}
     assert silent == {"serve"}
     assert "each but `serve` takes `--json`" in (ROOT / "docs" / "command-line.md").read_text()
 

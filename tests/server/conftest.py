@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from safetensors.numpy import save_file
 
 from server.artefacts.folder_artefacts import FolderArtefacts
+from server.auth.sql_tokens import SqlTokens
 from server.cli.main import main
 from server.home import artefacts_folder, clear_job, database_url
 from server.http.app import create_app
@@ -112,6 +113,7 @@ def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, t
     yield Services(
         store=SqlJobStore(engine, queue.put),
         artefacts=artefacts,
+        tokens=SqlTokens(engine),
         rules=SubmissionRules((data_folder,), Limits(jobs_waiting=2)),
         worker=AbsentWorker(),
         stopping=lambda: False,

@@ -10,17 +10,20 @@ import sys
 import httpx
 import pytest
 
+from server.auth.home_tokens import tokens_of
+from server.auth.tokens import new_token
+
 PROGRAM = """
 import sys
 from server.serving import serve
 from server.settings import Settings
-settings = Settings(home=sys.argv[1], port=int(sys.argv[2]), log_format=sys.argv[3])
+settings = Settings(home=sys.argv[1], port=int(sys.argv[2]), host=sys.argv[3], log_format=sys.argv[4])
 serve(settings, on_ready=lambda url: print(url, flush=True), worker=(sys.executable, "-c", "input()"))
 """
 
 
-def command(home, port: int = 0, form: str = "text") -> list[str]:
-    return [sys.executable, "-c", PROGRAM, str(home), str(port), form]
+def command(home, port: int = 0, host: str = "127.0.0.1", form: str = "text") -> list[str]:
+    return [sys.executable, "-c", PROGRAM, str(home), str(port), host, form]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -54,8 +57,21 @@ def test_an_address_that_others_reach_is_refused_before_anything_listens_or_star
         f"serve(Settings(home={str(tmp_path)!r}, port=0, host='0.0.0.0'), on_ready=print)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "ConfigError: other machines reach 0.0.0.0, and whoever reaches this service" in run.stderr
+    assert "ConfigError: other machines reach 0.0.0.0, and without tokens whoever reaches this service" in run.stderr
     assert (run.stdout, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_with_a_token_others_are_served_who_have_one(tmp_path):
+    token, secret = new_token("anna")
+    with tokens_of(tmp_path, make=True) as tokens:
+        tokens.add(token)
+    with subprocess.Popen(command(tmp_path, host="0.0.0.0"), stdout=subprocess.PIPE, text=True) as process:
+        jobs = process.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1") + "/v1/jobs"
+        assert httpx.get(jobs, timeout=240).status_code == 401
+        assert httpx.get(jobs, headers={"Authorization": f"Bearer {secret}"}).json() == {"items": [], "next": None}
+        process.terminate()
+    assert "refused GET '/v1/jobs': unauthenticated (401)" in (told := (tmp_path / "server.log").read_text())
+    assert secret not in told
 
 
 def test_a_port_in_use_is_found_out_before_anything_is_started(tmp_path):

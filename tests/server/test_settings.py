@@ -11,7 +11,7 @@ from shrinkml.errors import ConfigError
 def test_the_defaults_serve_this_machine_alone_and_fetch_nothing():
     settings = Settings()
     assert (settings.host, settings.port, settings.limits) == ("127.0.0.1", 8765, DEFAULT_LIMITS)
-    check_protected(settings)
+    check_protected(settings, has_tokens=False)
     assert settings.data_roots == (Path(),)
     assert not settings.allow_hub
     assert settings.log_format == "text"
@@ -38,14 +38,16 @@ def test_settings_do_not_change():
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
 def test_this_machine_alone_needs_no_protection(host):
-    check_protected(Settings(host=host))
+    check_protected(Settings(host=host), has_tokens=False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
-def test_an_address_that_others_reach_is_served_only_where_the_operator_insists(host):
-    with pytest.raises(ConfigError, match=rf"other machines reach {host}, and .* asks for no password.*--insecure"):
-        check_protected(Settings(host=host))
-    check_protected(Settings(host=host, insecure=True))
+def test_an_address_that_others_reach_is_served_only_with_tokens_or_where_the_operator_insists(host):
+    message = rf"other machines reach {host}, and without tokens .*`shrinkml token create OWNER --home h`.*--insecure"
+    with pytest.raises(ConfigError, match=message):
+        check_protected(Settings(host=host, home="h"), has_tokens=False)
+    check_protected(Settings(host=host), has_tokens=True)
+    check_protected(Settings(host=host, insecure=True), has_tokens=False)
 
 
 def test_an_address_of_ipv6_stands_in_brackets():

@@ -105,6 +105,28 @@ def test_a_job_is_submitted_from_a_mapping_or_a_spec(server, client, job):
     assert headers["Idempotency-Key"]
 
 
+def test_the_token_of_the_environment_is_sent_unless_another_is_given(server, monkeypatch):
+    server.answers = [ok({"items": []})] * 3
+    monkeypatch.delenv("SHRINKML_TOKEN", raising=False)
+    with Client(server.url) as client:
+        client.jobs()
+    monkeypatch.setenv("SHRINKML_TOKEN", "abc")
+    for token in (None, "def"):
+        with Client(server.url, token=token) as client:
+            client.jobs()
+    sent = [headers.get("Authorization") for _, _, headers, _ in server.requests]
+    assert sent == [None, "Bearer abc", "Bearer def"]
+
+
+def test_the_token_is_sent_with_everything_that_is_asked_of_a_job(server):
+    server.answers = [stream(1), ok({"state": "succeeded", "failure": None}), (204, {}, b"")]
+    server.answers.insert(1, (204, {}, b""))
+    with Client(server.url, token="abc") as client:
+        assert len(list(client.job("job-1").events())) == 1
+        client.job("job-1").status()
+    assert [headers["Authorization"] for _, _, headers, _ in server.requests] == ["Bearer abc"] * 3
+
+
 @pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])
 def test_a_job_is_submitted_from_a_file_with_its_paths_made_absolute(server, client, tmp_path, kind):
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(JOB))

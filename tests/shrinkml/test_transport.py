@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from shrinkml import transport
-from shrinkml.errors import ServiceError
+from shrinkml.errors import ConfigError, ServiceError
 from shrinkml.events import Event, LoggedEvent
-from shrinkml.transport import TRIES, is_loopback, parse_events, persistently, raise_for_problem
+from shrinkml.transport import TRIES, bearer, is_loopback, parse_events, persistently, raise_for_problem
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1:8765/v1/jobs?limit=1")
 
@@ -43,6 +43,21 @@ def test_a_server_that_stays_away_is_named_with_what_starts_one():
     with pytest.raises(ServiceError, match=r"cannot reach http://127.0.0.1:8765/ \(refused\).*`shrinkml serve`"):
         persistently(attempt)
     assert len(calls) == TRIES
+
+
+def test_a_token_becomes_a_header_and_none_becomes_nothing():
+    assert bearer("a-Z_0.~+/=") == {"Authorization": "Bearer a-Z_0.~+/="}
+    assert bearer("abc\n") == bearer(" abc ") == {"Authorization": "Bearer abc"}
+    assert [bearer(none) for none in (None, "", " \n")] == [{}] * 3
+
+
+@pytest.mark.parametrize("wrong", ["sesame open", "sesame\nX: y", "s\u00e9same", "sesame\0", "=sesame"])
+def test_what_is_no_token_is_refused_and_not_told(wrong):
+    with pytest.raises(
+        ConfigError, match=r"SHRINKML_TOKEN holds what no token has.*`shrinkml token create`"
+    ) as refused:
+        bearer(wrong)
+    assert "same" not in str(refused.value).replace("SHRINKML_TOKEN", "")
 
 
 def test_a_success_is_no_problem():

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from server.artefacts.artefact_store import POLICY_FILE, REPORT_FILES
+from server.auth.caller import Caller
+from server.http.authorization import CallerDep
 from server.http.dependencies import Services, ServicesDep
 from server.http.problems import documented
 from server.http.views import Candidates, JobPage, JobView
@@ -32,11 +34,12 @@ REPORT_POLICY = (
 MEDIA_TYPES = {"json": "application/json", "html": "text/html"}
 
 
-@router.post("", status_code=202, responses=documented(400, 403, 408, 409, 411, 413, 503, 507))
+@router.post("", status_code=202, responses=documented(400, 403, 408, 409, 411, 413, 429, 503, 507))
 async def submit(
     spec: JobSpec,
     response: Response,
     services: ServicesDep,
+    caller: CallerDep,
     idempotency_key: Annotated[
         str | None,
         Header(min_length=1, max_length=255, description="The same key and job again give the job that is there."),
@@ -44,31 +47,41 @@ async def submit(
 ) -> JobView:
     """Queue a compression job and return at once."""
     if idempotency_key is None:  # a crowd that is refused shares what it is refused for
-        most = services.rules.limits.jobs_waiting
-        await services.reads.get("room", lambda: services.store.check_room(most))
-    job = await run_in_threadpool(_submitted, spec, services, idempotency_key)
+        await services.reads.get(("room", caller), partial(_check_room, services, caller))
+    job = await run_in_threadpool(_submitted, spec, services, caller, idempotency_key)
     view = JobView.of(job)
     response.headers["Location"] = view.links["self"]
     return view
 
 
-def _submitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
-    """Return the job that came before with the same key, or a new one."""
+def _check_room(services: Services, caller: Caller) -> None:
+    most = services.rules.limits.jobs_waiting
+    services.store.check_room(most, owner=caller.owner, max_owned=caller.max_jobs)
+
+
+def _submitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key: str | None) -> Job:
+    """Return the caller's job that came before with the same key, or a new one."""
     if idempotency_key is not None:
         absolute = resolved(spec, services.rules.data_roots[0])
-        if job := services.store.submitted(absolute, idempotency_key=idempotency_key):
+        if job := services.store.submitted(absolute, idempotency_key=idempotency_key, owner=caller.owner):
             return job
-        services.store.check_room(services.rules.limits.jobs_waiting)
-    return _admitted(spec, services, idempotency_key)
+        _check_room(services, caller)
+    return _admitted(spec, services, caller, idempotency_key)
 
 
-def _admitted(spec: JobSpec, services: Services, idempotency_key: str | None) -> Job:
+def _admitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key: str | None) -> Job:
     """Return the job, admitted and queued: what costs little is asked first."""
     rules, store = services.rules, services.store
     services.check_space()
     with services.admissions.passed("have their jobs checked"):
         admitted = admit(spec, rules.data_roots, limits=rules.limits, allow_hub=rules.allow_hub)
-    job, _ = store.submit(admitted, max_queued=rules.limits.jobs_waiting, idempotency_key=idempotency_key)
+    job, _ = store.submit(
+        admitted,
+        max_queued=rules.limits.jobs_waiting,
+        idempotency_key=idempotency_key,
+        owner=caller.owner,
+        max_owned=caller.max_jobs,
+    )
     goal = job.spec.goal.compression_ratio
     log.info("job %s submitted: %s, %g times smaller", job.id, job.spec.model, goal, extra={"job_id": job.id})
     return job
@@ -77,12 +90,13 @@ def _admitted(spec: JobSpec, services: Services, idempotency_key: str | None) ->
 @router.get("")
 def list_jobs(
     services: ServicesDep,
+    caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Jobs per page.")] = 50,
     before: Annotated[int | None, Query(ge=1, le=MOST_INTEGER, description="From `next` of the page before.")] = None,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
 ) -> JobPage:
-    """The jobs of this server, the newest first."""
-    jobs = services.store.page(limit=limit + 1, before=before, state=state)
+    """The jobs that the caller may see, the newest first."""
+    jobs = services.store.page(limit=limit + 1, before=before, state=state, owner=caller.sees_only)
     shown, more = jobs[:limit], len(jobs) > limit
     chosen = f"&state={state}" if state else ""
     following = f"/v1/jobs?limit={limit}&before={shown[-1].number}{chosen}" if more else None
@@ -101,10 +115,11 @@ def cancel(job_id: str, services: ServicesDep) -> JobView:
     return JobView.of(services.store.cancel(job_id))
 
 
-@router.post("/{job_id}/resume", status_code=202, responses=documented(404, 409, 503))
-def resume(job_id: str, services: ServicesDep) -> JobView:
+@router.post("/{job_id}/resume", status_code=202, responses=documented(404, 409, 429, 503))
+def resume(job_id: str, services: ServicesDep, caller: CallerDep) -> JobView:
     """Queue a failed or cancelled job again: it goes on from its last finished stage."""
-    job = services.store.resume(job_id, max_queued=services.rules.limits.jobs_waiting)
+    most = services.rules.limits.jobs_waiting
+    job = services.store.resume(job_id, max_queued=most, max_owned=caller.max_jobs)
     return JobView.of(job)
 
 

@@ -8,18 +8,19 @@ from server.http.described import described
 from server.http.views import Models, ModelView, Version
 from server.jobs.model_facts import bundled_models
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"])  # open to all: it tells nothing of jobs
+facts = APIRouter(prefix="/v1", tags=["service"])
 
 STATIC = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"  # of a page without scripts
 
 
-@router.get("/v1/models")
+@facts.get("/models")
 def models() -> Models:
     """The models that come with the server; a job may also name the folder of any checkpoint."""
     return Models(items=[ModelView.of(facts) for facts in bundled_models()])
 
 
-@router.get("/v1/version")
+@facts.get("/version")
 async def version() -> Version:
     """The versions that run."""
     return Version(shrinkml=shrinkml.__version__, api="v1")

@@ -2,20 +2,31 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
-from server.cli.main import COMMANDS, main
+from server.cli.main import COMMANDS, GROUPS, app, main
+
+LINES = [(name,) for name in COMMANDS] + [
+    (group, name) for group in GROUPS for name in get_command(app).commands[group].commands
+]
 
 
 def test_help_names_every_command(shrinkml):
     text = shrinkml("--help").out
-    assert all(f"  {name} " in text for name in COMMANDS)
+    assert all(f"  {name} " in text for name in COMMANDS | GROUPS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_a_command_teaches_by_example(shrinkml, name):
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
+def test_help_of_a_command_teaches_by_example(shrinkml, line):
+    text = shrinkml(*line, "--help").out
+    assert f"Example: shrinkml {' '.join(line)}" in text
+    assert "--json" in text or line == ("serve",)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_help_of_a_group_names_its_commands(shrinkml, name):
     text = shrinkml(name, "--help").out
-    assert f"Example: shrinkml {name}" in text
-    assert "--json" in text or name == "serve"
+    assert all(f"  {line[1]} " in text for line in LINES if line[0] == name)
 
 
 def test_the_entry_point_loads_nothing_slow():

@@ -65,6 +65,12 @@ def test_status_shows_one_job_with_its_progress(shrinkml, job_id, store):
     assert json.loads(shrinkml("status", job_id, "--json").out)["progress"]["evaluations_done"] == 3
 
 
+def test_status_names_the_owner_of_a_job_that_has_one(shrinkml, job_id, store, spec):
+    assert "owner" not in shrinkml("status", job_id).out
+    owned, _ = store.submit(spec, max_queued=9, owner="anna")
+    assert "owner  anna" in shrinkml("status", owned.id).out
+
+
 def test_status_of_a_failed_job_says_what_to_do(shrinkml, job_id, store):
     store.start(job_id, 1)
     store.finish(job_id, JobState.FAILED, failure=Failure("plan", "search", "no plan fits", "Ask for less."))

@@ -7,6 +7,8 @@ import pytest
 import typer
 
 from server import serving
+from server.auth.home_tokens import tokens_of
+from server.auth.tokens import new_token
 from server.cli.serve_command import present_settings, serve
 from server.home import job_folder
 from server.limits import Limits
@@ -33,7 +35,8 @@ def served(monkeypatch):
 def test_serve_says_where_it_listens_on_standard_error(shrinkml, served, tmp_path):
     code, out, err = shrinkml("serve", "--home", tmp_path, "--port", 0)
     assert (code, out) == (0, "")
-    assert err == f"ShrinkML is serving at http://127.0.0.1:1 (files in {tmp_path}); Ctrl-C stops it.\n"
+    access = "without tokens, for this machine alone"
+    assert err == f"ShrinkML is serving at http://127.0.0.1:1 (files in {tmp_path}; {access}); Ctrl-C stops it.\n"
 
 
 def test_options_become_settings(shrinkml, served, tmp_path):
@@ -52,6 +55,15 @@ def test_options_become_settings(shrinkml, served, tmp_path):
 def test_who_opens_the_service_to_others_is_warned(shrinkml, served, tmp_path):
     err = shrinkml("serve", "--home", tmp_path, "--host", "0.0.0.0", "--insecure").err
     assert err.startswith("warning: whoever reaches 0.0.0.0 may read and write all that this service may")
+    assert "without tokens, for whoever reaches it" in err
+
+
+def test_a_service_with_tokens_is_open_to_nobody_and_says_so(shrinkml, served, tmp_path):
+    with tokens_of(tmp_path, make=True) as tokens:
+        tokens.add(new_token("anna")[0])
+    err = shrinkml("serve", "--home", tmp_path, "--host", "0.0.0.0", "--insecure").err
+    assert "warning" not in err
+    assert f"(files in {tmp_path}; who asks needs a token)" in err
 
 
 def test_a_limit_that_there_is_not_is_a_user_error(shrinkml, served, tmp_path):
@@ -142,8 +154,8 @@ def test_the_image_serves_others_only_where_its_operator_insists(shrinkml, serve
     assert "warning: whoever reaches 0.0.0.0" in shrinkml(*arguments).err
     refused, meant = served
     with pytest.raises(ConfigError, match=r"other machines reach 0\.0\.0\.0"):
-        check_protected(refused)
-    check_protected(meant)
+        check_protected(refused, has_tokens=False)
+    check_protected(meant, has_tokens=False)
 
 
 @pytest.fixture

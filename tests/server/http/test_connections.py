@@ -68,7 +68,7 @@ def problem(answer: bytes) -> dict:
     return json.loads(body)
 
 
-VERSION = b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+PAGE = b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize("said", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
@@ -86,7 +86,7 @@ def test_a_connection_on_which_no_whole_request_comes_is_closed(address, said):
 
 
 def test_a_second_request_that_never_ends_is_not_waited_for_either(address):
-    assert all_of(connect(address, VERSION + b"GET /v1/ver")).startswith(b"HTTP/1.1 200")
+    assert all_of(connect(address, PAGE + b"GET /v1/ver")).startswith(b"HTTP/1.1 200")
 
 
 def test_a_body_that_never_ends_is_not_waited_for(address):
@@ -98,11 +98,11 @@ def test_a_body_that_never_ends_is_not_waited_for(address):
 def test_the_connection_that_is_idle_for_longest_makes_room_for_a_new_one(narrow):
     with contextlib.ExitStack() as opened:
         idle = [opened.enter_context(connect(narrow)) for _ in range(MOST)]
-        answer = all_of(connect(narrow, VERSION.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+        answer = all_of(connect(narrow, PAGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
         assert answer.startswith(b"HTTP/1.1 200")
         assert all_of(idle[0]) == b"", "it was closed without a word"
         for connection in idle[1:]:
-            connection.sendall(VERSION)
+            connection.sendall(PAGE)
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
 
 
@@ -138,7 +138,7 @@ def test_clients_that_never_read_their_answers_do_not_keep_their_places():
                 deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 deaf.connect(address)
                 deaf.sendall(asks)
-            ask = VERSION.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+            ask = PAGE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
             while not (answer := all_of(connect(address, ask))).startswith(b"HTTP/1.1 200"):
                 assert problem(answer)["type"] == "urn:shrinkml:problem:connections"
 
@@ -169,7 +169,7 @@ def test_who_is_refused_may_send_the_request_all_the_same_and_reads_why(narrow):
             assert connection.recv(65536).startswith(b"HTTP/1.1 100")
         refused = opened.enter_context(connect(narrow))
         assert refused.recv(1, socket.MSG_PEEK) == b"H", "the answer is there before the request"
-        for byte in VERSION:
+        for byte in PAGE:
             refused.sendall(bytes([byte]))  # a reset would come back after the first, and end the second
             time.sleep(0.001)
         assert problem(all_of(refused))["type"] == "urn:shrinkml:problem:connections"

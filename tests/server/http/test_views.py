@@ -19,10 +19,22 @@ MOMENT = datetime(2026, 5, 1, 12, 0, 0, 123000, tzinfo=UTC)
 def test_a_new_job_shows_its_state_and_its_links(spec):
     job = new_job(spec)
     shown = JobView.of(job).model_dump(mode="json")
-    assert set(shown) == {"id", "state", "attempt", "stage", "progress", "failure", "transitions", "job", "links"}
+    assert set(shown) == {
+        "id",
+        "owner",
+        "state",
+        "attempt",
+        "stage",
+        "progress",
+        "failure",
+        "transitions",
+        "job",
+        "links",
+    }
     assert (shown["state"], shown["stage"], shown["progress"], shown["failure"]) == ("queued", None, None, None)
     assert shown["links"]["self"] == f"/v1/jobs/{job.id}"
     assert shown["job"]["data"]["dev"] == "/d"
+    assert (shown["owner"], JobView.of(new_job(spec, "anna")).owner) == (None, "anna")
 
 
 def test_a_failed_job_shows_stage_progress_and_a_problem(spec):

@@ -11,6 +11,7 @@ from server.jobs.job_moves import (
     left,
     new_job,
     require_ended,
+    require_own_room,
     require_room,
     require_same,
     resumed,
@@ -19,7 +20,7 @@ from server.jobs.job_moves import (
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
-from server.service_errors import KeyReusedError, QueueFullError, TransitionError, UnknownJobError
+from server.service_errors import KeyReusedError, OwnerLimitError, QueueFullError, TransitionError, UnknownJobError
 from shrinkml.events import Event, Progress
 
 
@@ -32,6 +33,7 @@ def test_a_new_job_waits_and_has_an_id_of_its_own_that_begins_with_its_name(spec
     assert (first.state, first.attempt, first.starts) == (JobState.QUEUED, 1, 0)
     assert re.fullmatch(r"tiny-[0-9a-f]{8}", first.id)
     assert first.id != second.id
+    assert (first.owner, new_job(spec, "anna").owner) == (None, "anna")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,14 @@ def test_a_queue_has_room_until_it_is_full():
     require_room(1, 2)
     with pytest.raises(QueueFullError, match="2 jobs wait already and the server accepts 2; try again when one has"):
         require_room(2, 2)
+
+
+def test_an_owner_has_room_up_to_the_limit_and_nobody_always():
+    require_own_room("anna", 1, 2)
+    require_own_room("anna", 9, None)
+    require_own_room(None, 9, 2)
+    with pytest.raises(OwnerLimitError, match="2 jobs of anna wait or run already and the token allows 2 at once"):
+        require_own_room("anna", 2, 2)
 
 
 def test_an_unknown_job_is_named_with_the_way_to_the_known_ones():

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from server.jobs.job_state import Failure, Job, JobState
-from server.service_errors import KeyReusedError, QueueFullError, TransitionError, UnknownJobError
+from server.service_errors import KeyReusedError, OwnerLimitError, QueueFullError, TransitionError, UnknownJobError
 from server.stores.job_store import JobStore
 from shrinkml.events import Event, Progress
 from shrinkml.job import JobSpec
@@ -120,11 +120,70 @@ def test_a_page_can_hold_one_state_only(store, spec, queue):
     assert [job.id for job in store.page(limit=9, state=JobState.QUEUED)] == [waiting.id]
 
 
+def test_a_job_keeps_its_owner_whatever_becomes_of_it(store, spec):
+    job = submit(store, spec, owner="anna")
+    assert (job.owner, store.owner(job.id)) == ("anna", "anna")
+    store.start(job.id, 1)
+    store.log(job.id, evaluated(1))
+    store.finish(job.id, JobState.FAILED, failure=FAILURE)
+    assert store.resume(job.id, max_queued=9).owner == store.owner(job.id) == "anna"
+    assert store.owner(submit(store, spec).id) is None
+
+
+def test_a_page_can_hold_the_jobs_of_one_owner_only(store, spec):
+    ids = [submit(store, spec, owner=owner).id for owner in ("anna", "bert", None, "anna")]
+    assert [job.id for job in store.page(limit=9, owner="anna")] == [ids[3], ids[0]]
+    assert [job.id for job in store.page(limit=1, owner="anna")] == [ids[3]]
+    assert store.page(limit=9, owner="anna", state=JobState.RUNNING) == []
+    assert [job.id for job in store.page(limit=9)] == ids[::-1]
+
+
+def test_a_key_is_its_owners_own(store, spec):
+    other = spec.model_copy(update={"seed": 1})
+    jobs = {
+        owner: submit(store, one, idempotency_key="k", owner=owner)
+        for owner, one in (("anna", spec), ("bert", other), (None, spec))
+    }
+    assert len({job.id for job in jobs.values()}) == 3
+    assert store.submitted(other, idempotency_key="k", owner="bert") == jobs["bert"]
+    assert store.submitted(spec, idempotency_key="k", owner="carla") is None
+    assert store.submit(spec, max_queued=9, idempotency_key="k", owner="anna") == (jobs["anna"], False)
+    with pytest.raises(KeyReusedError, match=f"belongs to job {jobs['anna'].id}"):
+        store.submitted(other, idempotency_key="k", owner="anna")
+
+
+def test_an_owner_has_no_more_jobs_at_once_than_allowed(store, spec, queue):
+    cancelled = submit(store, spec, owner="anna", max_owned=1)
+    store.cancel(cancelled.id)
+    running = submit(store, spec, owner="anna", max_owned=1)
+    store.start(running.id, 1)
+    message = "1 jobs of anna wait or run already and the token allows 1 at once; try again when one has ended"
+    for ask in (
+        lambda: submit(store, spec, owner="anna", max_owned=1),
+        lambda: store.check_room(9, owner="anna", max_owned=1),
+        lambda: store.resume(cancelled.id, max_queued=9, max_owned=1),
+    ):
+        with pytest.raises(OwnerLimitError, match=message):
+            ask()
+    submit(store, spec, owner="bert", max_owned=1)
+    for _ in range(2):
+        submit(store, spec, max_owned=1)
+    store.finish(running.id, JobState.SUCCEEDED)
+    assert store.resume(cancelled.id, max_queued=9, max_owned=1).state is JobState.QUEUED
+
+
+def test_an_owner_has_no_more_jobs_than_allowed_however_many_come_at_once(store, spec):
+    found = at_once(*[lambda: submit(store, spec, owner="anna", max_owned=2)] * 6)
+    assert sum(isinstance(one, Job) for one in found) == 2
+    assert sum(isinstance(one, OwnerLimitError) for one in found) == 4
+
+
 @pytest.mark.parametrize(
     "ask",
     [
         lambda store: store.get("nobody"),
         lambda store: store.state("nobody"),
+        lambda store: store.owner("nobody"),
         lambda store: store.cancel("nobody"),
         lambda store: store.resume("nobody", max_queued=1),
         lambda store: store.start("nobody", 1),

@@ -6,14 +6,14 @@ import sqlalchemy as sa
 from server.jobs.job_moves import new_job
 from server.jobs.job_state import Failure, JobState, Stage, now
 from server.service_errors import UnreadableJobError
-from server.stores.rows import event_of, job_of, values_of
+from server.stores.rows import event_of, job_of, stored_key, values_of
 from server.stores.schema import EVENTS, JOBS
 from shrinkml.events import Progress
 
 
 def filled(job):
     failed = job.moved_to(JobState.RUNNING).moved_to(JobState.FAILED, failure=Failure("plan", "search", "no", "less"))
-    return replace(failed, starts=2, stage=Stage("search-1", now()), progress=Progress(0.5, 1, 2, None))
+    return replace(failed, owner="anna", starts=2, stage=Stage("search-1", now()), progress=Progress(0.5, 1, 2, None))
 
 
 @pytest.mark.parametrize("change", [lambda job: job, filled], ids=["new", "filled"])
@@ -22,6 +22,11 @@ def test_a_job_comes_out_of_the_database_as_it_went_in(engine, spec, change):
     with engine.begin() as db:
         number = db.execute(sa.insert(JOBS).values(**values_of(job), request_digest="")).inserted_primary_key[0]
         assert job_of(db.execute(sa.select(JOBS)).one()) == replace(job, number=number)
+
+
+def test_keys_of_owners_differ_and_those_of_nobody_stay_as_they_are():
+    assert stored_key(None, "k") == "k"
+    assert len({stored_key(owner, key) for owner in (None, "a", "ab") for key in ("k", "bk", "a")}) == 9
 
 
 def test_half_characters_that_an_older_version_stored_are_written_out(engine, spec):

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.jobs.job_state import Job, JobState
-from server.service_errors import QueueFullError, TransitionError, UnknownJobError, UnreadableJobError
+from server.service_errors import OwnerLimitError, QueueFullError, TransitionError, UnknownJobError, UnreadableJobError
 from server.stores.schema import JOBS
 from server.stores.sql_store import Seen, SqlJobStore
 from shrinkml.events import Event
@@ -39,8 +39,8 @@ class Meeting(SqlJobStore):
             self._met.done = True
             self._barrier.wait(20)
 
-    def _ticket(self, max_queued: int) -> int:
-        ticket = super()._ticket(max_queued)
+    def _ticket(self, *room) -> int:
+        ticket = super()._ticket(*room)
         self._meet()
         return ticket
 
@@ -87,6 +87,13 @@ def test_submissions_that_have_seen_the_same_room_do_not_share_it(engine, store,
     found = all_at_once(*(partial(server.submit, spec, max_queued=2) for server in servers(engine, 4)))
     assert sum(isinstance(one, QueueFullError) for one in found) == 2
     assert len(store.page(limit=9)) == 2
+
+
+def test_submissions_of_one_owner_that_have_seen_the_same_room_do_not_share_it(engine, store, spec):
+    room = {"max_queued": 9, "owner": "anna", "max_owned": 2}
+    found = all_at_once(*(partial(server.submit, spec, **room) for server in servers(engine, 4)))
+    assert sum(isinstance(one, OwnerLimitError) for one in found) == 2
+    assert len(store.page(limit=9, owner="anna")) == 2
 
 
 def test_submissions_that_have_both_found_no_earlier_one_with_their_key_give_one_job(engine, store, spec):
@@ -185,6 +192,7 @@ def test_a_job_that_cannot_be_read_does_not_spoil_the_list(store, engine, spec, 
     with pytest.raises(UnreadableJobError, match=f"job {bad.id} is stored in a way .*; submit it again") as caught:
         store.get(bad.id)
     assert str(caught.value).encode("utf-8")
+    assert store.owner(bad.id) is None
     store.delete(bad.id, lambda: None)
     with pytest.raises(UnknownJobError, match="no job"):
         store.get(bad.id)

@@ -1,0 +1,1 @@
+"""Users: their tokens (in memory, in a database), and who asks."""
