@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
@@ -26,6 +27,9 @@ from server.jobs.failures import code_of
 from server.jobs.job_names import describe_names
 from server.limits import DEFAULT_LIMITS, Limits
 from server.log_context import REQUEST_ID
+from server.metrics import metrics_routes
+from server.metrics.job_metrics import JobMetrics
+from server.metrics.request_metrics import RequestMetrics
 from server.service_errors import (
     BusyError,
     DiskFullError,
@@ -99,8 +103,12 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Farewell)
     app.add_middleware(BrowserGuard, hosts=allowed_hosts)
+    app.state.metrics = CollectorRegistry()
+    app.state.metrics.register(JobMetrics(lambda: app.state.services))
+    app.add_middleware(RequestMetrics, registry=app.state.metrics)
     app.add_middleware(RequestIds)
-    for router in (job_routes.router, event_routes.router, checkpoint_routes.router, service_routes.facts):
+    guarded = (job_routes, event_routes, checkpoint_routes, metrics_routes)
+    for router in (*(module.router for module in guarded), service_routes.facts):
         _include(app, router, dependencies=[Depends(authorized)], responses=documented(401))
     for router in (service_routes.router, health_routes.router, dashboard_routes.router):
         _include(app, router)

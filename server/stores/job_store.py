@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from server.jobs.job_state import Failure, Job, JobState
+from server.jobs.tally import Tally
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
@@ -93,6 +94,10 @@ class JobStore(Protocol):
             state: only those in it.
             owner: only those of this owner.
         """
+        ...
+
+    def tally(self) -> Tally:
+        """Return the jobs in figures."""
         ...
 
     def cancel(self, job_id: str) -> Job:

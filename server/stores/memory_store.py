@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -21,6 +22,7 @@ from server.jobs.job_moves import (
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
+from server.jobs.tally import STAGE_FINISHED, Tally, seconds_by_stage
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
@@ -103,6 +105,19 @@ class MemoryJobStore:
         older = (job for job in jobs if before is None or job.number < before)
         fitting = (job for job in older if state in (None, job.state) and owner in (None, job.owner))
         return list(islice(fitting, limit))
+
+    def tally(self) -> Tally:
+        """Return the jobs in figures."""
+        with self._lock:
+            jobs, logs = list(self._jobs.values()), list(self._logs.values())
+        events = (entry.event for log in logs for entry in log)
+        finished = ((e.stage, e.data["seconds"]) for e in events if e.kind == STAGE_FINISHED)
+        return Tally(
+            jobs=Counter(job.state for job in jobs),
+            waiting_since=min((job.history[-1].at for job in jobs if job.state is JobState.QUEUED), default=None),
+            evaluations=sum(job.progress.evaluations_done for job in jobs if job.progress is not None),
+            stage_seconds=seconds_by_stage(finished),
+        )
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job that waits, or ask the worker of a running one to end it."""

@@ -35,11 +35,25 @@ from server.jobs.job_moves import (
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
+from server.jobs.tally import Tally, seconds_by_stage
 from server.service_errors import TransitionError, UnreadableJobError
 from server.stores.racing_writers import LostRaceError, until_won
 from server.stores.rows import event_of, job_of, stored_key, values_of
 from server.stores.schema import EVENTS, JOBS
-from server.stores.statements import INSERT_EVENT, INSERT_JOB, JOB, OWNER, ROOM, STATE, TAKE, WITH_KEY
+from server.stores.statements import (
+    COUNTS,
+    EVALUATIONS,
+    INSERT_EVENT,
+    INSERT_JOB,
+    JOB,
+    OWNER,
+    ROOM,
+    STAGE_SECONDS,
+    STATE,
+    TAKE,
+    WAITING,
+    WITH_KEY,
+)
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
@@ -137,6 +151,15 @@ class SqlJobStore:
             query = query.where(JOBS.c.owner == owner)
         with self._engine.connect() as db, closing(_readable(db.execute(query))) as jobs:
             return list(islice(jobs, limit))
+
+    def tally(self) -> Tally:
+        """Return the jobs in figures."""
+        with self._engine.connect() as db:
+            counts = {JobState(state): n for state, n in db.execute(COUNTS)}
+            evaluations = db.execute(EVALUATIONS).scalar_one() or 0
+            seconds = seconds_by_stage((stage, total) for stage, total in db.execute(STAGE_SECONDS))
+            waiting = [job.history[-1].at for job in _readable(db.execute(WAITING))]
+        return Tally(counts, min(waiting, default=None), evaluations, seconds)
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job that waits, or ask the worker of a running one to end it."""

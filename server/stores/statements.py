@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from server.jobs.job_state import JobState
+from server.jobs.tally import STAGE_FINISHED
 from server.stores.schema import EVENTS, JOBS, QUEUE
 
 JOB = sa.select(JOBS).where(JOBS.c.id == sa.bindparam("job_id"))
@@ -22,6 +23,15 @@ ROOM = sa.select(
     .where(JOBS.c.state.in_(AT_WORK), JOBS.c.owner == sa.bindparam("owner"))
     .scalar_subquery()
     .label("n_owned"),
+)
+WAITING = sa.select(JOBS).where(JOBS.c.state == JobState.QUEUED)
+COUNTS = sa.select(JOBS.c.state, sa.func.count()).group_by(JOBS.c.state)
+EVALUATIONS = sa.select(sa.func.sum(JOBS.c.progress["evaluations_done"].as_integer()))
+_STAGE = EVENTS.c.event["stage"].as_string()
+STAGE_SECONDS = (
+    sa.select(_STAGE, sa.func.sum(EVENTS.c.event["data"]["seconds"].as_float()))
+    .where(EVENTS.c.kind == STAGE_FINISHED)
+    .group_by(_STAGE)
 )
 # Another job in the queue, if nobody else has put one there since it had the version `ticket`.
 TAKE = sa.update(QUEUE).where(QUEUE.c.version == sa.bindparam("ticket")).values(version=QUEUE.c.version + 1)

@@ -32,7 +32,9 @@ def activation_bytes(module: nn.Module, loss: Callable[[], Tensor]) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def utterances_at_a_time(model: AsrModel, speech: Dataset, *, memory_bytes: int, batch_size: int) -> int:
+def utterances_at_a_time(
+    model: AsrModel, speech: Dataset, *, memory_bytes: int, batch_size: int, mixed_precision: bool = False
+) -> int:
     """The number of utterances, up to `batch_size`, whose step takes no more than `memory_bytes` for outputs of layers.
 
     Measured on one and on two utterances of the greatest length that may come: as long as the model hears at once,
@@ -44,13 +46,17 @@ def utterances_at_a_time(model: AsrModel, speech: Dataset, *, memory_bytes: int,
         speech: to learn from.
         memory_bytes: that a step may take.
         batch_size: utterances of a step.
+        mixed_precision: as it is to be trained; see `shrinkml.training.train.train`.
     """
     longest = max(range(len(speech)), key=lambda i: len(speech.features[i]))
     features, text = _longest_features(model), speech.texts[longest]
     features = speech.features[longest] if features is None else features
 
+    device = next(model.module.parameters()).device
+
     def loss_of(n: int) -> Tensor:
-        return model.loss(model.teacher_forced([features] * n, [text] * n))
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
+            return model.loss(model.teacher_forced([features] * n, [text] * n))
 
     training = model.module.training
     with torch.random.fork_rng(devices=[]):

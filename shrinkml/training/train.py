@@ -113,8 +113,9 @@ def train(
     at_a_time = batch_size
     mixed = partial(torch.autocast, device.type, torch.bfloat16, enabled=mixed_precision)
     if memory_bytes is not None and start < epochs:
-        with mixed():
-            at_a_time = utterances_at_a_time(model, dataset, memory_bytes=memory_bytes, batch_size=batch_size)
+        at_a_time = utterances_at_a_time(
+            model, dataset, memory_bytes=memory_bytes, batch_size=batch_size, mixed_precision=mixed_precision
+        )
     if guard is not None and start < epochs:
         guard.begin(module, optimizer)
     module.train()

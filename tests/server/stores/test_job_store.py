@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from server.jobs.job_state import Failure, Job, JobState
+from server.jobs.tally import Tally
 from server.service_errors import KeyReusedError, OwnerLimitError, QueueFullError, TransitionError, UnknownJobError
 from server.stores.job_store import JobStore
 from shrinkml.events import Event, Progress
@@ -421,3 +422,23 @@ def test_room_can_be_asked_for_before_work_is_spent_on_a_job(store, spec):
     submit(store, spec)
     with pytest.raises(QueueFullError, match="1 jobs wait already and the server accepts 1"):
         store.check_room(1)
+
+
+def test_jobs_are_told_in_figures(store, spec):
+    assert store.tally() == Tally()
+    first, second = submit(store, spec), submit(store, spec)
+    store.cancel(submit(store, spec).id)
+    busy = running(store, spec)
+    for stage, seconds in (("validate", 1.5), ("search-2x", 3.0), ("search-4x", 4.0)):
+        progress = Progress(0.5, evaluations_done=int(seconds))
+        event = Event("stage_finished", f"{stage}/finished", stage, "done", {"seconds": seconds}, progress)
+        store.log(busy.id, event)
+    store.log(busy.id, evaluated(1))
+    assert store.tally() == Tally(
+        jobs={JobState.QUEUED: 2, JobState.RUNNING: 1, JobState.CANCELLED: 1},
+        waiting_since=first.history[-1].at,
+        evaluations=4,
+        stage_seconds={"validate": 1.5, "search": 7.0},
+    )
+    store.cancel(first.id)
+    assert store.tally().waiting_since == second.history[-1].at

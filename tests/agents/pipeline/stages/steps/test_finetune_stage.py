@@ -61,11 +61,12 @@ def test_a_rate_far_too_high_does_not_ruin_the_model(materials, half, spec, tmp_
     assert after <= NOISE * before + NOISE_SLACK
 
 
-def test_models_of_transformers_try_rates_first_and_remember_them(tmp_path, tiny_data):
+@pytest.mark.parametrize("mixed", [False, True])
+def test_models_of_transformers_try_rates_first_and_remember_them(tmp_path, tiny_data, mixed):
     write_manifest(tmp_path / "train.jsonl", read_manifest(tiny_data["train"])[:4])
     data = DataSpec(train=str(tmp_path / "train.jsonl"), dev=str(tiny_data["dev"]), test=str(tiny_data["test"]))
     speech = Materials("reference/whisper", data, seed=0, should_stop=lambda: False)
-    settings = FinetuneSpec(epochs=1, distill=False)
+    settings = FinetuneSpec(epochs=1, distill=False, mixed_precision=mixed)
     tried = []
 
     def tuned():

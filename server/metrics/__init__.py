@@ -1,0 +1,1 @@
+"""Figures of the service for Prometheus: its jobs, its worker and its requests."""
