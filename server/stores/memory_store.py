@@ -111,7 +111,7 @@ class MemoryJobStore:
         with self._lock:
             jobs, logs = list(self._jobs.values()), list(self._logs.values())
         events = (entry.event for log in logs for entry in log)
-        finished = ((e.stage, e.data["seconds"]) for e in events if e.kind == STAGE_FINISHED)
+        finished = ((e.stage, e.data.get("seconds", 0.0)) for e in events if e.kind == STAGE_FINISHED)
         return Tally(
             jobs=Counter(job.state for job in jobs),
             waiting_since=min((job.history[-1].at for job in jobs if job.state is JobState.QUEUED), default=None),

@@ -29,7 +29,7 @@ COUNTS = sa.select(JOBS.c.state, sa.func.count()).group_by(JOBS.c.state)
 EVALUATIONS = sa.select(sa.func.sum(JOBS.c.progress["evaluations_done"].as_integer()))
 _STAGE = EVENTS.c.event["stage"].as_string()
 STAGE_SECONDS = (
-    sa.select(_STAGE, sa.func.sum(EVENTS.c.event["data"]["seconds"].as_float()))
+    sa.select(_STAGE, sa.func.coalesce(sa.func.sum(EVENTS.c.event["data"]["seconds"].as_float()), 0.0))
     .where(EVENTS.c.kind == STAGE_FINISHED)
     .group_by(_STAGE)
 )

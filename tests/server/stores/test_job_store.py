@@ -433,12 +433,13 @@ def test_jobs_are_told_in_figures(store, spec):
         progress = Progress(0.5, evaluations_done=int(seconds))
         event = Event("stage_finished", f"{stage}/finished", stage, "done", {"seconds": seconds}, progress)
         store.log(busy.id, event)
+    store.log(busy.id, Event("stage_finished", "untimed", "report", "done"))
     store.log(busy.id, evaluated(1))
     assert store.tally() == Tally(
         jobs={JobState.QUEUED: 2, JobState.RUNNING: 1, JobState.CANCELLED: 1},
         waiting_since=first.history[-1].at,
         evaluations=4,
-        stage_seconds={"validate": 1.5, "search": 7.0},
+        stage_seconds={"validate": 1.5, "search": 7.0, "report": 0.0},
     )
     store.cancel(first.id)
     assert store.tally().waiting_since == second.history[-1].at
