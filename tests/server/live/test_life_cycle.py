@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from server.artefacts.memory_artefacts import MemoryArtefacts
+from server.auth.memory_tokens import MemoryTokens
 from server.home import clear_job, database_url
 from server.http.dependencies import Services, SubmissionRules
 from server.jobs.job_state import Failure, JobState
@@ -65,6 +66,7 @@ class Life(RuleBasedStateMachine):
         self.app.state.services = Services(
             store=self.store,
             artefacts=MemoryArtefacts(),
+            tokens=MemoryTokens(),
             rules=SubmissionRules((self.data,), Limits(jobs_waiting=MOST_WAITING)),
             worker=AbsentWorker(),
             stopping=lambda: False,
