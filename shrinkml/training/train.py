@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from shrinkml.training.guard import Guard
 WARM_UP = 0.1  # share of the steps in which the learning rate rises; then a half cosine leads to zero
 GRADIENT_NORM = 5.0  # larger gradients are scaled down to it: LSTMs explode now and then
 WEIGHT_DECAY = 1e-4
+GIVE_BACK_S = 5.0  # between two times that what is freed is given back: batches of all lengths leave holes of gigabytes
 BUCKET = 20  # batches whose utterances are sorted by length together: little padding, still shuffled
 
 
@@ -118,6 +120,7 @@ def train(
         )
     if guard is not None and start < epochs:
         guard.begin(module, optimizer)
+    given_back = time.monotonic()
     module.train()
     with torch.random.fork_rng(devices=[]):
         for epoch in range(start, epochs):
@@ -142,6 +145,9 @@ def train(
                 schedule.step()
                 n_learned += len(batch)
                 on_step(n_learned)
+                if time.monotonic() - given_back > GIVE_BACK_S:
+                    give_back_memory()
+                    given_back = time.monotonic()
                 if guard is not None:
                     step, ends = epoch * len(batches) + n, n == len(batches)
                     guard.after_step(module, optimizer, schedule, step=step, loss=loss, epoch_ends=ends)

@@ -18,7 +18,7 @@ OPERATIONS = [
     for method in methods
     for verb in ((method.upper(), "HEAD") if method == "get" else (method.upper(),))
 ]
-OPEN = {"/healthz", "/readyz"}  # which tell nothing of jobs
+OPEN = ("/healthz", "/readyz")  # which tell nothing of jobs
 GUARDED = [operation for operation in OPERATIONS if operation[1] not in OPEN]
 OF_A_JOB = [operation for operation in GUARDED if "{job_id}" in operation[1]]
 STRANGERS = ("nobody", "wrong", "revoked")
