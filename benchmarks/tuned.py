@@ -1,4 +1,4 @@
-"""What is left of the difference between strategies after the same fine-tuning: `python benchmarks/tuned.py`.
+"""The difference between strategies that is left after the same fine-tuning: `python benchmarks/tuned.py`.
 
 The plans are those of `benchmarks/search.py`, whose rows are used where they are there. Each is fine-tuned from its own
 factors with the job's settings, `learning_rate: auto` by the job's rule for what was lost (here on the proxy set, there

@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -249,8 +249,8 @@ class Materials:
             on_heard: called with the number of utterances that it has heard by now.
         """
         if self._targets is None or self._targets[0] != teacher:
-            heard = partial(soft_targets, on_heard=on_heard, should_stop=self.should_stop)
-            targets = heard(self.opened(teacher), self.train)
+            model = self.opened(teacher)
+            targets = soft_targets(model, self.train, on_heard=on_heard, should_stop=self.should_stop)
             self._targets = teacher, targets
         return self._targets[1]
 

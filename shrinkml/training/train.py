@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +112,6 @@ def train(
     )
     start = _resume_(parts, identity, state_file)
     at_a_time = batch_size
-    mixed = partial(torch.autocast, device.type, torch.bfloat16, enabled=mixed_precision)
     if memory_bytes is not None and start < epochs:
         at_a_time = utterances_at_a_time(
             model, dataset, memory_bytes=memory_bytes, batch_size=batch_size, mixed_precision=mixed_precision
@@ -134,7 +132,7 @@ def train(
                     break
                 optimizer.zero_grad(set_to_none=True)
                 parts_of_batch = [batch[i : i + at_a_time] for i in range(0, len(batch), at_a_time)]
-                with mixed():
+                with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision):
                     loss = sum(
                         _add_gradient_(_loss(model, dataset, part, warp, soft_targets), len(part) / len(batch))
                         for part in _unless(should_stop, parts_of_batch, f"epoch {epoch + 1} of {epochs}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agents.pipeline.folder.loss_memory import LossMemory
 from agents.pipeline.materials import Materials
+from agents.pipeline.progress.parts import in_parts
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.preparation.prices_stage import prices_of
@@ -142,17 +143,13 @@ def searched_utterances(spec: JobSpec, materials: Materials) -> int:
 
 def _look_teller(teller: Teller) -> Callable[[int, int], None]:
     """Announces every twentieth part of a look."""
-    told: set[int] = set()
 
-    def on_measured(n_done: int, n_total: int) -> None:
-        part = N_PARTS * n_done // n_total
-        if part not in told:
-            told.add(part)
-            message = f"{n_done} of {n_total} losses of layers measured"
-            facts = {"n": n_done, "of": n_total}
-            teller.tell("looked", f"looked/{part}", message, facts, n_done=n_done, n_total=n_total)
+    def tell(part: int, n_done: int, n_total: int) -> None:
+        message = f"{n_done} of {n_total} losses of layers measured"
+        facts = {"n": n_done, "of": n_total}
+        teller.tell("looked", f"looked/{part}", message, facts, n_done=n_done, n_total=n_total)
 
-    return on_measured
+    return in_parts(N_PARTS, tell)
 
 
 def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from agents.pipeline.materials import Materials
+from agents.pipeline.progress.parts import in_parts
 from agents.pipeline.progress.stage_work import Sizes, Work
 from agents.pipeline.stage import Stage, StageContext, Teller
 from agents.pipeline.stages.preparation.baseline_stage import BASELINE
@@ -266,16 +267,18 @@ def _run(context: StageContext) -> Finetuned:
 def _told_by(teller: Teller) -> Listeners:
     """Listeners that announce what they hear."""
     part = [0, 1]  # of the stage's work, so many of so many utterances
-    told = {0}  # of N_PARTS
 
-    def on_passed(n_done: int, n_total: int) -> None:
-        part[:] = n_done, n_total
-        reached = N_PARTS * n_done // n_total
-        if reached not in told:
-            told.add(reached)
+    def tell_passed(reached: int, n_done: int, n_total: int) -> None:
+        if reached:  # that it has begun is told already
             message = f"{n_done:,} of {n_total:,} utterances have passed through the teacher and the model that learns"
             facts = {"n": n_done, "of": n_total}
             teller.tell("passed", f"passed/{reached}", message, facts, n_done=n_done, n_total=n_total)
+
+    on_part = in_parts(N_PARTS, tell_passed)
+
+    def on_passed(n_done: int, n_total: int) -> None:
+        part[:] = n_done, n_total
+        on_part(n_done, n_total)
 
     def on_epoch(epoch: Epoch) -> None:
         message = f"epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.3f}"
