@@ -31,6 +31,14 @@ class OwnerLimitError(ShrinkError, RuntimeError):
     """More jobs of one owner that wait or run than the token allows."""
 
 
+class RateLimitError(ShrinkError, RuntimeError):
+    """More requests with one token than the server answers in a minute; `retry_after_s` until it answers again."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class BusyError(ShrinkError, RuntimeError):
     """As much of a kind is done at once as the server bears."""
 

@@ -12,6 +12,7 @@ import uvicorn
 
 from server.artefacts.folder_artefacts import FolderArtefacts
 from server.auth.home_tokens import has_tokens
+from server.auth.request_rates import RequestRates
 from server.auth.sql_tokens import SqlTokens
 from server.home import (
     artefacts_folder,
@@ -92,10 +93,16 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
             check_space=partial(require_space, settings.home, limits.free_gb),
             clear_stages=partial(clear_job, settings.home),
             admissions=Turnstile(limits.admissions),
-            streams=Turnstile(limits.streams),
+            streams=Turnstile(limits.streams, most_of_one=limits.streams_per_owner),
+            rates=RequestRates(limits.requests_per_minute),
         )
         config = uvicorn.Config(
-            create_app(services, limits=limits, allowed_hosts=(settings.host, *settings.allowed_hosts)),
+            create_app(
+                services,
+                limits=limits,
+                allowed_hosts=(settings.host, *settings.allowed_hosts),
+                allowed_origins=settings.allowed_origins,
+            ),
             http=bounded(limits.connections, limits.request_s),
             ws="none",
             server_header=False,

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from server.limits import Limits, parse_limits
 from server.log_lines import LogFormat
 from shrinkml.errors import ConfigError
+
+# As browsers send it: no path, and no port that goes without saying.
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?$")]
 
 
 class Settings(BaseModel):
@@ -28,6 +31,11 @@ class Settings(BaseModel):
     allowed_hosts: tuple[str, ...] = Field(
         (),
         description="Names that the server is reached by, beside localhost and addresses in figures. For several "
+        "repeat the option, or put blanks between them in the variable.",
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        (),
+        description="Origins of other sites whose pages may ask (CORS), such as https://example.org. For several "
         "repeat the option, or put blanks between them in the variable.",
     )
     insecure: bool = Field(
@@ -84,10 +92,16 @@ def read_settings(**given: Any) -> Settings:
         given: field -> value, of `limits` a list of assignments ("jobs_waiting=4").
 
     Raises:
-        ConfigError: a limit that there is not, or a value that it cannot have.
+        ConfigError: a limit that there is not, or a value that it or a setting cannot have.
     """
     fields = {name: value for name, value in given.items() if value not in (None, [], ())}
-    return Settings.model_validate({**fields, "limits": parse_limits(fields.get("limits", ()))})
+    try:
+        return Settings.model_validate({**fields, "limits": parse_limits(fields.get("limits", ()))})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{variable_of(str(e['loc'][0]))}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()
+        )
+        raise ConfigError(f"{wrong}; `shrinkml settings` tells the use of each") from error
 
 
 def listed(settings: Settings) -> list[Setting]:

@@ -32,6 +32,7 @@ with needs("the client"):
         parse_events,
         persistently,
         raise_for_problem,
+        refusal_for_now,
     )
 
 DEFAULT_URL = "http://127.0.0.1:8765"
@@ -125,25 +126,28 @@ class JobHandle:
         Raises:
             ServiceError: there is no such job, or the server stays away.
         """
-        heard_at, wait_s, patience_s = time.monotonic(), FIRST_WAIT_S, FIRST_PATIENCE_S
-        while time.monotonic() - heard_at < patience_s:
+        lost_at, wait_s, patience_s = time.monotonic(), FIRST_WAIT_S, FIRST_PATIENCE_S
+        trouble: Exception | None = None
+        while time.monotonic() - lost_at < patience_s:
+            followed = False
             try:
                 with self._http.stream("GET", f"{self._path}/events", headers=_stream_headers(after)) as response:
-                    if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                        raise_for_problem(response)
-                        if response.status_code == httpx.codes.NO_CONTENT:
-                            return
-                        heard_at, wait_s, patience_s = time.monotonic(), FIRST_WAIT_S, PATIENCE_S
+                    if response.status_code == httpx.codes.NO_CONTENT:
+                        return
+                    trouble = refusal_for_now(response)
+                    if followed := trouble is None:
                         for entry in parse_events(response.iter_lines()):
-                            after, heard_at = entry.sequence, time.monotonic()
+                            after = entry.sequence
                             yield entry
-                        continue
-            except httpx.TransportError:
-                pass  # the server restarts
-            time.sleep(wait_s)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            except httpx.TransportError as error:
+                trouble = error  # the server restarts
+            if followed:  # for hours perhaps, without an event in all that time
+                lost_at, wait_s, patience_s = time.monotonic(), FIRST_WAIT_S, PATIENCE_S
+            if trouble is not None:
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         raise ServiceError(
-            f"lost the server while following job {self.id}; `shrinkml events {self.id} --follow` goes on"
+            f"lost the server while following job {self.id} ({trouble}); `shrinkml events {self.id} --follow` goes on"
         )
 
     def past_events(self, *, after: int = 0) -> Iterator[LoggedEvent]:

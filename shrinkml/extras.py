@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "h11",
         "dbos",
         "sqlalchemy",
+        "limits",
         "prometheus_client",
         "typer",
         "rich",

@@ -17,6 +17,7 @@ T = TypeVar("T")
 TRIES = 5
 FIRST_WAIT_S = 0.25  # before the second try; doubles each time
 PROBLEM = "application/problem+json"
+PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
 
@@ -79,6 +80,21 @@ def raise_for_problem(response: httpx.Response) -> None:
     raise ServiceError(
         f"{response.url} answered {response.status_code} {response.reason_phrase}; is it ShrinkML's URL?"
     )
+
+
+def refusal_for_now(response: httpx.Response) -> ServiceError | None:
+    """Return the problem of a `response` that may be another one later (429, 503); None for a success.
+
+    Raises:
+        ServiceError: the problem of one that will not.
+    """
+    try:
+        raise_for_problem(response)
+    except ServiceError as error:
+        if response.status_code in PASSING:
+            return error
+        raise
+    return None
 
 
 def parse_events(lines: Iterable[str]) -> Iterator[LoggedEvent]:

@@ -41,6 +41,7 @@ from server.service_errors import (
     PreconditionError,
     QueueFullError,
     RangeError,
+    RateLimitError,
     StoreBusyError,
     TransitionError,
     UnauthenticatedError,
@@ -71,6 +72,7 @@ HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     PlanError: 422,
     UnknownNameError: 422,
     OwnerLimitError: 429,
+    RateLimitError: 429,
     BusyError: 503,
     HomeLostError: 503,
     QueueFullError: 503,
@@ -86,8 +88,21 @@ HTTP_PROBLEMS: Mapping[int, tuple[str, str]] = {
 }
 
 
-def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_hosts: Collection[str] = ()) -> FastAPI:
-    """Return the application that answers with `services`, to the hosts of this machine and `allowed_hosts`."""
+def create_app(
+    services: Services,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    allowed_hosts: Collection[str] = (),
+    allowed_origins: Collection[str] = (),
+) -> FastAPI:
+    """Return the application that answers with `services`.
+
+    Args:
+        services: of the application.
+        limits: on requests.
+        allowed_hosts: names that it answers to, beside those of this machine.
+        allowed_origins: of other sites whose pages may ask.
+    """
     app = FastAPI(
         title="ShrinkML",
         version=shrinkml.__version__,
@@ -102,14 +117,14 @@ def create_app(services: Services, *, limits: Limits = DEFAULT_LIMITS, allowed_h
     app.state.limits = limits
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Farewell)
-    app.add_middleware(BrowserGuard, hosts=allowed_hosts)
+    app.add_middleware(BrowserGuard, hosts=allowed_hosts, origins=allowed_origins)
     app.state.metrics = CollectorRegistry()
     app.state.metrics.register(JobMetrics(lambda: app.state.services))
     app.add_middleware(RequestMetrics, registry=app.state.metrics)
     app.add_middleware(RequestIds)
     guarded = (job_routes, event_routes, checkpoint_routes, metrics_routes)
     for router in (*(module.router for module in guarded), service_routes.facts):
-        _include(app, router, dependencies=[Depends(authorized)], responses=documented(401))
+        _include(app, router, dependencies=[Depends(authorized)], responses=documented(401, 429))
     for router in (service_routes.router, health_routes.router, dashboard_routes.router):
         _include(app, router)
     app.add_exception_handler(ShrinkError, _refused)
@@ -162,6 +177,8 @@ def _headers(error: Exception) -> Mapping[str, str]:
             return {"Retry-After": str(RETRY_AFTER_S)}
         case BusyError():
             return {"Retry-After": "1"}
+        case RateLimitError(retry_after_s=seconds):
+            return {"Retry-After": str(seconds)}
         case RangeError(size=size):
             return {"Content-Range": f"bytes */{size}"}
         case _:

@@ -20,19 +20,35 @@ BEARER = HTTPBearer(
 )
 
 
-async def authorized(
-    request: Request,
-    services: ServicesDep,
-    given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
-) -> Caller:
+async def digest_given(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> str | None:
+    """Return the hash of the secret that the request brings, if it brings one."""
+    return None if given is None else digest_of(given.credentials)
+
+
+DigestDep = Annotated[str | None, Depends(digest_given)]
+
+
+async def authorized(request: Request, services: ServicesDep, digest: DigestDep) -> Caller:
     """Return who asks, where they may ask for the job that the path names.
 
     Raises:
         UnauthenticatedError: without a good token, where one is needed.
         UnknownJobError: there is no such job, or it is somebody else's.
+        RateLimitError: too many requests came with the token.
     """
-    digest = None if given is None else digest_of(given.credentials)
-    job_id = request.path_params.get("job_id")
+    caller = await admitted(services, digest, request.path_params.get("job_id"))
+    if digest is not None and caller.owner is not None:
+        await services.rates.count(digest)
+    return caller
+
+
+async def admitted(services: Services, digest: str | None, job_id: str | None) -> Caller:
+    """Return who asks with the token whose secret has the hash `digest`, where they may ask for the job now.
+
+    Raises:
+        UnauthenticatedError: without a good token, where one is needed.
+        UnknownJobError: there is no such job, or it is somebody else's.
+    """
     return await services.reads.get(("caller", digest, job_id), partial(_admitted, services, digest, job_id))
 
 

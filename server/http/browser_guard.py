@@ -1,10 +1,11 @@
-"""Requests that a browser makes for other sites are refused: the service trusts everybody who can reach it.
+"""Requests that a browser makes for other sites are refused, but for sites that the operator names.
 
-A page of another site may send a browser here under a name of its own (DNS rebinding), or post what needs no leave of
-ours (cross-origin requests without a preflight).
+Without tokens the service trusts everybody who can reach it. A page of another site may send a browser here under a
+name of its own (DNS rebinding), or post what needs no leave of ours (cross-origin requests without a preflight).
 
 References:
-    Fetch Metadata Request Headers (W3C); RFC 6454, The Web Origin Concept.
+    Fetch Metadata Request Headers (W3C); RFC 6454, The Web Origin Concept; Cross-Origin Resource Sharing (WHATWG,
+    Fetch).
 """
 
 import ipaddress
@@ -12,6 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.http.problems import problem_response
@@ -23,20 +25,27 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
+TOLD = ("Content-Range", "ETag", "Location", "Retry-After", "X-Request-Id")  # beside what any page may read
 
 
 class BrowserGuard:
-    """Answers only requests for a host of ours that no page of another origin makes."""
+    """Answers only requests for a host of ours that no page of another origin makes, but those that are allowed."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = (), origins: Collection[str] = ()) -> None:
         """Guard `app`.
 
         Args:
             app: the application.
             hosts: names that the service is reached by, beside localhost and addresses in figures.
+            origins: of other sites whose pages are answered ("https://example.org").
         """
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(origins)
+        # Tokens travel in a header of their own, never in cookies: no credentials of the browser's are let in.
+        self._shared = CORSMiddleware(
+            app, allow_origins=self._origins, allow_methods=["*"], allow_headers=["*"], expose_headers=TOLD
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers with a problem, or lets the application answer."""
@@ -53,9 +62,12 @@ class BrowserGuard:
         if host is not None and not self._is_ours(host):
             detail = f"this server is not called {host!r:.80}; its operator allows names with --allowed-host"
             respond = problem_response(421, "foreign-host", detail, instance=scope["path"])
+        elif headers.get("origin") in self._origins:
+            respond = self._shared
         elif _is_of_another_site(headers, scope["method"]):
             detail = (
-                "the request comes from a page of another origin; only programs and pages of this server are answered"
+                "the request comes from a page of another origin; only programs, pages of this server and those of "
+                "origins that its operator allows with --allowed-origin are answered"
             )
             respond = problem_response(403, "cross-origin", detail, instance=scope["path"])
         await respond(scope, receive, send_guarded)

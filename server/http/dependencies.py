@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from server.artefacts.artefact_store import ArtefactStore
+from server.auth.request_rates import RequestRates
 from server.auth.token_store import TokenStore
 from server.http.shared_reads import SharedReads
 from server.http.turnstile import Turnstile
@@ -66,6 +67,7 @@ class Services:
         clear_stages: removes what the pipeline of a job has written.
         admissions: bounds the jobs that are checked at once.
         streams: bounds the event streams that are open at once.
+        rates: bounds the requests that come with one token.
         reads: makes what many clients wait for at the same moment once for all of them.
     """
 
@@ -80,6 +82,7 @@ class Services:
     clear_stages: Callable[[str], None] = lambda job_id: None
     admissions: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.admissions))
     streams: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.streams))
+    rates: RequestRates = field(default_factory=lambda: RequestRates(DEFAULT_LIMITS.requests_per_minute))
     reads: SharedReads = field(default_factory=SharedReads)
 
     def clear(self, job_id: str) -> None:

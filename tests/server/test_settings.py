@@ -69,6 +69,12 @@ def test_a_limit_that_cannot_be_is_refused():
         read_settings(limits=["colour=3"])
 
 
+@pytest.mark.parametrize("origin", ["*", "null", "a.org", "https://a.org/", "https://A.org", "https://u@a.org"])
+def test_what_no_browser_sends_as_an_origin_is_refused(origin):
+    with pytest.raises(ConfigError, match=r"SHRINKML_ALLOWED_ORIGINS: String should match .*`shrinkml settings`"):
+        read_settings(allowed_origins=[origin])
+
+
 def test_every_setting_and_every_limit_is_listed_once_with_its_use():
     found = listed(Settings(port=1, limits=Limits(jobs_waiting=3)))
     names = [

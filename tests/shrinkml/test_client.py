@@ -1,14 +1,16 @@
 """The client against a scripted server: what it sends, and what it does when the network or the server misbehaves."""
 
 import json
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from shrinkml.client import Client
+from shrinkml.client import PATIENCE_S, Client
 from shrinkml.errors import ConfigError, ServiceError
 from shrinkml.job import parse_job
 
@@ -206,6 +208,28 @@ def test_events_of_a_server_that_stays_away_end_with_a_way_back(server, client, 
     assert next(events).sequence == 1
     with pytest.raises(ServiceError, match=r"lost the server.*`shrinkml events j --follow` goes on"):
         next(events)
+
+
+def test_events_are_followed_across_a_restart_after_a_long_silence(server, client, monkeypatch):
+    clock = SimpleNamespace(now_s=0.0, sleep=time.sleep)
+    clock.monotonic = lambda: clock.now_s
+    monkeypatch.setattr("shrinkml.client.time", clock)
+    server.answers = [stream(1, 2, cut=30), DROP, stream(2), (204, {}, b"")]
+    events = client.job("j").events()
+    assert next(events).sequence == 1
+    clock.now_s += 2 * PATIENCE_S  # in which the stream only beats, until it breaks
+    assert [entry.sequence for entry in events] == [2]
+
+
+def test_who_is_refused_for_a_while_follows_later_or_is_told_why(server, client, monkeypatch):
+    problem = {"title": "Owner limit", "detail": "16 clients of anna follow events just now"}
+    full = (429, {"Content-Type": "application/problem+json"}, json.dumps(problem).encode())
+    server.answers = [full, full, stream(1), (204, {}, b"")]
+    assert [entry.sequence for entry in client.job("j").events()] == [1]
+    monkeypatch.setattr("shrinkml.client.FIRST_PATIENCE_S", 0.05)
+    server.answers = [full] * 99
+    with pytest.raises(ServiceError, match=r"lost the server.*\(Owner limit: 16 clients of anna"):
+        next(client.job("j").events())
 
 
 def test_events_of_an_unknown_job_are_a_problem(server, client):

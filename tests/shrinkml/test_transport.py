@@ -9,7 +9,15 @@ import pytest
 from shrinkml import transport
 from shrinkml.errors import ConfigError, ServiceError
 from shrinkml.events import Event, LoggedEvent
-from shrinkml.transport import TRIES, bearer, is_loopback, parse_events, persistently, raise_for_problem
+from shrinkml.transport import (
+    TRIES,
+    bearer,
+    is_loopback,
+    parse_events,
+    persistently,
+    raise_for_problem,
+    refusal_for_now,
+)
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1:8765/v1/jobs?limit=1")
 
@@ -74,6 +82,16 @@ def test_a_problem_is_said_in_its_own_words():
 def test_an_error_of_another_server_is_said_with_its_address():
     with pytest.raises(ServiceError, match=r"/v1/jobs\?limit=1 answered 502 Bad Gateway; is it ShrinkML's URL\?"):
         raise_for_problem(httpx.Response(502, text="proxy", request=REQUEST))
+
+
+def test_a_refusal_that_may_pass_is_told_from_one_that_will_not():
+    body = {"title": "Busy", "detail": "later"}
+    for status in (429, 503):
+        answer = httpx.Response(status, json=body, headers={"Content-Type": transport.PROBLEM}, request=REQUEST)
+        assert str(refusal_for_now(answer)) == "Busy: later"
+    assert refusal_for_now(httpx.Response(200, request=REQUEST)) is None
+    with pytest.raises(ServiceError, match="answered 404"):
+        refusal_for_now(httpx.Response(404, request=REQUEST))
 
 
 def test_events_are_read_from_a_stream_and_all_else_in_it_is_left_aside():

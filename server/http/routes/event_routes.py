@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, NamedTuple
 
@@ -11,15 +12,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
+from server.http.authorization import CallerDep, DigestDep, admitted
 from server.http.dependencies import Services, ServicesDep
 from server.http.problems import documented
 from server.http.views import EventPage, EventView
+from server.service_errors import UnauthenticatedError, UnknownJobError
 from server.stores.schema import MOST_INTEGER
 
 router = APIRouter(prefix="/v1/jobs", tags=["events"])
 
 MOST_PER_PAGE = 1000
 POLL_S = 0.25  # how often a log is looked at, for all that follow it: the worker that writes it is another process
+ADMISSION_S = 1.0  # how often a stream asks whether its token is still good
 HEARTBEAT_S = 15.0  # proxies close connections that stay silent for long
 SSE = "text/event-stream"
 
@@ -33,6 +37,8 @@ async def events(
     job_id: str,
     request: Request,
     services: ServicesDep,
+    caller: CallerDep,
+    digest: DigestDep,
     after: Annotated[int, Query(ge=0, le=MOST_INTEGER, description="Only events after this sequence number.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE, description="Events per page; a stream has no pages.")] = 100,
     accept: Annotated[str, Header(description="text/event-stream for a stream.")] = "*/*",
@@ -52,8 +58,9 @@ async def events(
         return Response(status_code=204)
     if request.method == "HEAD":
         return Response(media_type=SSE)
-    services.streams.enter("follow events")
-    return StreamingResponse(_stream(services, job_id, last_event_id or after), media_type=SSE)
+    services.streams.enter("follow events", caller.owner)
+    parts = _admitted_parts(services, job_id, last_event_id or after, digest)
+    return StreamingResponse(_counted(services, caller.owner, parts), media_type=SSE)
 
 
 def _page(services: Services, job_id: str, after: int, limit: int) -> EventPage:
@@ -62,12 +69,25 @@ def _page(services: Services, job_id: str, after: int, limit: int) -> EventPage:
     return EventPage(items=items, next_after=items[-1].sequence if items else after, state=state)
 
 
-async def _stream(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def _counted(services: Services, owner: str | None, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield `parts`, and give the place of the stream back at the end."""
     try:
-        async for part in _parts(services, job_id, after):
+        async for part in parts:
             yield part
     finally:
-        services.streams.leave()
+        services.streams.leave(owner)
+
+
+async def _admitted_parts(services: Services, job_id: str, after: int, digest: str | None) -> AsyncIterator[bytes]:
+    """Yield the parts of the stream while its client may ask for them: who comes back is told why it has ended."""
+    asked = time.monotonic()
+    with suppress(UnauthenticatedError, UnknownJobError):
+        async for part in _parts(services, job_id, after):
+            if time.monotonic() - asked >= ADMISSION_S:
+                asked = time.monotonic()
+                await admitted(services, digest, job_id)
+            if part:
+                yield part
 
 
 class Part(NamedTuple):
@@ -85,17 +105,16 @@ class Part(NamedTuple):
 
 
 async def _parts(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
+    """Yield what is new in the log, at each look at it: nothing, mostly, or what keeps the connection open."""
     spoke = time.monotonic()
     while not services.stopping():
         part = await services.reads.get((job_id, after), partial(_part, services, job_id, after))
-        if part.content:
-            yield part.content
-            after, spoke = part.next_after, time.monotonic()
-        elif part.ended:
+        if part.ended and not part.content:
             return
-        elif time.monotonic() - spoke >= HEARTBEAT_S:
-            spoke = time.monotonic()
-            yield KEEPALIVE_COMMENT
+        silent = not part.content and time.monotonic() - spoke >= HEARTBEAT_S
+        yield KEEPALIVE_COMMENT if silent else part.content
+        if silent or part.content:
+            after, spoke = part.next_after, time.monotonic()
         # All followers look at the same moments, and so share a read.
         await anyio.sleep(POLL_S - time.monotonic() % POLL_S)
 

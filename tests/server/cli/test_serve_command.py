@@ -97,6 +97,7 @@ def test_every_setting_is_an_option_that_its_variable_sets_too():
         ("port", "0", 0),
         ("data_roots", "a:b", (Path("a"), Path("b"))),
         ("allowed_hosts", "asr asr.lan", ("asr", "asr.lan")),
+        ("allowed_origins", "https://a.org http://b:81", ("https://a.org", "http://b:81")),
         ("insecure", "1", True),
         ("limits", "jobs_waiting=3 job_hours=2.5", Limits(jobs_waiting=3, job_hours=2.5)),
         ("log_format", "json", LogFormat.JSON),

@@ -1,12 +1,13 @@
 """Every operation of the OpenAPI document, asked by everybody, over a socket: a new one cannot be forgotten."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
 
 from server.artefacts.artefact_store import ArtefactKind
+from server.auth.request_rates import RequestRates
 from server.auth.tokens import Role, new_token
 from server.http.app import create_app
 from server.jobs.job_state import Job
@@ -198,6 +199,23 @@ def test_a_token_counts_from_the_request_after_it_was_made_and_to_the_one_before
     assert http.get("/v1/jobs", headers={"Authorization": f"bearer {secret}"}).is_success
     services.tokens.revoke(token.id)
     assert http.get("/v1/jobs", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
+
+
+def test_a_token_that_asks_too_often_is_told_when_to_go_on_and_takes_nothing_from_others(ask, http, services, server):
+    server[1].state.services = replace(services, rates=RequestRates(2))
+    assert [ask("owner", "GET", "/v1/jobs").status_code for _ in range(2)] == [200, 200]
+    refused = ask("owner", "GET", "/v1/version")
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:shrinkml:problem:rate-limit")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert ask("other user", "GET", "/v1/version").status_code == 200
+    assert [ask("wrong", "GET", "/v1/version").status_code for _ in range(3)] == [401] * 3
+    assert http.get("/healthz").status_code == 200
+
+
+def test_without_tokens_nobody_asks_too_often(http, services, server):
+    server[1].state.services = replace(services, rates=RequestRates(1))
+    headers = {"Authorization": "Bearer nothing"}
+    assert [http.get("/v1/version", headers=headers).status_code for _ in range(3)] == [200] * 3
 
 
 @pytest.mark.parametrize("given", ["Basic YTpi", "Bearer", "x", "Bearer \xe4", "Bearer a b"])

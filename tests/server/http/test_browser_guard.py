@@ -1,7 +1,13 @@
 """Over a socket, as a browser would ask: what pages of other sites may not do."""
 
+import asyncio
+
+import httpx
 import pytest
 
+from server.http.app import create_app
+
+ORIGIN = "https://dash.example.org"
 JOB = {"model": "model"}
 
 
@@ -70,3 +76,46 @@ def test_every_answer_is_what_it_says_it_is_and_for_this_origin_alone(http, path
     headers = http.get(path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.fixture
+def ask(services):
+    """Asks an application whose operator allows the pages of ORIGIN."""
+    app = create_app(services, allowed_origins=[ORIGIN])
+
+    async def answer(method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.request(method, path, headers=headers)
+
+    return lambda *request: asyncio.run(answer(*request))
+
+
+def test_a_page_of_an_origin_that_the_operator_allows_is_answered_and_may_read_that(ask):
+    page = {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, x-other"}
+    leave = ask("OPTIONS", "/v1/jobs", page | preflight)
+    assert leave.status_code == 200
+    assert leave.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert leave.headers["Access-Control-Allow-Headers"] == "authorization, x-other"
+    assert "POST" in leave.headers["Access-Control-Allow-Methods"]
+    answer = ask("GET", "/v1/jobs", page)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
+    assert "Location" in answer.headers["Access-Control-Expose-Headers"]
+    assert answer.headers["Vary"] == "Origin"
+    assert not {"Access-Control-Allow-Credentials"} & {*leave.headers, *answer.headers}
+    refused = ask("GET", "/v1/jobs/nobody", page)
+    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (404, ORIGIN), "problems too"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", f"{ORIGIN}.evil.example", "http://dash.example.org", "null"]
+)
+def test_an_origin_that_is_allowed_opens_nothing_to_others(ask, origin):
+    for method, more in (("GET", {}), ("OPTIONS", {"Access-Control-Request-Method": "GET"})):
+        answer = ask(method, "/v1/jobs", {"Origin": origin, **more})
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:shrinkml:problem:cross-origin")
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_a_foreign_host_is_refused_from_an_allowed_origin_too(ask):
+    assert ask("GET", "/v1/jobs", {"Origin": ORIGIN, "Host": "evil.example"}).status_code == 421

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from server.auth.tokens import new_token
 from server.http.routes import event_routes
 from server.http.turnstile import Turnstile
 from server.jobs.job_state import JobState
@@ -108,3 +109,76 @@ def test_everybody_who_follows_a_job_gets_its_whole_log(http, store, job_id):
         store.finish(job_id, JobState.SUCCEEDED)
         for stream in streams:
             assert [entry.sequence for entry in parse_events(stream.iter_lines())] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_stream_ends_soon_when_its_token_is_revoked_and_who_comes_back_is_told(http, services, store, spec):
+    token, secret = new_token("anna")
+    services.tokens.add(token)
+    job, _ = store.submit(spec, max_queued=9, owner="anna")
+    headers = {**SSE, "Authorization": f"Bearer {secret}"}
+    with http.stream("GET", f"/v1/jobs/{job.id}/events", headers=headers) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        services.tokens.revoke(token.id)
+        list(lines)  # it ends, though the job waits
+    assert http.get(f"/v1/jobs/{job.id}/events", headers=headers).status_code == 401
+
+
+def test_the_first_token_ends_the_streams_of_those_without_one(http, services, job_id):
+    with http.stream("GET", f"/v1/jobs/{job_id}/events", headers=SSE) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        services.tokens.add(new_token("anna")[0])
+        list(lines)
+
+
+def test_a_stream_ends_when_its_job_is_deleted(http, store, spec, services, server, job_id):
+    store.finish(job_id, JobState.SUCCEEDED)
+    deleted = replace(services, store=Deleting(store))
+    server[1].state.services = deleted
+    with http.stream("GET", f"/v1/jobs/{job_id}/events", headers=SSE) as stream:
+        assert [entry.sequence for entry in parse_events(stream.iter_lines())] == [1, 2, 3, 4, 5]
+    assert http.get(f"/v1/jobs/{job_id}/events", headers=SSE).status_code == 404
+
+
+class Deleting:
+    """A store that deletes a job once all of its events were read."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def events(self, job_id: str, *, after: int, limit: int):
+        found = self._store.events(job_id, after=after, limit=limit)
+        if len(found) > 1:
+            self._store.delete(job_id, lambda: None)
+        return found
+
+
+def test_one_owner_has_so_many_streams_and_leaves_room_for_others(http, services, server, store, spec):
+    server[1].state.services = replace(services, streams=Turnstile(9, most_of_one=1))
+    tokens = {owner: new_token(owner) for owner in ("anna", "bert")}
+    jobs = {owner: store.submit(spec, max_queued=9, owner=owner)[0].id for owner in tokens}
+    for token, _ in tokens.values():
+        services.tokens.add(token)
+
+    def follow(owner: str):
+        headers = {**SSE, "Authorization": f"Bearer {tokens[owner][1]}"}
+        return http.stream("GET", f"/v1/jobs/{jobs[owner]}/events", headers=headers)
+
+    with follow("anna") as first, follow("anna") as second, follow("bert") as other:
+        assert (first.status_code, second.status_code, other.status_code) == (200, 429, 200)
+        assert "1 clients of anna follow events just now" in second.read().decode()
+        assert int(second.headers["Retry-After"]) > 0
+        for job_id in jobs.values():
+            store.cancel(job_id)
+        for stream in (first, other):
+            list(stream.iter_lines())
+    assert follow_again(follow) == 200
+
+
+def follow_again(follow) -> int:
+    with follow("anna") as stream:
+        return stream.status_code
