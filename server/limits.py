@@ -28,6 +28,7 @@ class Limits(BaseModel):
     connections: int = Field(512, ge=8, description="Connections at once; beyond them, the one idle for longest goes.")
     streams: int = Field(64, ge=1, description="Event streams at once.")
     streams_per_owner: int = Field(16, ge=1, description="Event streams of one owner of tokens at once.")
+    webhooks_per_owner: int = Field(8, ge=1, description="Webhooks that one owner may register.")
     requests_per_minute: int = Field(1200, ge=1, description="Requests with one token in a minute.")
     request_s: float = Field(
         20.0, gt=0, description="Seconds for a request to arrive whole, and for a client to take in more of an answer."

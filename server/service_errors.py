@@ -31,6 +31,14 @@ class OwnerLimitError(ShrinkError, RuntimeError):
     """More jobs of one owner that wait or run than the token allows."""
 
 
+class UnknownWebhookError(ShrinkError, LookupError):
+    """The id of a webhook that there is not."""
+
+
+class ForbiddenTargetError(ShrinkError, PermissionError):
+    """An address that webhooks may not reach."""
+
+
 class RateLimitError(ShrinkError, RuntimeError):
     """More requests with one token than the server answers in a minute; `retry_after_s` until it answers again."""
 

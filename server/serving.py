@@ -35,6 +35,10 @@ from server.service_log import logging_to
 from server.settings import Settings, bracketed, check_protected
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
+from server.webhooks.outbox import SqlOutbox
+from server.webhooks.sender import Sender
+from server.webhooks.sql_endpoints import SqlEndpoints
+from server.webhooks.targets import Targets
 from server.worker.job_queue import JobQueue
 from server.worker.publishing import adopt_earlier_runs
 from server.worker.supervisor import Supervisor
@@ -81,17 +85,21 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         engine = connect(database_url(settings.home))
         lock.watch(database(settings.home))
         queue = JobQueue(engine)
+        targets = Targets(settings.webhook_networks)
+        sender = Sender(SqlOutbox(engine), targets)
         supervisor = Supervisor(command, worker_log(settings.home), pulse(settings.home), silence_s=limits.silence_s)
         services = Services(
             store=SqlJobStore(engine, queue.put),
             artefacts=artefacts,
             tokens=SqlTokens(engine),
+            webhooks=SqlEndpoints(engine),
             rules=SubmissionRules(settings.data_roots, limits, settings.allow_hub),
             worker=supervisor,
             stopping=lambda: server.should_exit,
             check_home=lock.require_home,
             check_space=partial(require_space, settings.home, limits.free_gb),
             clear_stages=partial(clear_job, settings.home),
+            targets=targets,
             admissions=Turnstile(limits.admissions),
             streams=Turnstile(limits.streams, most_of_one=limits.streams_per_owner),
             rates=RequestRates(limits.requests_per_minute),
@@ -114,12 +122,14 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         server = PunctualServer(config, on_stop=supervisor.dismiss, leave_s=LEAVE_S)
         sys.setswitchinterval(TURN_S)
         supervisor.start()
+        sender.start()
         try:
             with suppress(KeyboardInterrupt):
                 host, port = listener.getsockname()[:2]
                 on_ready(f"http://{bracketed(host)}:{port}")
                 server.run(sockets=[listener])
         finally:
+            sender.stop()
             supervisor.stop()
             queue.close()
 

@@ -1,6 +1,7 @@
 """The operator's choices, read once from the command line and the environment."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +50,11 @@ class Settings(BaseModel):
     )
     log_format: LogFormat = Field(
         LogFormat.TEXT, description=f"Format of the logs: {' or '.join(LogFormat)} (an object a line, for programs)."
+    )
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Networks that webhooks may reach though they are not public, such as 10.1.0.0/16. For several "
+        "repeat the option, or put blanks between them in the variable.",
     )
     allow_hub: bool = Field(
         False,

@@ -39,6 +39,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "typer",
         "rich",
         "httpx",
+        "httpcore",
+        "standardwebhooks",
         "pydantic",
     ),
 }

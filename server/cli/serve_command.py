@@ -27,6 +27,7 @@ def serve(
     insecure: Annotated[bool, setting("insecure", "--insecure")] = DEFAULT.insecure,
     limits: Annotated[list[str] | None, setting("limits", "--limit", metavar="NAME=VALUE")] = None,
     log_format: Annotated[LogFormat, setting("log_format")] = DEFAULT.log_format,
+    webhook_networks: Annotated[list[str] | None, setting("webhook_networks", "--webhook-network")] = None,
     allow_hub: AllowHub = DEFAULT.allow_hub,
 ) -> None:
     """Start the HTTP service and its worker; Ctrl-C stops both, and a job under way goes on at the next start.
@@ -46,6 +47,7 @@ def serve(
         insecure=insecure,
         limits=limits,
         log_format=log_format,
+        webhook_networks=webhook_networks,
         allow_hub=allow_hub,
     )
     if insecure and not has_tokens(home):

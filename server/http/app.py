@@ -34,6 +34,7 @@ from server.service_errors import (
     BusyError,
     DiskFullError,
     ForbiddenPathError,
+    ForbiddenTargetError,
     HomeLostError,
     KeyReusedError,
     MissingArtefactError,
@@ -46,8 +47,10 @@ from server.service_errors import (
     TransitionError,
     UnauthenticatedError,
     UnknownJobError,
+    UnknownWebhookError,
     UnreadableJobError,
 )
+from server.webhooks import webhook_routes
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, ShrinkError, UnknownNameError
 from shrinkml.job import printable
 
@@ -59,7 +62,9 @@ log = logging.getLogger(__name__)
 HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     UnauthenticatedError: 401,
     ForbiddenPathError: 403,
+    ForbiddenTargetError: 403,
     UnknownJobError: 404,
+    UnknownWebhookError: 404,
     MissingArtefactError: 404,
     KeyReusedError: 409,
     TransitionError: 409,
@@ -122,7 +127,7 @@ def create_app(
     app.state.metrics.register(JobMetrics(lambda: app.state.services))
     app.add_middleware(RequestMetrics, registry=app.state.metrics)
     app.add_middleware(RequestIds)
-    guarded = (job_routes, event_routes, checkpoint_routes, metrics_routes)
+    guarded = (job_routes, event_routes, checkpoint_routes, webhook_routes, metrics_routes)
     for router in (*(module.router for module in guarded), service_routes.facts):
         _include(app, router, dependencies=[Depends(authorized)], responses=documented(401, 429))
     for router in (service_routes.router, health_routes.router, dashboard_routes.router):
@@ -188,7 +193,7 @@ def _headers(error: Exception) -> Mapping[str, str]:
 def _invalid(request: Request, error: Exception) -> Response:
     found = cast(RequestValidationError, error).errors()
     if any(e["type"] == "json_invalid" for e in found):
-        detail = 'the body is no JSON; send a job like {"model": ..., "data": ..., "goal": ...}'
+        detail = "the body is no JSON; /docs shows what to send, with an example"
         return _refuse(request, 400, "malformed-json", detail)
     if any(isinstance(e["input"], bytes) for e in found):
         detail = "the body is not marked as JSON; send it with the header Content-Type: application/json"

@@ -15,6 +15,8 @@ from server.http.turnstile import Turnstile
 from server.limits import DEFAULT_LIMITS, Limits
 from server.log_context import JOB_ID
 from server.stores.job_store import JobStore
+from server.webhooks.sql_endpoints import SqlEndpoints
+from server.webhooks.targets import Targets
 
 
 class WorkerHealth(Protocol):
@@ -59,12 +61,14 @@ class Services:
         store: the jobs.
         artefacts: the files that they leave.
         tokens: of those who may ask; while there never was one, everybody may.
+        webhooks: the addresses that are told of jobs.
         rules: for new jobs.
         worker: its health.
         stopping: tells that the server is about to stop: open event streams end then.
         check_home: raises HomeLostError where what is kept would be lost.
         check_space: raises DiskFullError where too little space is free for another job.
         clear_stages: removes what the pipeline of a job has written.
+        targets: tells which addresses webhooks may reach.
         admissions: bounds the jobs that are checked at once.
         streams: bounds the event streams that are open at once.
         rates: bounds the requests that come with one token.
@@ -74,12 +78,14 @@ class Services:
     store: JobStore
     artefacts: ArtefactStore
     tokens: TokenStore
+    webhooks: SqlEndpoints
     rules: SubmissionRules
     worker: WorkerHealth
     stopping: Callable[[], bool]
     check_home: Callable[[], None] = lambda: None
     check_space: Callable[[], None] = lambda: None
     clear_stages: Callable[[str], None] = lambda job_id: None
+    targets: Targets = field(default_factory=Targets)
     admissions: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.admissions))
     streams: Turnstile = field(default_factory=lambda: Turnstile(DEFAULT_LIMITS.streams))
     rates: RequestRates = field(default_factory=lambda: RequestRates(DEFAULT_LIMITS.requests_per_minute))

@@ -28,6 +28,8 @@ from server.http.views import (
 from server.jobs.candidates import pareto_set
 from server.jobs.job_state import Job, JobState, Stage, Transition
 from server.jobs.model_facts import bundled_models
+from server.webhooks.outbox import DeliveryState
+from server.webhooks.webhook_views import DeliveryPage, DeliveryView, NewWebhook, WebhookRequest, Webhooks, WebhookView
 from shrinkml.events import Event, LoggedEvent, Progress
 from shrinkml.job import JobSpec
 
@@ -41,6 +43,7 @@ REQUEST = {
     "goal": {"compression_ratio": 5.0, "max_wer_increase": 0.003},
 }
 JOB_ID = "job-1f2e3d4c"
+URL = "https://example.org/hook"
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -64,6 +67,11 @@ def examples() -> dict[str, Any]:
         Version(shrinkml=shrinkml.__version__, api="v1"),
         Health(),
         _unready(),
+        WebhookRequest(url=URL),
+        NewWebhook(**_webhook(), secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        WebhookView(**_webhook()),
+        Webhooks(items=[WebhookView(**_webhook())]),
+        DeliveryPage(items=[_delivery()], next=None),
     )
     return {
         JobSpec.__name__: REQUEST,
@@ -93,6 +101,24 @@ def _log() -> list[LoggedEvent]:
         LoggedEvent(14, _after(95), Event("stage_started", "search-2.24/started", "search-2.24", "Searching.")),
         LoggedEvent(15, _after(98), Event("evaluated", "surrogate/0/12", "search-2.24", message, facts, _progress())),
     ]
+
+
+def _webhook() -> dict[str, Any]:
+    return {"id": "5d6e7f80", "owner": "anna", "url": URL, "created_at": BEGAN}
+
+
+def _delivery() -> DeliveryView:
+    return DeliveryView(
+        id="msg_5d6e7f80_31",
+        type="job.running",
+        job_id=JOB_ID,
+        state=DeliveryState.WAITING,
+        attempts=1,
+        created_at=_after(1),
+        next_attempt_at=_after(7),
+        settled_at=None,
+        problem="the answer was 502",
+    )
 
 
 def _progress() -> Progress:

@@ -18,6 +18,7 @@ TITLES = {
     "checkpoint": "Not a model",
     "config": "Invalid job",
     "forbidden-path": "Path outside the data folders",
+    "forbidden-target": "Address that webhooks may not reach",
     "internal": "Unforeseen error",
     "key-reused": "Idempotency key used before",
     "manifest": "Manifest with problems",

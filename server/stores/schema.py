@@ -56,6 +56,35 @@ TOKENS = sa.Table(
     sa.Column("revoked_at", sa.String(40)),
 )
 
+ENDPOINTS = sa.Table(
+    "webhook_endpoints",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(16), unique=True, nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("url", sa.String(2048), nullable=False),
+    sa.Column("secret", sa.String(100), nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+)
+
+DELIVERIES = sa.Table(
+    "webhook_deliveries",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("endpoint_id", sa.ForeignKey("webhook_endpoints.id"), nullable=False, index=True),
+    sa.Column("job_id", sa.String(80), nullable=False),  # which may be forgotten before
+    sa.Column("type", sa.String(32), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due", sa.Double, nullable=False),  # seconds since 1970
+    sa.Column("settled_at", sa.String(40)),
+    sa.Column("problem", sa.String(500)),
+    sa.Index("ix_webhook_deliveries_due", "state", "due"),
+    sqlite_autoincrement=True,  # numbers name messages: none comes again
+)
+
 # One row; its version counts how often a job was queued.
 QUEUE = sa.Table(
     "job_queue",

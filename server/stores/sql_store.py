@@ -54,6 +54,7 @@ from server.stores.statements import (
     WAITING,
     WITH_KEY,
 )
+from server.webhooks.outbox import note
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
@@ -338,6 +339,7 @@ def _require_one(changed: sa.CursorResult[Any]) -> None:
 def _append(db: sa.Connection, job_id: str, sequence: int, event: Event, at: datetime) -> None:
     row = {"sequence": sequence, "key": event.key, "kind": event.kind, "at": at.isoformat(), "event": event.to_json()}
     db.execute(INSERT_EVENT, {"job_id": job_id, **row})
+    note(db, job_id, sequence, event, at)
 
 
 def _tell(job: Job) -> None:

@@ -101,6 +101,7 @@ def test_every_setting_is_an_option_that_its_variable_sets_too():
         ("insecure", "1", True),
         ("limits", "jobs_waiting=3 job_hours=2.5", Limits(jobs_waiting=3, job_hours=2.5)),
         ("log_format", "json", LogFormat.JSON),
+        ("webhook_networks", "127.0.0.0/8 fd00::/8", ("127.0.0.0/8", "fd00::/8")),
         ("allow_hub", "true", True),
     ],
 )

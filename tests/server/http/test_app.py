@@ -64,7 +64,7 @@ def test_a_number_that_no_database_holds_is_a_problem(http, path):
 def test_a_body_that_is_no_json_is_a_problem(http):
     headers = {"Content-Type": "application/json"}
     assert (
-        "send a job like"
+        "/docs shows what to send"
         in problem(http.post("/v1/jobs", content=b"{", headers=headers), 400, "malformed-json")["detail"]
     )
 
@@ -168,7 +168,8 @@ def test_whatever_can_be_got_can_be_asked_for_its_head(http, store, artefacts, s
         artefacts.put(job.id, name, ArtefactKind(kind), lambda stream: stream.write(b"{}"))
     paths = [path for path, methods in http.get("/openapi.json").json()["paths"].items() if "get" in methods]
     assert len(paths) > 10
-    for path in (path.format(job_id=job.id, name="final.tar") for path in paths):
+    webhook_id = http.post("/v1/webhooks", json={"url": "https://example.org/"}).json()["id"]
+    for path in (path.format(job_id=job.id, name="final.tar", webhook_id=webhook_id) for path in paths):
         got, head = http.get(path), http.head(path)
         assert (head.status_code, head.content) == (got.status_code, b""), path
         assert head.headers["Content-Type"] == got.headers["Content-Type"]

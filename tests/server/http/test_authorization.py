@@ -11,6 +11,7 @@ from server.auth.request_rates import RequestRates
 from server.auth.tokens import Role, new_token
 from server.http.app import create_app
 from server.jobs.job_state import Job
+from server.webhooks.endpoints import new_endpoint
 
 DOCUMENT = create_app(services=None).openapi()
 OPERATIONS = [
@@ -22,6 +23,8 @@ OPERATIONS = [
 OPEN = ("/healthz", "/readyz")  # which tell nothing of jobs
 GUARDED = [operation for operation in OPERATIONS if operation[1] not in OPEN]
 OF_A_JOB = [operation for operation in GUARDED if "{job_id}" in operation[1]]
+OF_A_WEBHOOK = [operation for operation in GUARDED if "{webhook_id}" in operation[1]]
+URL = "https://example.org/hook"
 STRANGERS = ("nobody", "wrong", "revoked")
 FILES = {"report.json": ArtefactKind.REPORT, "policy.json": ArtefactKind.POLICY, "final.tar": ArtefactKind.CHECKPOINT}
 UNAUTHENTICATED = "urn:shrinkml:problem:unauthenticated"
@@ -64,23 +67,30 @@ class Asking:
     Attributes:
         http: a client.
         secrets: of the callers.
-        body: of a job.
+        bodies: path -> what is posted there.
+        webhook_id: of a webhook of anna's.
     """
 
     http: httpx.Client
     secrets: dict[str, str | None]
-    body: dict[str, object]
+    bodies: dict[str, dict[str, object]]
+    webhook_id: str
 
-    def __call__(self, who: str, method: str, path: str, job_id: str = "tiny-00000000", **more) -> httpx.Response:
+    def __call__(
+        self, who: str, method: str, path: str, job_id: str = "tiny-00000000", webhook_id: str | None = None
+    ) -> httpx.Response:
         secret = self.secrets[who]
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        body = self.body if (method, path) == ("POST", "/v1/jobs") else None
-        return self.http.request(method, path.format(job_id=job_id, name="final.tar"), headers=headers, json=body)
+        body = self.bodies.get(path) if method == "POST" else None
+        path = path.format(job_id=job_id, name="final.tar", webhook_id=webhook_id or self.webhook_id)
+        return self.http.request(method, path, headers=headers, json=body)
 
 
 @pytest.fixture
-def ask(http, secrets, request_body) -> Asking:
-    return Asking(http, secrets, request_body)
+def ask(http, services, secrets, request_body) -> Asking:
+    webhook = new_endpoint(URL, "anna")
+    services.webhooks.add(webhook, most=9)
+    return Asking(http, secrets, {"/v1/jobs": request_body, "/v1/webhooks": {"url": URL}}, webhook.id)
 
 
 def test_the_table_has_rows_of_every_kind():
@@ -99,6 +109,7 @@ def test_without_a_good_token_nothing_is_answered(ask, job, services, method, pa
             assert response.json()["type"] == UNAUTHENTICATED
             assert "`shrinkml token create`" in response.json()["detail"]
     assert services.store.page(limit=9) == [job]
+    assert [webhook.id for webhook in services.webhooks.all()] == [ask.webhook_id]
 
 
 @pytest.mark.parametrize("who", ["owner", "admin"])
@@ -127,7 +138,35 @@ def lasting(response: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name not in ("date", "x-request-id")}
 
 
-@pytest.mark.parametrize(("method", "path"), [one for one in GUARDED if one not in OF_A_JOB])
+@pytest.mark.parametrize(("method", "path"), OF_A_WEBHOOK)
+def test_a_webhook_of_somebody_else_is_answered_as_one_that_there_is_not(ask, services, method, path):
+    nobodys = new_endpoint(URL, None)
+    services.webhooks.add(nobodys, most=9)
+    unknown = ask("other user", method, path, webhook_id="00000000")
+    assert unknown.status_code == 404
+    for known in (ask.webhook_id, nobodys.id):
+        response = ask("other user", method, path, webhook_id=known)
+        assert response.status_code == 404
+        assert response.text.replace(known, "00000000") == unknown.text
+        assert lasting(response) == lasting(unknown)
+    assert len(services.webhooks.all()) == 2
+
+
+def test_webhooks_are_listed_to_their_owner_and_to_admins_and_never_with_their_secrets(ask, services):
+    mine = ask("other user", "POST", "/v1/webhooks").json()
+    assert mine["owner"] == "bert"
+    listed = {who: ask(who, "GET", "/v1/webhooks") for who in ("owner", "other user", "admin")}
+    ids = {who: [one["id"] for one in answer.json()["items"]] for who, answer in listed.items()}
+    assert ids == {
+        "owner": [ask.webhook_id],
+        "other user": [mine["id"]],
+        "admin": [ask.webhook_id, mine["id"]],
+    }
+    told = "".join(answer.text for answer in listed.values())
+    assert not [webhook for webhook in services.webhooks.all() if webhook.secret in told]
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in GUARDED if one not in OF_A_JOB + OF_A_WEBHOOK])
 def test_what_is_of_no_job_is_answered_to_every_user(ask, job, method, path):
     assert ask("other user", method, path).is_success
 
@@ -169,7 +208,7 @@ def test_pages_of_ones_own_jobs_lead_over_those_of_others(ask, services, spec):
 def test_a_job_is_its_submitters_and_so_is_the_key_that_it_came_with(ask, http):
     def submitted(who: str) -> dict[str, object]:
         headers = {"Authorization": f"Bearer {ask.secrets[who]}", "Idempotency-Key": "k"}
-        return http.post("/v1/jobs", json=ask.body, headers=headers).json()
+        return http.post("/v1/jobs", json=ask.bodies["/v1/jobs"], headers=headers).json()
 
     first, other = submitted("owner"), submitted("other user")
     assert (first["owner"], other["owner"]) == ("anna", "bert")
@@ -230,6 +269,7 @@ def test_no_secret_is_in_a_log_or_an_answer(ask, job, caplog, services):
     told = caplog.text + "".join(answer.text + str(answer.headers) for answer in answers)
     assert "unauthenticated (401)" in caplog.text
     kept = [secret for secret in ask.secrets.values() if secret] + [token.digest for token in services.tokens.all()]
+    kept += [webhook.secret for webhook in services.webhooks.all() if webhook.id == ask.webhook_id]
     assert not [secret for secret in kept if secret in told]
 
 

@@ -39,8 +39,9 @@ def run(tmp_path: Path):
     """Runs a block as a shell would, where curl takes what the server refuses for an error; what it prints."""
     (tmp_path / ".curlrc").write_text(f"fail-with-body\nsilent\nshow-error\nmax-time = {PATIENCE_S:g}\n")
 
-    def run(block: str, url: str, job_id: str) -> str:
+    def run(block: str, url: str, job_id: str, webhook_id: str) -> str:
         text = block.replace(ADDRESS, url.removeprefix("http://")).replace("JOB", job_id)
+        text = text.replace("WEBHOOK", webhook_id)
         environment = {"CURL_HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"}
         done = subprocess.run(["bash", "-ec", text], capture_output=True, text=True, cwd=tmp_path, env=environment)
         assert done.returncode == 0, f"{text}: {done.stdout[-1000:]} {done.stderr}"
@@ -63,9 +64,13 @@ def test_each_recipe_does_what_it_says(live, tmp_path, data, run):
     # Keeps the worker busy: the job of the page waits, until it has been cancelled and resumed.
     other = live.client.submit({**REQUEST, "name": "endless"})
     live.wait_for_event(other, "search-2/started")
-    printed, job_id = {}, ""
+    printed, job_id, webhook_id = {}, "", ""
     for title, blocks in RECIPES:
-        printed[title] = [run(block, live.url, job_id) for block in blocks]
+        printed[title] = []
+        for block in blocks:
+            printed[title].append(run(block, live.url, job_id, webhook_id))
+            if "/v1/webhooks -H" in block:
+                webhook_id = json.loads(printed[title][-1])["id"]
         if title == "Submit a job":
             job_id = json.loads(printed[title][0])["id"]
         if title == "Cancel a job, and go on with it":
@@ -81,6 +86,9 @@ def test_each_recipe_does_what_it_says(live, tmp_path, data, run):
     assert whole.endswith(rest)
     assert rest.startswith("event: ")
     assert [event["sequence"] for event in json.loads(page)["items"]] == [31, 32, 33, 34, 35]
+    (made,), (sent,) = (documents(text) for text in printed["Be told of jobs"])
+    assert made["secret"].startswith("whsec_")
+    assert sent == {"items": [], "next": None}
     candidates, report = documents(*printed["See what was found"])
     assert candidates["n_judged"] == 30
     assert report["goal_met"]

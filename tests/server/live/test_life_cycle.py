@@ -24,6 +24,7 @@ from server.jobs.job_state import Failure, JobState
 from server.limits import Limits
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
+from server.webhooks.sql_endpoints import SqlEndpoints
 from shrinkml.events import Event
 from tests.server.conftest import AbsentWorker
 
@@ -67,6 +68,7 @@ class Life(RuleBasedStateMachine):
             store=self.store,
             artefacts=MemoryArtefacts(),
             tokens=MemoryTokens(),
+            webhooks=SqlEndpoints(self.engine),
             rules=SubmissionRules((self.data,), Limits(jobs_waiting=MOST_WAITING)),
             worker=AbsentWorker(),
             stopping=lambda: False,

@@ -1,0 +1,1 @@
+"""Webhooks: endpoints of users, which are told of each state that a job of theirs comes into."""
