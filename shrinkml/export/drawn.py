@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
+import torch
 
 from shrinkml.compression.surgery import widen
 from shrinkml.export.few_bits.packed_products import few_bits_of, pack_
@@ -56,12 +57,12 @@ class Drawn:
 
     @contextmanager
     def in_runtime(self, storage: Storage) -> Iterator[OnnxRecogniser]:
-        """An export for the time being."""
+        """An export for the time being, on as many threads as torch has here."""
         with TemporaryDirectory() as name:
             folder = Path(name)
             self.write_graphs(folder, storage)
             self.recipe.write(folder, {})
-            yield OnnxRecogniser(folder)
+            yield OnnxRecogniser(folder, threads=torch.get_num_threads())
 
 
 def draw(model: AsrModel) -> Drawn:

@@ -1,7 +1,10 @@
 """The export for ONNX Runtime, measured: how like the checkpoint it is, and how well it hears."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+
+import torch
 
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
@@ -10,15 +13,29 @@ from agents.search.interruptible import Interruptible
 from shrinkml.errors import ExportError
 from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import Exporter
+from shrinkml.export.few_utterances import first_few
 from shrinkml.export.int8.components import wer_by_component
 from shrinkml.export.parity import compare
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.export.stress import stress
 from shrinkml.report.record import ExportRow
+from shrinkml.speech.utterance import Utterance
 
 ONNX, ONNX_INT8 = "final-onnx", "final-onnx-int8"  # checkpoints for ONNX Runtime
-N_COMPARED = 100  # utterances that an exported recogniser must hear as the checkpoint does
+# Utterances that an exported recogniser must hear as the checkpoint does: at most so many, and so many seconds of them.
+N_COMPARED = 100
+COMPARED_S = 240.0
 MOST_DIFFERENCE = 1e-2  # between the scores of a checkpoint and of its export in float; about 1e-5 is usual
+
+
+def compared(materials: Materials) -> Sequence[Utterance]:
+    """The utterances of dev on which exports are compared with their checkpoint."""
+    return first_few(materials.dev_utterances, most=N_COMPARED, seconds=COMPARED_S)
+
+
+def opened(folder: Path) -> OnnxRecogniser:
+    """The exported recogniser in `folder`, on as many threads as torch has here."""
+    return OnnxRecogniser(folder, threads=torch.get_num_threads())
 
 
 def write_onnx(materials: Materials, checkpoints: Path, *, int8: bool) -> list[ExportRow]:
@@ -46,9 +63,9 @@ def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8:
     Raises:
         ExportError: it cannot be exported, or what came of it computes something else.
     """
-    few, stop = materials.dev_utterances[:N_COMPARED], materials.should_stop
+    few, stop = compared(materials), materials.should_stop
     kept = exporter.write(folder, int8=int8, speech=few, should_stop=stop)
-    asking, exported = Interruptible(exporter.model, stop), OnnxRecogniser(folder)
+    asking, exported = Interruptible(exporter.model, stop), opened(folder)
     parity = compare(asking, exported, few)
     if not int8 and parity.largest_difference > MOST_DIFFERENCE:
         raise ExportError(

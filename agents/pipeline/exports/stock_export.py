@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agents.pipeline.exports.onnx_export import N_COMPARED
+from agents.pipeline.exports.onnx_export import compared
 from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
 from shrinkml.export.exporter import Exporter
@@ -21,6 +21,6 @@ def write_stock(materials: Materials, checkpoints: Path, layout: str, *, int8: b
     stock, folder = StockExporter(checkpoints / FINAL, layout), checkpoints / f"{FINAL}-{layout}"
     stock.write(folder)
     if int8:
-        own, few = Exporter(checkpoints / FINAL), materials.dev_utterances[:N_COMPARED]
-        kept = sensitive_layers(own.model, own.drawn, few, should_stop=materials.should_stop)
+        own = Exporter(checkpoints / FINAL)
+        kept = sensitive_layers(own.model, own.drawn, compared(materials), should_stop=materials.should_stop)
         stock.write(folder.with_name(f"{folder.name}-int8"), int8=True, kept=kept)

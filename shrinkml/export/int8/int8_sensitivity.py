@@ -8,6 +8,7 @@ import torch
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.export.drawn import Drawn
+from shrinkml.export.few_utterances import first_few
 from shrinkml.export.graph import Storage
 from shrinkml.export.parity import fed
 from shrinkml.models.heads import transcript_head
@@ -18,7 +19,10 @@ from shrinkml.speech.utterance import Utterance
 # Nats per token that one layer in int8 may move the posteriors; all at once move those of the bundled models by less
 # than a tenth of it.
 MOST_DIVERGENCE = 1e-3
-N_PROBED = 16  # utterances that show which layers int8 would harm
+# Utterances that show which layers int8 would harm: at most so many, and where they are long, no more than so many
+# seconds of speech together, as a divergence is as sure as there are tokens in it.
+N_PROBED = 16
+PROBED_S = 40.0
 
 
 def sensitive_layers(
@@ -36,7 +40,7 @@ def sensitive_layers(
     Args:
         model: a recogniser.
         drawn: its graphs.
-        speech: the first N_PROBED utterances of it are heard.
+        speech: the first of it are heard, N_PROBED and PROBED_S of them at most.
         most: of a layer that may be int8.
         should_stop: whether to end early.
 
@@ -44,7 +48,7 @@ def sensitive_layers(
         AudioError: speech that cannot be read.
         StoppedError: `should_stop`, asked before every group of layers, said so.
     """
-    speech = speech[:N_PROBED]
+    speech = first_few(speech, most=N_PROBED, seconds=PROBED_S)
     waveforms = [read_audio(utterance.audio, model.sample_rate_hz) for utterance in speech]
     with torch.no_grad():
         features = [model.features(waveform) for waveform in waveforms]
