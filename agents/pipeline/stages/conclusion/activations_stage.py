@@ -4,7 +4,7 @@ References:
     Bie et al. 2019, arXiv:1911.03604, and Prato et al. 2020, arXiv:1910.10485 (the rounding, and training aware of it).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,7 @@ def _unrounded(context: StageContext, wer_of: Callable[[Path], float]) -> tuple[
     return context.tools.folder.checkpoints / best.checkpoint, best.wer
 
 
-def _wer_on_dev(context: StageContext, calls: dict[str, float], model: Path) -> float:
+def _wer_on_dev(context: StageContext, calls: Mapping[str, float], model: Path) -> float:
     materials = context.tools.materials
     wer = measure(materials, model, materials.dev, calls).wer
     message = f"WER {wer:.2%} on dev: {model.name}"
