@@ -32,6 +32,18 @@ def observe_(model: nn.Module, run: Callable[[], object]) -> None:
 
 
 @contextmanager
+def ranges_kept(model: nn.Module) -> Iterator[None]:
+    """Has the quantizers of `model` forget the ranges of what is run inside, though it is in training."""
+    before = [(quantizer, quantizer.low.clone(), quantizer.high.clone()) for _, quantizer in quantizers(model)]
+    try:
+        yield
+    finally:
+        for quantizer, low, high in before:
+            quantizer.low.copy_(low)
+            quantizer.high.copy_(high)
+
+
+@contextmanager
 def _watching(model: nn.Module) -> Iterator[None]:
     found = [quantizer for _, quantizer in quantizers(model)]
     for quantizer in found:

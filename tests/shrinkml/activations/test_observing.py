@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from shrinkml.activations.activation_spec import ActivationSpec
-from shrinkml.activations.observing import observe_
+from shrinkml.activations.observing import observe_, ranges_kept
 from shrinkml.activations.places import attach_, quantizers
 from shrinkml.errors import CalibrationError
 from shrinkml.models.transformer.feed_forward import FeedForward
@@ -44,6 +44,16 @@ def test_after_an_error_it_rounds_as_before(block):
     with pytest.raises(RuntimeError, match="no speech"):
         observe_(block, _fail)
     assert torch.equal(block(x), before)
+
+
+def test_what_is_run_for_its_cost_alone_leaves_ranges_as_they_were(block):
+    x = torch.randn(3, 4)
+    observe_(block, lambda: block(x))
+    before = block(x)
+    with ranges_kept(block.train()):
+        block(100 * x)
+        assert not torch.equal(block(x), before)
+    assert torch.equal(block.eval()(x), before)
 
 
 def _fail():
