@@ -10,10 +10,11 @@ from shrinkml.activations.full_quantization import check_quantizable, fully_quan
 from shrinkml.activations.places import quantizers, spec_of
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.sites import current_plan, find_layers, present_cost
+from shrinkml.compression.sites import current_plan, find_layers, find_sites, present_cost
 from shrinkml.compression.surgery import merge, widen
 from shrinkml.errors import PlanError
 from shrinkml.measure.verification import view_in_fresh_process
+from shrinkml.models.heads import transcript_head
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.speech.audio import write_flac
@@ -119,6 +120,21 @@ def test_a_copy_in_other_forms_keeps_its_quantizers(small):
     layer = "encoder.layers.0.attention.out.weight"
     twin = factorize(small, CompressionPlan({layer: Choice(bits=6)}), decompose(small, "svd", {}))
     assert [name for name, _ in quantizers(twin)] == [name for name, _ in quantizers(small)]
+
+
+@pytest.mark.parametrize("kind", ["whisper", "parakeet_ctc"])
+def test_models_of_transformers_round_what_each_layer_multiplies(kind, stock_dir, waveforms):
+    model = shrinkml.load(stock_dir(kind))
+    speech, texts = [model.features(waveform) for waveform in waveforms], ["a b", "no", "on"]
+    found = fully_quantized(
+        model, ActivationSpec(), decompose(model, "svd", {}), lambda it: it.teacher_forced(speech, texts)
+    )
+    linear = {site.module for site in find_sites(found) if site.kind == "linear"}
+    assert len(list(quantizers(found))) == len(linear) > 5
+    with torch.no_grad():
+        before, after = (transcript_head(it.teacher_forced(speech, texts)).rows() for it in (model, found))
+    for whole, rounded in zip(before, after, strict=True):
+        assert 0 < (whole - rounded).norm() < 0.1 * whole.norm()
 
 
 def test_a_model_that_rounds_already_is_refused(small):

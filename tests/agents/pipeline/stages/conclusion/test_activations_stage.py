@@ -14,6 +14,7 @@ from tests.shrinkml.models.transducer.whistled import RATE_HZ, TEXTS, whistle
 from tests.shrinkml.models.transformer.taught_whistles import taught
 
 
+@pytest.mark.slow
 def test_a_whisper_whose_inputs_are_rounded_hears_nearly_the_same(whisper_job, whisper_materials, tmp_path):
     spec = whisper_job(activations=8, activation_scales="multiplier", layers=LayersSpec(except_="*.conv1"))
     made = save_rounded(whisper_materials, whisper_materials.original, tmp_path, spec=spec)
