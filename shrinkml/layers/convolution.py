@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shrinkml.activations.places import rounds
+from shrinkml.activations.rounded_products import input_places, rounded_product
 from shrinkml.layers.adapter import Adapter, Arguments, Inputs, Matrices
 from shrinkml.layers.form_layer import FormLayer
-from shrinkml.layers.rounded_products import input_places, rounded_product
 from shrinkml.plan.choice import Choice
 from shrinkml.weights.forms import get_form
 

@@ -7,9 +7,9 @@ from torch import nn
 from shrinkml.activations.activation_spec import ActivationSpec
 from shrinkml.activations.observing import observe_
 from shrinkml.activations.places import attach_, quantizer_at
+from shrinkml.activations.rounded_products import input_place, input_places
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.layers.rounded_products import input_place, input_places
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.weights.forms import get_form
