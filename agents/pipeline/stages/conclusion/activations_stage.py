@@ -4,6 +4,7 @@ References:
     Bie et al. 2019, arXiv:1911.03604, and Prato et al. 2020, arXiv:1910.10485 (the rounding, and training aware of it).
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -70,6 +71,7 @@ def save_rounded(materials: Materials, start: Path, folder: Path, *, spec: JobSp
     asked = ActivationSpec(spec.activations, spec.activation_scales)
     small = fully_quantized(model.module, asked, StoredDecompositions(workspace), run)
     materials.save(cast(AsrModel, small), folder / OBSERVED)
+    shutil.rmtree(workspace)
     return folder / OBSERVED
 
 
@@ -81,7 +83,7 @@ def _run(context: StageContext) -> RoundedModel:
     observed = save_rounded(materials, start, folder, spec=tools.spec)
     observed_wer, epochs = wer_of(observed), tools.spec.epochs_at(tools.spec.goal.compression_ratio)
     if is_harmless(observed_wer, before) or not epochs:
-        observed.rename(folder / MODEL)
+        _take_(observed)
         return RoundedModel(before, observed_wer)
     finetune(
         materials,
@@ -95,8 +97,15 @@ def _run(context: StageContext) -> RoundedModel:
     )
     tuned_wer = wer_of(folder / TUNED)
     trained = keeps_tuned(observed_wer, tuned_wer, allowed=before)
-    (folder / TUNED if trained else observed).rename(folder / MODEL)
+    _take_(folder / TUNED if trained else observed)
     return RoundedModel(before, observed_wer, tuned_wer, trained)
+
+
+def _take_(made: Path) -> None:
+    """Calls the checkpoint `made` by the name of the stage's model; a killed run may have left one."""
+    target = made.with_name(MODEL)
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
 
 
 def _unrounded(context: StageContext, wer_of: Callable[[Path], float]) -> tuple[Path, float]:
