@@ -111,6 +111,11 @@ def fitting_batch_size(uses: dict[str, LayerUse]) -> int:
     return max(1, min(BATCH_SIZE, ACTIVATION_BYTES // largest))
 
 
+def feed(model: AsrModel, speech: Dataset) -> None:
+    """Feed the transcripts of `speech` to `model`, as many at a time as calibration does."""
+    _feed(model, speech, fitting_batch_size(use_of_the_longest(model, speech)))
+
+
 def _feed(model: AsrModel, speech: Dataset, batch_size: int) -> None:
     model.module.eval()
     for batch in speech.batches(batch_size):

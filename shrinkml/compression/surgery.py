@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from shrinkml.activations.places import take_quantizers_
 from shrinkml.additions import copied, take_over_
 from shrinkml.compression.sites import Site, sites_by_layer, sites_by_module
 from shrinkml.errors import PlanError, RankError
@@ -82,6 +83,7 @@ def with_forms(model: nn.Module, forms: Mapping[str, Form]) -> nn.Module:
             choices = {site.name: forms.get(site.layer, site.form).choice for site in sites}
             twin = ADAPTERS[type(module)].twin(module, {name: c for name, c in choices.items() if c != DENSE})
             _fill_(twin, {site.name: stored[site.layer] for site in sites if site.layer in forms}, module, memo)
+            take_quantizers_(twin, module, memo)
             memo[id(module)] = twins[module] = twin
     changed = copied(model, memo)
     for module, twin in twins.items():

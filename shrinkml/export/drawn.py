@@ -14,6 +14,8 @@ from shrinkml.export.few_bits.packed_products import few_bits_of, pack_
 from shrinkml.export.few_bits.packed_rows import PackedRows
 from shrinkml.export.graph import Storage
 from shrinkml.export.int8.int8_graph import write_int8
+from shrinkml.export.integers.integer_product import IntegerProduct
+from shrinkml.export.integers.integer_products import integer_products_of, multiply_in_integers_
 from shrinkml.export.recipe import Recipe
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.families import FAMILIES
@@ -32,12 +34,14 @@ class Drawn:
         components: the graphs by name, and OUTPUT -> the layers whose weights int8 rounds.
         stored: its graphs by their names, with weights as the storage says.
         few_bits: see `Storage`.
+        integers: see `Storage`; empty where activations are not rounded.
     """
 
     recipe: Recipe
     components: Mapping[str, tuple[str, ...]]
     stored: Callable[[Storage], Mapping[str, onnx.ModelProto]]
     few_bits: Mapping[str, PackedRows] = field(default_factory=dict)
+    integers: Mapping[str, IntegerProduct] = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -46,8 +50,10 @@ class Drawn:
 
     def write_graphs(self, folder: Path, storage: Storage) -> None:
         """Writes the graphs to `folder`; in int8, large products are computed so."""
-        storage = replace(storage, few_bits=self.few_bits)
+        half = storage.half and not self.integers  # matrices are to be known by their numbers
+        storage = replace(storage, half=half, few_bits=self.few_bits, integers=self.integers)
         for part, graph in self.stored(storage).items():
+            multiply_in_integers_(graph.graph, storage)
             pack_(graph.graph, storage.of(part))
             path = folder / f"{part}.onnx"
             if storage.int8:
@@ -73,7 +79,8 @@ def draw(model: AsrModel) -> Drawn:
         UnknownNameError: a model of no family.
     """
     operations = look_up(FAMILIES, model.family, kind="model family").operations()
-    return replace(operations.draw(widen(model.module)), few_bits=few_bits_of(model.module))
+    drawn = operations.draw(widen(model.module))
+    return replace(drawn, few_bits=few_bits_of(model.module), integers=integer_products_of(model.module))
 
 
 def components(layers: Mapping[str, Sequence[str]], scoring: str) -> dict[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from agents.search.make_problem import cheapest_plan, check_reachable, choices_o
 from agents.strategies.strategies import STRATEGIES, asked_policy
 from envs.levers import UNITS
 from envs.rewards import REWARDS
+from shrinkml.activations.full_quantization import check_quantizable
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
 from shrinkml.compression.sites import current_plan, model_cost
@@ -88,9 +89,9 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
             job asks.
         ExportError: the model cannot be exported as the job asks.
         MissingPackageError: what the job asks for needs an extra that is not installed.
-        PlanError: nothing can be factorized, or has units to cut where nothing else is asked for, a pattern of `layers`
-            matches no layer, not even the smallest ranks reach the goal, or the job is strict and some matrices cannot
-            be factorized.
+        PlanError: activations are to be rounded that cannot be, nothing can be factorized, or has units to cut where
+            nothing else is asked for, a pattern of `layers` matches no layer, not even the smallest ranks reach the
+            goal, or the job is strict and some matrices cannot be factorized.
     """
     _check_names(spec)
     normaliser = normaliser_called(spec.normaliser)
@@ -104,6 +105,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         EXPORTS[name].check(materials)
     base = _trimmed(materials, spec) if spec.trims else model
     left = materials.left_by(spec.layers)
+    if spec.activations is not None:
+        check_quantizable(base.module, left)
     pairs = materials.unit_pairs(base, spec.pulled_levers, left)
     if not pairs and (*spec.pulled_levers,) == (UNITS,):
         raise PlanError(

@@ -30,6 +30,11 @@ def test_a_dense_copy_for_transformers_is_refused_before_any_work_where_the_mode
         validate(materials, tiny_job(export=["transformers"]))
 
 
+def test_activations_that_cannot_be_rounded_are_refused(materials, tiny_job):
+    with pytest.raises(PlanError, match="activations of recurrent layers are not rounded"):
+        validate(materials, tiny_job(activations=8))
+
+
 def test_an_unknown_export_is_refused_before_data_and_model_are_read(spec):
     with pytest.raises(
         UnknownNameError, match=r"no export named 'onx'; known: onnx, optimum, sherpa-onnx, transformers"
