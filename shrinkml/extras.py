@@ -20,6 +20,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "optuna",
         "ray",
         "threadpoolctl",
+        "tensorboardX",
         "pydantic",
         "yaml",
         "espeakng_loader",
