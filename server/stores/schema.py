@@ -87,13 +87,12 @@ def connect(url: str) -> sa.Engine:
         ConfigError: a later version of ShrinkML made the tables.
     """
     engine = _engine(sa.make_url(url))
-    if not _is_at_head(engine):
-        from server.stores.migrations.migrate import migrate  # what it imports takes long
-
-        with engine.execution_options(preparing=True).begin() as db:
-            if db.dialect.name == "postgresql":
-                db.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
-            migrate(db)
+    try:
+        if not _is_at_head(engine):
+            _migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -112,6 +111,16 @@ def _is_at_head(engine: sa.Engine) -> bool:
         if not sa.inspect(db).has_table("alembic_version"):
             return False
         return db.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == [HEAD]
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Bring the tables to this version; of processes that come at once the others wait."""
+    from server.stores.migrations.migrate import migrate  # what it imports takes long
+
+    with engine.execution_options(preparing=True).begin() as db:
+        if db.dialect.name == "postgresql":
+            db.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
+        migrate(db)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
