@@ -18,6 +18,9 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job; `shrin
 def submit(
     config: Annotated[Path, typer.Argument(help="The job, as YAML; see configs/demo.yaml.")],
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it has ended.")] = False,
+    priority: Annotated[
+        int, typer.Option(min=-100, max=100, help="Of your jobs that wait, the one of the highest is next.")
+    ] = 0,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -26,7 +29,7 @@ def submit(
     Example: shrinkml submit configs/demo.yaml --wait
     """
     with Client(url) as client:
-        job = client.submit(config)
+        job = client.submit(config, priority=priority)
         if not wait:
             print_json(job.status()) if as_json else print(job.id)
             return

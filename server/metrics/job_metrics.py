@@ -43,6 +43,9 @@ class JobMetrics(Collector):
             messages.add_metric([delivery], counts.get(delivery, 0))
         yield messages
         worker = services.worker
-        alive = float(worker.pid is not None and worker.silent_s is not None)
-        yield GaugeMetricFamily("shrinkml_worker_alive", "1 where the worker gives signs of life.", value=alive)
-        yield CounterMetricFamily("shrinkml_worker_restarts", "Times that it was started again.", value=worker.restarts)
+        if worker is not None:
+            alive = float(worker.pid is not None and worker.silent_s is not None)
+            told = "1 where the server's own worker gives signs of life."
+            yield GaugeMetricFamily("shrinkml_worker_alive", told, value=alive)
+            told = "Times that it was started again."
+            yield CounterMetricFamily("shrinkml_worker_restarts", told, value=worker.restarts)

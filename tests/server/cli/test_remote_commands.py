@@ -93,10 +93,10 @@ def test_events_prints_what_has_happened(shrinkml, job_id, store):
 
 def test_events_are_written_for_tensorboard_and_optuna_too(shrinkml, job_id, store, tmp_path):
     facts = {"wer": 0.25, "parameters": 8, "heard": 1.0}
-    store.log(job_id, Event("evaluated", "tpe/0/1", "search-3x", "a plan", facts))
+    store.log(store.claim("w"), Event("evaluated", "tpe/0/1", "search-3x", "a plan", facts))
     board, study = tmp_path / "board", tmp_path / "plans.log"
     out = shrinkml("events", job_id, "--tensorboard", board, "--study", study).out
-    assert [line.split()[0] for line in out.splitlines()] == ["1", "2"]
+    assert [line.split()[0] for line in out.splitlines()] == ["1", "2", "3"]
     assert b"search-3x/evaluated/wer" in b"".join(path.read_bytes() for path in board.iterdir())
     assert f"{job_id}/search-3x" in study.read_text()
 

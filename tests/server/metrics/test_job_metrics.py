@@ -29,9 +29,9 @@ def test_nobody_waits_in_an_empty_queue(services):
 
 
 def test_what_jobs_did_is_added_up(services, spec):
-    job = services.store.start(services.store.submit(spec, max_queued=9)[0].id, 1)
+    services.store.submit(spec, max_queued=9)
     event = Event("stage_finished", "k", "search-2x", "done", {"seconds": 2.5}, Progress(0.5, evaluations_done=30))
-    services.store.log(job.id, event)
+    services.store.log(services.store.claim("w"), event)
     assert value_of(services, "shrinkml_stage_seconds", stage="search") == 2.5
     assert value_of(services, "shrinkml_evaluations") == 30
 
@@ -52,3 +52,7 @@ def test_the_worker_is_alive_while_it_gives_signs_of_life(services):
     assert value_of(alive, "shrinkml_worker_restarts_total") == 3
     Worker.silent_s = None
     assert value_of(alive, "shrinkml_worker_alive") == 0
+
+
+def test_a_server_without_a_worker_tells_nothing_of_one(services):
+    assert value_of(replace(services, worker=None), "shrinkml_worker_alive") is None

@@ -40,6 +40,11 @@ def here() -> Targets:
     return Targets([ip_network("127.0.0.0/8")])
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def engine(request: pytest.FixtureRequest) -> sa.Engine:
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def endpoints(engine: sa.Engine) -> SqlEndpoints:
     return SqlEndpoints(engine)
