@@ -54,8 +54,8 @@ def test_status_lists_the_jobs(shrinkml, job_id):
 
 
 def test_status_shows_one_job_with_its_progress(shrinkml, job_id, store):
-    store.start(job_id, 1)
-    store.log(job_id, Event("stage_started", "s", "search-3x", "", progress=Progress(0.25, 3, 12, 75.0)))
+    progress = Progress(0.25, 3, 12, 75.0)
+    store.log(store.claim("w"), Event("stage_started", "s", "search-3x", "", progress=progress))
     shown = dict(line.split(maxsplit=1) for line in shrinkml("status", job_id).out.splitlines() if line.strip())
     assert shown["state"].strip() == "running"
     assert shown["stage"].strip() == "search-3x"
@@ -72,8 +72,8 @@ def test_status_names_the_owner_of_a_job_that_has_one(shrinkml, job_id, store, s
 
 
 def test_status_of_a_failed_job_says_what_to_do(shrinkml, job_id, store):
-    store.start(job_id, 1)
-    store.finish(job_id, JobState.FAILED, failure=Failure("plan", "search", "no plan fits", "Ask for less."))
+    failure = Failure("plan", "search", "no plan fits", "Ask for less.")
+    store.finish(store.claim("w"), JobState.FAILED, failure=failure)
     out = shrinkml("status", job_id).out
     assert "no plan fits" in out
     assert "Ask for less." in out
@@ -85,7 +85,7 @@ def test_an_unknown_job_is_an_error(shrinkml, job_id):
 
 
 def test_events_prints_what_has_happened(shrinkml, job_id, store):
-    store.start(job_id, 1)
+    store.claim("w")
     assert [line.split()[0] for line in shrinkml("events", job_id).out.splitlines()] == ["1", "2"]
     lines = shrinkml("events", job_id, "--after", 1, "--json").out.splitlines()
     assert [json.loads(line)["data"]["state"] for line in lines] == ["running"]
