@@ -23,6 +23,10 @@ class TransitionError(ShrinkError, RuntimeError):
     """A job asked to do what its state does not allow."""
 
 
+class ClaimLostError(ShrinkError, RuntimeError):
+    """A worker that wants to write about a job that is no longer its own."""
+
+
 class QueueFullError(ShrinkError, RuntimeError):
     """More jobs wait than the server accepts."""
 
