@@ -14,7 +14,9 @@ from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.factorizers import decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
-from shrinkml.compression.sites import NO_PAIRS, Pairs, find_layers, model_cost
+from shrinkml.compression.sites import NO_PAIRS, Pairs, WiredPairs, find_layers, model_cost, sharing
+from shrinkml.compression.unit_flow.recurrent_decomposition import decompose_recurrent, energies, numbered, with_feeds
+from shrinkml.compression.unit_flow.recurrent_units import find_recurrent_units
 from shrinkml.compression.unit_pairs import find_unit_pairs
 from shrinkml.compression.units import decompose_units
 from shrinkml.models.protocol import AsrModel
@@ -66,16 +68,19 @@ def decomposed(
     """
     with large_tensors_apart():
         uses, stats = use_of_the_longest(model, speech), {}
-        in_pairs = {*pairs, *pairs.values()}
+        in_pairs, in_blocks = {*pairs, *pairs.values()}, sharing(pairs)
         calibrated = look_up(FACTORIZERS, factorizer, kind="factorizer").calibrated
         if calibrated or pairs:
             batch_size = fitting_batch_size(uses)
-            unheard = {*left, *pairs} if calibrated else {layer.name for layer in find_layers(model.module)}
+            unheard = {*left, *in_blocks} if calibrated else {layer.name for layer in find_layers(model.module)}
             unheard -= {*pairs.values()}
             stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch, left=unheard)
+        given, numbers = energies(model.module, pairs, stats), numbered(model.module)
         others = stats if calibrated else {}
-        yield from decompose_each(model.module, factorizer, others, left={*left, *in_pairs})
-        yield from decompose_units(model.module, pairs, stats)
+        for layer, found in decompose_each(model.module, factorizer, others, left={*left, *in_pairs}):
+            yield layer, with_feeds(found, layer, pairs, numbers)
+        yield from decompose_units(model.module, in_blocks, stats)
+        yield from decompose_recurrent(model.module, pairs, stats, given)
 
 
 def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) -> Pairs:
@@ -86,8 +91,12 @@ def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) 
         speech: one utterance is enough.
         left: names of layers that stay as they are: their pairs are left out.
     """
-    found = find_unit_pairs(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
-    return {first: second for first, second in found.items() if first not in left and second not in left}
+    one = speech.subset(next(speech.batches(1)))
+    found = find_unit_pairs(model.module, lambda: _feed(model, one, 1))
+    blocks = {first: second for first, second in found.items() if first not in left and second not in left}
+    recurrent = find_recurrent_units(model.module, lambda: model.teacher_forced(one.features, one.texts))
+    pairs = recurrent.pairs.without(left)
+    return WiredPairs({**blocks, **pairs}, pairs.feeds)
 
 
 def silent_layers(module: nn.Module, found: Collection[str], *, left: Collection[str]) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def look(
         scores=lambda: ForcedScores(model, cut, few_of(speech, effort.n_heard)),
         memory=settings.memory(effort.n_heard),
         on_measured=lambda n_done: settings.on_measured(min(n_done, n_total), n_total),
-        followers=problem.followers,
+        wiring=problem.wiring,
     )
     alone = layer_losses(measured, choices, lambda name, rank: left_out[name, rank], n_ranks=effort.n_ranks)
     if alone is None:
@@ -90,5 +90,6 @@ def look(
 
 def _cuts(problem: CompressionProblem, plan: CompressionPlan, names: Collection[str]) -> CompressionPlan:
     """The part of `plan` that changes one of the layers `names`."""
+    own = {it.name: it.own(plan.choice(it.name)) for it in problem.decisions if it.name in names}
     unchanged = {decision.name: decision.choices[-1] for decision in problem.decisions}
-    return CompressionPlan({name: choice for name, choice in plan if name in names and choice != unchanged[name]})
+    return CompressionPlan({name: choice for name, choice in own.items() if choice != unchanged[name]})
