@@ -1,26 +1,19 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorize import factorize
-from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.sites import current_plan, find_layers, model_cost, present_cost
-from shrinkml.compression.surgery import merge
-from shrinkml.compression.unit_flow.recurrent_decomposition import (
-    decompose_recurrent,
-    energies,
-    numbered,
-    with_feeds,
-)
+from shrinkml.compression.sites import current_plan, model_cost, present_cost
+from shrinkml.compression.surgery import merge, reshape
 from shrinkml.compression.unit_flow.recurrent_units import find_recurrent_units
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.wiring import wiring_of
+from tests.cut_units import ReadyToCut
 
 COUNTS = torch.tensor([7, 4])
 
@@ -78,29 +71,6 @@ def speech():
     return torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(1))
 
 
-class Prepared:
-    """A model whose recurrent layers are ready to be cut."""
-
-    def __init__(self, model, speech):
-        self.pairs = find_recurrent_units(model, lambda: model(speech)).pairs
-        self.layers = find_layers(model, pairs=self.pairs)
-        self.wiring = wiring_of(self.layers, current_plan(model))
-        stats = calibrate(model, lambda: model(speech))
-        given = energies(model, self.pairs, stats)
-        numbers = numbered(model)
-        self.decompositions = {
-            layer: with_feeds(found, layer, self.pairs, numbers)
-            for layer, found in decompose(model, "pca", stats).items()
-        }
-        self.decompositions |= dict(decompose_recurrent(model, self.pairs, stats, given))
-
-    def plan(self, left, others=()):
-        """The plan that leaves so many units of each layer, and makes the choices `others`."""
-        gates = {layer.name: layer.gates for layer in self.layers}
-        units = {name: Choice(outputs=n * gates[name]) for name, n in left.items()}
-        return self.wiring.completed(CompressionPlan({**dict(others), **units}))
-
-
 def test_all_layers_are_found_whose_outputs_matrices_multiply(model, speech):
     before = copy.deepcopy(model.state_dict())
     found = find_recurrent_units(model, lambda: model(speech))
@@ -122,26 +92,50 @@ def test_layers_whose_outputs_go_elsewhere_are_left_with_a_reason():
     assert {*found.why_not} == {"added.weight_ih_l0", "normed.weight_ih_l0"}
 
 
-def test_cut_layers_cost_what_the_plan_says_and_the_rest_makes_up_for_them(model, speech):
-    ready = Prepared(model, speech)
-    plan = ready.plan({"first.weight_ih_l0": 4, "second.weight_ih_l1_reverse": 5, "cell.weight_ih": 6})
+def test_cut_layers_cost_what_the_plan_says(model, speech):
+    ready = ReadyToCut(model, lambda: model(speech))
+    left = {"first.weight_ih_l0": 4, "second.weight_ih_l1_reverse": 5, "cell.weight_ih": 6}
+    plan = ready.plan(left, {"key.weight": Choice(rank=2), "output.weight": Choice(bits=8)})
     small = factorize(model, plan, ready.decompositions)
     assert current_plan(small) == plan
     assert model_cost(model, pairs=ready.pairs).cost(plan) == model_cost(small).cost(plan) == present_cost(small)
     assert small.first.weight_hh_l0.shape == (16, 4)
     assert small.second.weight_ih_l0.shape == (21, 24 - 2 * 2)
-    assert small.output.weight.shape == (9, (8 - 2) + (14 - 2))
+    assert small.key.weight_down.shape == (2, 14 - 2)
+    assert small.output.weight_rounded.shape == (9, (8 - 2) + (14 - 2))
+    assert reshape(model, plan).state_dict().keys() == small.state_dict().keys()
     assert small(speech).shape == (2, 3, 9)
-    assert merge_is_refused(small)
-    whole = factorize(model, ready.plan({name: n for name, n in units_of(ready).items()}), ready.decompositions)
+
+
+def test_with_all_units_a_model_does_the_same_and_with_fewer_the_rest_makes_up_for_them(model, speech):
+    ready = ReadyToCut(model, lambda: model(speech))
+    whole = factorize(model, ready.plan(ready.units), ready.decompositions)
     torch.testing.assert_close(whole(speech), model(speech))
+    plan = ready.plan({name: n - 2 for name, n in ready.units.items()})
+    blind = {name: replace(it, root=it.root[:0, :0], mean=0 * it.mean) for name, it in ready.decompositions.items()}
+    errors = [
+        float((factorize(model, plan, known)(speech) - model(speech)).detach().square().mean())
+        for known in (ready.decompositions, blind)
+    ]
+    assert errors[0] < errors[1] / 2
 
 
-def units_of(ready):
-    return {layer.name: layer.out_features // layer.gates for layer in ready.layers if layer.name in ready.pairs}
-
-
-def merge_is_refused(small):
+def test_a_cut_model_is_cut_again_and_cannot_be_merged(model, speech):
+    ready = ReadyToCut(model, lambda: model(speech))
+    small = factorize(model, ready.plan({"first.weight_ih_l0": 4, "cell.weight_ih": 6}), ready.decompositions)
+    again = ReadyToCut(small, lambda: small(speech))
+    assert (again.units["first.weight_ih_l0"], again.pairs) == (6, ready.pairs)
+    plan = again.plan({"first.weight_ih_l0": 4, "first.weight_ih_l0_reverse": 5, "cell.weight_ih": 4})
+    smaller = factorize(small, plan, again.decompositions)
+    assert smaller.second.weight_ih_l0.shape == (21, 24 - 2 * 2 - 2 * 1)
+    assert model_cost(model).cost(current_plan(smaller)) == present_cost(smaller)
     with pytest.raises(PlanError, match=r"units were cut of the recurrent layer 'first\.weight_ih_l0'"):
-        merge(small)
-    return True
+        merge(smaller)
+
+
+def test_a_plan_that_cuts_other_columns_than_units_is_refused(model, speech):
+    ready = ReadyToCut(model, lambda: model(speech))
+    plan = dict(ready.plan({"cell.weight_ih": 6}).choices)
+    plan["output.weight"] = Choice(inputs=21)
+    with pytest.raises(PlanError, match=r"layer 'output\.weight' has 21 inputs in the plan, and 20 are left"):
+        factorize(model, CompressionPlan(plan), ready.decompositions)
