@@ -14,11 +14,12 @@ from envs.problem import CompressionProblem
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.prices import WORDS, GroupTerm
-from shrinkml.plan.site_prices import CountedPrices
+from shrinkml.plan.site_prices import CountedPrices, Prices, SitePrices
 from shrinkml.plan.wiring import Wiring
 
-COLUMNS_AT_A_TIME = {"parameters": 1, "bytes": 8, "macs": 1}  # whose price is whole
+COLUMNS_AT_A_TIME = {"parameters": 1, "bytes": 8, "macs": 1, "latency": 1}  # whose price is whole
 
 Entries = tuple[int, ...]
 
@@ -148,15 +149,15 @@ def _cut_columns(problem: CompressionProblem) -> Iterator[EntryTerm]:
     """What the columns save that units of others cut: the weights of a column under a choice, times the columns.
 
     Exact in parameters, and to rounding in MACs. In bytes it is a little less than they save: columns count by eights,
-    scales not at all, nor do the columns of sparse matrices. In time nothing is known of it.
+    scales not at all, nor do the columns of sparse matrices.
     """
     places = {decision.name: place for place, decision in enumerate(problem.decisions)}
     for place, decision in enumerate(problem.decisions):
         record, prices = decision.record, problem.prices.sites[decision.name]
-        if record is None or not record.fed_by or not isinstance(prices, CountedPrices):
+        if record is None or not record.fed_by:
             continue
-        per_column = {i: _per_column(prices, choice) for i, choice in enumerate(decision.choices)}
-        at_a_time = COLUMNS_AT_A_TIME[prices.counted]
+        at_a_time = COLUMNS_AT_A_TIME[problem.prices.resource]
+        per_column = {i: _per_column(record, prices, choice) for i, choice in enumerate(decision.choices)}
         for feed in record.fed_by:
             if feed.layer in places:
                 choices = problem.decisions[places[feed.layer]].choices
@@ -164,12 +165,13 @@ def _cut_columns(problem: CompressionProblem) -> Iterator[EntryTerm]:
                 yield EntryTerm({place: per_column, places[feed.layer]: columns}, -1)
 
 
-def _per_column(prices: CountedPrices, choice: Choice) -> int:
+def _per_column(record: LayerSpec, prices: Prices, choice: Choice) -> int:
     """The price of COLUMNS_AT_A_TIME columns of a matrix."""
-    if choice.sparsity:
-        return 0
-    layer = prices.layer
-    columns = choice.inputs or layer.in_features
-    weights = layer.cost_at(choice).parameters - layer.cost_at(replace(choice, inputs=columns - 1)).parameters
-    each = {"parameters": 1.0, "bytes": choice.bits or layer.bits, "macs": layer.calls_per_s}
-    return int(weights * each[prices.counted])
+    columns = choice.inputs or record.in_features
+    weights = record.cost_at(choice).parameters - record.cost_at(replace(choice, inputs=columns - 1)).parameters
+    if isinstance(prices, CountedPrices):
+        bits = 0 if choice.sparsity else choice.bits or prices.layer.bits
+        each = {"parameters": 0.0 if choice.sparsity else 1.0, "bytes": bits, "macs": prices.layer.calls_per_s}
+        return int(weights * each[prices.counted])
+    fed = prices.fed if isinstance(prices, SitePrices) else None
+    return 0 if fed is None else int(weights * fed.per_weight)

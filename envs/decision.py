@@ -80,6 +80,10 @@ class Decision:
             return choice
         return replace(choice, inputs=self.options[-1].choice.inputs)
 
+    def units(self, choice: Choice) -> int | None:
+        """The units that `choice` leaves of those that are computed here; None where all are."""
+        return choice.outputs if self.record is None else choice.outputs and choice.outputs // self.record.gates
+
     def cost(self, choice: Choice) -> Cost:
         """The cost of the place under the `choice` of a plan.
 

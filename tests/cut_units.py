@@ -19,7 +19,7 @@ class ReadyToCut:
     """What it takes to cut units of a model, which `run` lets work."""
 
     def __init__(self, model: nn.Module, run: Callable[[], object], factorizer: str = "pca") -> None:
-        self.pairs = find_recurrent_units(model, run).pairs
+        self.pairs = find_recurrent_units(model, run)
         self.layers = find_layers(model, pairs=self.pairs)
         self._wiring = wiring_of(self.layers, current_plan(model))
         stats, numbers = calibrate(model, run), numbered(model)

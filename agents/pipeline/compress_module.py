@@ -38,6 +38,7 @@ from shrinkml.models.own_model import Loss, OwnModel, Scores, Transcribe
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.gains import GAINS
 from shrinkml.plan.prices import PriceList, parameter_prices
+from shrinkml.plan.wiring import wiring_of
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import soft_targets
 from shrinkml.training.guard import Setback
@@ -202,7 +203,8 @@ def _prices(
     cost, present = model_cost(module, pairs=pairs), current_plan(module)
     prices = parameter_prices(cost, present)
     choices = choices_of(cost, present, prices, levers, left=left)
-    check_reachable(prices, choices, ratio=compression_ratio, n_left=len(left))
+    wiring = wiring_of(cost.layers, present)
+    check_reachable(prices, choices, ratio=compression_ratio, n_left=len(left), wiring=wiring)
     return prices
 
 

@@ -34,7 +34,7 @@ def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone:
             bits=option.choice.bits,
             identity=option.choice.identity,
             sparsity=option.choice.sparsity,
-            units=option.choice.outputs,
+            units=decision.units(option.choice),
             weights_kept=option.cost.bytes / as_it_is.cost.bytes,
             expected_loss=option.expected_loss,
             wer_alone=problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),

@@ -95,8 +95,8 @@ def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) 
     found = find_unit_pairs(model.module, lambda: _feed(model, one, 1))
     blocks = {first: second for first, second in found.items() if first not in left and second not in left}
     recurrent = find_recurrent_units(model.module, lambda: model.teacher_forced(one.features, one.texts))
-    pairs = recurrent.pairs.without(left)
-    return WiredPairs({**blocks, **pairs}, pairs.feeds)
+    pairs = recurrent.without(left)
+    return WiredPairs({**blocks, **pairs}, pairs.feeds, pairs.why_not)
 
 
 def silent_layers(module: nn.Module, found: Collection[str], *, left: Collection[str]) -> tuple[str, ...]:

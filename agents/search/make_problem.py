@@ -19,6 +19,7 @@ from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import WORDS, PriceList
+from shrinkml.plan.wiring import UNWIRED, Wiring
 from shrinkml.weights.decomposition import Decomposition
 
 HARMLESS = 0.05  # nats per utterance; what so little does to the words is noise
@@ -121,12 +122,14 @@ def with_losses(problem: CompressionProblem, losses: LayerLosses | None) -> Comp
     return replace(told, decisions=tuple(decision.without_losers(row, most=most) for decision, row in pairs))
 
 
-def cheapest_plan(choices: Choices) -> CompressionPlan:
-    """The first choice of every layer."""
-    return CompressionPlan({name: options[0] for name, options in choices.items()})
+def cheapest_plan(choices: Choices, wiring: Wiring = UNWIRED) -> CompressionPlan:
+    """The first choice of every layer, and what follows from it."""
+    return wiring.completed(CompressionPlan({name: options[0] for name, options in choices.items()}))
 
 
-def check_reachable(prices: PriceList, choices: Choices, *, ratio: float, n_left: int = 0) -> None:
+def check_reachable(
+    prices: PriceList, choices: Choices, *, ratio: float, n_left: int = 0, wiring: Wiring = UNWIRED
+) -> None:
     """Check that some plan of `choices` is `ratio` times cheaper than the original.
 
     Args:
@@ -134,11 +137,12 @@ def check_reachable(prices: PriceList, choices: Choices, *, ratio: float, n_left
         choices: layer -> what may become of it, the cheapest first.
         ratio: that a plan must reach.
         n_left: layers that stay as they are because somebody asked for it.
+        wiring: what follows elsewhere from the choices.
 
     Raises:
         PlanError: none is.
     """
-    least, words = prices.price(cheapest_plan(choices)), WORDS[prices.resource]
+    least, words = prices.price(cheapest_plan(choices, wiring)), WORDS[prices.resource]
     ranks_alone = all(choice == Choice(rank=choice.rank) for options in choices.values() for choice in options)
     smallest = "rank" if ranks_alone else "choice"
     but = f" but the {n_left} that `layers` leaves alone" if n_left else ""

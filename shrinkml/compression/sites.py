@@ -24,18 +24,24 @@ class WiredPairs(dict[str, str]):
 
     Attributes:
         feeds: matrix -> its columns that such units feed.
+        why_not: input matrix of a recurrent layer whose units cannot be cut -> the reason.
     """
 
-    def __init__(self, pairs: Pairs, feeds: Mapping[str, tuple[Feed, ...]]) -> None:
+    def __init__(
+        self, pairs: Pairs, feeds: Mapping[str, tuple[Feed, ...]], why_not: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(pairs)
         self.feeds = feeds
+        self.why_not = why_not or {}
 
     def without(self, left: Collection[str]) -> "WiredPairs":
         """The pairs that change no layer that is `left`; all of them are of recurrent layers."""
-        kept_whole = {feed.layer for name in left for feed in self.feeds.get(name, ())} | {*left}
-        pairs = {first: second for first, second in self.items() if not {first, second} & kept_whole}
+        kept_whole = {feed.layer: name for name in left for feed in self.feeds.get(name, ())}
+        kept_whole |= {first: name for first, second in self.items() for name in (first, second) if name in left}
+        pairs = {first: second for first, second in self.items() if first not in kept_whole}
         fed = {name: tuple(it for it in feeds if it.layer in pairs) for name, feeds in self.feeds.items()}
-        return WiredPairs(pairs, {name: feeds for name, feeds in fed.items() if feeds})
+        why_not = {first: f"{name} is asked to be left as it is" for first, name in kept_whole.items()}
+        return WiredPairs(pairs, {name: feeds for name, feeds in fed.items() if feeds}, {**self.why_not, **why_not})
 
 
 def sharing(pairs: Pairs) -> Pairs:

@@ -65,6 +65,9 @@ class Wiring:
         return CompressionPlan(choices) if self.followers or self.fed else plan
 
 
+UNWIRED = Wiring()
+
+
 def wiring_of(layers: Iterable[LayerSpec], present: CompressionPlan) -> Wiring:
     """The ways of units between `layers` of a model that is under the plan `present`."""
     followers, fed = {}, {}

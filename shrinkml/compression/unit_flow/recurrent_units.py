@@ -6,7 +6,6 @@ outputs go anywhere else: added to something, normalised, or handed out as they 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -18,22 +17,11 @@ from shrinkml.compression.unit_flow.unit_proof import holds
 FEWEST = 4  # units of a layer of which some may be cut
 
 
-@dataclass(frozen=True, slots=True)
-class RecurrentUnits:
-    """What may be cut.
-
-    Attributes:
-        pairs: input matrix of a direction -> its recurrent matrix, with the columns that its units feed elsewhere.
-        why_not: input matrix -> the reason why no units of its direction can be cut.
-    """
-
-    pairs: WiredPairs
-    why_not: Mapping[str, str]
-
-
 @torch.no_grad()
-def find_recurrent_units(model: nn.Module, run: Callable[[], object]) -> RecurrentUnits:
-    """The recurrent layers of `model` whose units may be cut, and why those of the others may not.
+def find_recurrent_units(model: nn.Module, run: Callable[[], object]) -> WiredPairs:
+    """The directions of recurrent layers of `model` whose units may be cut, and why those of the others may not.
+
+    Input matrix -> recurrent matrix, with the columns that the units feed elsewhere.
 
     Args:
         model: in eval; it is the same afterwards.
@@ -41,7 +29,7 @@ def find_recurrent_units(model: nn.Module, run: Callable[[], object]) -> Recurre
     """
     directions = find_directions(model)
     if not directions:
-        return RecurrentUnits(WiredPairs({}, {}), {})
+        return WiredPairs({}, {})
     fed, sites = columns_fed(model, directions, run), _sites_of_layers(model)
     why_not: dict[str, str] = {}
     for it in directions:
@@ -52,8 +40,8 @@ def find_recurrent_units(model: nn.Module, run: Callable[[], object]) -> Recurre
         for it in ready:
             if not holds(model, [it], fed, run):
                 why_not[it.first.layer] = "its outputs go elsewhere than into linear and recurrent layers"
-    left = [it for it in ready if it.first.layer not in why_not]
-    return RecurrentUnits(wired(left, fed), why_not)
+    found = wired([it for it in ready if it.first.layer not in why_not], fed)
+    return WiredPairs(found, found.feeds, why_not)
 
 
 def _sites_of_layers(model: nn.Module) -> dict[str, list[Site]]:

@@ -76,9 +76,9 @@ def test_all_layers_are_found_whose_outputs_matrices_multiply(model, speech):
     found = find_recurrent_units(model, lambda: model(speech))
     ends = [f"first.weight_%s_l0{end}" for end in ("", "_reverse")]
     ends += [f"second.weight_%s_l{layer}{end}" for layer in (0, 1) for end in ("", "_reverse")] + ["cell.weight_%s"]
-    assert found.pairs == {end % "ih": end % "hh" for end in ends}
+    assert found == {end % "ih": end % "hh" for end in ends}
     assert not found.why_not
-    columns = {(feed.layer, feed.first) for feed in found.pairs.feeds["second.weight_ih_l0"]}
+    columns = {(feed.layer, feed.first) for feed in found.feeds["second.weight_ih_l0"]}
     forth, back = ends[0] % "ih", ends[1] % "ih"
     assert columns == {(forth, 0), (back, 6), (forth, 12), (back, 18)}  # two steps were joined
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in before.items())
@@ -88,7 +88,7 @@ def test_layers_whose_outputs_go_elsewhere_are_left_with_a_reason():
     torch.manual_seed(2)
     model, x = Residual().eval(), torch.randn(1, 6, 5)
     found = find_recurrent_units(model, lambda: model(x))
-    assert found.pairs == {"plain.weight_ih_l0": "plain.weight_hh_l0"}
+    assert found == {"plain.weight_ih_l0": "plain.weight_hh_l0"}
     assert {*found.why_not} == {"added.weight_ih_l0", "normed.weight_ih_l0"}
 
 
