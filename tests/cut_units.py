@@ -7,7 +7,7 @@ from torch import nn
 from shrinkml.compression.calibration import calibrate
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import current_plan, find_layers
-from shrinkml.compression.unit_flow.recurrent_decomposition import decompose_recurrent, energies, numbered, with_feeds
+from shrinkml.compression.unit_flow.recurrent_decomposition import numbered, unit_orders, with_units
 from shrinkml.compression.unit_flow.recurrent_units import find_recurrent_units
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -23,10 +23,11 @@ class ReadyToCut:
         self.layers = find_layers(model, pairs=self.pairs)
         self._wiring = wiring_of(self.layers, current_plan(model))
         stats, numbers = calibrate(model, run), numbered(model)
-        whole = decompose(model, factorizer, stats)
-        fed = {layer: with_feeds(found, layer, self.pairs, numbers) for layer, found in whole.items()}
-        given = energies(model, self.pairs, stats)
-        self.decompositions: dict[str, Decomposition] = fed | dict(decompose_recurrent(model, self.pairs, stats, given))
+        orders = unit_orders(model, self.pairs, stats)
+        self.decompositions: dict[str, Decomposition] = {
+            layer: with_units(found, layer, self.pairs, orders, numbers)
+            for layer, found in decompose(model, factorizer, stats).items()
+        }
 
     @property
     def units(self) -> dict[str, int]:

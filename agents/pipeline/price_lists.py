@@ -7,13 +7,12 @@ from pathlib import Path
 
 from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
-from agents.search.make_problem import RANKS_ALONE, cheapest_plan, check_reachable, choices_of
+from agents.search.make_problem import RANKS_ALONE, cheapest_choices, cheapest_plan, check_reachable
 from envs.menus import Menu, build_menus, unit_menu
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.latency import latency_prices
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.prices import PriceList, Resource, byte_prices, mac_prices, parameter_prices
-from shrinkml.plan.wiring import wiring_of
 from shrinkml.storage import checkpoint
 
 PRICES = "prices.json"
@@ -88,8 +87,8 @@ def write_prices(
     """
     prices, everything = price_list(materials, resource, left, levers), menus_of(materials, left)
     module = materials.model.module
-    cost, present = model_cost(module, pairs=materials.unit_pairs(materials.model, levers, left)), current_plan(module)
-    choices, wiring = choices_of(cost, present, prices, levers, left=left), wiring_of(cost.layers, present)
+    pairs = materials.unit_pairs(materials.model, levers, left)
+    choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left)
     check_reachable(prices, choices, ratio=ratio, n_left=len(left), wiring=wiring)
     (folder / PRICES).write_text(json.dumps(prices.to_json()))
     return Priced(

@@ -15,7 +15,7 @@ from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.factorizers import decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
 from shrinkml.compression.sites import NO_PAIRS, Pairs, WiredPairs, find_layers, model_cost, sharing
-from shrinkml.compression.unit_flow.recurrent_decomposition import decompose_recurrent, energies, numbered, with_feeds
+from shrinkml.compression.unit_flow.recurrent_decomposition import numbered, unit_orders, with_units
 from shrinkml.compression.unit_flow.recurrent_units import find_recurrent_units
 from shrinkml.compression.unit_pairs import find_unit_pairs
 from shrinkml.compression.units import decompose_units
@@ -49,7 +49,9 @@ def decomposed(
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model` but those that are left, decomposed one by one in its order: name and decomposition.
 
-    Those of `pairs` come last, decomposed into units: see `shrinkml.compression.units.decompose_units`.
+    Those of `pairs` between linear layers come last, decomposed into units: see
+    `shrinkml.compression.units.decompose_units`. Recurrent ones are decomposed like all others, and their units ordered
+    (`shrinkml.compression.unit_flow`).
     Layers that hear nothing but zeros are left out too, where the factorizer is calibrated: see `silent_layers`.
 
     Args:
@@ -68,19 +70,18 @@ def decomposed(
     """
     with large_tensors_apart():
         uses, stats = use_of_the_longest(model, speech), {}
-        in_pairs, in_blocks = {*pairs, *pairs.values()}, sharing(pairs)
+        in_blocks = sharing(pairs)
         calibrated = look_up(FACTORIZERS, factorizer, kind="factorizer").calibrated
         if calibrated or pairs:
             batch_size = fitting_batch_size(uses)
             unheard = {*left, *in_blocks} if calibrated else {layer.name for layer in find_layers(model.module)}
             unheard -= {*pairs.values()}
             stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch, left=unheard)
-        given, numbers = energies(model.module, pairs, stats), numbered(model.module)
-        others = stats if calibrated else {}
-        for layer, found in decompose_each(model.module, factorizer, others, left={*left, *in_pairs}):
-            yield layer, with_feeds(found, layer, pairs, numbers)
+        orders, numbers = unit_orders(model.module, pairs, stats), numbered(model.module)
+        apart = {*left, *in_blocks, *in_blocks.values()}
+        for layer, found in decompose_each(model.module, factorizer, stats if calibrated else {}, left=apart):
+            yield layer, with_units(found, layer, pairs, orders, numbers)
         yield from decompose_units(model.module, in_blocks, stats)
-        yield from decompose_recurrent(model.module, pairs, stats, given)
 
 
 def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) -> Pairs:

@@ -43,6 +43,11 @@ class WiredPairs(dict[str, str]):
         why_not = {first: f"{name} is asked to be left as it is" for first, name in kept_whole.items()}
         return WiredPairs(pairs, {name: feeds for name, feeds in fed.items() if feeds}, {**self.why_not, **why_not})
 
+    @property
+    def factorized(self) -> "WiredPairs":
+        """Those of linear layers alone, with the same feeds: of the recurrent ones the matrices are for themselves."""
+        return WiredPairs(sharing(self), self.feeds, self.why_not)
+
 
 def sharing(pairs: Pairs) -> Pairs:
     """Those of `pairs` that are not of a recurrent layer: one decomposition is for both of them."""

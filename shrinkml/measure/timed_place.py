@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from shrinkml.compression.sites import Pairs, Site, WiredPairs
+from shrinkml.compression.sites import Pairs, Site, WiredPairs, sharing
 from shrinkml.compression.surgery import reshape
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -110,8 +110,9 @@ class Place:
                 cut.append(Units(site, max(1, site.gates), units[site.layer], first=True, second=second))
             elif site.layer in seconds and not site.gates:
                 cut.append(Units(site, 1, units[seconds[site.layer]], first=False))
-        alone = {site.name: menus[site.layer] for site in sites if site.layer not in {*pairs, *seconds}}
-        found: dict[str, Menu] = dict(alone)
+        in_blocks = sharing(pairs)
+        apart = {*in_blocks, *in_blocks.values()}  # which are not factorized where units may be cut
+        found = {site.name: menus[site.layer] for site in sites if site.layer not in apart}
         if cut:
             found[UNITS] = (*range(max(len(it.left) for it in cut)), None)
         feeds = pairs.feeds if isinstance(pairs, WiredPairs) else {}
@@ -124,14 +125,13 @@ class Place:
         """The module with that matrix at `entry`, the others in the middle of their menus, and made-up weights."""
         if matrix == COLUMNS:
             return self._with_columns(entry)
-        entries = {name: middle(menu) for name, menu in self.menus.items() if name != COLUMNS} | {matrix: entry}
         plan: dict[str, Choice] = {}
-        for name, at in entries.items():
-            if name == UNITS:
-                for it in self.units:
-                    plan |= it.choices(at)
-            elif at is not None:
-                plan[self.sites[name].layer] = Choice(rank=at)
+        if matrix == UNITS:
+            for it in self.units:
+                plan |= it.choices(entry)
+        else:
+            ranks = {name: middle(menu) for name, menu in self._ranks.items()} | {matrix: entry}
+            plan = {self.sites[name].layer: Choice(rank=rank) for name, rank in ranks.items() if rank is not None}
         self._cut_inside(plan)
         followers = [it for it in self.units if not it.first]
         columns = plan[followers[0].site.layer].inputs if followers else None
@@ -144,18 +144,25 @@ class Place:
             curves: matrix, or UNITS -> entry -> seconds of the module.
             own_shares: of each of them in these.
         """
-        shares = own_shares({name: times for name, times in curves.items() if name != COLUMNS})
+        shares = own_shares({name: curves[name] for name in self._ranks}) if self._ranks else {}
+        found: dict[str, dict[Choice, float]] = {}
         for name, times in shares.items():
-            if name != UNITS:
-                yield self.sites[name].layer, {Choice(rank=rank): seconds for rank, seconds in times.items()}
-                continue
-            for it in self.units:
-                own: dict[str, dict[Choice, float]] = {}
-                for entry, seconds in times.items():
-                    for layer, choice in it.choices(entry).items():
-                        paid = seconds / len(self.units) if layer == it.site.layer else NOTHING
-                        own.setdefault(layer, {})[choice] = paid
-                yield from own.items()
+            found[self.sites[name].layer] = {Choice(rank=rank): seconds for rank, seconds in times.items()}
+        cut = {site.layer for it in self.units for site in (it.site, it.second) if site is not None}
+        others = (times for name, times in shares.items() if self.sites[name].layer not in cut)
+        rest = sum(times[[*times][-1]] for times in others)  # as they are
+        for it in self.units:
+            for entry, seconds in curves[UNITS].items():
+                for layer, choice in it.choices(entry).items():
+                    pays = layer == it.site.layer
+                    paid = max(0.0, seconds - rest) / len(self.units) if pays else NOTHING
+                    found.setdefault(layer, {}).setdefault(choice, paid)
+        yield from found.items()
+
+    @property
+    def _ranks(self) -> dict[str, Menu]:
+        """The menus of matrices."""
+        return {name: menu for name, menu in self.menus.items() if name not in (UNITS, COLUMNS)}
 
     def fed_columns(self, curves: Mapping[str, Times], scale: float) -> dict[str, FedColumns]:
         """Layer -> what the columns cost that units of other modules feed, seconds counting `scale` each."""

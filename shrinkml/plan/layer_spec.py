@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from shrinkml.errors import RankError
 from shrinkml.plan.choice import Choice
-from shrinkml.plan.cost import Cost
+from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.layout import index_bytes, lines_of, n_scales, stored_lines
 
 LayerKind = Literal["linear", "lstm_input", "lstm_recurrent", "embedding"]
@@ -112,6 +112,11 @@ class LayerSpec:
         beside = sum(n_scales(part, bits) for part in lines) + index_bytes(choice, *shape)
         cost = Cost(weights, beside + -(-weights * bits // 8), self.calls_per_s * multiplied)
         return cost - self.cut_biases(choice)
+
+    @property
+    def own_biases(self) -> Cost:
+        """The cost of the biases of a recurrent layer, which its price counts: most of its weights may be cut."""
+        return NOTHING if self.gates == 1 else Cost(self.biases, self.biases * self.bits // 8)
 
     def cut_biases(self, choice: Choice) -> Cost:
         """The cost of the biases of the units that `choice` cuts."""

@@ -37,7 +37,10 @@ class Prices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CountedPrices:
-    """The parameters, bytes or MACs of one site under any choice, counted from its record; implements `Prices`."""
+    """The parameters, bytes or MACs of one site under any choice, counted from its record; implements `Prices`.
+
+    Biases of a recurrent layer are among them: they are fewer where its units are cut.
+    """
 
     layer: LayerSpec
     counted: CountedOf
@@ -53,7 +56,7 @@ class CountedPrices:
         Raises:
             RankError: a rank that the matrix cannot have.
         """
-        cost = self.layer.cost_at(choice)
+        cost = self.layer.cost_at(choice) + self.layer.own_biases
         counted = {"parameters": cost.parameters, "bytes": cost.bytes, "macs": round(cost.macs_per_s)}
         return max(LEAST, counted[self.counted])
 

@@ -26,6 +26,7 @@ class Decomposition:
             factor: an error E of the matrix costs the squared norm of E @ root. [0, 0] where no input is known.
         order: [rows], those of units that may be cut one after the other, most important unit first, all rows of a unit
             together; [0] where none are.
+        added: of each of them what it keeps away, as `singular_values` of a direction.
         feeds: [n, 4], the columns that others may cut: the number of the layer whose units they are, in the order of
             the model, and of `shrinkml.plan.wiring.Feed` all the rest.
     """
@@ -37,6 +38,7 @@ class Decomposition:
     mean: Tensor
     root: Tensor
     order: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    added: Tensor = field(default_factory=lambda: torch.zeros(0))
     feeds: Tensor = field(default_factory=lambda: torch.zeros(0, 4, dtype=torch.long))
 
     @property

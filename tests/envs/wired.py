@@ -11,16 +11,16 @@ from shrinkml.plan.layer_spec import Feed, LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import byte_prices, mac_prices, parameter_prices
 
-FIRST, SECOND = Feed("first.ih", 0, 16, 4), Feed("second.ih", 2, 12, 3)
+FIRST, SECOND = Feed("first.ih", 0, 64, 4), Feed("second.ih", 2, 48, 3)
 COST = ModelCost(
     (
-        LayerSpec("first.ih", "lstm_input", 64, 10, 1.0, biases=64, follower="first.hh", gates=4),
-        LayerSpec("first.hh", "lstm_recurrent", 64, 16, 1.0, biases=64, gates=4),
-        LayerSpec("second.ih", "lstm_input", 36, 32, 0.5, 32, 36, "second.hh", 3, (FIRST, FIRST._replace(first=16))),
-        LayerSpec("second.hh", "lstm_recurrent", 36, 12, 0.5, biases=36, gates=3),
-        LayerSpec("output", "linear", 20, 30, 2.0, biases=20, fed_by=(SECOND, FIRST._replace(first=14))),
+        LayerSpec("first.ih", "lstm_input", 256, 40, 1.0, biases=256, follower="first.hh", gates=4),
+        LayerSpec("first.hh", "lstm_recurrent", 256, 64, 1.0, biases=256, gates=4),
+        LayerSpec("second.ih", "lstm_input", 144, 128, 0.5, 32, 144, "second.hh", 3, (FIRST, FIRST._replace(first=64))),
+        LayerSpec("second.hh", "lstm_recurrent", 144, 48, 0.5, biases=144, gates=3),
+        LayerSpec("output", "linear", 80, 114, 2.0, biases=80, fed_by=(SECOND, FIRST._replace(first=50))),
     ),
-    other=Cost(244, 976),
+    other=Cost(880, 3520),
 )
 PRICES = {
     "parameters": parameter_prices(COST),

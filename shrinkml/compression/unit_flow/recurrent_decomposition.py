@@ -1,11 +1,11 @@
-"""The order in which the units of a recurrent layer go, and what is known of the inputs of its matrices.
+"""The order in which the units of recurrent layers go.
 
 Units are ordered as those between linear layers are (`shrinkml.compression.units`), by what all matrices that multiply
 them lose together; what a matrix loses counts as a share of what it gives. That sum is our own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,90 +16,64 @@ from shrinkml.compression.sites import Pairs, Site, WiredPairs, sites_by_layer
 from shrinkml.compression.units import unit_order
 from shrinkml.plan.layer_spec import Feed
 from shrinkml.weights.decomposition import Decomposition
-from shrinkml.weights.form import floats_of
 
 
-@torch.no_grad()
-def energies(model: nn.Module, pairs: Pairs, stats: Mapping[str, LayerStats]) -> dict[str, float]:
-    """Layer -> the mean energy of what it gives, of those that multiply units that may be cut.
+@dataclass(frozen=True, slots=True)
+class UnitOrder:
+    """The units of one direction of a recurrent layer.
 
-    Args:
-        model: with these layers.
-        pairs: whose units may be cut.
-        stats: of the inputs, where they are known.
+    Attributes:
+        units: most important first.
+        added: the error that each of them keeps away, as a root.
+        gates: rows for each of them.
     """
-    if not isinstance(pairs, WiredPairs):
-        return {}
-    sites, found = sites_by_layer(model), {}
-    for layer in {*pairs.feeds, *pairs.values()} & {*stats}:
-        matrix = sites[layer].form.dense().double()
-        scatter, _ = scatter_of(stats[layer])
-        found[layer] = float((matrix @ scatter * matrix).sum()) / stats[layer].n_frames
-    return found
+
+    units: Tensor
+    added: Tensor
+    gates: int
+
+    @property
+    def rows(self) -> Tensor:
+        """Their rows, all of one after the other."""
+        return rows_of_units(self.units, len(self.units), self.gates)
 
 
 @torch.no_grad()
-def decompose_recurrent(
-    model: nn.Module, pairs: Pairs, stats: Mapping[str, LayerStats], given: Mapping[str, float]
-) -> Iterator[tuple[str, Decomposition]]:
-    """The decompositions of both matrices of recurrent layers into units, made one by one.
-
-    Layers that hear nothing, or whose state nothing is known of, are left out.
+def unit_orders(model: nn.Module, pairs: Pairs, stats: Mapping[str, LayerStats]) -> dict[str, UnitOrder]:
+    """Input matrix -> the order of its units, of all recurrent layers in `pairs` whose states are known.
 
     Args:
         model: that has those layers.
         pairs: of them, and perhaps of others.
-        stats: of their inputs, and of their states.
-        given: `energies` of all that multiply their units.
+        stats: of their states, and of the inputs of all that multiply their units, where these are known.
+
+    Raises:
+        CalibrationError: statistics that are not positive definite.
     """
     if not isinstance(pairs, WiredPairs):
-        return
-    sites, numbers = sites_by_layer(model), numbered(model)
-    for first, second in pairs.items():
-        if sites[first].gates and second in stats and not stats[second].is_silent:
-            order, added = _ordered(first, sites, pairs, stats[second], given)
-            for layer in (first, second):
-                site, gates = sites[layer], sites[first].gates
-                mean, root = _inputs(site, stats.get(layer))
-                own = () if layer == first else (Feed(first, 0, len(order), gates),)
-                yield (
-                    layer,
-                    Decomposition(
-                        up=mean.new_empty(site.form.shape[0], 0),
-                        down=mean.new_empty(0, len(mean)),
-                        singular_values=added.repeat_interleave(gates).to(mean),
-                        means=mean.new_empty(0),
-                        mean=mean,
-                        root=root,
-                        order=rows_of_units(order, len(order), gates),
-                        feeds=feeds_tensor((*pairs.feeds.get(layer, ()), *own), numbers),
-                    ),
-                )
+        return {}
+    sites = sites_by_layer(model)
+    given = {layer: _energy(sites[layer], stats[layer]) for layer in sorted({*pairs.feeds, *pairs.values()} & {*stats})}
+    known = {it: other for it, other in pairs.items() if sites[it].gates and other in stats}
+    return {
+        first: _ordered(first, sites, pairs, stats[second], given)
+        for first, second in known.items()
+        if not stats[second].is_silent
+    }
 
 
-def _inputs(site: Site, stats: LayerStats | None) -> tuple[Tensor, Tensor]:
-    """What a decomposition knows of the inputs of a matrix: their mean, and the root of their scatter."""
-    zeros = torch.zeros_like(floats_of(site.form)[0])
-    if stats is None:
-        return zeros.new_zeros(site.form.shape[1]), zeros.new_empty(0, 0)
-    scatter, mean = _scatter(site, stats)
-    root = damped_cholesky(scatter, stats.n_frames, DAMPING)
-    return mean.to(zeros), root.to(zeros)
-
-
-def _scatter(site: Site, stats: LayerStats) -> tuple[Tensor, Tensor]:
-    """The scatter of the inputs of a matrix about their mean, if a bias can take that over, and it."""
-    if site.bias is not None:
-        return scatter_of(stats)
-    return as_double(stats.gram, like=stats.total), torch.zeros_like(stats.total, dtype=torch.float64)
+def _energy(site: Site, stats: LayerStats) -> float:
+    """The mean energy of what a matrix gives."""
+    matrix, (scatter, _) = site.form.dense().double(), scatter_of(stats)
+    return float((matrix @ scatter * matrix).sum()) / stats.n_frames
 
 
 def _ordered(
     first: str, sites: Mapping[str, Site], pairs: WiredPairs, stats: LayerStats, given: Mapping[str, float]
-) -> tuple[Tensor, Tensor]:
-    """The units of the layer `first`, most important first, and the error that each of them keeps away."""
+) -> UnitOrder:
+    """The units of the layer `first`."""
     second = sites[pairs[first]]
-    scatter, _ = _scatter(second, stats)
+    scatter = scatter_of(stats)[0] if second.bias is not None else as_double(stats.gram, like=stats.total)
     damped_cholesky(scatter, stats.n_frames, DAMPING)  # leaves its ridge in it
     scatter /= stats.n_frames
     blocks = [(second, 0)]
@@ -111,14 +85,36 @@ def _ordered(
         energy = given.get(site.layer) or float((block @ scatter * block).sum())
         weights.append(block / max(energy, torch.finfo(block.dtype).tiny) ** 0.5)
     weight = torch.cat(weights)
-    order = unit_order(weight, scatter)
-    added = (weight[:, order] @ torch.linalg.cholesky(scatter[order][:, order])).norm(dim=0)
-    return order, added
+    units = unit_order(weight, scatter)
+    added = (weight[:, units] @ torch.linalg.cholesky(scatter[units][:, units])).norm(dim=0)
+    return UnitOrder(units.cpu(), added.float().cpu(), sites[first].gates)
 
 
-def with_feeds(found: Decomposition, layer: str, pairs: Pairs, numbers: Mapping[str, int]) -> Decomposition:
-    """The decomposition `found` of `layer`, told which of its columns units in `pairs` feed."""
-    feeds = pairs.feeds.get(layer, ()) if isinstance(pairs, WiredPairs) else ()
+def with_units(
+    found: Decomposition,
+    layer: str,
+    pairs: Pairs,
+    orders: Mapping[str, UnitOrder],
+    numbers: Mapping[str, int],
+) -> Decomposition:
+    """The decomposition `found` of `layer`, told which of its units go first, and what feeds its columns.
+
+    Args:
+        found: of a matrix.
+        layer: its name.
+        pairs: of the model.
+        orders: of their units.
+        numbers: of the layers of the model, in its order.
+    """
+    if not isinstance(pairs, WiredPairs):
+        return found
+    leader = next((it for it, second in pairs.items() if layer in (it, second) and it in orders), None)
+    feeds = tuple(feed for feed in pairs.feeds.get(layer, ()) if feed.layer in orders)
+    if leader is not None:
+        of_leader = orders[leader]
+        added = of_leader.added.repeat_interleave(of_leader.gates).to(found.singular_values)
+        found = replace(found, order=of_leader.rows, added=added)
+        feeds = feeds if layer == leader else (*feeds, Feed(leader, 0, len(of_leader.units), of_leader.gates))
     return replace(found, feeds=feeds_tensor(feeds, numbers)) if feeds else found
 
 

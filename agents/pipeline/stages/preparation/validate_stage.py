@@ -10,7 +10,7 @@ from agents.pipeline.price_lists import COUNTED, parameters_of, price_list
 from agents.pipeline.progress.stage_work import Sizes
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
-from agents.search.make_problem import cheapest_plan, check_reachable, choices_of
+from agents.search.make_problem import cheapest_choices, cheapest_plan, check_reachable
 from agents.strategies.strategies import STRATEGIES, asked_policy
 from envs.levers import UNITS
 from envs.rewards import REWARDS
@@ -22,7 +22,6 @@ from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
 from shrinkml.models.protocol import AsrModel
 from shrinkml.models.trimmed import rank_vocabulary, trim_vocabulary, vocabulary_size
-from shrinkml.plan.wiring import wiring_of
 from shrinkml.speech.manifest import check_fit, check_splits, check_words
 from shrinkml.speech.normalisers import normaliser_called
 from shrinkml.speech.unknown_tokens import check_known, unknown_share
@@ -121,7 +120,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
     in_bytes = spec.goal.resource == "bytes"
     prices = price_list(materials, "bytes") if in_bytes else parameters_of(materials, base)
-    choices, wiring = choices_of(cost, ranks, prices, spec.pulled_levers, left=left), wiring_of(cost.layers, ranks)
+    choices, wiring = cheapest_choices(base.module, prices, spec.pulled_levers, pairs, left=left)
     if spec.goal.resource in COUNTED:  # other prices are a stage of their own
         check_reachable(prices, choices, ratio=spec.goal.compression_ratio, n_left=len(left), wiring=wiring)
     return Preflight(
