@@ -90,13 +90,15 @@ def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) 
     Args:
         model: dense or in part compressed.
         speech: one utterance is enough.
-        left: names of layers that stay as they are: their pairs are left out.
+        left: names of layers that stay as they are: their pairs are left out. So are pairs of linear layers which
+            recurrent units feed that may be cut.
     """
     one = speech.subset(next(speech.batches(1)))
     found = find_unit_pairs(model.module, lambda: _feed(model, one, 1))
-    blocks = {first: second for first, second in found.items() if first not in left and second not in left}
     recurrent = find_recurrent_units(model.module, lambda: model.teacher_forced(one.features, one.texts))
     pairs = recurrent.without(left)
+    apart = {*left, *pairs.feeds}  # a matrix whose columns others may cut is decided about alone
+    blocks = {first: second for first, second in found.items() if not {first, second} & apart}
     return WiredPairs({**blocks, **pairs}, pairs.feeds, pairs.why_not)
 
 
