@@ -154,13 +154,15 @@ class BatchTerm:
 
     def times(self, entries: Ints) -> Ints:
         """[n] how many times the price counts in each row of `entries`."""
-        return self._each(entries).prod(axis=1)
+        times: Ints = self._each(entries).prod(axis=1)
+        return times
 
     def times_of_others(self, entries: Ints, layer: Ints) -> Ints:
         """[n] the same by all layers of each row but the one that `layer` [n] tells."""
         each = self._each(entries)
         each[np.arange(len(entries)), layer] = 1
-        return each.prod(axis=1)
+        times: Ints = each.prod(axis=1)
+        return times
 
     def _each(self, entries: Ints) -> Ints:
         """[n, n_layers] the times of each layer of each row."""

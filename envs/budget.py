@@ -146,7 +146,7 @@ def _in_entries(term: GroupTerm, names: Sequence[str], choices: Sequence[Sequenc
 
 
 def _cut_columns(problem: CompressionProblem) -> Iterator[EntryTerm]:
-    """What the columns save that units of others cut: the weights of a column under a choice, times the columns.
+    """The savings of columns that units of others cut: the weights of a column under a choice, times the columns.
 
     Exact in parameters, and to rounding in MACs. In bytes it is a little less than they save: columns count by eights,
     scales not at all, nor do the columns of sparse matrices.

@@ -89,7 +89,7 @@ def problems_of(
 
 
 def _spectrum(layer: LayerSpec, found: Decomposition) -> Tensor:
-    """What the rows of `layer` keep away where its units may be cut, and its directions elsewhere."""
+    """The error that the rows of `layer` keep away where its units may be cut, and its directions elsewhere."""
     return found.added if layer.follower is not None and len(found.added) else found.singular_values
 
 

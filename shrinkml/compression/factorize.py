@@ -79,7 +79,7 @@ def factorize(
 
 
 def _feeds(decomposition: Decomposition, layers: Sequence[str]) -> tuple[Feed, ...]:
-    """What feeds columns of the matrix of that decomposition, of a model with those `layers`."""
+    """The units that feed columns of the matrix of that decomposition, of a model with those `layers`."""
     return tuple(Feed(layers[number], *rest) for number, *rest in decomposition.feeds.tolist())
 
 

@@ -247,7 +247,7 @@ def inputs(module: FormRecurrent, input: Tensor | PackedSequence, states: States
     """The inputs of each matrix of each layer and direction: the frames, and the state before each."""
     for layer, run in enumerate(module.run_layers(input, states)):
         n_units = [module.units(suffix) for suffix in module.suffixes(layer)]
-        outputs = run.output.split(n_units, dim=1)
+        outputs = torch.split(run.output, n_units, dim=1)
         for direction, suffix in enumerate(module.suffixes(layer)):
             before = run.initial[0][direction, :, : n_units[direction]]
             yield f"weight_ih_{suffix}", run.input

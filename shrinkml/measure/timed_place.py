@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -121,6 +122,7 @@ class Place:
             found[COLUMNS] = (0, None)
         return cls(module, {site.name: site for site in sites}, found, tuple(cut), fed)
 
+    @torch.no_grad()
     def at(self, matrix: str, entry: int | None) -> Ready:
         """The module with that matrix at `entry`, the others in the middle of their menus, and made-up weights."""
         if matrix == COLUMNS:

@@ -106,7 +106,7 @@ def look(
 def _losses(
     problem: CompressionProblem, choices: Choices, measured: RecalledLosses, n_ranks: int
 ) -> LayerLosses | None:
-    """What the `choices` at some decisions of `problem` lose; None where the model tells no scores."""
+    """The losses of the `choices` at some decisions of `problem`; None where the model tells no scores."""
     left_out = _left_out(problem)
     return layer_losses(measured, choices, lambda name, rank: left_out[name, rank], n_ranks=n_ranks)
 

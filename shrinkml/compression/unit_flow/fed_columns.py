@@ -16,8 +16,8 @@ from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.layer_spec import Feed
 from shrinkml.weights.decomposition import Decomposition
-from shrinkml.weights.dense import Dense
 from shrinkml.weights.form import Form, floats_of
+from shrinkml.weights.forms import form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Columns:
             )
         return cls((~gone).nonzero().flatten(), gone.nonzero().flatten())
 
-    def of_form(self, form: Form, decomposition: Decomposition) -> Dense:
+    def of_form(self, form: Form, decomposition: Decomposition) -> Form:
         """The matrix `form` of the columns that are left, dense, with what they make up for."""
         matrix = form.dense()
         choice = Choice(inputs=len(self.left))
-        return Dense(self._taken(matrix, self._takes_over(decomposition)), choice)
+        return form_of(choice).stored(choice, [self._taken(matrix, self._takes_over(decomposition))])
 
     def of_decomposition(self, decomposition: Decomposition) -> Decomposition:
         """The same of the decomposition of the matrix."""

@@ -1,4 +1,4 @@
-"""Where the outputs of recurrent layers go: the columns of other matrices that each of their units feeds, and no other.
+"""The way of the outputs of recurrent layers: the columns of matrices that each of their units feeds, and no other.
 
 A model is run several times, and each time half of all units are silenced in the outputs of their layers: those whose
 number has a one in one of its bits, then those that have a zero there. A column that one unit feeds alone is silent in

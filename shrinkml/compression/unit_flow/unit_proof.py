@@ -77,7 +77,7 @@ def _untaught(
 
 
 def _all_feeds(layer: str, directions: Sequence[Direction], pairs: WiredPairs) -> tuple[Feed, ...]:
-    """What feeds columns of `layer`, its own units too where they do."""
+    """The units that feed columns of `layer`, its own too where they do."""
     own = [Feed(it.first.layer, 0, it.units, it.first.gates) for it in directions if it.second.layer == layer]
     return (*pairs.feeds.get(layer, ()), *own)
 

@@ -130,7 +130,8 @@ def _streaming(model: Transducer) -> Graph:
     for index, (reduction, lstm) in enumerate(zip(causal.reductions, causal.layers, strict=True)):
         joined = reduction * (causal.stack if index == 0 else 1)
         steps, frames = join(graph, steps, width, joined), frames // joined
-        state = tuple(_first(graph, _row(graph, part, index), layer_width(lstm)) for part in (h, c))
+        before = (_first(graph, _row(graph, part, index), layer_width(lstm)) for part in (h, c))
+        state = next(before), next(before)
         outputs = []
         for step in range(frames):
             name = f"causal.layers.{index}{f'.{step}' if step else ''}"  # an operator's name stands once
