@@ -40,8 +40,17 @@ def reshape(model: nn.Module, plan: CompressionPlan) -> nn.Module:
 
 
 def merge(model: nn.Module) -> nn.Module:
-    """A copy of `model` with every compressed layer dense again: torch's own layers with the products as weights."""
+    """A copy of `model` with every compressed layer dense again: torch's own layers with the products as weights.
+
+    Raises:
+        PlanError: units were cut of a recurrent layer.
+    """
     sites = sites_by_layer(model)
+    if narrow := [layer for layer, site in sites.items() if site.gates and site.form.choice.cuts_units]:
+        raise PlanError(
+            f"units were cut of the recurrent layer {narrow[0]!r}, and torch's layers have as many in each direction; "
+            "allowed: the checkpoint as it is, and its exports"
+        )
     with torch.no_grad():
         dense = {layer: as_dense(site.form, site.shape) for layer, site in sites.items() if site.form.choice != DENSE}
     return with_forms(model, dense)
