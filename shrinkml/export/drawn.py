@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
-import torch
 
 from shrinkml.compression.surgery import widen
 from shrinkml.export.few_bits.packed_products import few_bits_of, pack_
@@ -70,14 +69,14 @@ class Drawn:
 
     @contextmanager
     def trials(self) -> Iterator[Callable[[Storage], OnnxRecogniser]]:
-        """Exports for the time being, on as many threads as torch has here: each is over when the next is opened."""
+        """Exports for the time being: each is over when the next is opened."""
         with TemporaryDirectory() as name:
             folder, written = Path(name), dict[str, str]()
             self.recipe.write(folder, {})
 
             def opened(storage: Storage) -> OnnxRecogniser:
                 self.write_graphs(folder, storage, written)
-                return OnnxRecogniser(folder, threads=torch.get_num_threads())
+                return OnnxRecogniser(folder)
 
             yield opened
 

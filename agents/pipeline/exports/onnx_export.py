@@ -33,9 +33,11 @@ def compared(materials: Materials) -> Sequence[Utterance]:
     return first_few(materials.dev_utterances, most=N_COMPARED, seconds=COMPARED_S)
 
 
-def opened(folder: Path) -> OnnxRecogniser:
-    """The exported recogniser in `folder`, on as many threads as torch has here."""
-    return OnnxRecogniser(folder, threads=torch.get_num_threads())
+def heard_on_test(materials: Materials, exported: OnnxRecogniser) -> list[str]:
+    """The transcripts of test by an exported recogniser of one thread, on as many as torch has here."""
+    return exported_transcripts.transcripts(
+        exported, materials.test_utterances, at_once=torch.get_num_threads(), should_stop=materials.should_stop
+    )
 
 
 def write_onnx(materials: Materials, checkpoints: Path, *, int8: bool) -> list[ExportRow]:
@@ -65,7 +67,7 @@ def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8:
     """
     few, stop = compared(materials), materials.should_stop
     kept = exporter.write(folder, int8=int8, speech=few, should_stop=stop)
-    asking, exported = Interruptible(exporter.model, stop), opened(folder)
+    asking, exported = Interruptible(exporter.model, stop), OnnxRecogniser(folder)
     parity = compare(asking, exported, few)
     in_integers = bool(exporter.drawn.integers)  # sums in another order may be rounded the other way
     if not int8 and not in_integers and parity.largest_difference > MOST_DIFFERENCE:
@@ -73,8 +75,7 @@ def export_onnx(materials: Materials, exporter: Exporter, folder: Path, *, int8:
             f"the scores of the checkpoint and of {folder} differ by {parity.largest_difference:g}; "
             f"allowed: {MOST_DIFFERENCE:g}"
         )
-    heard = exported_transcripts.transcripts(exported, materials.test_utterances, should_stop=stop)
-    found = score_on_test(materials, heard)
+    found = score_on_test(materials, heard_on_test(materials, exported))
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     alone = {}
     if int8:

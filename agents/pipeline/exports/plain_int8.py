@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.pipeline.exports.onnx_export import opened
+from agents.pipeline.exports.onnx_export import heard_on_test
 from agents.pipeline.materials import Materials
 from agents.pipeline.measuring import score_on_test
-from shrinkml.export import exported_transcripts
 from shrinkml.export.exporter import Exporter
+from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.job import Goal
 from shrinkml.report.record import ExportRow, PlainInt8Row
 from shrinkml.storage import checkpoint
@@ -33,8 +33,7 @@ def write_plain_int8(
     folder, test = checkpoints / PLAIN_INT8, materials.test_utterances
     exporter = Exporter(materials.original)
     exporter.write(folder, int8=True, speech=materials.dev_utterances, should_stop=materials.should_stop)
-    heard = exported_transcripts.transcripts(opened(folder), test, should_stop=materials.should_stop)
-    found = score_on_test(materials, heard)
+    found = score_on_test(materials, heard_on_test(materials, OnnxRecogniser(folder)))
     original = score_on_test(materials, materials.transcribed(test, materials.test))
     n_bytes = sum(path.stat().st_size for path in folder.iterdir())
     row = PlainInt8Row(

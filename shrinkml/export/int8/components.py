@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from shrinkml.events import ShouldStop
 from shrinkml.export import exported_transcripts
 from shrinkml.export.drawn import Drawn
@@ -39,7 +41,9 @@ def wer_by_component(
     with drawn.trials() as opened:
 
         def wer_of(storage: Storage) -> float:
-            heard = exported_transcripts.transcripts(opened(storage), utterances, should_stop=should_stop)
+            heard = exported_transcripts.transcripts(
+                opened(storage), utterances, at_once=torch.get_num_threads(), should_stop=should_stop
+            )
             return word_errors(texts, heard, normaliser=normaliser).wer
 
         found = {FLOAT: wer_of(Storage(half=True))}

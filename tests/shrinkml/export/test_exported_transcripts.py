@@ -27,6 +27,7 @@ def test_transcripts_come_in_the_order_of_the_utterances(recogniser, utterances)
     alone = [recogniser.transcribe([read_audio(one.audio, 16_000)])[0] for one in utterances]
     assert transcripts(recogniser, utterances) == alone
     assert transcripts(recogniser, utterances[::-1]) == alone[::-1]
+    assert transcripts(recogniser, utterances, at_once=3) == alone
 
 
 def test_it_stops_between_batches(recogniser, utterances):
