@@ -110,6 +110,7 @@ def speed_row(batch_size, threads, dense, compressed):
         "rtf_dense_range": [0.97 * dense, 1.06 * dense],
         "rtf_compressed": compressed,
         "rtf_compressed_range": [0.97 * compressed, 1.04 * compressed],
+        "runs": 5,
     }
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from statistics import median
 
 from shrinkml.errors import LostProcessError
 from shrinkml.events import ShouldStop
-from shrinkml.measure.speed import BATCH_SIZES, median_and_range
+from shrinkml.measure.speed import BATCH_SIZES, MOST_S, median_and_range, rounds_within
 from shrinkml.measure.speed_rows import RuntimeRow
 from shrinkml.measure.timed_process import TORCH, Pass, TimedProcess
 from shrinkml.speech.utterance import Utterance
@@ -22,7 +21,6 @@ log = logging.getLogger(__name__)
 
 INT8 = "int8"
 ROUNDS = 5
-MOST_S = 15.0  # of rounds per thread count, begun before; large models get fewer rounds
 
 Passes = dict[int, Pass]  # by batch size
 Rtfs = dict[int, list[float]]  # processing time / audio time by batch size, of each round
@@ -130,15 +128,12 @@ def _timed(
 
 def _take_turns(processes: Sequence[TimedProcess], rounds: int, most_s: float) -> list[list[Passes]]:
     """The time that each process took, by batch size, in each round that counts."""
-    done: list[list[Passes]] = []
-    spent_s = last_s = 0.0
-    while not done or (len(done) <= rounds and spent_s + last_s <= most_s):
-        began = time.monotonic()
+
+    def turn() -> list[Passes]:
         by_size = {size: [process.run(size) for process in processes] for size in BATCH_SIZES}
-        done.append([dict(zip(by_size, passes, strict=True)) for passes in zip(*by_size.values(), strict=True)])
-        last_s = time.monotonic() - began
-        spent_s += last_s
-    return done[1:] or done
+        return [dict(zip(by_size, passes, strict=True)) for passes in zip(*by_size.values(), strict=True)]
+
+    return rounds_within(turn, rounds=rounds, most_s=most_s)
 
 
 def _row(

@@ -3,8 +3,9 @@
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from shrinkml.measure.speed_rows import Range, SpeedSetting, Speedup
 from shrinkml.models.protocol import AsrModel
 
 BATCH_SIZES = (1, 16)  # the two that a report heads with
+MOST_S = 15.0  # of rounds of each setting
+
+T = TypeVar("T")
 
 
 def speedup(
@@ -23,6 +27,7 @@ def speedup(
     *,
     runs: int = 5,
     threads: int = 1,
+    most_s: float = MOST_S,
 ) -> Speedup:
     """Time `compressed` beside `dense`: how many times as fast it transcribes, one utterance and sixteen at a time.
 
@@ -33,10 +38,11 @@ def speedup(
         durations_s: seconds of audio of each utterance.
         runs: timed passes of each model per setting, at least 1.
         threads: of the headline figures; everything is also measured with all of the machine's.
+        most_s: see `speed_at`.
     """
     thread_counts = sorted({threads, os.cpu_count() or 1}, key=lambda count: count != threads)
     settings = tuple(
-        speed_at(dense, compressed, features, durations_s, batch_size=size, threads=count, runs=runs)
+        speed_at(dense, compressed, features, durations_s, batch_size=size, threads=count, runs=runs, most_s=most_s)
         for count in thread_counts
         for size in BATCH_SIZES
     )
@@ -45,7 +51,7 @@ def speedup(
         batch1=headline[1],
         batch16=headline[16],
         threads=threads,
-        runs=runs,
+        runs=min(row.runs for row in settings),
         n_utterances=len(features),
         audio_s=sum(durations_s),
         settings=settings,
@@ -61,11 +67,12 @@ def speed_at(
     batch_size: int,
     threads: int,
     runs: int,
+    most_s: float = MOST_S,
 ) -> SpeedSetting:
     """Time `compressed` beside `dense` at one batch size on so many threads.
 
     The whole recogniser is timed (encoder and greedy decoding), without feature extraction. Every run transcribes all
-    utterances with one model, then with the other, in turns, after one pass of each that is not counted.
+    utterances with one model, then with the other, in turns; see `rounds_within`.
 
     Args:
         dense: the original.
@@ -75,12 +82,13 @@ def speed_at(
         batch_size: utterances transcribed at once.
         threads: that torch may use.
         runs: timed passes of each model, at least 1.
+        most_s: of all passes, begun before; large models get fewer.
     """
     batches = _batches(features, batch_size)
     with ready_to_time((dense, compressed), threads):
-        for model in (dense, compressed):
-            _pass_s(model, batches)
-        times = [(_pass_s(dense, batches), _pass_s(compressed, batches)) for _ in range(runs)]
+        times = rounds_within(
+            lambda: (_pass_s(dense, batches), _pass_s(compressed, batches)), rounds=runs, most_s=most_s
+        )
     audio_s = sum(durations_s)
     ratio, speedup_range = median_and_range([before / after for before, after in times])
     rtf_dense, rtf_dense_range = median_and_range([before / audio_s for before, _ in times])
@@ -94,7 +102,24 @@ def speed_at(
         rtf_dense_range=rtf_dense_range,
         rtf_compressed=rtf_compressed,
         rtf_compressed_range=rtf_compressed_range,
+        runs=len(times),
     )
+
+
+def rounds_within(take: Callable[[], T], *, rounds: int, most_s: float) -> list[T]:
+    """Return what `take` gives in each of so many rounds, after one that is not counted.
+
+    No round begins where it would last beyond `most_s` seconds, and the first one counts where it leaves no time for
+    another: large models get fewer rounds.
+    """
+    done: list[T] = []
+    spent_s = last_s = 0.0
+    while not done or (len(done) <= rounds and spent_s + last_s <= most_s):
+        began = time.monotonic()
+        done.append(take())
+        last_s = time.monotonic() - began
+        spent_s += last_s
+    return done[1:] or done
 
 
 def _batches(features: Sequence[Tensor], batch_size: int) -> list[list[Tensor]]:

@@ -21,6 +21,7 @@ class SpeedSetting:
         rtf_dense_range: of `rtf_dense`.
         rtf_compressed: real-time factor of the smaller model.
         rtf_compressed_range: of `rtf_compressed`.
+        runs: timed passes of each model.
     """
 
     batch_size: int
@@ -31,6 +32,7 @@ class SpeedSetting:
     rtf_dense_range: Range
     rtf_compressed: float
     rtf_compressed_range: Range
+    runs: int = 5  # older reports did not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Speedup:
         batch1: times as fast as the original with one utterance at a time, on `threads`.
         batch16: the same with sixteen.
         threads: of these headline figures.
-        runs: timed passes of each model per setting.
+        runs: timed passes of each model per setting, at least.
         n_utterances: of each pass.
         audio_s: seconds of audio in them.
         settings: every batch size and thread count.

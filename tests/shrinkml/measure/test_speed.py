@@ -52,6 +52,14 @@ def test_real_time_factors_are_processing_time_over_audio_time(pair):
     assert row.speedup_range[0] <= row.speedup <= row.speedup_range[1]
 
 
+@pytest.mark.parametrize(("most_s", "counted"), [(60.0, 3), (0.0, 1)])
+def test_large_models_get_fewer_runs(pair, calls, most_s, counted):
+    """With no time for another round the first one counts, which else only warms up."""
+    row = speed_at(*pair, FEATURES, DURATIONS_S, batch_size=3, threads=1, runs=3, most_s=most_s)
+    assert row.runs == counted
+    assert len(calls) == 2 * (counted if most_s == 0.0 else counted + 1)
+
+
 def test_every_thread_count_has_a_setting_of_both_batch_sizes_and_the_first_are_the_headline(pair):
     result = speedup(*pair, FEATURES, DURATIONS_S, runs=1, threads=1)
     counts = [1] if os.cpu_count() == 1 else [1, os.cpu_count()]
