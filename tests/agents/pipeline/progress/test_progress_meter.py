@@ -3,6 +3,7 @@ import pytest
 from agents.pipeline.progress.progress_meter import ProgressMeter
 from agents.pipeline.progress.stage_work import REFERENCE, Sizes, Work
 from agents.pipeline.stage_table import STAGES, after_steps, before_steps, of_step
+from agents.pipeline.stages.conclusion.activations_stage import RoundedModel
 from agents.pipeline.stages.preparation.transcripts_stage import Transcripts
 from agents.pipeline.stages.steps.search_stage import Searched
 from agents.pipeline.windows.window_stage import Windowed
@@ -26,6 +27,7 @@ RECORDS = {
     "search": Searched(20),
     "transcripts": Transcripts("references", None, None, taught=1000, left_out=0),
     "windows": Windowed(),
+    "activations": RoundedModel(wer=0.05, observed_wer=0.05),
 }
 
 
