@@ -41,10 +41,10 @@ test: $(DEV_READY)  ## Run the tests (about 9 minutes on two cores, no network).
 	$(BIN)/pytest -m "not slow and not postgres" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(DEV_READY)  ## Run the proofs that take minutes.
-	$(BIN)/pytest -m "slow and not postgres"
+	tests/with_postgres.sh --if-installed $(BIN)/pytest -m slow
 
-test-postgres: $(DEV_READY)  ## Run the tests over Postgres, with a server of its own (needs Debian's postgresql).
-	tests/with_postgres.sh $(BIN)/pytest -m postgres
+test-postgres: $(DEV_READY)  ## Run the stores' tests over Postgres, with a server of its own (needs Debian's postgresql).
+	tests/with_postgres.sh $(BIN)/pytest -m "postgres and not slow"
 
 check: $(DEV_READY)  ## Format, lint, types, then the tests: what CI runs.
 	$(BIN)/ruff format --check .

@@ -2,10 +2,15 @@
 # Runs a command with a server of Postgres of its own, which nobody else reaches and which is gone afterwards:
 #   tests/with_postgres.sh COMMAND...     SHRINKML_TEST_POSTGRES is its address meanwhile
 #   tests/with_postgres.sh --find         only prints where its programs lie; fails where there are none
+#   tests/with_postgres.sh --if-installed COMMAND...    runs the command without one where there are none
 set -euo pipefail
+
+optional=$([ "$1" != --if-installed ] || echo yes)
+[ -z "$optional" ] || shift
 
 if ! initdb=$(command -v initdb || ls -v /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1 | grep .); then
     echo "Postgres is not installed; Debian and Ubuntu have it in: apt-get install postgresql" >&2
+    [ -z "$optional" ] || exec "$@"
     exit 1
 fi
 bin=$(dirname "$(readlink -f "$initdb")")

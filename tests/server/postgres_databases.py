@@ -1,4 +1,4 @@
-"""Databases on the server of Postgres that `make test-postgres` starts, each for one test."""
+"""Databases on the server of Postgres that tests/with_postgres.sh starts, each for one test."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ def fresh_database(template: str | None = None) -> Iterator[str]:
     """The address of a database that is empty, or a copy of the one called `template`; it is gone afterwards."""
     server = os.environ.get(VARIABLE)
     if server is None:
-        pytest.skip("`make test-postgres` runs it, with a server of Postgres of its own")
+        pytest.skip("`make test-postgres` and `make test-slow` run it, with a server of Postgres of their own")
     url, name = sa.make_url(server), f"test_{secrets.token_hex(6)}"
     control = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with control.connect() as db:
