@@ -53,7 +53,7 @@ class Sender:
             runner.run(self._send())
 
     async def _send(self) -> None:
-        forgot_at = -FORGET_EVERY_S
+        forgot_at, well = -FORGET_EVERY_S, True
         async with guarded_pool(self._targets) as pool:
             while not self._stopping:
                 self._changed.clear()
@@ -62,8 +62,11 @@ class Sender:
                         forgot_at = time.monotonic()
                         await asyncio.to_thread(self._outbox.forget, now() - KEPT)
                     await self._begin(pool)
+                    well = True
                 except Exception:  # whatever it is, it may pass, as a database that is away does
-                    log.exception("the outbox of webhooks cannot be read; trying again in %g s", LOOK_S)
+                    if well:
+                        log.exception("the outbox of webhooks cannot be used; trying again until it can")
+                    well = False
                 await self._wait()
             for task in self._busy.values():
                 task.cancel()

@@ -153,7 +153,9 @@ def test_nothing_is_sent_to_those_whose_tokens_are_revoked(engine, sending, rece
     assert receiver.messages.empty()
 
 
-def test_a_database_that_is_away_for_a_while_ends_nothing(engine, here, receiver, register, store, spec, monkeypatch):
+def test_a_database_that_is_away_for_a_while_ends_nothing_and_is_told_of_once(
+    engine, here, receiver, register, store, spec, monkeypatch, caplog
+):
     monkeypatch.setattr(senders, "LOOK_S", 0.02)
     register(receiver.url)
     outbox, troubles = SqlOutbox(engine), [RuntimeError("away")] * 2
@@ -172,3 +174,4 @@ def test_a_database_that_is_away_for_a_while_ends_nothing(engine, here, receiver
     store.submit(spec, max_queued=9)
     receiver.next()
     sender.stop()
+    assert (troubles, caplog.text.count("the outbox of webhooks cannot be used")) == ([], 1)
