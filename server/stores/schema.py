@@ -28,8 +28,11 @@ JOBS = sa.Table(
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),  # changes of this row and of the job's log
     sa.Column("owner", sa.String(64)),
 )
-# The columns of JOBS that came after the first version, in order: a database that lacks them gets them.
-LATER = {"version": "INTEGER NOT NULL DEFAULT 0", "owner": "VARCHAR(64)"}
+# Table -> its columns that came after the first version, in order: a database that lacks them gets them.
+LATER = {
+    "jobs": {"version": "INTEGER NOT NULL DEFAULT 0", "owner": "VARCHAR(64)"},
+    "tokens": {"max_bytes": "BIGINT"},
+}
 
 EVENTS = sa.Table(
     "job_events",
@@ -54,6 +57,26 @@ TOKENS = sa.Table(
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("max_jobs", sa.Integer),
     sa.Column("revoked_at", sa.String(40)),
+    sa.Column("max_bytes", sa.BigInteger),
+)
+
+UPLOADS = sa.Table(
+    "uploads",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(16), unique=True, nullable=False),
+    sa.Column("key", sa.String(160), unique=True, nullable=False),  # owner, kind and checksum
+    sa.Column("owner", sa.String(64)),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("max_bytes", sa.BigInteger),
+    sa.Column("taken", sa.BigInteger, nullable=False),  # bytes that count against what the owner may take
+    sa.Column("problem", sa.Text),
+    sa.Column("contents", sa.JSON),
 )
 
 ENDPOINTS = sa.Table(
@@ -112,10 +135,11 @@ def _prepare_tables(engine: sa.Engine) -> None:
     """Make what is missing: all of it in a new database, what came later in one of an earlier version."""
     with engine.execution_options(preparing=True).begin() as db:
         METADATA.create_all(db)
-        there = {column["name"] for column in sa.inspect(db).get_columns(JOBS.name)}
-        for name, definition in LATER.items():
-            if name not in there:
-                db.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN {name} {definition}")
+        for table, columns in LATER.items():
+            there = {column["name"] for column in sa.inspect(db).get_columns(table)}
+            for name, definition in columns.items():
+                if name not in there:
+                    db.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} {definition}")
         if db.execute(sa.select(QUEUE)).first() is None:
             db.execute(sa.insert(QUEUE).values(id=1, version=0))
 

@@ -57,7 +57,7 @@ class Workplace:
         run_stage: makes a stage durable.
         record: calls what it is given, which records how a job ended, unless the worker is about to leave.
         end_process: called when a cancelled job does not end in time, once it is recorded as cancelled.
-        check: raises where a job must not be run.
+        prepare: gives a job as it is to be run; raises where it must not be.
         watch_limits: gives what raises once a job exceeds a limit.
     """
 
@@ -68,7 +68,7 @@ class Workplace:
     run_stage: RunStage
     record: Record
     end_process: Callable[[], None]
-    check: Callable[[JobSpec], None] = lambda spec: None
+    prepare: Callable[[JobSpec], JobSpec] = lambda spec: spec
     watch_limits: Callable[[Job], CheckLimits] = lambda job: lambda: None
 
 
@@ -135,7 +135,7 @@ def _report_of(place: Workplace, job: Job, watches: list[Watch]) -> Report:
     The eye on the job is put in `watches`.
     """
     folder = place.folder_of(job.id)
-    place.check(job.spec)
+    spec = place.prepare(job.spec)
 
     def publish() -> None:
         publish_run(folder, place.artefacts, job.id)
@@ -158,7 +158,7 @@ def _report_of(place: Workplace, job: Job, watches: list[Watch]) -> Report:
         with cancellation_of(place.store, job.id, check_limits=limits, overdue=give_up) as watch:
             watches.append(watch)
             return place.run_job(
-                job.spec, folder, on_event=on_event, should_stop=watch.should_stop, run_stage=place.run_stage
+                spec, folder, on_event=on_event, should_stop=watch.should_stop, run_stage=place.run_stage
             )
     finally:
         publish()

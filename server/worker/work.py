@@ -40,6 +40,8 @@ from server.service_errors import HomeLostError
 from server.service_log import log_to_stderr
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
+from server.uploads.references import located
+from server.uploads.uploads import Uploads, uploads_in
 from server.worker.departure import Departure
 from server.worker.heartbeat import beating
 from server.worker.job_execution import RunJob, StageResult, Workplace, execute
@@ -83,7 +85,7 @@ def work(
             run_stage=partial(_run_stage, departure),
             record=departure.record,
             end_process=_end_process,
-            check=partial(_check, home, data_roots, limits),
+            prepare=partial(_prepare, home, data_roots, limits, uploads_in(home, engine, limits)),
             watch_limits=partial(watch_limits, home, limits),
         )
         at_work: list[str] = []
@@ -123,10 +125,12 @@ def _caretaker(lock: Lock) -> Callable[[], None]:
     return look
 
 
-def _check(home: Path, data_roots: Sequence[Path], limits: Limits, spec: JobSpec) -> None:
-    """Check what must hold before a job is run: space on the disk, and paths that it may read."""
+def _prepare(home: Path, data_roots: Sequence[Path], limits: Limits, uploads: Uploads, spec: JobSpec) -> JobSpec:
+    """Return the job with paths for its uploads, once it has space on the disk and names no path that it may not."""
     require_space(home, limits.free_gb)
-    check_paths(spec, data_roots, limits=limits)
+    job, folders = located(spec, uploads)
+    check_paths(job, [*data_roots, *folders], limits=limits)
+    return job
 
 
 def _listen(url: str, place: Workplace, at_work: list[str]) -> None:
