@@ -26,7 +26,7 @@ STREAMING_MODELS ?= runs/models/transducer
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test test-slow check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-look bench-levers bench-gptq bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-stock bench-pretrained bench-load digits whisper results clean
+.PHONY: help demo serve test test-slow test-postgres check format reference bench bench-iterative bench-search bench-transfer bench-factorizers bench-growth bench-tuned bench-liteasr bench-windows bench-racing bench-versions bench-fidelity bench-look bench-levers bench-gptq bench-activations bench-onnx bench-quantization bench-memory bench-transducer bench-streaming bench-structure bench-stock bench-pretrained bench-load digits whisper results clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,13 @@ serve: $(READY)  ## Start the HTTP service and its worker on this machine.
 	$(SHRINKML) serve
 
 test: $(DEV_READY)  ## Run the tests (about 9 minutes on two cores, no network).
-	$(BIN)/pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/pytest -m "not slow and not postgres" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(DEV_READY)  ## Run the proofs that take minutes.
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow and not postgres"
+
+test-postgres: $(DEV_READY)  ## Run the tests over Postgres, with a server of its own (needs Debian's postgresql).
+	tests/with_postgres.sh $(BIN)/pytest -m postgres
 
 check: $(DEV_READY)  ## Format, lint, types, then the tests: what CI runs.
 	$(BIN)/ruff format --check .
@@ -67,6 +70,9 @@ bench-iterative: data/commands/train.jsonl  ## Iterative against one-shot agains
 
 bench-gptq: data/commands/train.jsonl  ## Weights of few bits, rounded to the nearest or so that outputs stay close (minutes).
 	$(BIN)/python benchmarks/gptq.py
+
+bench-activations: data/commands/train.jsonl  ## Activations in 8, 6 and 4 bits on the bundled models without LSTMs, and as graphs of integers (minutes).
+	$(BIN)/python benchmarks/activations.py
 
 bench-onnx: $(READY)  ## ONNX Runtime against torch, float32 and int8, on the bundled model (needs data/commands).
 	$(BIN)/python benchmarks/export.py

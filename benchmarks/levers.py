@@ -79,8 +79,9 @@ def as_rounded(prices: PriceList, layers: Sequence[LayerSpec]) -> PriceList:
 
     def of(layer: LayerSpec) -> SitePrices:
         ranks = 1, layer.max_rank
-        at_ranks = tuple(layer.cost_at(Choice(rank=rank, bits=ROUNDED)).bytes for rank in ranks)
-        return SitePrices(ranks, at_ranks, layer.cost_at(Choice(bits=ROUNDED)).bytes)
+        beside = layer.own_biases.bytes
+        at_ranks = tuple(layer.cost_at(Choice(rank=rank, bits=ROUNDED)).bytes + beside for rank in ranks)
+        return SitePrices(ranks, at_ranks, layer.cost_at(Choice(bits=ROUNDED)).bytes + beside)
 
     return replace(prices, sites={layer.name: of(layer) for layer in layers})
 

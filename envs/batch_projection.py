@@ -119,16 +119,15 @@ class BatchProjection:
         """[n] what terms add to the price of each row of `entries`."""
         total = np.zeros(len(entries), np.int64)
         for term in self.terms:
-            total += term.price * (term.n_counted(entries) == term.size)
+            total += term.price * term.times(entries)
         return total
 
     def _change_of_terms(self, entries: Ints, layer: Ints) -> Ints:
         """[n, longest menu] how terms change if one `layer` [n] of each row of `entries` takes each of its entries."""
         change = np.zeros((len(entries), self.prices.shape[1]), np.int64)
         for term in self.terms:
-            n_others = term.n_counted(entries) - term.counts[layer, entries[np.arange(len(entries)), layer]]
-            after = n_others[:, None] + term.counts[layer] == term.size
-            change += term.price * (after.astype(np.int64) - (term.n_counted(entries) == term.size)[:, None])
+            after = term.times_of_others(entries, layer)[:, None] * term.counts[layer]
+            change += term.price * (after - term.times(entries)[:, None])
         return change
 
 
@@ -137,27 +136,37 @@ class BatchTerm:
     """An `EntryTerm` for many plans at once.
 
     Attributes:
-        counts: [n_layers, longest menu] 1 where an entry counts, 0 elsewhere and for layers outside the group.
-        size: of the group.
-        price: where all of the group count.
+        counts: [n_layers, longest menu] the times that an entry counts; 1 for layers outside the group.
+        price: of each product of times.
     """
 
     counts: Ints
-    size: int
     price: int
 
     @classmethod
     def of(cls, term: EntryTerm, shape: tuple[int, ...]) -> "BatchTerm":
         """That of `term`, for prices of that `shape`."""
-        counts = np.zeros(shape, np.int64)
+        counts = np.ones(shape, np.int64)
         for layer, counted in term.entries.items():
-            counts[layer, list(counted)] = 1
-        return cls(counts, len(term.entries), term.price)
+            counts[layer] = 0
+            counts[layer, list(counted)] = list(counted.values())
+        return cls(counts, term.price)
 
-    def n_counted(self, entries: Ints) -> Ints:
-        """[n] how many layers of each row of `entries` count."""
-        n: Ints = self.counts[np.arange(len(self.counts)), entries].sum(axis=1)
-        return n
+    def times(self, entries: Ints) -> Ints:
+        """[n] how many times the price counts in each row of `entries`."""
+        times: Ints = self._each(entries).prod(axis=1)
+        return times
+
+    def times_of_others(self, entries: Ints, layer: Ints) -> Ints:
+        """[n] the same by all layers of each row but the one that `layer` [n] tells."""
+        each = self._each(entries)
+        each[np.arange(len(entries)), layer] = 1
+        times: Ints = each.prod(axis=1)
+        return times
+
+    def _each(self, entries: Ints) -> Ints:
+        """[n, n_layers] the times of each layer of each row."""
+        return self.counts[np.arange(len(self.counts)), entries]
 
 
 def _padded(row: Sequence[float], length: int, filler: float) -> list[float]:

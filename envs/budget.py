@@ -5,34 +5,40 @@ every episode inside the budget is AMC's (He et al. 2018, arXiv:1802.03494, algo
 left when all decisions that are still to come take their cheapest option.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
 
 from envs.decision import index_of
 from envs.problem import CompressionProblem
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.prices import WORDS, GroupTerm
+from shrinkml.plan.site_prices import CountedPrices, Prices, SitePrices
+from shrinkml.plan.wiring import Wiring
+
+COLUMNS_AT_A_TIME = {"parameters": 1, "bytes": 8, "macs": 1, "latency": 1}  # whose price is whole
 
 Entries = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class EntryTerm:
-    """A `GroupTerm` in terms of entries.
+    """A `GroupTerm` in terms of entries, each of which may count several times.
 
     Attributes:
-        entries: index of a decision -> the entries of it that count.
-        price: more, or less where negative, where all those decisions make one of theirs.
+        entries: index of a decision -> the times that each of its entries counts; those that are missing, none.
+        price: more, or less where negative, for each product of times.
     """
 
-    entries: Mapping[int, frozenset[int]]
+    entries: Mapping[int, Mapping[int, int]]
     price: int
 
     def at(self, entries: Sequence[int]) -> int:
         """The price that the term adds to a plan."""
-        return self.price if all(entries[i] in counted for i, counted in self.entries.items()) else 0
+        return self.price * prod(counted.get(entries[i], 0) for i, counted in self.entries.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Budget:
         weights: the price of each option, ascending within a decision; in units of the problem's price list.
         limit: of the sum of the decisions' prices, terms included.
         terms: what groups of decisions cost together, beside the sum.
-        followers: decision -> the matrix whose choice follows, of those that have one.
+        wiring: what follows elsewhere from the choices of decisions.
     """
 
     names: tuple[str, ...]
@@ -53,7 +59,7 @@ class Budget:
     weights: tuple[tuple[int, ...], ...]
     limit: int
     terms: tuple[EntryTerm, ...] = ()
-    followers: Mapping[str, str] = field(default_factory=dict)
+    wiring: Wiring = field(default_factory=Wiring)
 
     @classmethod
     def of(cls, problem: CompressionProblem) -> "Budget":
@@ -66,8 +72,8 @@ class Budget:
         names = tuple(decision.name for decision in decisions)
         choices = tuple(decision.choices for decision in decisions)
         weights = tuple(tuple(option.price for option in decision.options) for decision in decisions)
-        terms = tuple(_in_entries(term, names, choices) for term in listed.terms)
-        budget = cls(names, choices, weights, problem.limit - listed.other, terms, problem.followers)
+        terms = (*(_in_entries(term, names, choices) for term in listed.terms), *_cut_columns(problem))
+        budget = cls(names, choices, weights, problem.limit - listed.other, terms, problem.wiring)
         least = listed.other + budget.spent(budget.cheapest)
         if least > problem.limit:
             words = WORDS[listed.resource]
@@ -112,7 +118,7 @@ class Budget:
     def plan(self, entries: Sequence[int]) -> CompressionPlan:
         """The plan that `entries` stand for."""
         chosen = zip(self.names, self.choices, entries, strict=True)
-        return CompressionPlan({name: choices[entry] for name, choices, entry in chosen}).followed(self.followers)
+        return self.wiring.completed(CompressionPlan({name: choices[entry] for name, choices, entry in chosen}))
 
     def entries(self, plan: CompressionPlan) -> Entries:
         """The entries that make `plan`.
@@ -121,7 +127,12 @@ class Budget:
             PlanError: a choice that is no option.
         """
         pairs = zip(self.names, self.choices, strict=True)
-        return tuple(index_of(plan.choice(name), choices, name) for name, choices in pairs)
+        return tuple(index_of(self._own(plan, name, choices[-1]), choices, name) for name, choices in pairs)
+
+    def _own(self, plan: CompressionPlan, name: str, present: Choice) -> Choice:
+        """The choice of `plan` at a decision, without the columns that others cut."""
+        choice = plan.choice(name)
+        return replace(choice, inputs=present.inputs) if name in self.wiring.fed else choice
 
 
 def _in_entries(term: GroupTerm, names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> EntryTerm:
@@ -130,5 +141,37 @@ def _in_entries(term: GroupTerm, names: Sequence[str], choices: Sequence[Sequenc
         if site not in names:
             raise PlanError(f"the prices have a term for {site!r}; allowed: {', '.join(names)}, which are decided")
         index = names.index(site)
-        counted[index] = frozenset(entry for entry, choice in enumerate(choices[index]) if choice in group)
+        counted[index] = {entry: 1 for entry, choice in enumerate(choices[index]) if choice in group}
     return EntryTerm(counted, term.price)
+
+
+def _cut_columns(problem: CompressionProblem) -> Iterator[EntryTerm]:
+    """The savings of columns that units of others cut: the weights of a column under a choice, times the columns.
+
+    Exact in parameters, and to rounding in MACs. In bytes it is a little less than they save: columns count by eights,
+    scales not at all, nor do the columns of sparse matrices.
+    """
+    places = {decision.name: place for place, decision in enumerate(problem.decisions)}
+    for place, decision in enumerate(problem.decisions):
+        record, prices = decision.record, problem.prices.sites[decision.name]
+        if record is None or not record.fed_by:
+            continue
+        at_a_time = COLUMNS_AT_A_TIME[problem.prices.resource]
+        per_column = {i: _per_column(record, prices, choice) for i, choice in enumerate(decision.choices)}
+        for feed in record.fed_by:
+            if feed.layer in places:
+                choices = problem.decisions[places[feed.layer]].choices
+                columns = {i: feed.n_cut(choice) // at_a_time for i, choice in enumerate(choices)}
+                yield EntryTerm({place: per_column, places[feed.layer]: columns}, -1)
+
+
+def _per_column(record: LayerSpec, prices: Prices, choice: Choice) -> int:
+    """The price of COLUMNS_AT_A_TIME columns of a matrix."""
+    columns = choice.inputs or record.in_features
+    weights = record.cost_at(choice).parameters - record.cost_at(replace(choice, inputs=columns - 1)).parameters
+    if isinstance(prices, CountedPrices):
+        bits = 0 if choice.sparsity else choice.bits or prices.layer.bits
+        each = {"parameters": 0.0 if choice.sparsity else 1.0, "bytes": bits, "macs": prices.layer.calls_per_s}
+        return int(weights * each[prices.counted])
+    fed = prices.fed if isinstance(prices, SitePrices) else None
+    return 0 if fed is None else int(weights * fed.per_weight)

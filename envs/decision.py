@@ -11,6 +11,7 @@ from itertools import pairwise
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
+from shrinkml.plan.layer_spec import LayerSpec
 
 PerOption = tuple[tuple[float, ...], ...]  # a figure for each option of each decision
 
@@ -48,6 +49,7 @@ class Decision:
         left_out: options that were removed, as they could not be part of a good plan.
         follower: the matrix whose choice follows from this one's, and is no decision of its own: who multiplies the
             units that may be cut here. Costs, prices and losses of the options are those of both.
+        record: of the matrix, where its units or columns are a recurrent layer's; None elsewhere.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Decision:
     energy: float = 1.0
     left_out: tuple[Option, ...] = ()
     follower: str | None = None
+    record: LayerSpec | None = None
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -70,6 +73,26 @@ class Decision:
     def choices(self) -> tuple[Choice, ...]:
         """The choices of all options."""
         return tuple(option.choice for option in self.options)
+
+    def own(self, choice: Choice) -> Choice:
+        """The part of the `choice` of a plan at the matrix that is decided here: other decisions cut its columns."""
+        if self.record is None or not self.record.fed_by:
+            return choice
+        return replace(choice, inputs=self.options[-1].choice.inputs)
+
+    def units(self, choice: Choice) -> int | None:
+        """The units that `choice` leaves of those that are computed here; None where all are."""
+        return choice.outputs if self.record is None else choice.outputs and choice.outputs // self.record.gates
+
+    def cost(self, choice: Choice) -> Cost:
+        """The cost of the place under the `choice` of a plan.
+
+        Raises:
+            PlanError: what is decided here of it is no option.
+        """
+        own = self.own(choice)
+        cost = self.options[self.index(own)].cost
+        return cost if self.record is None else cost - self.record.cost_at(own) + self.record.cost_at(choice)
 
     @property
     def whole(self) -> "Decision":

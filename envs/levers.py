@@ -3,7 +3,8 @@
 A lever makes more choices of each one that there is, so that any of them together make every combination.
 
 Units are cut of two matrices at once: of one whose record names a follower, which then has the choice that follows. For
-both of them ranks and zeros are left out: a block is narrower, or its matrices are factorized.
+both of them ranks and zeros are left out: a block is narrower, or its matrices are factorized. Of recurrent layers more
+matrices multiply the units: these have choices of their own, and fewer columns (`shrinkml.plan.wiring`).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -28,11 +29,12 @@ Lever = Callable[[LayerSpec, Choice], Iterator[Choice]]
 def fewer_units(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
     """Fewer units, of a layer that has a follower."""
     if layer.follower is not None:
-        yield from (replace(choice, outputs=left) for left in unit_menu(choice.outputs or layer.out_features))
+        units = (choice.outputs or layer.out_features) // layer.gates
+        yield from (replace(choice, outputs=left * layer.gates) for left in unit_menu(units))
 
 
 def _keeps_units(layer: LayerSpec, choice: Choice) -> bool:
-    return layer.follower is None and not choice.cuts_units
+    return layer.follower is None and choice.outputs is None
 
 
 def lower_ranks(layer: LayerSpec, choice: Choice) -> Iterator[Choice]:
@@ -113,11 +115,11 @@ def cheaper_choices(
         price = partial(price_with_follower, layer, prices)
         found[layer.name] = (*sorted((it for it in others if price(it) < price(last)), key=price), last)
         if layer.follower is not None:
-            found[layer.follower] = tuple(choice.following for choice in found[layer.name])
+            found[layer.follower] = tuple(choice.followed(layer.gates) for choice in found[layer.name])
     return found
 
 
 def price_with_follower(layer: LayerSpec, prices: PriceList, choice: Choice) -> int:
     """The price of `layer` under `choice`, and of its follower, if it has one, under what follows."""
     alone = prices.sites[layer.name].at(choice)
-    return alone if layer.follower is None else alone + prices.sites[layer.follower].at(choice.following)
+    return alone if layer.follower is None else alone + prices.sites[layer.follower].at(choice.followed(layer.gates))

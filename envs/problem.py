@@ -9,6 +9,7 @@ from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.prices import PriceList
+from shrinkml.plan.wiring import Fed, Follower, Wiring
 
 
 class PlanEvaluator(Protocol):
@@ -78,9 +79,16 @@ class CompressionProblem:
         return self.prices.limit(self.compression_ratio)
 
     @property
-    def followers(self) -> dict[str, str]:
-        """Decision -> the matrix whose choice follows, of those that have one."""
-        return {decision.name: decision.follower for decision in self.decisions if decision.follower is not None}
+    def wiring(self) -> Wiring:
+        """The ways of units: what follows elsewhere from the choices of decisions."""
+        followers, fed = {}, {}
+        for it in self.decisions:
+            if it.follower is not None:
+                followers[it.name] = Follower(it.follower, it.record.gates if it.record else 1)
+            if it.record and it.record.fed_by:
+                present = it.options[-1].choice
+                fed[it.name] = Fed(present.inputs or it.record.in_features, present, it.record.fed_by)
+        return Wiring(followers, fed)
 
     @property
     def tells_losses(self) -> bool:
@@ -117,15 +125,14 @@ class CompressionProblem:
         Raises:
             PlanError: a choice that is no option.
         """
-        chosen = (decision.options[decision.index(plan.choice(decision.name))] for decision in self.decisions)
-        return sum((option.cost for option in chosen), self.other)
+        return sum((decision.cost(plan.choice(decision.name)) for decision in self.decisions), self.other)
 
     def expected_loss(self, plan: CompressionPlan) -> float:
         """The expected losses of the choices of `plan` added up, in nats per token; 0 where none is known.
 
         Options that were left out count too; a choice that is no option, as much as the worst of its decision.
         """
-        return sum(_expected_loss(decision.whole, plan.choice(decision.name)) for decision in self.decisions)
+        return sum(_expected_loss(it.whole, it.own(plan.choice(it.name))) for it in self.decisions)
 
     def per_utterance(self, expected_loss: float) -> float:
         """A loss in nats per token as one in nats per utterance, the magnitude that thresholds were tuned for."""

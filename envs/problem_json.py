@@ -59,6 +59,7 @@ def _decision_to_json(decision: Decision) -> Json:
         "energy": decision.energy,
         "left_out": list(map(_option_to_json, decision.left_out)),
         "follower": decision.follower,
+        **({} if decision.record is None else {"record": asdict(decision.record)}),
     }
 
 
@@ -67,7 +68,9 @@ def _decision_from_json(value: Mapping[str, Any]) -> Decision:
     options = tuple(map(_option_from_json, value["options"]))
     left_out = tuple(map(_option_from_json, value["left_out"]))
     follower = value.get("follower")  # older problems had none
-    return Decision(value["name"], value["kind"], (rows, columns), options, value["energy"], left_out, follower)
+    record = LayerSpec(**value["record"]) if "record" in value else None
+    known = value["name"], value["kind"], (rows, columns), options, value["energy"]
+    return Decision(*known, left_out, follower, record)
 
 
 def _of_ranks(value: Mapping[str, Any]) -> CompressionProblem:

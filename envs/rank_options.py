@@ -163,7 +163,7 @@ def site_decision(
 
     def cost(choice: Choice) -> Cost:
         alone = layer.cost_at(choice)
-        return alone if follower is None else alone + follower.cost_at(choice.following)
+        return alone if follower is None else alone + follower.cost_at(choice.followed(layer.gates))
 
     kept = retained_energy(spectrum, [choice.directions for choice in choices]) if spectrum else (1.0,)
     options = tuple(
@@ -172,7 +172,10 @@ def site_decision(
     )
     energy = sum(s * s for s in spectrum)
     shape = layer.out_features, layer.in_features
-    return Decision(layer.name, layer.kind, shape, options, energy, follower=layer.follower)
+    wired = layer.fed_by or (layer.follower is not None and layer.gates > 1)
+    return Decision(
+        layer.name, layer.kind, shape, options, energy, follower=layer.follower, record=layer if wired else None
+    )
 
 
 def _kept_in_factors(choice: Choice) -> float:

@@ -1,7 +1,11 @@
-"""The server's home folder: places of the database, the logs and the jobs' files, and the lock on it."""
+"""The home folder of a server or worker: places of the database, the logs and the jobs' files, and the lock on it.
+
+The jobs' files lie in the home, or in a folder that several servers and workers share.
+"""
 
 import fcntl
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,33 +20,33 @@ POLL_S = 0.1
 
 
 def database(home: Path) -> Path:
-    """Return the file of jobs, events and workflows."""
+    """Return the file of jobs, events and tokens, where no other database is named."""
     return home.resolve() / "jobs.sqlite"
 
 
-def database_url(home: Path) -> str:
-    """Return the address of the database."""
-    return f"sqlite:///{database(home)}"
+def database_url(home: Path, database_elsewhere: str | None = None) -> str:
+    """Return the address of the database: `database_elsewhere`, or that of the file in the home."""
+    return database_elsewhere or f"sqlite:///{database(home)}"
 
 
-def jobs_folder(home: Path) -> Path:
+def jobs_folder(files: Path) -> Path:
     """Return the folder that holds a folder per job."""
-    return home / "jobs"
+    return files / "jobs"
 
 
-def job_folder(home: Path, job_id: str) -> Path:
+def job_folder(files: Path, job_id: str) -> Path:
     """Return the folder in which the pipeline keeps the job's stages, checkpoints and report."""
-    return jobs_folder(home) / job_id
+    return jobs_folder(files) / job_id
 
 
-def clear_job(home: Path, job_id: str) -> None:
+def clear_job(files: Path, job_id: str) -> None:
     """Remove the files that the pipeline keeps of the job."""
-    shutil.rmtree(job_folder(home, job_id), ignore_errors=True)
+    shutil.rmtree(job_folder(files, job_id), ignore_errors=True)
 
 
-def artefacts_folder(home: Path) -> Path:
+def artefacts_folder(files: Path) -> Path:
     """Return the folder of all files that jobs leave for download."""
-    return home / "artefacts"
+    return files / "artefacts"
 
 
 def uploads_folder(home: Path) -> Path:
@@ -70,13 +74,27 @@ def worker_log(home: Path) -> Path:
     return home / "worker.log"
 
 
-def require_space(home: Path, free_gb: float) -> None:
-    """Return where `free_gb` (10^9 bytes) are free on the disk of `home`.
+def worker_id(home: Path) -> str:
+    """Return the id of the worker that works in `home`, made with the first one.
+
+    Who is started again there has the id of the one that died, and with it the jobs that this one had.
+    """
+    file = home / "worker.id"
+    if not file.is_file():
+        partial = file.with_name(f"{file.name}.partial")
+        partial.write_text(secrets.token_hex(8))
+        os.replace(partial, file)
+    return file.read_text()
+
+
+def require_space(files: Path, free_gb: float) -> None:
+    """Return where `free_gb` (10^9 bytes) are free on the disk of `files`.
 
     Raises:
         DiskFullError: they are not.
     """
-    free = shutil.disk_usage(home).free / GB
+    files.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(files).free / GB
     if free < free_gb:
         raise DiskFullError(
             f"{free:.1f} GB are free where the server keeps its files, and it wants {free_gb:g}; "

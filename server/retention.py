@@ -38,23 +38,26 @@ class Leftover:
     kind: str = "job"
 
 
-def leftovers(store: JobStore, home: Path, *, older_than: timedelta) -> list[Leftover]:
-    """Return what may go in `home`, whose jobs `store` holds: of jobs that ended before `older_than`, and of no job."""
-    folders = _folders(home)  # before the jobs: who is submitted later makes its folder later
+def leftovers(store: JobStore, files: Path, *, older_than: timedelta) -> list[Leftover]:
+    """Return what may go in `files`, where those of the jobs in `store` lie.
+
+    That are files of jobs that ended before `older_than`, and of no job.
+    """
+    folders = _folders(files)  # before the jobs: who is submitted later makes its folder later
     jobs = list(every_job(store))
-    needed = _named_by_others(jobs, home)
+    needed = _named_by_others(jobs, files)
     old = [job for job in jobs if job.state.ended and now() - _ended_at(job) >= older_than and job.id not in needed]
     reasons = {job.id: f"{job.state} since {_ended_at(job):%Y-%m-%d %H:%M} UTC" for job in old}
     reasons |= {name: "belongs to no job" for name in folders if not _is_known(store, name) and name not in needed}
-    return [Leftover(job_id, why, _bytes(home, job_id)) for job_id, why in sorted(reasons.items())]
+    return [Leftover(job_id, why, _bytes(files, job_id)) for job_id, why in sorted(reasons.items())]
 
 
-def remove(store: JobStore, home: Path, job_id: str) -> bool:
+def remove(store: JobStore, files: Path, job_id: str) -> bool:
     """Remove the files of the job `job_id` and forget it; False where it was resumed or removed meanwhile."""
 
     def clear() -> None:
-        FolderArtefacts(artefacts_folder(home)).clear(job_id)
-        clear_job(home, job_id)
+        FolderArtefacts(artefacts_folder(files)).clear(job_id)
+        clear_job(files, job_id)
 
     try:
         if _is_known(store, job_id):
@@ -78,9 +81,9 @@ def _ended_at(job: Job) -> datetime:
     return job.history[-1].at
 
 
-def _folders(home: Path) -> set[str]:
+def _folders(files: Path) -> set[str]:
     """Return the names of the folders of jobs; what cannot be a job's name was put there by somebody else."""
-    parents = [parent for parent in (jobs_folder(home), artefacts_folder(home)) if parent.is_dir()]
+    parents = [parent for parent in (jobs_folder(files), artefacts_folder(files)) if parent.is_dir()]
     return {path.name for parent in parents for path in parent.iterdir() if SAFE_NAME.fullmatch(path.name)}
 
 
@@ -93,14 +96,14 @@ def _is_known(store: JobStore, job_id: str) -> bool:
     return True
 
 
-def _named_by_others(jobs: Iterable[Job], home: Path) -> set[str]:
+def _named_by_others(jobs: Iterable[Job], files: Path) -> set[str]:
     """Return the ids of jobs whose files another one names that may still run: waits, runs, or can be resumed."""
     return {
         owner
         for job in jobs
         if job.state is not JobState.SUCCEEDED
         for text in _texts(job.spec.model_dump(mode="json"))
-        if (owner := _owner(text, home)) not in (None, job.id)
+        if (owner := _owner(text, files)) not in (None, job.id)
     }
 
 
@@ -113,14 +116,14 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _owner(path: str, home: Path) -> str | None:
+def _owner(path: str, files: Path) -> str | None:
     """Return the id of the job among whose files `path` lies; None where it lies elsewhere, or is no path."""
     found = Path(path).resolve() if path.startswith("/") else None
-    for folder in (jobs_folder(home).resolve(), artefacts_folder(home).resolve()):
+    for folder in (jobs_folder(files).resolve(), artefacts_folder(files).resolve()):
         if found is not None and folder in found.parents:
             return found.relative_to(folder).parts[0]
     return None
 
 
-def _bytes(home: Path, job_id: str) -> int:
-    return bytes_of(job_folder(home, job_id)) + bytes_of(artefacts_folder(home) / job_id)
+def _bytes(files: Path, job_id: str) -> int:
+    return bytes_of(job_folder(files, job_id)) + bytes_of(artefacts_folder(files) / job_id)

@@ -27,6 +27,10 @@ class TransitionError(ShrinkError, RuntimeError):
     """A job or an upload asked to do what its state does not allow."""
 
 
+class ClaimLostError(ShrinkError, RuntimeError):
+    """A worker that wants to write about a job that is no longer its own."""
+
+
 class QueueFullError(ShrinkError, RuntimeError):
     """More jobs wait than the server accepts."""
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from server.log_lines import LINES, LogFormat
 
-OWN_HANDLERS = ("dbos",)  # libraries that would write in a format of their own unless they find a handler
-
 
 @contextmanager
 def logging_to(path: Path, form: LogFormat = LogFormat.TEXT) -> Iterator[None]:
@@ -33,6 +31,4 @@ def log_to_stderr(form: LogFormat) -> None:
     """Write the messages of this process to standard error: of a worker, the server keeps what it writes there."""
     handler = logging.StreamHandler()
     handler.setFormatter(LINES[form]())
-    for name in OWN_HANDLERS:
-        logging.getLogger(name).addHandler(logging.NullHandler())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

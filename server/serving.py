@@ -1,9 +1,10 @@
-"""The server process: HTTP in front, a worker beside it, both ended together."""
+"""The server process: HTTP in front, a worker beside it, both ended together; or either of them alone."""
 
 import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,7 +19,6 @@ from server.home import (
     artefacts_folder,
     clear_job,
     database,
-    database_url,
     jobs_folder,
     pulse,
     require_space,
@@ -33,7 +33,7 @@ from server.http.turnstile import Turnstile
 from server.limits import GB
 from server.punctual_server import PunctualServer
 from server.service_log import logging_to
-from server.settings import Settings, bracketed, check_protected
+from server.settings import Settings, bracketed, check_protected, check_shared
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.uploads.errands import Errands
@@ -42,9 +42,9 @@ from server.webhooks.outbox import SqlOutbox
 from server.webhooks.sender import Sender
 from server.webhooks.sql_endpoints import SqlEndpoints
 from server.webhooks.targets import Targets
-from server.worker.job_queue import JobQueue
 from server.worker.publishing import adopt_earlier_runs
 from server.worker.supervisor import Supervisor
+from server.worker.worker_command import command_of, environment_of
 
 BACKLOG = 256  # connections that may wait to be taken
 GRACE_S = 3  # for requests under way when the server stops
@@ -52,7 +52,6 @@ LEAVE_S = 15.0  # until it ends without them; whoever stops it is promised an en
 TURN_S = (
     1e-4  # threads at work take turns so often; at Python's own 5 ms, what takes connections waits for each of them
 )
-WORKER_MODULE = "server.worker.work"
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequence[str] | None = None) -> None:
@@ -69,38 +68,39 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
 
     Raises:
         HomeInUseError: another server works in this home.
-        ConfigError: other machines would reach the service, which has no tokens.
+        ConfigError: other machines would reach the service, which has no tokens, or nobody would run its jobs.
         OSError: the address cannot be had.
     """
     # uvicorn raises the signal that ended it once more; SIGTERM would end us before the worker.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has processes in the background ignore it
-    check_protected(settings, has_tokens=has_tokens(settings.home))
-    limits = settings.limits
-    command = worker or _worker_command(settings)
+    check_protected(settings, has_tokens=has_tokens(settings.database_url))
+    if not settings.worker:
+        check_shared(settings)
+    limits, files = settings.limits, settings.jobs_files
     with (
         sole_user(settings.home, "server") as lock,
         logging_to(server_log(settings.home), settings.log_format),
         _listening(settings) as listener,
     ):
-        artefacts = FolderArtefacts(artefacts_folder(settings.home))
-        adopt_earlier_runs(jobs_folder(settings.home), artefacts)
-        engine = connect(database_url(settings.home))
-        lock.watch(database(settings.home))
-        queue = JobQueue(engine)
+        artefacts = FolderArtefacts(artefacts_folder(files))
+        adopt_earlier_runs(jobs_folder(files), artefacts)
+        engine = connect(settings.database_url)
+        if settings.database is None:
+            lock.watch(database(settings.home))
         uploads = uploads_in(
-            settings.home,
+            files,
             engine,
             limits,
-            require_space=lambda n_bytes: require_space(settings.home, limits.free_gb + n_bytes / GB),
+            require_space=lambda n_bytes: require_space(files, limits.free_gb + n_bytes / GB),
             soon=Errands("checks of uploads"),
         )
         uploads.recover()
         targets = Targets(settings.webhook_networks)
         sender = Sender(SqlOutbox(engine), targets)
-        supervisor = Supervisor(command, worker_log(settings.home), pulse(settings.home), silence_s=limits.silence_s)
+        supervisor = supervisor_of(settings, worker) if settings.worker else None
         services = Services(
-            store=SqlJobStore(engine, queue.put),
+            store=SqlJobStore(engine),
             artefacts=artefacts,
             uploads=uploads,
             tokens=SqlTokens(engine),
@@ -109,8 +109,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
             worker=supervisor,
             stopping=lambda: server.should_exit,
             check_home=lock.require_home,
-            check_space=partial(require_space, settings.home, limits.free_gb),
-            clear_stages=partial(clear_job, settings.home),
+            check_space=partial(require_space, files, limits.free_gb),
+            clear_stages=partial(clear_job, files),
             targets=targets,
             admissions=Turnstile(limits.admissions),
             streams=Turnstile(limits.streams, most_of_one=limits.streams_per_owner),
@@ -131,9 +131,10 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
             timeout_graceful_shutdown=GRACE_S,
             lifespan="off",
         )
-        server = PunctualServer(config, on_stop=supervisor.dismiss, leave_s=LEAVE_S)
+        server = PunctualServer(config, on_stop=supervisor.dismiss if supervisor else lambda: None, leave_s=LEAVE_S)
         sys.setswitchinterval(TURN_S)
-        supervisor.start()
+        if supervisor:
+            supervisor.start()
         sender.start()
         try:
             with suppress(KeyboardInterrupt):
@@ -142,18 +143,50 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
                 server.run(sockets=[listener])
         finally:
             sender.stop()
+            if supervisor:
+                supervisor.stop()
+            engine.dispose()
+
+
+def keep_working(settings: Settings, *, on_ready: Callable[[], None], worker: Sequence[str] | None = None) -> None:
+    """Run jobs, without a server, until SIGINT or SIGTERM; a job under way goes on at the next start, or elsewhere.
+
+    Args:
+        settings: the operator's choices; those of requests are passed over.
+        on_ready: called once a worker is started; from then on it is started again when it dies.
+        worker: the command of the worker process; Python's own worker module unless given.
+
+    Raises:
+        HomeInUseError: another server or worker works in this home.
+        ConfigError: the database is nobody else's.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    check_shared(settings)
+    with sole_user(settings.home, "server"), logging_to(server_log(settings.home), settings.log_format):
+        connect(settings.database_url).dispose()  # a database that cannot be had is told here, not in the worker's log
+        supervisor = supervisor_of(settings, worker)
+        supervisor.start()
+        try:
+            with suppress(KeyboardInterrupt):
+                on_ready()
+                threading.Event().wait()
+        finally:
             supervisor.stop()
-            queue.close()
+
+
+def supervisor_of(settings: Settings, command: Sequence[str] | None = None) -> Supervisor:
+    """Return what will keep a worker running with `settings`, by its own command unless another is given."""
+    return Supervisor(
+        command or command_of(settings),
+        worker_log(settings.home),
+        pulse(settings.home),
+        environment=environment_of(settings),
+        silence_s=settings.limits.silence_s,
+    )
 
 
 def _listening(settings: Settings) -> socket.socket:
     """Return a socket bound before anything else starts: a port in use is found out at once."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-
-
-def _worker_command(settings: Settings) -> Sequence[str]:
-    options = [option for root in settings.data_roots for option in ("--data-root", str(root))]
-    options += ["--limits", settings.limits.model_dump_json(), "--log-format", settings.log_format]
-    options += ["--allow-hub"] if settings.allow_hub else []
-    return (sys.executable, "-m", WORKER_MODULE, str(settings.home), *options)

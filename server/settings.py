@@ -5,8 +5,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
+from server.home import database_url
 from server.limits import Limits, parse_limits
 from server.log_lines import LogFormat
 from shrinkml.errors import ConfigError
@@ -21,6 +22,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: Path = Field(Path("runs/server"), description="Folder of the database, the logs and the jobs' files.")
+    database: SecretStr | None = Field(
+        None,
+        description="Database of Postgres (postgresql://USER:PASSWORD@HOST/NAME) that several servers and workers "
+        "share; a file in the home unless given.",
+    )
+    files: Path | None = Field(
+        None, description="Folder of the jobs' files, for all who share the database; the home unless given."
+    )
+    worker: bool = Field(True, description="Run jobs beside the server; without, `shrinkml worker` does it elsewhere.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8765, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
     data_roots: tuple[Path, ...] = Field(
@@ -61,6 +71,16 @@ class Settings(BaseModel):
         description="Jobs may name models of the Hugging Face hub (hf:openai/whisper-tiny), which are then fetched.",
     )
 
+    @property
+    def database_url(self) -> str:
+        """The address of the database."""
+        return database_url(self.home, self.database.get_secret_value() if self.database else None)
+
+    @property
+    def jobs_files(self) -> Path:
+        """The folder of the jobs' files."""
+        return self.files or self.home
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -98,9 +118,12 @@ def read_settings(**given: Any) -> Settings:
         given: field -> value, of `limits` a list of assignments ("jobs_waiting=4").
 
     Raises:
-        ConfigError: a limit that there is not, or a value that it or a setting cannot have.
+        ConfigError: a limit that there is not, a value that it or a setting cannot have, or a database that is none of
+            Postgres.
     """
-    fields = {name: value for name, value in given.items() if value not in (None, [], ())}
+    fields = {name: value for name, value in given.items() if value not in (None, [], (), "")}
+    if "database" in fields:
+        fields["database"] = checked_database(fields["database"])
     try:
         return Settings.model_validate({**fields, "limits": parse_limits(fields.get("limits", ()))})
     except ValidationError as error:
@@ -108,6 +131,21 @@ def read_settings(**given: Any) -> Settings:
             f"{variable_of(str(e['loc'][0]))}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()
         )
         raise ConfigError(f"{wrong}; `shrinkml settings` tells the use of each") from error
+
+
+def checked_database(url: str) -> str:
+    """Return `url`, where it may be that of a database of Postgres; the password in it is not told.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgres") or not separator or not rest:
+        raise ConfigError(
+            f"--database: a URL such as postgresql://USER:PASSWORD@HOST/NAME is wanted, and this begins with "
+            f"{scheme[:20]!r}; without it the database is a file in the home"
+        )
+    return f"postgresql://{rest}"
 
 
 def listed(settings: Settings) -> list[Setting]:
@@ -145,6 +183,19 @@ def check_protected(settings: Settings, *, has_tokens: bool) -> None:
             f"other machines reach {settings.host}, and without tokens whoever reaches this service may read and write "
             f"all that it may. Make one (`shrinkml token create OWNER --home {settings.home}`), listen on 127.0.0.1, "
             "or say --insecure"
+        )
+
+
+def check_shared(settings: Settings) -> None:
+    """Return where jobs that one process takes on can be run by another one.
+
+    Raises:
+        ConfigError: nobody shares the database, which lies in the home.
+    """
+    if settings.database is None:
+        raise ConfigError(
+            "a server without a worker, or a worker without a server, wants the database that it shares with others: "
+            "name it with --database (SHRINKML_DATABASE)"
         )
 
 

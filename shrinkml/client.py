@@ -78,12 +78,15 @@ class Client:
         """Closes the connection; jobs go on."""
         self._http.close()
 
-    def submit(self, job: JobSpec | Mapping[str, Any] | Path | str, *, key: str | None = None) -> "JobHandle":
+    def submit(
+        self, job: JobSpec | Mapping[str, Any] | Path | str, *, key: str | None = None, priority: int = 0
+    ) -> "JobHandle":
         """The job, queued.
 
         Args:
             job: a description, or the path of a YAML file with one.
             key: submitting the same job again with the same key gives the job that is there; new unless given.
+            priority: of the owner's jobs that wait, the one of the highest is next; from -100 to 100.
 
         Raises:
             ConfigError: the file holds no valid job.
@@ -93,7 +96,8 @@ class Client:
             job = read_job(Path(job))
         body = job.model_dump(mode="json") if isinstance(job, JobSpec) else dict(job)
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        accepted = _send(self._http, "POST", "/v1/jobs", json=body, headers=headers)
+        path = f"/v1/jobs?priority={priority}" if priority else "/v1/jobs"
+        accepted = _send(self._http, "POST", path, json=body, headers=headers)
         return JobHandle(self._http, accepted["id"])
 
     def job(self, job_id: str) -> "JobHandle":

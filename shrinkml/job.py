@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from shrinkml.activations.activation_spec import ActivationBits, ScaleKind
 from shrinkml.errors import ConfigError
 from shrinkml.plan.gains import GAINS, LEVER_WORDS, UNASKED
 from shrinkml.plan.prices import Resource
@@ -290,6 +291,19 @@ class JobSpec(Part):
     quantize: Literal["none", "int8"] = Field(
         "none", description="int8: the export for ONNX Runtime also in int8, and torch measured in it."
     )
+    activations: ActivationBits | None = Field(
+        None,
+        exclude_if=lambda bits: bits is None,
+        description="Bits of the final model's activations (8, 6 or 4), which are floats if absent: what every linear "
+        "layer and convolution multiplies is rounded, in our Transformers each step of attention and normalisation "
+        "too, and weights that no lever rounds have as many bits. Trained so where rounding alone loses.",
+    )
+    activation_scales: ScaleKind = Field(
+        "float",
+        exclude_if=lambda scales: scales == "float",
+        description="Scales of rounded activations: any float, powers of two, or a multiplier of eight bits and a "
+        "shift.",
+    )
     executor: Literal["ray", "local"] = Field("ray", description="Where searches run: Ray workers, or this process.")
     device: DeviceName = Field(
         "auto", description="Where models compute (cuda is a GPU). auto: the GPU if torch sees one. Speed is the CPU's."
@@ -309,6 +323,25 @@ class JobSpec(Part):
         if self.quantize != "none" and "onnx" not in self.export:
             raise ValueError(
                 f"quantize is {self.quantize}, but exports for ONNX Runtime are what is quantized: add export: [onnx]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_rounded_goes_where_it_is_kept(self) -> "JobSpec":
+        if self.activations is None:
+            if self.activation_scales != "float":
+                raise ValueError(
+                    f"activation_scales is {self.activation_scales}, and no activations are rounded: add activations: 8"
+                )
+            return self
+        if self.quantize != "none":
+            raise ValueError(
+                f"activations is {self.activations} and quantize {self.quantize}; allowed: one of them, as graphs of "
+                "rounded activations multiply in integers already"
+            )
+        if strange := [name for name in self.export if name != "onnx"]:
+            raise ValueError(
+                f"activations is {self.activations}, which export: {', '.join(strange)} would not keep; allowed: onnx"
             )
         return self
 

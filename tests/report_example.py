@@ -265,6 +265,7 @@ def example():
         "vocabulary": None,
         "levers": [],
         "window": None,
+        "activations": None,
         "untranscribed": [],
         "checkpoints": [{"name": "compressed.tar", "sha256": "9f" * 32, "bytes": 2_170_880}],
         "samples": [

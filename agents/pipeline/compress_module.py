@@ -17,7 +17,7 @@ from agents.pipeline.stages.steps.search_stage import search_tasks
 from agents.search.decompose_layers import decomposed, silent_layers, unit_pairs
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import look
-from agents.search.make_problem import RANKS_ALONE, check_reachable, choices_of, problem_of
+from agents.search.make_problem import RANKS_ALONE, cheapest_choices, check_reachable, problems_of
 from agents.search.model_evaluator import BATCH_SIZE, ModelEvaluator
 from agents.search.opened_workspace import Workspace
 from agents.search.racing import RacingJudge
@@ -141,7 +141,7 @@ def compress(
         return Interruptible(own.with_module(factorize(own.module, plan, decompositions, made=made)), should_stop)
 
     wer = word_error_rate(own, judged, batch_size=BATCH_SIZE)
-    problem = problem_of(
+    problem, narrower = problems_of(
         own.module,
         decompositions,
         prices=prices,
@@ -151,7 +151,8 @@ def compress(
         left=kept_whole,
         pairs=pairs,
     )
-    problem = look(problem, heard, partial(cut, made={}), calibration, left=kept_whole)  # its plans differ in little
+    shared = partial(cut, made={})  # a look's plans differ in little
+    problem = look(problem, heard, shared, calibration, left=kept_whole, narrower=narrower)
     evaluator = ModelEvaluator(cut, judged)
     tasks = search_tasks(search, seed, "in memory", policies)
     workspace = Workspace(problem, RacingJudge(evaluator, evaluator.words))
@@ -199,10 +200,9 @@ def _prices(
     module: nn.Module, compression_ratio: float, levers: Collection[str], left: Collection[str], pairs: Pairs
 ) -> PriceList:
     """The sizes of plans of `module`, some of which reach the ratio."""
-    cost, present = model_cost(module, pairs=pairs), current_plan(module)
-    prices = parameter_prices(cost, present)
-    choices = choices_of(cost, present, prices, levers, left=left)
-    check_reachable(prices, choices, ratio=compression_ratio, n_left=len(left))
+    prices = parameter_prices(model_cost(module, pairs=pairs), current_plan(module))
+    choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left)
+    check_reachable(prices, choices, ratio=compression_ratio, n_left=len(left), wiring=wiring)
     return prices
 
 

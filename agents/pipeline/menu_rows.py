@@ -23,7 +23,7 @@ def menu_rows(
         results: of all its searches, whatever their strategy.
     """
     alone = wers_alone(problem, results)
-    return tuple(_row(decision, problem, plan.choice(decision.name), alone) for decision in problem.decisions)
+    return tuple(_row(it, problem, it.own(plan.choice(it.name)), alone) for it in problem.decisions)
 
 
 def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone: Alone) -> MenuRow:
@@ -34,7 +34,7 @@ def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone:
             bits=option.choice.bits,
             identity=option.choice.identity,
             sparsity=option.choice.sparsity,
-            units=option.choice.outputs,
+            units=decision.units(option.choice),
             weights_kept=option.cost.bytes / as_it_is.cost.bytes,
             expected_loss=option.expected_loss,
             wer_alone=problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),
@@ -53,7 +53,7 @@ def wers_alone(problem: CompressionProblem, results: Sequence[SearchResult]) -> 
     """The WERs of the plans judged that leave all decisions but one as the step found them."""
     found = {}
     for trial in (trial for result in results for trial in result.trials):
-        choices = {it.name: trial.plan.choice(it.name) for it in problem.decisions}
+        choices = {it.name: it.own(trial.plan.choice(it.name)) for it in problem.decisions}
         changed = [it.name for it in problem.decisions if choices[it.name] != it.options[-1].choice]
         if len(changed) == 1 and not trial.stopped:
             found[changed[0], choices[changed[0]]] = trial.wer

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
-from agents.search.make_problem import RANKS_ALONE, cheapest_plan, check_reachable, choices_of
-from envs.menus import Menu, build_menus
+from agents.search.make_problem import RANKS_ALONE, cheapest_choices, cheapest_plan, check_reachable
+from envs.menus import Menu, build_menus, unit_menu
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.latency import latency_prices
 from shrinkml.models.protocol import AsrModel
@@ -37,9 +37,18 @@ class Priced:
     left_alone: Sequence[str]
 
 
-def price_list(materials: Materials, resource: Resource, left: Collection[str] = ()) -> PriceList:
-    """Prices of plans of the original that change no layer that is `left`; ratios count from it as it is."""
-    return PRICE_LISTS[resource](materials, left)
+def price_list(
+    materials: Materials, resource: Resource, left: Collection[str] = (), levers: Collection[str] = RANKS_ALONE
+) -> PriceList:
+    """Prices of plans of the original that change no layer that is `left`; ratios count from it as it is.
+
+    Args:
+        materials: the original and the speech.
+        resource: that is counted.
+        left: names of layers that stay as they are.
+        levers: that plans may pull, of those that have to be measured for that.
+    """
+    return PRICE_LISTS[resource](materials, left, levers)
 
 
 def parameters_of(materials: Materials, start: AsrModel) -> PriceList:
@@ -76,16 +85,16 @@ def write_prices(
     Raises:
         PlanError: no plan is `ratio` times cheaper than the original.
     """
-    prices, everything = price_list(materials, resource, left), menus_of(materials, left)
+    prices, everything = price_list(materials, resource, left, levers), menus_of(materials, left)
     module = materials.model.module
     pairs = materials.unit_pairs(materials.model, levers, left)
-    choices = choices_of(model_cost(module, pairs=pairs), current_plan(module), prices, levers, left=left)
-    check_reachable(prices, choices, ratio=ratio, n_left=len(left))
+    choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left)
+    check_reachable(prices, choices, ratio=ratio, n_left=len(left), wiring=wiring)
     (folder / PRICES).write_text(json.dumps(prices.to_json()))
     return Priced(
         resource=resource,
         original=prices.original,
-        cheapest=prices.price(cheapest_plan(choices)),
+        cheapest=prices.price(cheapest_plan(choices, wiring)),
         left_alone=[name for name, options in choices.items() if len(options) == 1 < len(everything[name])],
     )
 
@@ -95,31 +104,39 @@ def read_prices(folder: Path) -> PriceList:
     return PriceList.from_json(json.loads((folder / PRICES).read_text()))
 
 
-def _parameters(materials: Materials, _: Collection[str]) -> PriceList:
+def _parameters(materials: Materials, *_: Collection[str]) -> PriceList:
     return parameter_prices(model_cost(materials.model.module), current_plan(materials.model.module))
 
 
-def _bytes(materials: Materials, _: Collection[str]) -> PriceList:
+def _bytes(materials: Materials, *_: Collection[str]) -> PriceList:
     return byte_prices(model_cost(materials.model.module, bits=materials.stored_bits), materials.original_bytes)
 
 
-def _macs(materials: Materials, _: Collection[str]) -> PriceList:
+def _macs(materials: Materials, *_: Collection[str]) -> PriceList:
     return mac_prices(model_cost(materials.model.module, materials.calls_per_s), current_plan(materials.model.module))
 
 
-def _latency(materials: Materials, left: Collection[str]) -> PriceList:
+def _latency(materials: Materials, left: Collection[str], levers: Collection[str]) -> PriceList:
     """Timed on the CPU, on the first utterances of those that the final speed is measured on."""
     timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
+    pairs = materials.unit_pairs(materials.model, levers, left)
+    present = current_plan(materials.model.module)
     return latency_prices(
         Interruptible(checkpoint.load(materials.original), materials.should_stop),
         timed.features,
         timed.audio_s,
         menus_of(materials, left),
+        units={
+            layer.name: unit_menu((present.choice(layer.name).outputs or layer.out_features) // layer.gates)
+            for layer in model_cost(materials.model.module).layers
+            if layer.name in pairs
+        },
+        pairs=pairs,
         should_stop=materials.should_stop,
     )
 
 
-PRICE_LISTS: dict[Resource, Callable[[Materials, Collection[str]], PriceList]] = {
+PRICE_LISTS: dict[Resource, Callable[[Materials, Collection[str], Collection[str]], PriceList]] = {
     "parameters": _parameters,
     "bytes": _bytes,
     "macs": _macs,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.pipeline.stage import Stage
+from agents.pipeline.stages.conclusion.activations_stage import ACTIVATIONS
 from agents.pipeline.stages.conclusion.export_stage import EXPORT
 from agents.pipeline.stages.conclusion.final_test_stage import TEST
 from agents.pipeline.stages.conclusion.report_stage import REPORT
@@ -43,6 +44,7 @@ STAGES: Stages = (
     EVALUATE,
     # With the best that came of it:
     WINDOWS,
+    ACTIVATIONS,
     VERIFY,
     TEST,
     EXPORT,

@@ -2,12 +2,14 @@
 
 import platform
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.menu_rows import menu_rows
 from agents.pipeline.schedule import best_of
+from agents.pipeline.stages.conclusion.activations_stage import RoundedModel
 from agents.pipeline.stages.conclusion.export_stage import Exported
 from agents.pipeline.stages.conclusion.final_test_stage import FinalFigures
 from agents.pipeline.stages.conclusion.speed_stage import Timed
@@ -22,6 +24,7 @@ from shrinkml.measure.evaluation import Evaluation
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report.record import (
+    ActivationsRow,
     CheckpointRow,
     GoalRow,
     LayerRow,
@@ -61,6 +64,7 @@ def summarise(
     exported: Exported,
     trimmed: Trimmed | None = None,
     windowed: Windowed | None = None,
+    rounded: RoundedModel | None = None,
     untranscribed: Sequence[str] = (),
     checkpoints: Path,
     seconds: float,
@@ -76,13 +80,14 @@ def summarise(
         exported: other forms of the result.
         trimmed: the vocabulary, where the job trims it.
         windowed: the window that the result hears.
+        rounded: the result's activations, where the job rounds them.
         untranscribed: splits without transcripts.
         checkpoints: folder of what can be downloaded.
         seconds: that the whole job took.
     """
     before, after = tested.baseline, tested.result
     missed = missed_by(spec, outcomes, baseline=baseline, tested=tested, timed=timed)
-    last, best = outcomes[-1], best_of([outcome.step for outcome in outcomes])
+    last = outcomes[-1]
     return Report(
         job=spec.model_dump(mode="json"),
         goal=GoalRow(spec.goal.compression_ratio, spec.goal.max_wer_increase, spec.goal.resource),
@@ -98,14 +103,15 @@ def summarise(
         steps=tuple(_step_row(number, outcome, before.parameters) for number, outcome in enumerate(outcomes, 1)),
         comparison=tuple(_comparison_row(result, before.parameters) for result in last.results),
         menus=menu_rows(last.problem, last.plan, last.results),
-        layers=_layer_rows(checkpoints / best.checkpoint),
+        layers=_layer_rows(checkpoints / FINAL),
         trials=_trial_rows(outcomes),
         exports=tuple(exported.exports),
         torch_int8=exported.torch_int8,
         plain_int8=exported.plain_int8,
         vocabulary=_vocabulary_row(trimmed),
-        levers=lever_rows(checkpoints / best.checkpoint),
+        levers=lever_rows(checkpoints / FINAL),
         window=_window_row(windowed),
+        activations=_activations_row(spec, rounded),
         untranscribed=tuple(untranscribed),
         checkpoints=tuple(_checkpoint_row(path) for path in sorted(checkpoints.iterdir())),
         samples=tuple(tested.samples),
@@ -150,6 +156,12 @@ def _window_row(windowed: Windowed | None) -> WindowRow | None:
         return None
     tried = tuple(TailRow(trial.tail_s, trial.wer) for trial in windowed.trials)
     return WindowRow(windowed.whole_s, windowed.tail_s, windowed.whole_wer, tried)
+
+
+def _activations_row(spec: JobSpec, rounded: RoundedModel | None) -> ActivationsRow | None:
+    if rounded is None or spec.activations is None:
+        return None
+    return ActivationsRow(bits=spec.activations, scales=spec.activation_scales, **asdict(rounded))
 
 
 def _step_row(number: int, outcome: StepOutcome, original_parameters: int) -> StepRow:

@@ -14,7 +14,9 @@ from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.factorizers import decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
-from shrinkml.compression.sites import NO_PAIRS, Pairs, find_layers, model_cost
+from shrinkml.compression.sites import NO_PAIRS, Pairs, WiredPairs, find_layers, model_cost, sharing
+from shrinkml.compression.unit_flow.recurrent_decomposition import numbered, unit_orders, with_units
+from shrinkml.compression.unit_flow.recurrent_units import find_recurrent_units
 from shrinkml.compression.unit_pairs import find_unit_pairs
 from shrinkml.compression.units import decompose_units
 from shrinkml.models.protocol import AsrModel
@@ -47,7 +49,9 @@ def decomposed(
 ) -> Iterator[tuple[str, Decomposition]]:
     """The layers of `model` but those that are left, decomposed one by one in its order: name and decomposition.
 
-    Those of `pairs` come last, decomposed into units: see `shrinkml.compression.units.decompose_units`.
+    Those of `pairs` between linear layers come last, decomposed into units: see
+    `shrinkml.compression.units.decompose_units`. Recurrent ones are decomposed like all others, and their units ordered
+    (`shrinkml.compression.unit_flow`).
     Layers that hear nothing but zeros are left out too, where the factorizer is calibrated: see `silent_layers`.
 
     Args:
@@ -66,16 +70,18 @@ def decomposed(
     """
     with large_tensors_apart():
         uses, stats = use_of_the_longest(model, speech), {}
-        in_pairs = {*pairs, *pairs.values()}
+        in_blocks = sharing(pairs)
         calibrated = look_up(FACTORIZERS, factorizer, kind="factorizer").calibrated
         if calibrated or pairs:
             batch_size = fitting_batch_size(uses)
-            unheard = {*left, *pairs} if calibrated else {layer.name for layer in find_layers(model.module)}
+            unheard = {*left, *in_blocks} if calibrated else {layer.name for layer in find_layers(model.module)}
             unheard -= {*pairs.values()}
             stats = calibrate(model.module, lambda: _feed(model, speech, batch_size), scratch, left=unheard)
-        others = stats if calibrated else {}
-        yield from decompose_each(model.module, factorizer, others, left={*left, *in_pairs})
-        yield from decompose_units(model.module, pairs, stats)
+        orders, numbers = unit_orders(model.module, pairs, stats), numbered(model.module)
+        apart = {*left, *in_blocks, *in_blocks.values()}
+        for layer, found in decompose_each(model.module, factorizer, stats if calibrated else {}, left=apart):
+            yield layer, with_units(found, layer, pairs, orders, numbers)
+        yield from decompose_units(model.module, in_blocks, stats)
 
 
 def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) -> Pairs:
@@ -84,10 +90,16 @@ def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) 
     Args:
         model: dense or in part compressed.
         speech: one utterance is enough.
-        left: names of layers that stay as they are: their pairs are left out.
+        left: names of layers that stay as they are: their pairs are left out. So are pairs of linear layers which
+            recurrent units feed that may be cut.
     """
-    found = find_unit_pairs(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
-    return {first: second for first, second in found.items() if first not in left and second not in left}
+    one = speech.subset(next(speech.batches(1)))
+    found = find_unit_pairs(model.module, lambda: _feed(model, one, 1))
+    recurrent = find_recurrent_units(model.module, lambda: model.teacher_forced(one.features, one.texts))
+    pairs = recurrent.without(left)
+    apart = {*left, *pairs.feeds}  # a matrix whose columns others may cut is decided about alone
+    blocks = {first: second for first, second in found.items() if not {first, second} & apart}
+    return WiredPairs({**blocks, **pairs}, pairs.feeds, pairs.why_not)
 
 
 def silent_layers(module: nn.Module, found: Collection[str], *, left: Collection[str]) -> tuple[str, ...]:
@@ -109,6 +121,11 @@ def fitting_batch_size(uses: dict[str, LayerUse]) -> int:
     """The number of utterances as long as the one that `uses` tell of that may be fed at a time."""
     largest = FLOAT32_BYTES * max(use.largest for use in uses.values())
     return max(1, min(BATCH_SIZE, ACTIVATION_BYTES // largest))
+
+
+def feed(model: AsrModel, speech: Dataset) -> None:
+    """Feed the transcripts of `speech` to `model`, as many at a time as calibration does."""
+    _feed(model, speech, fitting_batch_size(use_of_the_longest(model, speech)))
 
 
 def _feed(model: AsrModel, speech: Dataset, batch_size: int) -> None:

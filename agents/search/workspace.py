@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, fields
 from itertools import count
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from envs import problem_json
 from envs.problem import CompressionProblem
-from shrinkml.compression.sites import NO_PAIRS
+from shrinkml.compression.sites import NO_PAIRS, sharing
 from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
@@ -62,9 +61,11 @@ def write_factors(
     Args:
         folder: of the workspace.
         decompositions: of the layers.
-        pairs: layers -> their followers, which have the same decompositions: these are written once.
+        pairs: layers -> their followers. Those between linear layers have the same decompositions: these are written
+            once.
     """
     numbers = count()  # `enumerate` would hold what it gave last
+    pairs = sharing(pairs)
     leaders = {follower: layer for layer, follower in pairs.items()}
     for layer, found in decompositions:
         if layer in pairs:
@@ -156,8 +157,8 @@ class StoredDecompositions(Mapping[str, Decomposition]):
     def __getitem__(self, layer: str) -> Decomposition:
         tensors = load_file(self._paths[layer])
         layer = self._followers.get(layer, layer)
-        like = tensors[f"{layer}/down"][0]
-        of_inputs = {"mean": torch.zeros_like(like), "root": like.new_empty(0, 0)}  # older jobs wrote none
+        like = tensors[f"{layer}/down"].new_zeros(tensors[f"{layer}/down"].shape[1])
+        of_inputs = {"mean": like, "root": like.new_empty(0, 0)}  # older jobs wrote none
         names = {f"{layer}/{part.name}": part.name for part in fields(Decomposition)}
         found = {names[key]: part for key, part in tensors.items() if key in names}
         return Decomposition(**{**of_inputs, **found})

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": data_commands.prepare,
     "import": data_commands.import_data,
     "serve": serve_command.serve,
+    "worker": serve_command.worker,
     "settings": serve_command.settings,
     "gc": serve_command.gc,
     "submit": remote_commands.submit,

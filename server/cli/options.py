@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from server.log_lines import LogFormat
 from server.settings import variable_of, words_of
 
 
@@ -15,6 +16,11 @@ def setting(name: str, *flags: str, **more: Any) -> Any:
 
 
 Home = Annotated[Path, setting("home")]
+Database = Annotated[str | None, setting("database")]
+Files = Annotated[Path | None, setting("files")]
+DataRoots = Annotated[list[Path] | None, setting("data_roots", "--data-root", show_default=".")]
+LimitList = Annotated[list[str] | None, setting("limits", "--limit", metavar="NAME=VALUE")]
+LogForm = Annotated[LogFormat, setting("log_format")]
 AllowHub = Annotated[bool, setting("allow_hub", "--allow-hub")]
 
 

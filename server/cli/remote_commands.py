@@ -1,7 +1,7 @@
 """Commands that speak to a server."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ import typer
 
 from server.cli.output import INTERRUPTED, Json, ProgressView, duration, note, print_json, print_table
 from shrinkml.client import DEFAULT_URL, Client, JobHandle
+from shrinkml.events import LoggedEvent
 
 Url = Annotated[str, typer.Option(envvar="SHRINKML_URL", help="Address of the server.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job; `shrinkml status` lists them.")]
@@ -17,6 +18,9 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job; `shrin
 def submit(
     config: Annotated[Path, typer.Argument(help="The job, as YAML; see configs/demo.yaml.")],
     wait: Annotated[bool, typer.Option("--wait", help="Follow the job until it has ended.")] = False,
+    priority: Annotated[
+        int, typer.Option(min=-100, max=100, help="Of your jobs that wait, the one of the highest is next.")
+    ] = 0,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -25,7 +29,7 @@ def submit(
     Example: shrinkml submit configs/demo.yaml --wait
     """
     with Client(url) as client:
-        job = client.submit(config)
+        job = client.submit(config, priority=priority)
         if not wait:
             print_json(job.status()) if as_json else print(job.id)
             return
@@ -62,6 +66,13 @@ def events(
     job_id: JobId,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the job has ended.")] = False,
     after: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write the numbers there too, for tensorboard --logdir."),
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the judged plans there too, for optuna-dashboard.")
+    ] = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
@@ -71,8 +82,9 @@ def events(
     """
     with Client(url) as client:
         job = client.job(job_id)
-        with detaching(job):
+        with detaching(job), sinks(job_id, tensorboard, study) as write:
             for entry in job.events(after=after) if follow else job.past_events(after=after):
+                write(entry)
                 if as_json:
                     print_json(entry.to_json(), one_line=True)
                 else:
@@ -126,6 +138,27 @@ def download(
     with Client(url) as client:
         folders = [str(path) for path in client.job(job_id).download(folder, only=only)]
     print_json(folders) if as_json else print("\n".join(folders))
+
+
+@contextmanager
+def sinks(job_id: str, tensorboard: Path | None, study: Path | None) -> Iterator[Callable[[LoggedEvent], None]]:
+    """Give what writes an event of the job to the sinks that are asked for."""
+    with ExitStack() as opened:
+        writers: list[Callable[[LoggedEvent], None]] = []
+        if tensorboard is not None:
+            from server.sinks.tensorboard_sink import to_tensorboard
+
+            writers.append(opened.enter_context(to_tensorboard(tensorboard)))
+        if study is not None:
+            from server.sinks.study_sink import to_study
+
+            writers.append(to_study(study, job_id))
+
+        def write(entry: LoggedEvent) -> None:
+            for writer in writers:
+                writer(entry)
+
+        yield write
 
 
 @contextmanager

@@ -3,14 +3,12 @@
 import json
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from server.cli.options import AllowHub, Home, setting
+from server.cli.options import AllowHub, Database, DataRoots, Files, Home, LimitList, LogForm, setting
 from server.cli.output import Json, note, print_json, print_table
-from server.log_lines import LogFormat
 from server.settings import Settings, listed, read_settings
 from shrinkml.errors import ConfigError
 
@@ -19,14 +17,17 @@ DEFAULT = Settings()
 
 def serve(
     home: Home = DEFAULT.home,
+    database: Database = None,
+    files: Files = None,
+    worker: Annotated[bool, setting("worker", "--worker/--no-worker")] = DEFAULT.worker,
     host: Annotated[str, setting("host")] = DEFAULT.host,
     port: Annotated[int, setting("port", min=0, max=65535)] = DEFAULT.port,
-    data_roots: Annotated[list[Path] | None, setting("data_roots", "--data-root", show_default=".")] = None,
+    data_roots: DataRoots = None,
     allowed_hosts: Annotated[list[str] | None, setting("allowed_hosts", "--allowed-host")] = None,
     allowed_origins: Annotated[list[str] | None, setting("allowed_origins", "--allowed-origin")] = None,
     insecure: Annotated[bool, setting("insecure", "--insecure")] = DEFAULT.insecure,
-    limits: Annotated[list[str] | None, setting("limits", "--limit", metavar="NAME=VALUE")] = None,
-    log_format: Annotated[LogFormat, setting("log_format")] = DEFAULT.log_format,
+    limits: LimitList = None,
+    log_format: LogForm = DEFAULT.log_format,
     webhook_networks: Annotated[list[str] | None, setting("webhook_networks", "--webhook-network")] = None,
     allow_hub: AllowHub = DEFAULT.allow_hub,
 ) -> None:
@@ -39,6 +40,9 @@ def serve(
 
     settings = read_settings(
         home=home,
+        database=database,
+        files=files,
+        worker=worker,
         host=host,
         port=port,
         data_roots=data_roots,
@@ -50,9 +54,43 @@ def serve(
         webhook_networks=webhook_networks,
         allow_hub=allow_hub,
     )
-    if insecure and not has_tokens(home):
+    if insecure and not has_tokens(settings.database_url):
         note(f"warning: whoever reaches {host} may read and write all that this service may: it has no tokens.")
-    serve_http(settings, on_ready=lambda url: note(_welcome(url, settings, has_tokens=has_tokens(home))))
+
+    def tell(url: str) -> None:
+        note(_welcome(url, settings, has_tokens=has_tokens(settings.database_url)))
+
+    serve_http(settings, on_ready=tell)
+
+
+def worker(
+    home: Home = DEFAULT.home,
+    database: Database = None,
+    files: Files = None,
+    data_roots: DataRoots = None,
+    limits: LimitList = None,
+    log_format: LogForm = DEFAULT.log_format,
+    allow_hub: AllowHub = DEFAULT.allow_hub,
+) -> None:
+    """Run jobs of the servers that share the database; Ctrl-C stops, and a job under way goes on elsewhere.
+
+    Each worker wants a home of its own.
+
+    Example: shrinkml worker --home runs/worker --database postgresql://shrinkml@db/shrinkml --files /shared/shrinkml
+    """
+    from server.serving import keep_working
+
+    settings = read_settings(
+        home=home,
+        database=database,
+        files=files,
+        data_roots=data_roots,
+        limits=limits,
+        log_format=log_format,
+        allow_hub=allow_hub,
+    )
+    told = f"A worker of ShrinkML runs jobs (files in {settings.jobs_files}); Ctrl-C stops it."
+    keep_working(settings, on_ready=lambda: note(told))
 
 
 def settings(as_json: Json = False) -> None:
@@ -70,6 +108,8 @@ def settings(as_json: Json = False) -> None:
 
 def gc(
     home: Home = DEFAULT.home,
+    database: Database = None,
+    files: Files = None,
     older_than: Annotated[
         float, typer.Option(min=0, help="Days since a job has ended, or an upload was used, from which on it may go.")
     ] = 30,
@@ -84,20 +124,20 @@ def gc(
     Example: shrinkml gc --older-than 90 --remove
     """
     from server import retention
-    from server.home import database, database_url
+    from server.home import database as file_of
     from server.stores.schema import connect
     from server.stores.sql_store import SqlJobStore
     from server.uploads.unused_uploads import remove_upload, unused_uploads
     from server.uploads.uploads import uploads_in
 
-    if not database(home).is_file():  # to connect would make one
-        raise ConfigError(
-            f"{home} is no home of a service: it holds no {database(home).name}; name another with --home"
-        )
-    engine = connect(database_url(home))
-    store, uploads, age = SqlJobStore(engine), uploads_in(home, engine), timedelta(days=older_than)
-    jobs = retention.leftovers(store, home, older_than=age)
-    gone = {one.id for one in jobs if remove and retention.remove(store, home, one.id)}
+    if database is None and not file_of(home).is_file():  # to connect would make one
+        raise ConfigError(f"{home} is no home of a service: it holds no {file_of(home).name}; name another with --home")
+    settings = read_settings(home=home, database=database, files=files)
+    engine = connect(settings.database_url)
+    store, folder, age = SqlJobStore(engine), settings.jobs_files, timedelta(days=older_than)
+    uploads = uploads_in(folder, engine)
+    jobs = retention.leftovers(store, folder, older_than=age)
+    gone = {one.id for one in jobs if remove and retention.remove(store, folder, one.id)}
     unused = unused_uploads(uploads, store, older_than=age)  # which no job that was just removed needs any more
     gone |= {one.id for one in unused if remove and remove_upload(uploads, store, one)}
     engine.dispose()

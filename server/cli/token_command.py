@@ -1,14 +1,15 @@
 """Commands for the tokens of a server, run by its operator where its home lies; the server need not run."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from server.auth.tokens import Role, Token, new_token
-from server.cli.options import Home
+from server.cli.options import Database, Home
 from server.cli.output import Json, note, print_json, print_table
 from server.limits import GB
-from server.settings import Settings
+from server.settings import Settings, read_settings
 
 DEFAULT_HOME = Settings().home
 
@@ -28,6 +29,7 @@ def create(
         float | None, typer.Option(min=0, help="GB that uploads of the owner may take [default: any number].")
     ] = None,
     home: Home = DEFAULT_HOME,
+    database: Database = None,
     as_json: Json = False,
 ) -> None:
     """Make a token and print its secret, which is shown this once and kept nowhere.
@@ -36,25 +38,25 @@ def create(
 
     Example: shrinkml token create anna
     """
-    from server.auth.home_tokens import tokens_of
+    from server.auth.home_tokens import tokens_in
 
     max_bytes = None if upload_gb is None else int(upload_gb * GB)
     token, secret = new_token(owner, role=role, max_jobs=jobs, max_bytes=max_bytes)
-    with tokens_of(home, make=True) as tokens:
+    with tokens_in(_url(home, database), make=True) as tokens:
         tokens.add(token)
     print_json({**_shown(token), "token": secret}) if as_json else print(secret)
     note(f"Token {token.id} of {owner} ({role}); it is shown this once. `shrinkml` takes it from SHRINKML_TOKEN.")
 
 
 @app.command("list")
-def list_tokens(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+def list_tokens(home: Home = DEFAULT_HOME, database: Database = None, as_json: Json = False) -> None:
     """List the tokens, revoked ones too.
 
     Example: shrinkml token list
     """
-    from server.auth.home_tokens import tokens_of
+    from server.auth.home_tokens import tokens_in
 
-    with tokens_of(home) as tokens:
+    with tokens_in(_url(home, database)) as tokens:
         shown = [_shown(token) for token in tokens.all()]
     if as_json:
         print_json(shown)
@@ -67,17 +69,23 @@ def list_tokens(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
 def revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the token; `shrinkml token list` shows it.")],
     home: Home = DEFAULT_HOME,
+    database: Database = None,
     as_json: Json = False,
 ) -> None:
     """Revoke a token: from now on it opens nothing. Jobs that were submitted with it go on.
 
     Example: shrinkml token revoke 1f2e3d4c
     """
-    from server.auth.home_tokens import tokens_of
+    from server.auth.home_tokens import tokens_in
 
-    with tokens_of(home) as tokens:
+    with tokens_in(_url(home, database)) as tokens:
         token = tokens.revoke(token_id)
     print_json(_shown(token)) if as_json else print(f"token {token.id} of {token.owner} is revoked")
+
+
+def _url(home: Path, database: str | None) -> str:
+    """Return the address of the server's database."""
+    return read_settings(home=home, database=database).database_url
 
 
 def _shown(token: Token) -> dict[str, Any]:

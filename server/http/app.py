@@ -234,7 +234,16 @@ def _database_failed(request: Request, error: Exception) -> Response:
     if "full" in str(error) or "disk I/O" in str(error):
         detail = "the disk of the server is full; delete jobs that are no longer needed"
         return _refuse(request, 507, "disk-full", detail)
+    if _is_away(cast(OperationalError, error)):
+        detail = "the database of the server does not answer; try again"
+        return _refuse(request, 503, "database-away", detail, headers={"Retry-After": "1"})
     return _unforeseen(request, error)
+
+
+def _is_away(error: OperationalError) -> bool:
+    """Return True where Postgres was not reached (no state of SQL), or said that it stops or starts (57P01 and on)."""
+    state = getattr(error.orig, "sqlstate", "of SQLite")
+    return state is None or state.startswith("57P0")
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:

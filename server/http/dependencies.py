@@ -65,7 +65,7 @@ class Services:
         tokens: of those who may ask; while there never was one, everybody may.
         webhooks: the addresses that are told of jobs.
         rules: for new jobs.
-        worker: its health.
+        worker: the health of the server's own; None where only others run jobs.
         stopping: tells that the server is about to stop: open event streams end then.
         check_home: raises HomeLostError where what is kept would be lost.
         check_space: raises DiskFullError where too little space is free for another job.
@@ -83,7 +83,7 @@ class Services:
     tokens: TokenStore
     webhooks: SqlEndpoints
     rules: SubmissionRules
-    worker: WorkerHealth
+    worker: WorkerHealth | None
     stopping: Callable[[], bool]
     check_home: Callable[[], None] = lambda: None
     check_space: Callable[[], None] = lambda: None

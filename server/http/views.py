@@ -302,7 +302,7 @@ class Readiness(BaseModel):
 
     ready: bool = Field(description="False where a check failed: jobs that are accepted wait until it is true again.")
     checks: list[CheckView]
-    worker: WorkerView
+    worker: WorkerView | None = Field(description="The server's own worker; null where only others run jobs.")
 
 
 class Version(BaseModel):

@@ -5,7 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from server.jobs.job_state import TRANSITIONS, Job, JobState, Stage, Transition, now
-from server.service_errors import KeyReusedError, OwnerLimitError, QueueFullError, TransitionError, UnknownJobError
+from server.service_errors import (
+    ClaimLostError,
+    KeyReusedError,
+    OwnerLimitError,
+    QueueFullError,
+    TransitionError,
+    UnknownJobError,
+)
 from shrinkml.events import Event
 from shrinkml.job import JobSpec
 
@@ -50,17 +57,32 @@ def resumed(job: Job) -> Job:
     return job.moved_to(JobState.QUEUED)
 
 
-def started(job: Job, attempt: int) -> Job | None:
-    """Return the job taken up by a worker once more, running or still cancelling; None where `attempt` is over."""
-    if job.attempt != attempt or job.state.ended:
-        return None
+def claimed(job: Job, worker: str) -> Job:
+    """Return the job taken up by `worker`, running or still cancelling; whoever had it before may not write any more.
+
+    Raises:
+        TransitionError: it has ended.
+    """
+    if job.state.ended:
+        raise TransitionError(f"job {job.id} has ended ({job.state}): there is nothing to run")
     running = job.moved_to(JobState.RUNNING) if job.state is JobState.QUEUED else job
-    return replace(running, starts=running.starts + 1)
+    return replace(running, starts=running.starts + 1, worker=worker, claim=running.claim + 1)
 
 
 def left(job: Job) -> Job:
-    """Return the job after its worker left in order: that start cost no worker."""
-    return replace(job, starts=max(0, job.starts - 1))
+    """Return the job after its worker left in order: that start cost no worker, and anybody may take the job up."""
+    return replace(job, starts=max(0, job.starts - 1), worker=None)
+
+
+def require_claim(job: Job, claim: Job) -> None:
+    """Return where the worker that took up `claim` still has the `job`.
+
+    Raises:
+        ClaimLostError: the job has ended, or another worker has taken it over.
+    """
+    if job.worker is None or job.claim != claim.claim:
+        whose = f"{job.state}, and nobody's" if job.worker is None else f"taken over (claim {job.claim})"
+        raise ClaimLostError(f"job {job.id} is no longer this worker's (claim {claim.claim}): it is {whose}")
 
 
 def after_event(job: Job, event: Event, at: datetime) -> Job:

@@ -86,6 +86,8 @@ class Job:
         progress: as last told.
         failure: why it failed, in the state `failed` only.
         owner: the user who submitted it; None where the server asked nobody for a token then.
+        worker: the worker that has it; None where it waits, has ended, or was left by the one that had it.
+        claim: how often workers took it up: the number that gives the one that has it the right to write about it.
     """
 
     id: str
@@ -99,6 +101,8 @@ class Job:
     progress: Progress | None = None
     failure: Failure | None = None
     owner: str | None = None
+    worker: str | None = None
+    claim: int = 0
 
     def moved_to(self, state: JobState, *, failure: Failure | None = None) -> "Job":
         """Return the job after its move to `state`, now.
@@ -116,6 +120,7 @@ class Job:
             starts=0 if state is JobState.QUEUED else self.starts,
             history=(*self.history, Transition(state, now())),
             failure=failure,
+            worker=None if state.ended else self.worker,
         )
 
 

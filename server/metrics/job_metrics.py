@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from server.http.dependencies import Services
 from server.jobs.job_state import JobState, now
+from server.webhooks.outbox import DeliveryState
 
 
 class JobMetrics(Collector):
@@ -36,7 +37,15 @@ class JobMetrics(Collector):
         for stage, seconds in tally.stage_seconds.items():
             stages.add_metric([stage], seconds)
         yield stages
+        messages = GaugeMetricFamily("shrinkml_webhook_messages", "Messages to webhooks, by state.", labels=["state"])
+        counts = services.webhooks.counts()
+        for delivery in DeliveryState:
+            messages.add_metric([delivery], counts.get(delivery, 0))
+        yield messages
         worker = services.worker
-        alive = float(worker.pid is not None and worker.silent_s is not None)
-        yield GaugeMetricFamily("shrinkml_worker_alive", "1 where the worker gives signs of life.", value=alive)
-        yield CounterMetricFamily("shrinkml_worker_restarts", "Times that it was started again.", value=worker.restarts)
+        if worker is not None:
+            alive = float(worker.pid is not None and worker.silent_s is not None)
+            told = "1 where the server's own worker gives signs of life."
+            yield GaugeMetricFamily("shrinkml_worker_alive", told, value=alive)
+            told = "Times that it was started again."
+            yield CounterMetricFamily("shrinkml_worker_restarts", told, value=worker.restarts)

@@ -8,6 +8,8 @@ from server.jobs.tally import Tally
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
+LEASE_S = 20.0  # without a sign of life, after which others take over the jobs of a worker; promised are thirty
+
 
 class JobStore(Protocol):
     """Jobs and their events.
@@ -18,7 +20,9 @@ class JobStore(Protocol):
       decided in, or decided again. So of two workers that end a job, one is refused.
     - Every state that a job comes into is an event of its log. A log is numbered from 1 without a gap, and holds one
       event of a key.
-    - A job that is queued is handed to the workers, once, together with its move. If that fails, nothing has changed.
+    - A job that waits, or was left, is taken up by one worker, and has a claim then that no other one has. Whoever
+      writes about it shows the claim, which is checked where the change is made: who lost it changes nothing. A worker
+      that gives no sign of life for `lease_s` seconds has lost its jobs as soon as another one takes them up.
     - No more than `max_queued` jobs wait, however many are submitted or resumed at once, and no more than `max_owned`
       jobs of one owner wait or run; None sets no such limit.
     - Every owner has keys of its own, and so have the jobs without an owner.
@@ -32,8 +36,11 @@ class JobStore(Protocol):
         idempotency_key: str | None = None,
         owner: str | None = None,
         max_owned: int | None = None,
+        priority: int = 0,
     ) -> tuple[Job, bool]:
         """Queue a job of `owner`. Returns it and True, or the job that came before with the same key and False.
+
+        Of the owner's jobs that wait, the one of the highest `priority` comes first.
 
         Raises:
             KeyReusedError: the key came before with another job.
@@ -120,38 +127,60 @@ class JobStore(Protocol):
         """
         ...
 
-    def start(self, job_id: str, attempt: int) -> Job | None:
-        """Take a job up, perhaps after another worker died with it: it is running then, or still cancelling.
+    def claim(self, worker: str) -> Job | None:
+        """Take up a job for `worker`, which is a sign of life; None where none waits.
 
-        None where `attempt` is over: the job was cancelled before it ran, or was resumed since.
-
-        Raises:
-            UnknownJobError: there is no such job.
+        First come jobs that are nobody's any more: those that this worker had when it died, that another one left, or
+        whose worker is silent. Then the users whose jobs wait have their turns: of those with the fewest that run, the
+        one who was served longest ago, or who has waited longest; of a user's own jobs the most urgent one, and of
+        these the oldest.
         """
         ...
 
-    def leave(self, job_id: str) -> None:
-        """Take back a start: the worker leaves in order, and the next one goes on.
+    def beat(self, worker: str) -> None:
+        """Take note of a sign of life of `worker`."""
+        ...
+
+    def silence_s(self) -> float | None:
+        """Return the seconds since the last sign of life of any worker; None where none was ever given."""
+        ...
+
+    def holding(self, claim: Job) -> JobState:
+        """Return the state of the job that `claim` returned: cheap enough to ask several times a second.
 
         Raises:
             UnknownJobError: there is no such job.
+            ClaimLostError: it has ended, or another worker has taken it over.
         """
         ...
 
-    def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
-        """End a job.
+    def leave(self, claim: Job) -> None:
+        """Take back a claim: the worker leaves in order, and the next one goes on.
 
         Raises:
             UnknownJobError: there is no such job.
+            ClaimLostError: it has ended, or another worker has taken it over.
+        """
+        ...
+
+    def finish(self, claim: Job, state: JobState, *, failure: Failure | None = None) -> Job:
+        """End the job that `claim` returned.
+
+        Raises:
+            UnknownJobError: there is no such job.
+            ClaimLostError: it has ended, or another worker has taken it over.
             TransitionError: it cannot end so from the state that it is in.
         """
         ...
 
-    def log(self, job_id: str, event: Event) -> None:
-        """Append `event` to the job's log and note its stage and progress, unless its key is there already.
+    def log(self, claim: Job, event: Event) -> None:
+        """Append `event` to the log of the job that `claim` returned and note its stage and progress.
+
+        Where its key is there already, nothing happens.
 
         Raises:
             UnknownJobError: there is no such job.
+            ClaimLostError: it has ended, or another worker has taken it over.
         """
         ...
 

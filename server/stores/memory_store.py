@@ -1,7 +1,9 @@
 """A job store in memory: for tests, and for a server whose jobs need not outlive it."""
 
 import logging
+import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,19 +12,21 @@ from itertools import islice
 from server.jobs.job_moves import (
     after_event,
     cancelled,
+    claimed,
     left,
     new_job,
+    require_claim,
     require_ended,
     require_own_room,
     require_room,
     require_same,
     resumed,
-    started,
     state_event,
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
 from server.jobs.tally import STAGE_FINISHED, Tally, seconds_by_stage
+from server.stores.job_store import LEASE_S
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
@@ -32,17 +36,16 @@ log = logging.getLogger(__name__)
 class MemoryJobStore:
     """Jobs and their events in this process; see `server.stores.job_store.JobStore`. One lock serves all."""
 
-    def __init__(self, enqueue: Callable[[Job], None] = lambda job: None) -> None:
-        """Keep no job yet.
-
-        Args:
-            enqueue: hands a queued job to the workers; a job that it raises for is not queued.
-        """
-        self._enqueue = enqueue
+    def __init__(self, *, lease_s: float = LEASE_S) -> None:
+        """Keep no job yet; others take over the jobs of a worker that is silent for `lease_s`."""
+        self.lease_s = lease_s
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._logs: dict[str, list[LoggedEvent]] = {}
         self._keys: dict[tuple[str | None, str], str] = {}
+        self._priorities: dict[str, int] = {}
+        self._claimed_at: dict[str, float] = {}
+        self._beats: dict[str, float] = {}
 
     def submit(
         self,
@@ -52,6 +55,7 @@ class MemoryJobStore:
         idempotency_key: str | None = None,
         owner: str | None = None,
         max_owned: int | None = None,
+        priority: int = 0,
     ) -> tuple[Job, bool]:
         """Queue a job of `owner`."""
         with self._lock:
@@ -61,8 +65,8 @@ class MemoryJobStore:
                 return earlier, False
             self.check_room(max_queued, owner=owner, max_owned=max_owned)
             job = replace(new_job(spec, owner), number=1 + max((job.number for job in self._jobs.values()), default=0))
-            self._enqueue(job)
             self._logs[job.id] = []
+            self._priorities[job.id] = priority
             self._move(job)
             if key is not None:
                 self._keys[owner, key] = job.id
@@ -131,31 +135,50 @@ class MemoryJobStore:
             job = resumed(before)
             if job is not before:
                 self.check_room(max_queued, owner=job.owner, max_owned=max_owned)
-                self._enqueue(job)
             return self._move(job)
 
-    def start(self, job_id: str, attempt: int) -> Job | None:
-        """Take a job up; None where `attempt` is over."""
+    def claim(self, worker: str) -> Job | None:
+        """Take up a job for `worker`; None where none waits."""
         with self._lock:
-            job = started(self.get(job_id), attempt)
-            return None if job is None else self._move(job)
+            self.beat(worker)
+            lost = [job for job in self._jobs.values() if self._is_lost(job, worker)]
+            waiting = [job for job in self._jobs.values() if job.state is JobState.QUEUED]
+            if not lost and not waiting:
+                return None
+            job = min(lost or waiting, key=self._turn)
+            self._claimed_at[job.id] = time.monotonic()
+            return self._move(claimed(job, worker))
 
-    def leave(self, job_id: str) -> None:
-        """Take back a start."""
+    def beat(self, worker: str) -> None:
+        """Take note of a sign of life of `worker`."""
         with self._lock:
-            self._move(left(self.get(job_id)))
+            self._beats[worker] = time.monotonic()
 
-    def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
-        """End a job."""
+    def silence_s(self) -> float | None:
+        """Return the seconds since the last sign of life of any worker."""
         with self._lock:
-            return self._move(self.get(job_id).moved_to(state, failure=failure))
+            return time.monotonic() - max(self._beats.values()) if self._beats else None
 
-    def log(self, job_id: str, event: Event) -> None:
-        """Append `event` to the job's log unless its key is there already."""
+    def holding(self, claim: Job) -> JobState:
+        """Return the state of the job that `claim` returned."""
+        return self._held(claim).state
+
+    def leave(self, claim: Job) -> None:
+        """Take back a claim."""
         with self._lock:
-            job = self.get(job_id)
-            if all(entry.event.key != event.key for entry in self._logs[job_id]):
-                self._jobs[job_id] = after_event(job, event, self._append(job_id, event).at)
+            self._move(left(self._held(claim)))
+
+    def finish(self, claim: Job, state: JobState, *, failure: Failure | None = None) -> Job:
+        """End the job that `claim` returned."""
+        with self._lock:
+            return self._move(self._held(claim).moved_to(state, failure=failure))
+
+    def log(self, claim: Job, event: Event) -> None:
+        """Append `event` to the log of the job that `claim` returned unless its key is there already."""
+        with self._lock:
+            job = self._held(claim)
+            if all(entry.event.key != event.key for entry in self._logs[job.id]):
+                self._jobs[job.id] = after_event(job, event, self._append(job.id, event).at)
 
     def delete(self, job_id: str, clear: Callable[[], None]) -> None:
         """Forget a job that has ended, once `clear` has removed its files."""
@@ -172,6 +195,25 @@ class MemoryJobStore:
         with self._lock:
             entries = self._logs.get(job_id, [])[after:]
         return [entry for entry in entries if kind in (None, entry.event.kind)][:limit]
+
+    def _held(self, claim: Job) -> Job:
+        job = self.get(claim.id)
+        require_claim(job, claim)
+        return job
+
+    def _is_lost(self, job: Job, worker: str) -> bool:
+        """Return True where the job has begun and is nobody's any more, or was that of `worker` when it died."""
+        silent_s = time.monotonic() - self._beats.get(job.worker or "", -math.inf)
+        begun = job.state in (JobState.RUNNING, JobState.CANCELLING)
+        return begun and (job.worker == worker or silent_s > self.lease_s)
+
+    def _turn(self, job: Job) -> tuple[float, ...]:
+        """Return what sorts jobs into the order that they are taken up in."""
+        own = [other for other in self._jobs.values() if other.owner == job.owner]
+        n_running = sum(other.state in (JobState.RUNNING, JobState.CANCELLING) for other in own)
+        served_at = max(self._claimed_at.get(other.id, 0.0) for other in own)
+        oldest = min((other.number for other in own if other.state is JobState.QUEUED), default=0)
+        return n_running, served_at, oldest, -self._priorities[job.id], job.number
 
     def _move(self, job: Job) -> Job:
         before = self._jobs.get(job.id)

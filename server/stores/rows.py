@@ -30,6 +30,8 @@ def values_of(job: Job) -> dict[str, Any]:
         "progress": job.progress and asdict(job.progress),
         "failure": job.failure and asdict(job.failure),
         "owner": job.owner,
+        "worker": job.worker,
+        "claim": job.claim,
     }
 
 
@@ -96,4 +98,6 @@ def _job_of(row: sa.Row[Any]) -> Job:
         progress=row.progress and Progress(**row.progress),
         failure=row.failure and Failure(**_whole(row.failure)),
         owner=row.owner,
+        worker=row.worker,
+        claim=row.claim,
     )

@@ -1,10 +1,10 @@
-"""A job store in a database, by SQLAlchemy. It relies on no lock of the database.
+"""A job store in a database, SQLite or Postgres, by SQLAlchemy. It relies on no lock of the database.
 
 What is read is read first. A transaction then opens with a compare-and-set, an UPDATE that fits only the version that
 was read, and rolls back if that changed no row. A job's row has such a version, which every move and every event
 raises, so that a log has one writer at a time; the queue has one, which every job that is queued raises, so that the
 numbers of jobs that wait, and of one owner's, are true when one is added. Unique columns do the same for idempotency
-keys.
+keys. A claim raises the version of its job as well: what a worker that has lost the job decided before fits no more.
 """
 
 import hashlib
@@ -23,31 +23,40 @@ import sqlalchemy as sa
 from server.jobs.job_moves import (
     after_event,
     cancelled,
+    claimed,
     left,
     new_job,
+    require_claim,
     require_ended,
     require_own_room,
     require_room,
     require_same,
     resumed,
-    started,
     state_event,
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
 from server.jobs.tally import Tally, seconds_by_stage
 from server.service_errors import TransitionError, UnreadableJobError
+from server.stores.database_clock import SecondsNow
+from server.stores.job_store import LEASE_S
 from server.stores.racing_writers import LostRaceError, until_won
 from server.stores.rows import event_of, job_of, stored_key, values_of
 from server.stores.schema import EVENTS, JOBS
 from server.stores.statements import (
+    BEAT,
+    CLAIMABLE,
     COUNTS,
     EVALUATIONS,
+    FIRST_BEAT,
+    FORGET_SILENT,
+    HELD,
     INSERT_EVENT,
     INSERT_JOB,
     JOB,
     OWNER,
     ROOM,
+    SILENCE,
     STAGE_SECONDS,
     STATE,
     TAKE,
@@ -58,7 +67,7 @@ from server.webhooks.outbox import note
 from shrinkml.events import Event, LoggedEvent
 from shrinkml.job import JobSpec
 
-Enqueue = Callable[[sa.Connection, Job], None]  # hands a job to the workers, in the transaction that queues it
+FORGET_S = 24 * 3600.0  # a worker that is silent for so long is forgotten
 log = logging.getLogger(__name__)
 
 
@@ -80,10 +89,14 @@ class Seen:
 class SqlJobStore:
     """Jobs and their events in a database; see `server.stores.job_store.JobStore`."""
 
-    def __init__(self, engine: sa.Engine, enqueue: Enqueue = lambda db, job: None) -> None:
-        """Use the database of `engine`, whose tables are there (see `server.stores.schema.connect`)."""
+    def __init__(self, engine: sa.Engine, *, lease_s: float = LEASE_S) -> None:
+        """Use the database of `engine`, whose tables are there (see `server.stores.schema.connect`).
+
+        Others take over the jobs of a worker that is silent for `lease_s`.
+        """
+        self.lease_s = lease_s
         self._engine = engine
-        self._enqueue = enqueue
+        self._passed_over: set[str] = set()  # jobs that cannot be read, which was told
         self._queueing = threading.Lock()  # threads of this process wait: of those that race all but one lose
 
     def submit(
@@ -94,6 +107,7 @@ class SqlJobStore:
         idempotency_key: str | None = None,
         owner: str | None = None,
         max_owned: int | None = None,
+        priority: int = 0,
     ) -> tuple[Job, bool]:
         """Queue a job of `owner`."""
 
@@ -102,7 +116,8 @@ class SqlJobStore:
             earlier = None if key is None else self.submitted(spec, idempotency_key=key, owner=owner)
             if earlier is not None:
                 return earlier, False
-            return self._insert(new_job(spec, owner), self._ticket(max_queued, owner, max_owned), key), True
+            ticket = self._ticket(max_queued, owner, max_owned)
+            return self._insert(new_job(spec, owner), ticket, key, priority), True
 
         with self._queueing:
             return until_won(change)
@@ -183,40 +198,73 @@ class SqlJobStore:
 
         return until_won(change)
 
-    def start(self, job_id: str, attempt: int) -> Job | None:
-        """Take a job up; None where `attempt` is over."""
+    def claim(self, worker: str) -> Job | None:
+        """Take up a job for `worker`; None where none waits."""
 
         def change() -> Job | None:
-            seen = self._see(job_id)
-            job = started(seen.job, attempt)
-            return None if job is None else self._move(seen, job)
+            seen = self._next(worker)
+            if seen is None:
+                return None
+            job = claimed(seen.job, worker)
+            event = state_event(job) if job.history != seen.job.history else None
+            with self._engine.begin() as db:
+                _swap(db, seen, job, claimed_at=SecondsNow())
+                if event is not None:
+                    _append(db, job.id, seen.n_events + 1, event, now())
+                _beat(db, worker)
+            _tell(job)
+            return job
 
         return until_won(change)
 
-    def leave(self, job_id: str) -> None:
-        """Take back a start."""
+    def beat(self, worker: str) -> None:
+        """Take note of a sign of life of `worker`."""
 
         def change() -> None:
-            seen = self._see(job_id)
+            with self._engine.begin() as db:
+                _beat(db, worker)
+
+        until_won(change)
+
+    def silence_s(self) -> float | None:
+        """Return the seconds since the last sign of life of any worker."""
+        with self._engine.connect() as db:
+            return db.execute(SILENCE).scalar_one()
+
+    def holding(self, claim: Job) -> JobState:
+        """Return the state of the job that `claim` returned."""
+        with self._engine.connect() as db:
+            row = db.execute(HELD, {"job_id": claim.id}).one_or_none()
+        if row is None:
+            raise unknown(claim.id)
+        state = JobState(row.state)
+        require_claim(replace(claim, state=state, worker=row.worker, claim=row.claim), claim)
+        return state
+
+    def leave(self, claim: Job) -> None:
+        """Take back a claim."""
+
+        def change() -> None:
+            seen = self._held(claim)
             self._move(seen, left(seen.job))
 
         until_won(change)
 
-    def finish(self, job_id: str, state: JobState, *, failure: Failure | None = None) -> Job:
-        """End a job."""
+    def finish(self, claim: Job, state: JobState, *, failure: Failure | None = None) -> Job:
+        """End the job that `claim` returned."""
 
         def change() -> Job:
-            seen = self._see(job_id)
+            seen = self._held(claim)
             return self._move(seen, seen.job.moved_to(state, failure=failure))
 
         return until_won(change)
 
-    def log(self, job_id: str, event: Event) -> None:
-        """Append `event` to the job's log unless its key is there already."""
+    def log(self, claim: Job, event: Event) -> None:
+        """Append `event` to the log of the job that `claim` returned unless its key is there already."""
 
         def change() -> None:
-            seen = self._see(job_id)
-            if not self._knows(job_id, event.key):
+            seen = self._held(claim)
+            if not self._knows(claim.id, event.key):
                 at = now()
                 self._write(seen, after_event(seen.job, event, at), event, at)
 
@@ -253,6 +301,29 @@ class SqlJobStore:
             last = sa.select(sa.func.max(EVENTS.c.sequence)).where(EVENTS.c.job_id == job_id)
             return Seen(job_of(row), row.version, db.execute(last).scalar_one() or 0)
 
+    def _held(self, claim: Job) -> Seen:
+        """Return the job as it is; what is decided on it is written only while nobody else has taken it up."""
+        seen = self._see(claim.id)
+        require_claim(seen.job, claim)
+        return seen
+
+    def _next(self, worker: str) -> Seen | None:
+        """Return the job that `worker` may take up first; those that this version cannot read are passed over."""
+        with self._engine.connect() as db:
+            found = db.execute(CLAIMABLE, {"worker": worker, "lease_s": self.lease_s}).all()
+        for job_id, version in found:
+            try:
+                seen = self._see(job_id)
+            except UnreadableJobError as error:
+                if job_id not in self._passed_over:
+                    log.error("%s", error)
+                    self._passed_over.add(job_id)
+                continue
+            if seen.version != version:  # it may be another worker's now
+                raise LostRaceError
+            return seen
+        return None
+
     def _knows(self, job_id: str, key: str) -> bool:
         with self._engine.connect() as db:
             query = sa.select(EVENTS.c.sequence).where(EVENTS.c.job_id == job_id, EVENTS.c.key == key)
@@ -266,20 +337,19 @@ class SqlJobStore:
         require_own_room(owner, n_owned, max_owned)
         return int(version)
 
-    def _insert(self, job: Job, ticket: int, idempotency_key: str | None) -> Job:
+    def _insert(self, job: Job, ticket: int, idempotency_key: str | None, priority: int) -> Job:
         key = None if idempotency_key is None else stored_key(job.owner, idempotency_key)
         row = {**values_of(job), "version": 0, "idempotency_key": key, "request_digest": _digest(job.spec)}
         with self._engine.begin() as db:
             _take(db, ticket)
-            number = db.execute(INSERT_JOB, row).scalar_one()
+            number = db.execute(INSERT_JOB, {**row, "priority": priority}).scalar_one()
             numbered = replace(job, number=number)
             _append(db, job.id, 1, state_event(job), now())
-            self._enqueue(db, numbered)
         _tell(numbered)
         return numbered
 
     def _move(self, seen: Seen, job: Job, *, ticket: int | None = None) -> Job:
-        """Return the job, moved; with a `ticket` it is handed to the workers."""
+        """Return the job, moved; with a `ticket` it waits then."""
         moved = job.history != seen.job.history
         if job != seen.job:
             self._write(seen, job, state_event(job) if moved else None, now(), ticket=ticket)
@@ -294,7 +364,6 @@ class SqlJobStore:
                 _append(db, job.id, seen.n_events + 1, event, at)
             if ticket is not None:
                 _take(db, ticket)
-                self._enqueue(db, job)
 
 
 def _readable(rows: Iterable[sa.Row[Any]]) -> Generator[Job]:
@@ -321,10 +390,16 @@ def _row(db: sa.Connection, job_id: str) -> sa.Row[tuple[object, ...]]:
     return row
 
 
-def _swap(db: sa.Connection, seen: Seen, job: Job) -> None:
+def _swap(db: sa.Connection, seen: Seen, job: Job, **more: Any) -> None:
     unchanged = sa.and_(JOBS.c.id == job.id, JOBS.c.version == seen.version)
-    changed = sa.update(JOBS).where(unchanged).values({**values_of(job), "version": seen.version + 1})
+    changed = sa.update(JOBS).where(unchanged).values({**values_of(job), "version": seen.version + 1, **more})
     _require_one(db.execute(changed))
+
+
+def _beat(db: sa.Connection, worker: str) -> None:
+    if db.execute(BEAT, {"worker": worker}).rowcount == 0:
+        db.execute(FORGET_SILENT, {"silence_s": FORGET_S})
+        db.execute(FIRST_BEAT, {"worker": worker})
 
 
 def _take(db: sa.Connection, ticket: int) -> None:

@@ -95,6 +95,12 @@ class SqlEndpoints:
         with self._engine.connect() as db:
             return [_sent_of(row) for row in db.execute(query.order_by(DELIVERIES.c.number.desc()).limit(limit))]
 
+    def counts(self) -> dict[DeliveryState, int]:
+        """Return state -> the messages to all endpoints that are in it; those that are forgotten are not counted."""
+        query = sa.select(DELIVERIES.c.state, sa.func.count()).group_by(DELIVERIES.c.state)
+        with self._engine.connect() as db:
+            return {DeliveryState(state): n for state, n in db.execute(query)}
+
 
 def _endpoint_of(row: sa.Row[Any]) -> Endpoint:
     return Endpoint(row.id, row.owner, row.url, row.secret, datetime.fromisoformat(row.created_at))

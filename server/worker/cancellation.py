@@ -1,4 +1,4 @@
-"""Watch over a job for its cancellation and its limits, and see to it that it ends in time."""
+"""Watch over a job for its cancellation, its limits and its loss, and see to it that it ends in time."""
 
 import logging
 import threading
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from contextvars import copy_context
 
 from server.jobs.job_state import JobState
-from server.service_errors import JobLimitError
-from server.stores.job_store import JobStore
+from server.service_errors import ClaimLostError, JobLimitError
+from server.worker.attempt import Attempt
 
 POLL_S = 0.25
 LIMIT_POLL_S = 5.0  # the job's files are counted each time
@@ -40,46 +40,55 @@ class Watch:
 
 @contextmanager
 def cancellation_of(
-    store: JobStore, job_id: str, *, check_limits: Callable[[], None], overdue: Callable[[Watch], None]
-) -> Iterator[Watch]:
-    """Yield what tells if somebody cancelled the job, or it exceeded a limit: a thread looks.
+    attempt: Attempt, watch: Watch, *, check_limits: Callable[[], None], overdue: Callable[[], None]
+) -> Iterator[None]:
+    """Have a thread look if somebody cancelled the job, it exceeded a limit, or another worker took it over.
 
     Args:
-        store: of the job.
-        job_id: the job.
+        attempt: at the job.
+        watch: is told.
         check_limits: raises a JobLimitError where the job exceeds one.
         overdue: called by that thread if the block is not left GRACE_S after the job was asked to end.
     """
-    watch, left, looked = Watch(), threading.Event(), time.monotonic()
+    job_id = attempt.job.id
+    left, looked, asked = threading.Event(), time.monotonic(), True
 
-    def is_over() -> bool:
-        """Return True where the job is cancelled or exceeds a limit."""
-        nonlocal looked
-        if store.state(job_id) is JobState.CANCELLING:
-            return True
+    def why_over() -> str | None:
+        """Return why the job is to end; None where it is not."""
+        nonlocal looked, asked
+        try:
+            if attempt.state() is JobState.CANCELLING:
+                return "it was cancelled"
+            asked = True
+        except ClaimLostError as error:
+            return str(error)
+        except Exception as error:  # it may answer again
+            if asked:
+                log.warning("the store does not tell of job %s: %s", job_id, error)
+            asked = False
         if time.monotonic() - looked >= LIMIT_POLL_S:
             looked = time.monotonic()
             try:
                 check_limits()
             except JobLimitError as error:
                 watch.exceeded = error
-                return True
-        return False
+                return str(error)
+        return None
 
     def look() -> None:
-        while not is_over():
+        while (why := why_over()) is None:
             if left.wait(POLL_S):
                 return
-        log.info("job %s is to be ended: %s", job_id, watch.exceeded or "it was cancelled")
+        log.info("job %s is to be ended: %s", job_id, why)
         watch.stop()
         if not left.wait(GRACE_S):
-            overdue(watch)
+            overdue()
 
     context = copy_context()  # lines that the thread logs are about the job, too
     thread = threading.Thread(target=context.run, args=(look,), name=f"cancellation of {job_id}", daemon=True)
     thread.start()
     try:
-        yield watch
+        yield
     finally:
         left.set()
         thread.join()

@@ -1,5 +1,10 @@
-"""The worker's sign of life: a file of the home that it touches every second, from a thread that only does that."""
+"""The worker's signs of life, each from a thread that only gives them.
 
+To the process that started it the worker shows a file of the home that it touches every second; to all others, the
+store.
+"""
+
+import logging
 import os
 import threading
 import time
@@ -8,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BEAT_S = 1.0
+STORE_BEAT_S = 3.0  # a few of them may be lost until others take the worker for dead
+log = logging.getLogger(__name__)
 
 
 class Pulse:
@@ -50,17 +57,41 @@ def beating(path: Path, *, each_time: Callable[[], None]) -> Iterator[None]:
         path: of the file, which is there.
         each_time: called before each beat, in the same thread.
     """
-    done = threading.Event()
 
     def beat() -> None:
-        while True:
-            each_time()
-            with suppress(OSError):
-                os.utime(path)
-            if done.wait(BEAT_S):
-                return
+        each_time()
+        with suppress(OSError):
+            os.utime(path)
 
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    with _repeated(beat, BEAT_S, "heartbeat"):
+        yield
+
+
+@contextmanager
+def beating_in_store(beat: Callable[[], None]) -> Iterator[None]:
+    """Call `beat`, which tells the store, every few seconds meanwhile; the store may be away for a while."""
+
+    def try_to_beat() -> None:
+        try:
+            beat()
+        except Exception as error:  # whatever it is, it may be over the next time
+            log.warning("no sign of life could be given to the store: %s", error)
+
+    with _repeated(try_to_beat, STORE_BEAT_S, "heartbeat in the store"):
+        yield
+
+
+@contextmanager
+def _repeated(act: Callable[[], None], every_s: float, name: str) -> Iterator[None]:
+    """Call `act` at once and then every `every_s` seconds meanwhile, in a thread called `name`."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        act()
+        while not done.wait(every_s):
+            act()
+
+    thread = threading.Thread(target=repeat, name=name, daemon=True)
     thread.start()
     try:
         yield

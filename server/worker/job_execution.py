@@ -9,10 +9,12 @@ from typing import Any, Protocol
 from agents.pipeline.folder.run_folder import remove_partial
 from server.artefacts.artefact_store import ArtefactStore
 from server.jobs.failures import failure_of, is_disk_full, lost_worker, missed_goal
-from server.jobs.job_state import Failure, Job, JobState
-from server.service_errors import UnreadableJobError
+from server.jobs.job_state import Job, JobState
+from server.service_errors import ClaimLostError
 from server.stores.job_store import JobStore
+from server.worker.attempt import Attempt, Record
 from server.worker.cancellation import Watch, cancellation_of
+from server.worker.folder_lock import locked
 from server.worker.job_limits import CheckLimits
 from server.worker.publishing import publish_policy, publish_run, slim
 from shrinkml.errors import StoppedError
@@ -24,7 +26,6 @@ MAX_STARTS = 3  # workers that a job may cost without telling anything new, befo
 log = logging.getLogger(__name__)
 
 StageResult = dict[str, Any]  # JSON, as the stage's folder and the database keep it
-Record = Callable[[Callable[[], object]], object]
 
 
 class RunStage(Protocol):
@@ -72,97 +73,99 @@ class Workplace:
     watch_limits: Callable[[Job], CheckLimits] = lambda job: lambda: None
 
 
-def execute(place: Workplace, job_id: str, attempt: int) -> None:
-    """Run the job to its end, however it ends, and publish what it made.
+def execute(place: Workplace, job: Job) -> None:
+    """Run the job, which was just taken up, to its end, however it ends, and publish what it made.
 
-    Does nothing where the attempt is over already, or this version cannot read the job. An error that the pipeline
-    raises becomes the job's failure.
+    An error that the pipeline raises becomes the job's failure; one of the store is raised. Where another worker takes
+    the job over meanwhile, nothing more is written about it.
     """
+    attempt = Attempt(place.store, job, place.record)
     try:
-        job = place.store.start(job_id, attempt)
-    except UnreadableJobError as error:
-        log.error("%s", error)
+        with locked(place.folder_of(job.id), meanwhile=attempt.state):
+            _execute(place, attempt)
+    except ClaimLostError as error:
+        log.warning("%s", error)
+
+
+def _execute(place: Workplace, attempt: Attempt) -> None:
+    job = attempt.job
+    if job.starts > MAX_STARTS:
+        log.error("job %s cost %d workers at the same point and is given up", job.id, MAX_STARTS)
+        attempt.finish(JobState.FAILED, lost_worker(job, MAX_STARTS))
         return
-    if job is None:
-        log.info("job %s: attempt %d is over, nothing to run", job_id, attempt)
-    elif job.starts > MAX_STARTS:
-        log.error("job %s cost %d workers at the same point and is given up", job_id, MAX_STARTS)
-        _finish(place, job_id, JobState.FAILED, lost_worker(job, MAX_STARTS))
-    else:
-        if job.starts > 1:
-            log.warning("job %s lost its worker and goes on (start %d of %d)", job_id, job.starts, MAX_STARTS)
-        _run(place, job)
+    if job.starts > 1:
+        log.warning("job %s lost its worker and goes on (start %d of %d)", job.id, job.starts, MAX_STARTS)
+    _run(place, attempt)
 
 
-def _run(place: Workplace, job: Job) -> None:
-    watches: list[Watch] = []
+def _run(place: Workplace, attempt: Attempt) -> None:
+    job, watch = attempt.job, Watch()
     try:
-        report = _report_of(place, job, watches)
+        report = _report_of(place, attempt, watch)
     except StoppedError as stopped:
-        _tell_best(place, job, stopped)
-        _finish_stopped(place, job.id, watches[0])
+        attempt.require_whole()
+        _tell_best(attempt, stopped)
+        _finish_stopped(attempt, watch)
     except Exception as error:
+        attempt.require_whole()
         log.exception("job %s failed", job.id)
         if is_disk_full(error):
             remove_partial(place.folder_of(job.id))  # first: what is recorded needs space as well
-        _finish(place, job.id, JobState.FAILED, failure_of(error, place.store.get(job.id)))
+        attempt.finish(JobState.FAILED, failure_of(error, attempt.now()))
     else:
         missed = missed_goal(report)
-        _finish(place, job.id, JobState.FAILED if missed else JobState.SUCCEEDED, missed)
+        attempt.finish(JobState.FAILED if missed else JobState.SUCCEEDED, missed)
         if not missed:
             slim(place.folder_of(job.id))
 
 
-def _tell_best(place: Workplace, job: Job, stopped: StoppedError) -> None:
+def _tell_best(attempt: Attempt, stopped: StoppedError) -> None:
     """Put in the log of a stopped job which checkpoint holds the best so far."""
+    stage = attempt.now().stage
     data = {"checkpoint": stopped.best}
-    stage = place.store.get(job.id).stage
-    event = Event("stopped", f"stopped/{job.attempt}", stage.name if stage else "", str(stopped), data)
-    place.record(lambda: place.store.log(job.id, event))
+    attempt.conclude(
+        Event("stopped", f"stopped/{attempt.job.attempt}", stage.name if stage else "", str(stopped), data)
+    )
 
 
-def _finish_stopped(place: Workplace, job_id: str, watch: Watch) -> None:
+def _finish_stopped(attempt: Attempt, watch: Watch) -> None:
     """End a job that was stopped: cancelled, or failed where a limit stopped it."""
     if watch.exceeded is None:
-        _finish(place, job_id, JobState.CANCELLED)
+        attempt.finish(JobState.CANCELLED)
     else:
-        _finish(place, job_id, JobState.FAILED, failure_of(watch.exceeded, place.store.get(job_id)))
+        attempt.finish(JobState.FAILED, failure_of(watch.exceeded, attempt.now()))
 
 
-def _report_of(place: Workplace, job: Job, watches: list[Watch]) -> Report:
-    """Return the report of the job, run now; whatever it raises, what it made is published.
-
-    The eye on the job is put in `watches`.
-    """
+def _report_of(place: Workplace, attempt: Attempt, watch: Watch) -> Report:
+    """Return the report of the job, run now; whatever it raises, what it made is published."""
+    job = attempt.job
     folder = place.folder_of(job.id)
     spec = place.prepare(job.spec)
 
     def publish() -> None:
+        attempt.require_held()  # nothing is published of a job that another worker has taken over
         publish_run(folder, place.artefacts, job.id)
 
-    def give_up(watch: Watch) -> None:
+    def give_up() -> None:
         log.warning("job %s does not stop; ending its process", job.id)
-        publish()
-        _finish_stopped(place, job.id, watch)
-        place.end_process()
+        try:
+            publish()
+            _finish_stopped(attempt, watch)
+        finally:
+            place.end_process()
 
     def on_event(event: Event) -> None:
         if event.kind == "stage_finished":
             publish_policy(folder, place.artefacts, job.id)
         if event.kind in ("stage_started", "stage_finished"):
             log.info("job %s: %s", job.id, event.message)
-        place.store.log(job.id, event)
+        attempt.log(event)
 
     try:
         limits = place.watch_limits(job)
-        with cancellation_of(place.store, job.id, check_limits=limits, overdue=give_up) as watch:
-            watches.append(watch)
+        with cancellation_of(attempt, watch, check_limits=limits, overdue=give_up):
             return place.run_job(
                 spec, folder, on_event=on_event, should_stop=watch.should_stop, run_stage=place.run_stage
             )
     finally:
         publish()
-
-
-def _finish(place: Workplace, job_id: str, state: JobState, failure: Failure | None = None) -> None:
-    place.record(lambda: place.store.finish(job_id, state, failure=failure))

@@ -14,14 +14,14 @@ from server.service_errors import DiskLimitError, TimeLimitError
 CheckLimits = Callable[[], None]  # raises a JobLimitError where a limit is exceeded
 
 
-def watch_limits(home: Path, limits: Limits, job: Job) -> CheckLimits:
-    """Return what raises once the running `job`, whose files lie in `home`, exceeds its time or its space."""
+def watch_limits(files: Path, limits: Limits, job: Job) -> CheckLimits:
+    """Return what raises once the running `job`, whose files lie in `files`, exceeds its time or its space."""
     since = max(moved.at for moved in job.history if moved.state is JobState.RUNNING)
 
     def check() -> None:
         if now() - since > timedelta(hours=limits.job_hours):
             raise TimeLimitError(f"the job ran for {limits.job_hours:g} hours, the most that this server gives one")
-        taken = bytes_of(job_folder(home, job.id)) + bytes_of(artefacts_folder(home) / job.id)
+        taken = bytes_of(job_folder(files, job.id)) + bytes_of(artefacts_folder(files) / job.id)
         if taken > limits.job_gb * GB:
             raise DiskLimitError(
                 f"the job's files take {taken / GB:.3g} GB, and this server gives {limits.job_gb:g} GB to one"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from server.worker.heartbeat import Pulse
@@ -25,16 +25,26 @@ class Supervisor:
     The worker's standard input is a pipe that only this process holds open: it closes with us, even when we are killed.
     """
 
-    def __init__(self, command: Sequence[str], log_file: Path, pulse: Path, *, silence_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_file: Path,
+        pulse: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        silence_s: float = 60.0,
+    ) -> None:
         """A supervisor that has started nothing yet.
 
         Args:
             command: starts the worker.
             log_file: receives all that it prints.
             pulse: file that it touches while it lives; once it has begun to, it is replaced after `silence_s` without.
+            environment: of the worker, beside that of this process.
             silence_s: see `pulse`.
         """
         self._command = command
+        self._environment = {**(environment or {}), "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
         self._log_file = log_file
         self._pulse = Pulse(pulse)
         self._silence_s = silence_s
@@ -91,7 +101,7 @@ class Supervisor:
 
     def _run_once(self) -> int:
         """Return the exit code of one worker, once it has ended and its children with it."""
-        environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, **self._environment}
         self._pulse.reset()
         with self._log_file.open("ab") as output:
             process = subprocess.Popen(

@@ -78,7 +78,7 @@ def calibrate(
     """
     room = DiskRoom(scratch)
     sums = _Sums(room)
-    with _observed(model, sums.add, left):
+    with observed(model, sums.add, left):
         run()
     if not left:  # the rest may be embeddings alone
         _check_reached(sums.of)
@@ -105,7 +105,7 @@ def measure_use(model: nn.Module, run: Callable[[], object]) -> dict[str, LayerU
         uses[layer] = LayerUse(before.n_frames + len(x), max(before.largest, largest))
         totals[layer] = totals[layer] + x.sum() if layer in totals else x.sum()
 
-    with _observed(model, observe):
+    with observed(model, observe):
         run()
     _check_reached(uses)
     for layer, total in totals.items():
@@ -168,8 +168,8 @@ def _check_finite(layer: str, found: Tensor) -> None:
 
 
 @contextmanager
-def _observed(model: nn.Module, observe: Observe, left: Collection[str] = ()) -> Iterator[None]:
-    """Tells `observe` of the inputs of every matrix of `model` but those of the layers that are `left`."""
+def observed(model: nn.Module, observe: Observe, left: Collection[str] = ()) -> Iterator[None]:
+    """Tell `observe` of the inputs of every matrix of `model` but those of the layers that are `left`."""
     with ExitStack() as hooks:
         for module, sites in sites_by_module(model).items():
             layers = {site.name: site.layer for site in sites if site.layer not in left}

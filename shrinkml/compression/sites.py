@@ -1,7 +1,7 @@
 """The sites of a model: where it holds matrices that can be compressed, what they cost, and their present choices."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -10,13 +10,51 @@ from torch import nn
 from shrinkml.layers.adapters import ADAPTERS, why_kept
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
-from shrinkml.plan.layer_spec import LayerKind, LayerSpec
+from shrinkml.plan.layer_spec import Feed, LayerKind, LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.weights.form import Form, floats_of
 from shrinkml.weights.forms import get_form, get_parameters, holding
 
 Pairs = Mapping[str, str]  # a layer whose units may be cut -> its follower: the layer that multiplies them
 NO_PAIRS: Pairs = MappingProxyType({})
+
+
+class WiredPairs(dict[str, str]):
+    """Pairs of which some are of recurrent layers, whose units others multiply, too.
+
+    Attributes:
+        feeds: matrix -> its columns that such units feed.
+        why_not: input matrix of a recurrent layer whose units cannot be cut -> the reason.
+    """
+
+    def __init__(
+        self, pairs: Pairs, feeds: Mapping[str, tuple[Feed, ...]], why_not: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(pairs)
+        self.feeds = feeds
+        self.why_not = why_not or {}
+
+    def without(self, left: Collection[str]) -> "WiredPairs":
+        """The pairs that change no layer that is `left`; all of them are of recurrent layers."""
+        kept_whole = {feed.layer: name for name in left for feed in self.feeds.get(name, ())}
+        kept_whole |= {first: name for first, second in self.items() for name in (first, second) if name in left}
+        pairs = {first: second for first, second in self.items() if first not in kept_whole}
+        fed = {name: tuple(it for it in feeds if it.layer in pairs) for name, feeds in self.feeds.items()}
+        why_not = {first: f"{name} is asked to be left as it is" for first, name in kept_whole.items()}
+        return WiredPairs(pairs, {name: feeds for name, feeds in fed.items() if feeds}, {**self.why_not, **why_not})
+
+    @property
+    def factorized(self) -> "WiredPairs":
+        """Those of linear layers alone, with the same feeds: of the recurrent ones the matrices are for themselves."""
+        return WiredPairs(sharing(self), self.feeds, self.why_not)
+
+
+def sharing(pairs: Pairs) -> Pairs:
+    """Those of `pairs` that are not of a recurrent layer: one decomposition is for both of them."""
+    recurrent = (
+        {feed.layer for feeds in pairs.feeds.values() for feed in feeds} if isinstance(pairs, WiredPairs) else ()
+    )
+    return {first: second for first, second in pairs.items() if first not in recurrent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +96,11 @@ class Site:
         return ADAPTERS[type(self.module)].cuts_units
 
     @property
+    def gates(self) -> int:
+        """Rows for each unit of a recurrent layer; 0 of other layers."""
+        return ADAPTERS[type(self.module)].gates
+
+    @property
     def bias(self) -> str | None:
         """The name in its module of what is added to the products with the matrix alone; None where nothing is."""
         name = self.name.replace("weight", "bias", 1)
@@ -66,8 +109,8 @@ class Site:
     def spec(self, calls_per_s: float = 0.0, bits: int | None = None) -> LayerSpec:
         """The layer's record, with its dense shape, and weights of so many bits; of those that they have, if absent."""
         bits = bits or 8 * floats_of(self.form).element_size()
-        biases = self.shape[0] if self.cuts_units and self.bias is not None else 0
-        return LayerSpec(self.layer, self.kind, *self.shape, calls_per_s, bits, biases)
+        biases = self.shape[0] if (self.cuts_units or self.gates) and self.bias is not None else 0
+        return LayerSpec(self.layer, self.kind, *self.shape, calls_per_s, bits, biases, gates=max(1, self.gates))
 
 
 def find_sites(model: nn.Module) -> list[Site]:
@@ -121,7 +164,8 @@ def find_layers(
     """
     calls = calls_per_s or {}
     specs = (site.spec(calls.get(name, 0.0), bits) for name, site in sites_by_layer(model).items())
-    return tuple(replace(spec, follower=pairs.get(spec.name)) for spec in specs)
+    feeds = pairs.feeds if isinstance(pairs, WiredPairs) else {}
+    return tuple(replace(it, follower=pairs.get(it.name), fed_by=feeds.get(it.name, ())) for it in specs)
 
 
 def current_plan(model: nn.Module) -> CompressionPlan:

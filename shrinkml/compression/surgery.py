@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from shrinkml.activations.places import take_quantizers_
 from shrinkml.additions import copied, take_over_
 from shrinkml.compression.sites import Site, sites_by_layer, sites_by_module
 from shrinkml.errors import PlanError, RankError
@@ -39,8 +40,17 @@ def reshape(model: nn.Module, plan: CompressionPlan) -> nn.Module:
 
 
 def merge(model: nn.Module) -> nn.Module:
-    """A copy of `model` with every compressed layer dense again: torch's own layers with the products as weights."""
+    """A copy of `model` with every compressed layer dense again: torch's own layers with the products as weights.
+
+    Raises:
+        PlanError: units were cut of a recurrent layer.
+    """
     sites = sites_by_layer(model)
+    if narrow := [layer for layer, site in sites.items() if site.gates and site.form.choice.cuts_units]:
+        raise PlanError(
+            f"units were cut of the recurrent layer {narrow[0]!r}, and torch's layers have as many in each direction; "
+            "allowed: the checkpoint as it is, and its exports"
+        )
     with torch.no_grad():
         dense = {layer: as_dense(site.form, site.shape) for layer, site in sites.items() if site.form.choice != DENSE}
     return with_forms(model, dense)
@@ -82,6 +92,7 @@ def with_forms(model: nn.Module, forms: Mapping[str, Form]) -> nn.Module:
             choices = {site.name: forms.get(site.layer, site.form).choice for site in sites}
             twin = ADAPTERS[type(module)].twin(module, {name: c for name, c in choices.items() if c != DENSE})
             _fill_(twin, {site.name: stored[site.layer] for site in sites if site.layer in forms}, module, memo)
+            take_quantizers_(twin, module, memo)
             memo[id(module)] = twins[module] = twin
     changed = copied(model, memo)
     for module, twin in twins.items():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from shrinkml.errors import ExportError
 from shrinkml.events import ShouldStop
 from shrinkml.export.recipe import RECIPE
 from shrinkml.extras import needs
@@ -52,10 +53,12 @@ class Exporter:
 
         Raises:
             CheckpointError: something else lies in `folder`.
-            ExportError: a graph that is too large for a file.
+            ExportError: a graph that is too large for a file, or `int8` for a model whose products are in integers.
             AudioError: speech that cannot be read.
             StoppedError: `should_stop`, asked before every look at layers in int8, said so.
         """
+        if int8 and self.drawn.integers:
+            raise ExportError("the model rounds its activations: its products are in integers already; leave out int8")
         kept = frozenset[str]()
         if int8 and speech:
             kept = sensitive_layers(self.model, self.drawn, speech, most_divergence, should_stop=should_stop)

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from shrinkml.errors import ExportError
 from shrinkml.export.few_bits.packed_rows import PackedRows
+from shrinkml.export.integers.integer_product import IntegerProduct
 from shrinkml.export.recipe import DECODER
 
 OPSET = 18  # ONNX Runtime reads it since 1.14 (2023)
@@ -36,6 +37,7 @@ class Storage:
             side. Larger ones stay float32, for ONNX Runtime's quantizer, which makes their products int8 as well.
         kept: layers that `int8` leaves alone.
         few_bits: matrices that are stored in few bits, by the digests of what they are widened to.
+        integers: matrices whose products are of whole numbers, by digests of theirs.
         one_vector: True for a graph whose large matrices multiply few vectors at a time, as in the steps of a decoder.
     """
 
@@ -43,6 +45,7 @@ class Storage:
     int8: bool = False
     kept: frozenset[str] = frozenset()
     few_bits: Mapping[str, PackedRows] = field(default_factory=dict)
+    integers: Mapping[str, IntegerProduct] = field(default_factory=dict)
     one_vector: bool = False
 
     def of(self, part: str) -> "Storage":

@@ -7,7 +7,7 @@ the runtime multiplies them out, and quantizes the product, once, when it loads 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import TensorProto
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from shrinkml.export.graph import Graph
 from shrinkml.export.layer_graph import array, multiply
+from shrinkml.layers.recurrent import suffixes
 from shrinkml.weights.form import Form
 from shrinkml.weights.forms import get_form
 
@@ -62,6 +63,11 @@ def lstm_layer(graph: Graph, x: str, counts: str, module: nn.Module, name: str) 
         directions.append(_direction(module, name, "_l0_reverse", reverse=1))
     outputs = [_way(graph, direction)(graph, x, counts, direction) for direction in directions]
     return graph.op("Concat", *outputs, axis=-1) if len(outputs) > 1 else outputs[0]
+
+
+def layer_width(module: Any) -> int:
+    """The outputs of a one-layer LSTM at each step: the units that are left of its directions."""
+    return sum(get_form(module, f"weight_hh_{suffix}").shape[1] for suffix in suffixes(module, 0))
 
 
 def _way(graph: Graph, direction: _Direction) -> Callable[[Graph, str, str, _Direction], str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from shrinkml.activations.places import spec_of
 from shrinkml.compression.surgery import widen
 from shrinkml.errors import ExportError
 from shrinkml.extras import needs
@@ -63,6 +64,10 @@ class StockExporter:
         self.model = checkpoint.load(name)
         self._layout = layout_of(self.model, layout)
         self._layout.check(self.model)
+        if spec_of(self.model.module) is not None:
+            raise ExportError(
+                f"the model rounds its activations, which layout {layout!r} would not keep; export it without a layout"
+            )
         self._parts = self._layout.draw(widen(self.model.module))
         self._few_bits = few_bits_of(self.model.module)
         self._half = checkpoint.inspect(name).dtype == "float16"

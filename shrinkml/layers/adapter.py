@@ -45,6 +45,7 @@ class Adapter:
         why_left: a reason of this type why the matrices of a module are left; None where there is none.
         cuts_units: True where rows, with their biases, and columns of the matrix "weight" may be cut, and nothing else
             of the layer is in its units.
+        gates: of a recurrent layer the rows of its matrices for each of its units, which may be cut, too; else 0.
         int8_type: makes a layer that multiplies in int8 of a matrix and a bias; None where none is faster.
     """
 
@@ -55,6 +56,7 @@ class Adapter:
     inputs: Callable[..., Inputs] = _no_inputs
     why_left: Callable[[Any], str | None] = _no_reason
     cuts_units: bool = False
+    gates: int = 0
     int8_type: Callable[[Form, Tensor | None], nn.Module] | None = None
 
     @property

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shrinkml.layers.adapter import Arguments, Inputs, Matrices
 from shrinkml.layers.form_layer import FormLayer
-from shrinkml.plan.choice import Choice
+from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.weights.forms import get_form
 
 
@@ -23,6 +23,7 @@ class FormCell(FormLayer):
 
     Attributes:
         n_gates: blocks of `hidden_size` rows in each matrix.
+        units: that are left. A state may have more, as one of zeros that was made for all: these are left out.
     """
 
     n_gates: ClassVar[int]
@@ -32,11 +33,12 @@ class FormCell(FormLayer):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        rows = self.n_gates * hidden_size
+        rows, n_left = self.n_gates * hidden_size, choices.get("weight_hh", DENSE).outputs
+        self.units = hidden_size if n_left is None else n_left // self.n_gates
         self.hold("weight_ih", (rows, input_size), choices)
         self.hold("weight_hh", (rows, hidden_size), choices)
-        self.bias_ih = nn.Parameter(torch.zeros(rows)) if bias else None
-        self.bias_hh = nn.Parameter(torch.zeros(rows)) if bias else None
+        self.bias_ih = nn.Parameter(torch.zeros(n_left or rows)) if bias else None
+        self.bias_hh = nn.Parameter(torch.zeros(n_left or rows)) if bias else None
 
     def gates(self, input: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """The share [..., gates * units] of the input and that of the state `h` [..., units] in the gates."""
@@ -62,6 +64,7 @@ def matrices(_: nn.Module) -> Matrices:
 def inputs(module: nn.RNNCellBase | FormCell, input: Tensor, hx: Any = None) -> Inputs:
     """The inputs of the matrices of a cell: its input, and the state before it."""
     state = hx[0] if isinstance(hx, tuple) else hx
-    h = input.new_zeros(*input.shape[:-1], module.hidden_size) if state is None else state
-    yield "weight_ih", input.reshape(-1, module.input_size)
-    yield "weight_hh", h.reshape(-1, module.hidden_size)
+    units = module.units if isinstance(module, FormCell) else module.hidden_size
+    h = input.new_zeros(*input.shape[:-1], units) if state is None else state[..., :units]
+    yield "weight_ih", input.reshape(-1, input.shape[-1])
+    yield "weight_hh", h.reshape(-1, units)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shrinkml.activations.places import rounds
+from shrinkml.activations.rounded_products import input_places, rounded_product
 from shrinkml.layers.adapter import Adapter, Arguments, Inputs, Matrices
 from shrinkml.layers.form_layer import FormLayer
 from shrinkml.plan.choice import Choice
@@ -68,14 +70,28 @@ class FormConv1d(FormLayer):
         """The dense weight [out, in, width], for code that reads a convolution's weight."""
         return self._taps(get_form(self, "weight").dense())
 
+    @property
+    def rounded_places(self) -> tuple[str, ...]:
+        """The places at which activations can be rounded."""
+        return input_places(self, "weight")
+
     def forward(self, input: Tensor) -> Tensor:
         """[batch, in, time] or [in, time] to [batch, out, steps] or [out, steps]."""
+        if rounds(self):
+            return rounded_product(self, get_form(self, "weight"), input, self._product, axis=-2)
         first, *rest = get_form(self, "weight").factors
         biases = [None] * len(rest) + [self.bias]  # the last factor's
         x = F.conv1d(input, self._taps(first), biases[0], self.stride, self.padding, self.dilation)
         for factor, bias in zip(rest, biases[1:], strict=True):
             x = F.conv1d(x, factor.unsqueeze(-1), bias)
         return x
+
+    def _product(self, x: Tensor, factor: Tensor, first: bool, last: bool) -> Tensor:
+        """The product of `x` with one factor; the first has the window, the last the bias."""
+        bias = self.bias if last else None
+        if first:
+            return F.conv1d(x, self._taps(factor), bias, self.stride, self.padding, self.dilation)
+        return F.conv1d(x, factor.unsqueeze(-1), bias)
 
     def _taps(self, matrix: Tensor) -> Tensor:
         """The rows of `matrix` [rows, in * width] as kernels [rows, in, width]."""

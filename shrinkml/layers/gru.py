@@ -103,4 +103,4 @@ def _inputs(module: nn.GRU | FormGRU, input: Tensor | PackedSequence, hx: Tensor
     return inputs(FormGRU.of(module), input, None if hx is None else (hx,))
 
 
-GRU = Adapter(nn.GRU, FormGRU, arguments, matrices, _inputs)
+GRU = Adapter(nn.GRU, FormGRU, arguments, matrices, _inputs, gates=FormGRU.n_gates)

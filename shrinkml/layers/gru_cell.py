@@ -14,7 +14,7 @@ class FormGRUCell(FormCell):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """One step: [batch, in] (or [in]) and the state before it to the state after it."""
-        h = input.new_zeros(*input.shape[:-1], self.hidden_size) if hx is None else hx
+        h = input.new_zeros(*input.shape[:-1], self.units) if hx is None else hx[..., : self.units]
         return gru_step(*self.gates(input, h), h)
 
 
@@ -32,4 +32,4 @@ def gru_step(given: Tensor, recurrent: Tensor, h: Tensor) -> Tensor:
     return torch.lerp(torch.tanh(torch.addcmul(given_new, reset, new)), h, update)
 
 
-GRU_CELL = Adapter(nn.GRUCell, FormGRUCell, arguments, matrices, inputs)
+GRU_CELL = Adapter(nn.GRUCell, FormGRUCell, arguments, matrices, inputs, gates=FormGRUCell.n_gates)

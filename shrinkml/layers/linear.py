@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from shrinkml.activations.places import rounds
+from shrinkml.activations.rounded_products import input_places, rounded_product
 from shrinkml.layers.adapter import Adapter, Arguments, Inputs, Matrices
 from shrinkml.layers.form_layer import FormLayer
 from shrinkml.layers.int8_linear import Int8Linear
@@ -37,9 +40,21 @@ class FormLinear(FormLayer):
         """The dense weight [out, in], for code that reads a linear layer's weight."""
         return get_form(self, "weight").dense()
 
+    @property
+    def rounded_places(self) -> tuple[str, ...]:
+        """The places at which activations can be rounded."""
+        return input_places(self, "weight")
+
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        return get_form(self, "weight").multiply(input, self.bias)
+        form = get_form(self, "weight")
+        if not rounds(self):
+            return form.multiply(input, self.bias)
+        return rounded_product(self, form, input, self._product)
+
+    def _product(self, x: Tensor, factor: Tensor, first: bool, last: bool) -> Tensor:
+        """The product of `x` with one factor; the last has the bias."""
+        return F.linear(x, factor, self.bias if last else None)
 
     def extra_repr(self) -> str:
         """The shape and the choices, for `print`."""

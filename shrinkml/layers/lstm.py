@@ -70,4 +70,4 @@ def _inputs(module: nn.LSTM | FormLSTM, input: Tensor | PackedSequence, hx: Stat
     return inputs(FormLSTM.of(module), input, hx)
 
 
-LSTM = Adapter(nn.LSTM, FormLSTM, arguments, matrices, _inputs)
+LSTM = Adapter(nn.LSTM, FormLSTM, arguments, matrices, _inputs, gates=FormLSTM.n_gates)

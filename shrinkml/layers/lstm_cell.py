@@ -15,7 +15,8 @@ class FormLSTMCell(FormCell):
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """One step: [batch, in] (or [in]) and the state before it to the state after it."""
-        h, c = hx if hx is not None else (input.new_zeros(*input.shape[:-1], self.hidden_size),) * 2
+        h, c = hx if hx is not None else (input.new_zeros(*input.shape[:-1], self.units),) * 2
+        h, c = h[..., : self.units], c[..., : self.units]
         gates = torch.add(*self.gates(input, h))
         if not torch.is_grad_enabled() and lstm_kernel.usable(input):
             return lstm_kernel.lstm_gates(gates, c)
@@ -24,4 +25,4 @@ class FormLSTMCell(FormCell):
         return torch.sigmoid(o) * torch.tanh(c), c
 
 
-LSTM_CELL = Adapter(nn.LSTMCell, FormLSTMCell, arguments, matrices, inputs)
+LSTM_CELL = Adapter(nn.LSTMCell, FormLSTMCell, arguments, matrices, inputs, gates=FormLSTMCell.n_gates)

@@ -42,6 +42,8 @@ class LayerRun(NamedTuple):
 class FormRecurrent(FormLayer):
     """A recurrent layer, its parameters named and ordered as torch's.
 
+    Where units are cut, outputs are narrower. States keep their size, with zeros behind the units that are left.
+
     Args:
         input_size: features of the input.
         hidden_size: units per direction.
@@ -94,8 +96,9 @@ class FormRecurrent(FormLayer):
                 self.hold(f"weight_ih_{suffix}", (rows, n_in), choices)
                 self.hold(f"weight_hh_{suffix}", (rows, hidden_size), choices)
                 if bias:
+                    n_left = self.n_gates * self.units(suffix)
                     for name in (f"bias_ih_{suffix}", f"bias_hh_{suffix}"):
-                        self.register_parameter(name, nn.Parameter(torch.zeros(rows)))
+                        self.register_parameter(name, nn.Parameter(torch.zeros(n_left)))
 
     @classmethod
     def of(cls, layer: nn.RNNBase | Self) -> Self:
@@ -124,6 +127,11 @@ class FormRecurrent(FormLayer):
     def suffixes(self, layer: int) -> tuple[str, ...]:
         """The ends of the parameter names of each direction of `layer`."""
         return suffixes(self, layer)
+
+    def units(self, suffix: str) -> int:
+        """The units that are left of one direction of a layer."""
+        n_left = self.held[f"weight_hh_{suffix}"].choice.outputs
+        return self.hidden_size if n_left is None else n_left // self.n_gates
 
     def run(self, input: Tensor | PackedSequence, states: States | None) -> tuple[Tensor | PackedSequence, States]:
         """The last layer's outputs, and the final states of every layer and direction."""
@@ -174,10 +182,14 @@ class FormRecurrent(FormLayer):
         for direction, suffix in enumerate(self.suffixes(layer)):
             weights = get_form(self, f"weight_ih_{suffix}"), get_form(self, f"weight_hh_{suffix}")
             biases = [self.get_parameter(f"bias_{kind}_{suffix}") for kind in ("ih", "hh") if self.bias]
-            states = tuple(state[direction] for state in initial)
+            states = tuple(state[direction, :, : self.units(suffix)] for state in initial)
             results.append(self.run_direction(x, batch_sizes, *weights, biases, states, reverse=direction == 1))
         outputs, *final = zip(*results, strict=True)
-        return torch.cat(outputs, 1), tuple(torch.stack(state) for state in final)
+        return torch.cat(outputs, 1), tuple(torch.stack([*map(self._widened, state)]) for state in final)
+
+    def _widened(self, state: Tensor) -> Tensor:
+        """The `state` [batch, units] of a direction as it goes in and out of the layer, [batch, hidden_size]."""
+        return F.pad(state, (0, self.hidden_size - state.shape[1]))
 
     @abstractmethod
     def run_direction(
@@ -234,9 +246,10 @@ def matrices(module: nn.RNNBase | FormRecurrent) -> Matrices:
 def inputs(module: FormRecurrent, input: Tensor | PackedSequence, states: States | None) -> Inputs:
     """The inputs of each matrix of each layer and direction: the frames, and the state before each."""
     for layer, run in enumerate(module.run_layers(input, states)):
-        outputs = run.output.chunk(len(module.suffixes(layer)), dim=1)
+        n_units = [module.units(suffix) for suffix in module.suffixes(layer)]
+        outputs = torch.split(run.output, n_units, dim=1)
         for direction, suffix in enumerate(module.suffixes(layer)):
-            before = run.initial[0][direction]
+            before = run.initial[0][direction, :, : n_units[direction]]
             yield f"weight_ih_{suffix}", run.input
             h = previous_states(outputs[direction], before, run.batch_sizes, reverse=direction == 1)
             yield f"weight_hh_{suffix}", h

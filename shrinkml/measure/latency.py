@@ -22,52 +22,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from shrinkml.compression.sites import sites_by_module
-from shrinkml.compression.surgery import reshape
+from shrinkml.compression.sites import NO_PAIRS, Pairs, sites_by_module
 from shrinkml.errors import StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.measure.speed import ready_to_time
+from shrinkml.measure.timed_place import Menu, Place, Ready, Times, first_columns, middle
 from shrinkml.models.protocol import AsrModel
-from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.prices import PriceList
-from shrinkml.plan.site_prices import LEAST, SitePrices
+from shrinkml.plan.site_prices import LEAST, FedColumns, SitePrices
 
 ROUNDS = 5  # the median of which counts
-FILLER = 0.01  # for weights: zeros that were never written share one page of memory, and so are read from the cache
 NS_PER_S = 1e9
-
-Menu = Sequence[int | None]
-Times = Mapping[int | None, float]  # rank -> time
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A module that holds factorizable matrices.
-
-    Attributes:
-        module: it.
-        layers: matrix ("weight_ih_l0") -> layer.
-        menus: matrix -> the ranks to time it at.
-    """
-
-    module: nn.Module
-    layers: Mapping[str, str]
-    menus: Mapping[str, Menu]
-
-    def at(self, matrix: str, rank: int | None) -> nn.Module:
-        """The module with that matrix at `rank`, the others in the middle of their menus, and made-up weights."""
-        ranks = {name: _middle(menu) for name, menu in self.menus.items()} | {matrix: rank}
-        small = reshape(
-            self.module, CompressionPlan.of_ranks({name: rank for name, rank in ranks.items() if rank is not None})
-        )
-        for parameter in small.parameters():
-            parameter.fill_(FILLER)
-        return small
+NO_UNITS: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +59,8 @@ def latency_prices(
     audio_s: float,
     menus: Mapping[str, Menu],
     *,
+    units: Mapping[str, Sequence[int]] = NO_UNITS,
+    pairs: Pairs = NO_PAIRS,
     rounds: int = ROUNDS,
     should_stop: ShouldStop = lambda: False,
 ) -> PriceList:
@@ -97,6 +72,8 @@ def latency_prices(
             transcribing them is done once for every menu entry, and recurrent modules' once for each matrix too.
         audio_s: seconds of them all.
         menus: layer -> the ranks to time it at, ascending, None (dense) last where it is dense.
+        units: layer of `pairs` -> numbers of units to time it at, ascending; such layers are timed at no rank.
+        pairs: layers whose units may be cut -> their followers.
         rounds: of timing.
         should_stop: asked often.
 
@@ -104,25 +81,26 @@ def latency_prices(
         StoppedError: `should_stop` said so.
     """
     with ready_to_time([model], threads=1):
-        places = _places(model.module, menus)
+        places = _places(model.module, menus, units, pairs)
         calls = _recorded(model, features, places)
         present, other, samples = _timed(model, features, places, calls, rounds, should_stop)
     scale = NS_PER_S / audio_s
-    times: dict[str, dict[int | None, float]] = {}
+    times: dict[str, dict[Choice, float]] = {}
+    fed: dict[str, FedColumns] = {}
     for place, curves in zip(places, samples, strict=True):
-        for matrix, own in _own_shares(curves).items():
-            so_far = times.setdefault(place.layers[matrix], dict.fromkeys(own, 0.0))  # tied layers stand at several
-            for rank, seconds in own.items():
-                so_far[rank] += scale * seconds
-    sites = {site: _site_prices(found) for site, found in times.items()}
+        for layer, own in place.priced(curves, _own_shares):
+            so_far = times.setdefault(layer, dict.fromkeys(own, 0.0))  # tied layers stand at several
+            for choice, seconds in own.items():
+                so_far[choice] += scale * seconds
+        fed |= place.fed_columns(curves, scale)
+    sites = {site: _site_prices(found, fed.get(site)) for site, found in times.items()}
     return PriceList("latency", sites, round(scale * other), round(scale * (other + present)))
 
 
-def _places(module: nn.Module, menus: Mapping[str, Menu]) -> list[Place]:
-    return [
-        Place(holder, {site.name: site.layer for site in sites}, {site.name: menus[site.layer] for site in sites})
-        for holder, sites in sites_by_module(module).items()
-    ]
+def _places(
+    module: nn.Module, menus: Mapping[str, Menu], units: Mapping[str, Sequence[int]], pairs: Pairs
+) -> list[Place]:
+    return [Place.of(holder, sites, menus, units, pairs) for holder, sites in sites_by_module(module).items()]
 
 
 def _recorded(model: AsrModel, features: Sequence[Tensor], places: Sequence[Place]) -> list[Call]:
@@ -174,7 +152,7 @@ def _timed(
     for _ in range(rounds):
         for level in range(n_levels):
             whole = _seconds(lambda: [model.transcribe([utterance]) for utterance in features])
-            present.append(sum(_replay([place.module for place in places], calls)))
+            present.append(sum(_replay([Ready(place.module, None) for place in places], calls)))
             other.append(whole - present[-1])
             for turn in range(n_turns):
                 if should_stop():
@@ -197,14 +175,17 @@ def _varied(place: Place, turn: int, level: float) -> tuple[str, int | None]:
     return matrix, menu[round(level * (len(menu) - 1))]
 
 
-def _replay(modules: Sequence[nn.Module], calls: Sequence[Call]) -> list[float]:
+def _replay(modules: Sequence[Ready], calls: Sequence[Call]) -> list[float]:
     """Seconds that each of `modules`, one for each place, takes for its `calls`, after a few that are not counted."""
     for call in calls[: len(calls) // 8]:
-        modules[call.place](*call.args, **call.kwargs)
+        ready = modules[call.place]
+        ready.module(*first_columns(call.args, ready.columns), **call.kwargs)
     seconds = [0.0] * len(modules)
     for call in calls:
+        module, columns = modules[call.place]
+        args = first_columns(call.args, columns)
         start = time.thread_time()
-        modules[call.place](*call.args, **call.kwargs)
+        module(*args, **call.kwargs)
         seconds[call.place] += time.thread_time() - start
     return seconds
 
@@ -223,9 +204,9 @@ def _own_shares(curves: Mapping[str, Times]) -> dict[str, dict[int | None, float
     shared equally. A matrix that is alone has all.
     """
     rising = {name: _rising(times) for name, times in curves.items()}
-    together = statistics.fmean(times[_middle(tuple(times))] for times in rising.values())
+    together = statistics.fmean(times[middle(tuple(times))] for times in rising.values())
     lowest = {name: next(iter(times.values())) for name, times in rising.items()}
-    left = together - sum(times[_middle(tuple(times))] - lowest[name] for name, times in rising.items())
+    left = together - sum(times[middle(tuple(times))] - lowest[name] for name, times in rising.items())
     share = max(0.0, left) / len(rising)
     return {
         name: {rank: seconds - lowest[name] + share for rank, seconds in times.items()}
@@ -249,12 +230,10 @@ def _rising(times: Times) -> dict[int | None, float]:
     return dict(zip(times, (mean for mean, size in pools for _ in range(size)), strict=True))
 
 
-def _site_prices(times: Times) -> SitePrices:
-    prices = {rank: max(LEAST, round(ns)) for rank, ns in times.items()}
-    known = {rank: price for rank, price in prices.items() if rank is not None} or {1: prices[None]}
+def _site_prices(times: Mapping[Choice, float], fed: FedColumns | None) -> SitePrices:
+    prices = {choice: max(LEAST, round(ns)) for choice, ns in times.items()}
+    known = {it.rank: price for it, price in prices.items() if it.rank is not None and it == Choice(rank=it.rank)}
+    others = {it: price for it, price in prices.items() if it.rank not in known and it != DENSE}
+    known = known or {1: prices[next(reversed(prices))]}
     ranks, at_ranks = tuple(known), tuple(known.values())
-    return SitePrices(ranks, at_ranks, prices.get(None, at_ranks[-1]))
-
-
-def _middle(menu: Menu) -> int | None:
-    return menu[len(menu) // 2]
+    return SitePrices(ranks, at_ranks, prices.get(DENSE, at_ranks[-1]), others, fed)

@@ -47,7 +47,7 @@ class Choice:
             units = getattr(self, name)
             if units is not None and (not _is_whole(units) or units < 1):
                 raise PlanError(f"{name} {units!r}; allowed: an integer of 1 or more")
-        if self.cuts_units and (self.rank, self.sparsity) != (None, 0.0):
+        if self.outputs is not None and (self.rank, self.sparsity) != (None, 0.0):
             raise PlanError("cut units, and a rank or a sparsity; allowed beside cut units: bits")
         if self.dropped and any(getattr(self, name) != left for name, left in _DEFAULTS.items() if name != "dropped"):
             raise PlanError(
@@ -68,6 +68,14 @@ class Choice:
     def following(self) -> "Choice":
         """The choice at the matrix that multiplies the units which this one computes: as many, in as many bits."""
         return replace(self, outputs=None, inputs=self.outputs)
+
+    def followed(self, gates: int) -> "Choice":
+        """The choice at the matrix that follows, of a layer with so many rows for each unit.
+
+        With several, units are those of a recurrent layer, and what follows multiplies its state: it has both their
+        rows and their columns.
+        """
+        return self.following if gates == 1 else replace(self, inputs=self.outputs and self.outputs // gates)
 
     def to_json(self) -> int | dict[str, Any]:
         """The choice as plain JSON: the bare rank where there is nothing else, otherwise an object."""

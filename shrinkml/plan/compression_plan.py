@@ -46,15 +46,6 @@ class CompressionPlan:
         """The choice at `site`; `DENSE` where none is made."""
         return self.choices.get(site, DENSE)
 
-    def followed(self, followers: Mapping[str, str]) -> "CompressionPlan":
-        """The plan in which the choice at each follower is the one that its layer's leaves it.
-
-        Args:
-            followers: layers whose units may be cut -> who multiplies them.
-        """
-        follow = {follower: self.choice(layer).following for layer, follower in followers.items()}
-        return CompressionPlan({**self.choices, **follow}) if follow else self
-
     @property
     def ranks(self) -> dict[str, int]:
         """Site -> rank, of the sites that are factorized."""

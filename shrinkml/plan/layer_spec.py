@@ -1,14 +1,34 @@
 """One matrix of a model that can be compressed: its name, kind and shape. Loads no torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shrinkml.errors import RankError
 from shrinkml.plan.choice import Choice
-from shrinkml.plan.cost import Cost
+from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.layout import index_bytes, lines_of, n_scales, stored_lines
 
 LayerKind = Literal["linear", "lstm_input", "lstm_recurrent", "embedding"]
+
+
+class Feed(NamedTuple):
+    """Columns of a matrix that the units of a recurrent layer feed.
+
+    Attributes:
+        layer: whose choice cuts these units.
+        first: column that the first unit feeds; the others follow in their order.
+        units: that there are now.
+        gates: rows of that layer for each unit.
+    """
+
+    layer: str
+    first: int
+    units: int
+    gates: int
+
+    def n_cut(self, choice: Choice) -> int:
+        """The units that `choice` at the layer cuts."""
+        return 0 if choice.outputs is None else self.units - choice.outputs // self.gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +45,8 @@ class LayerSpec:
         biases: numbers of its own that it adds to its products, as many as rows; 0 where it adds none. They count with
             all else of a model, and are fewer where its units are cut.
         follower: the matrix that multiplies the units which this one computes, where they may be cut.
+        gates: rows for each unit that it computes.
+        fed_by: the units of other layers that may be cut, and that are columns of this one.
     """
 
     name: str
@@ -35,6 +57,11 @@ class LayerSpec:
     bits: int = 32
     biases: int = 0
     follower: str | None = None
+    gates: int = 1
+    fed_by: tuple[Feed, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fed_by", tuple(Feed(*feed) for feed in self.fed_by))  # JSON knows lists alone
 
     @property
     def parameters(self) -> int:
@@ -85,6 +112,11 @@ class LayerSpec:
         beside = sum(n_scales(part, bits) for part in lines) + index_bytes(choice, *shape)
         cost = Cost(weights, beside + -(-weights * bits // 8), self.calls_per_s * multiplied)
         return cost - self.cut_biases(choice)
+
+    @property
+    def own_biases(self) -> Cost:
+        """The cost of the biases of a recurrent layer, which its price counts: most of its weights may be cut."""
+        return NOTHING if self.gates == 1 else Cost(self.biases, self.biases * self.bits // 8)
 
     def cut_biases(self, choice: Choice) -> Cost:
         """The cost of the biases of the units that `choice` cuts."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.site_prices import CountedPrices, Prices, prices_from_json
 
@@ -122,7 +123,7 @@ class PriceList:
 def parameter_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:
     """Prices by the weights of every layer; ratios count from the model under `original`, dense if there is none."""
     sites = {layer.name: CountedPrices(layer, "parameters") for layer in cost.layers}
-    return PriceList("parameters", sites, cost.other.parameters, cost.parameters(original or CompressionPlan()))
+    return PriceList("parameters", sites, _others(cost).parameters, cost.parameters(original or CompressionPlan()))
 
 
 def byte_prices(cost: ModelCost, original: int) -> PriceList:
@@ -133,7 +134,12 @@ def byte_prices(cost: ModelCost, original: int) -> PriceList:
         original: bytes that ratios count from.
     """
     sites = {layer.name: CountedPrices(layer, "bytes") for layer in cost.layers}
-    return PriceList("bytes", sites, cost.other.bytes, original)
+    return PriceList("bytes", sites, _others(cost).bytes, original)
+
+
+def _others(cost: ModelCost) -> Cost:
+    """The cost of what is in no price of a site."""
+    return cost.other - sum((layer.own_biases for layer in cost.layers), NOTHING)
 
 
 def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:

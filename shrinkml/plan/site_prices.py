@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
 from shrinkml.errors import PlanError
@@ -37,7 +37,10 @@ class Prices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CountedPrices:
-    """The parameters, bytes or MACs of one site under any choice, counted from its record; implements `Prices`."""
+    """The parameters, bytes or MACs of one site under any choice, counted from its record; implements `Prices`.
+
+    Biases of a recurrent layer are among them: they are fewer where its units are cut.
+    """
 
     layer: LayerSpec
     counted: CountedOf
@@ -53,7 +56,7 @@ class CountedPrices:
         Raises:
             RankError: a rank that the matrix cannot have.
         """
-        cost = self.layer.cost_at(choice)
+        cost = self.layer.cost_at(choice) + self.layer.own_biases
         counted = {"parameters": cost.parameters, "bytes": cost.bytes, "macs": round(cost.macs_per_s)}
         return max(LEAST, counted[self.counted])
 
@@ -68,6 +71,30 @@ class CountedPrices:
 
 
 @dataclass(frozen=True, slots=True)
+class FedColumns:
+    """The part of a price that goes by the columns of a matrix, which units of others feed.
+
+    Attributes:
+        layer: the matrix.
+        per_weight: the price of each weight in them.
+        present: columns that there are now; None for all.
+    """
+
+    layer: LayerSpec
+    per_weight: float
+    present: int | None = None
+
+    def whole(self, choice: Choice) -> Choice:
+        """The same with the columns that there are now."""
+        return replace(choice, inputs=self.present)
+
+    def saved(self, choice: Choice) -> int:
+        """The price that `choice` saves by having fewer columns."""
+        whole = self.layer.cost_at(self.whole(choice)).parameters
+        return int(self.per_weight * (whole - self.layer.cost_at(choice).parameters))
+
+
+@dataclass(frozen=True, slots=True)
 class SitePrices:
     """The price of one site by a table of ranks; implements `Prices`.
 
@@ -76,12 +103,14 @@ class SitePrices:
         prices: at `ranks`, never falling; 1 or more.
         dense: where the site is not factorized; 1 or more.
         others: of choices that are more than a rank.
+        fed: what fewer columns save, where others may cut some; the table is for those that there are now.
     """
 
     ranks: tuple[int, ...]
     prices: tuple[int, ...]
     dense: int
     others: Mapping[Choice, int] = field(default_factory=dict)
+    fed: FedColumns | None = None
 
     def at(self, choice: Choice) -> int:
         """The price of `choice`.
@@ -91,6 +120,10 @@ class SitePrices:
         """
         if choice in self.others:
             return self.others[choice]
+        if self.fed is not None and choice.inputs != self.fed.present:
+            return max(LEAST, self.at(self.fed.whole(choice)) - self.fed.saved(choice))
+        if self.fed is not None:
+            choice = replace(choice, inputs=None)
         if choice != Choice(rank=choice.rank):
             others = [other.to_json() for other in self.others]
             raise PlanError(f"no price for the choice {choice.to_json()}; allowed: a rank, dense, or one of {others}")
@@ -108,13 +141,16 @@ class SitePrices:
         """The prices as plain JSON values."""
         others = [[choice.to_json(), price] for choice, price in self.others.items()]
         known = {"ranks": self.ranks, "prices": self.prices, "dense": self.dense}
-        return {**known, "others": others} if others else known
+        fed = {} if self.fed is None else {"fed": asdict(self.fed)}
+        return {**known, **({"others": others} if others else {}), **fed}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The prices that `to_json` wrote."""
         others = {Choice.from_json(choice): price for choice, price in value.get("others", ())}
-        return cls(tuple(value["ranks"]), tuple(value["prices"]), value["dense"], others)
+        fed = value.get("fed")
+        made = None if fed is None else FedColumns(LayerSpec(**fed["layer"]), fed["per_weight"], fed["present"])
+        return cls(tuple(value["ranks"]), tuple(value["prices"]), value["dense"], others, made)
 
 
 def prices_from_json(value: Mapping[str, Any]) -> Prices:

@@ -33,6 +33,7 @@ def facts(report: Report) -> list[Fact]:
         Fact("Parameters", f"{before.parameters:,}", f"{after.parameters:,}", smaller),
         *_vocabulary_facts(report),
         *_window_facts(report),
+        *_activation_facts(report),
         Fact("On disk", megabytes(before.bytes), megabytes(after.bytes), on_disk),
         *_lever_facts(report),
         *_mac_facts(report),
@@ -123,6 +124,18 @@ def _window_facts(report: Report) -> list[Fact]:
     tried = [f"{one.tail_s:g} s: {wer_change(one.wer - (row.whole_wer or 0.0))}" for one in row.tried]
     change = f"silence behind the words, on dev: {', '.join(tried)}" if tried else "as the original"
     return [Fact("Window", f"{row.whole_s:g} s", now, change)]
+
+
+def _activation_facts(report: Report) -> list[Fact]:
+    """The rounding of activations, and what it cost with ranges that were observed, and after training."""
+    row = report.activations
+    if row is None:
+        return []
+    change = f"on dev, ranges observed: {wer_change(row.observed_wer - row.wer)}"
+    if row.tuned_wer is not None:
+        left = "" if row.trained else " (not taken)"
+        change += f"; trained: {wer_change(row.tuned_wer - row.wer)}{left}"
+    return [Fact("Activations", "float", f"{row.bits} bits", change)]
 
 
 def _int8_facts(report: Report) -> list[Fact]:

@@ -232,6 +232,27 @@ class WindowRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivationsRow:
+    """The rounding of the result's activations.
+
+    Attributes:
+        bits: of each.
+        scales: that they may have: "float", "power_of_two" or "multiplier".
+        wer: of the model before, on dev.
+        observed_wer: with ranges that were observed on calibration speech alone.
+        tuned_wer: after training; None where there was none.
+        trained: True where the trained model was taken.
+    """
+
+    bits: int
+    scales: str
+    wer: float
+    observed_wer: float
+    tuned_wer: float | None = None
+    trained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRow:
     """A checkpoint of the run.
 
@@ -288,6 +309,7 @@ class Report:
         vocabulary: where it was trimmed before the first step.
         levers: in turn, where more than one was pulled.
         window: where the result hears one of fixed length.
+        activations: where they are rounded.
         untranscribed: splits without transcripts: errors on them are words that differ from the original's own.
         checkpoints: that can be downloaded.
         samples: of test.
@@ -317,6 +339,7 @@ class Report:
     vocabulary: VocabularyRow | None = None
     levers: tuple[LeverRow, ...] = ()
     window: WindowRow | None = None
+    activations: ActivationsRow | None = None
     untranscribed: tuple[str, ...] = ()
     checkpoints: tuple[CheckpointRow, ...]
     samples: tuple[Sample, ...]

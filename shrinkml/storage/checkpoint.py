@@ -17,6 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from shrinkml.activations.activation_spec import ActivationSpec
+from shrinkml.activations.places import attach_, quantizers, spec_of
 from shrinkml.compression.int8 import in_int8, is_int8
 from shrinkml.compression.sites import current_plan
 from shrinkml.compression.surgery import reshape
@@ -32,6 +34,8 @@ from shrinkml.tables import look_up
 
 FORMAT = "shrinkml/1"
 
+ACTIVATIONS = "activations"  # in config.json: how they are rounded, where they are
+
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
@@ -44,6 +48,7 @@ class CheckpointInfo:
         family: as config.json calls it.
         dtype: of the stored weights, a name in DTYPES.
         plan: choice of each of its matrices.
+        activations: how they are rounded; None where they are not.
         stored_bytes: size of the weights' files.
         digest: sha256 over all of its files.
         provenance: what its maker wrote down.
@@ -53,6 +58,7 @@ class CheckpointInfo:
     family: str
     dtype: str
     plan: CompressionPlan
+    activations: ActivationSpec | None
     stored_bytes: int
     digest: str
     provenance: Mapping[str, Any]
@@ -80,6 +86,7 @@ def inspect(name: str | Path) -> CheckpointInfo:
         family=folder.family.stored_as,
         dtype=config["dtype"],
         plan=CompressionPlan.from_json(config["plan"]),
+        activations=_activations(config),
         stored_bytes=folder.stored_bytes,
         digest=folder.digest,
         provenance=config.get("provenance", {}),
@@ -114,6 +121,8 @@ def _opened(name: str | Path) -> AsrModel:
     try:
         dense = operations.build(config, folder.path)
         model = reshape(dense.module, CompressionPlan.from_json(config["plan"]))
+        if (activations := _activations(config)) is not None:
+            attach_(model, activations)
         tensors = unpack(model, load_file(folder.path / WEIGHTS))
     except (ShrinkError, SafetensorError, TypeError, ValueError, RuntimeError) as error:  # torch: no memory for a shape
         raise CheckpointError(f"{folder.path} is a broken checkpoint: {error}") from error
@@ -151,6 +160,7 @@ def save(
         "family": family.stored_as,
         **operations.describe(model),
         "plan": current_plan(model.module).to_json(),
+        **({ACTIVATIONS: spec.to_json()} if (spec := spec_of(model.module)) else {}),
         "dtype": dtype,
         **({COUNTS: counts} if (counts := weights_in_files(model.module, tensors)) else {}),
         "provenance": dict(provenance or {}),
@@ -158,7 +168,8 @@ def save(
     with replacing(Path(folder)) as partial:
         operations.write(model, partial)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        weights = {name: _stored(tensor, stored) for name, tensor in tensors.items()}
+        ranges = {f"{name}.{end}" for name, _ in quantizers(model.module) for end in ("low", "high")}
+        weights = {name: _stored(it, torch.float32 if name in ranges else stored) for name, it in tensors.items()}
         save_file(weights, partial / WEIGHTS, _metadata(model.module))
         shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody but the owner read it
 
@@ -214,6 +225,10 @@ def _check_finite(tensors: Mapping[str, Tensor], folder: Path) -> None:
     broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise CheckpointError(f"{folder} holds NaN or infinite weights: {', '.join(broken)}")
+
+
+def _activations(config: Mapping[str, Any]) -> ActivationSpec | None:
+    return ActivationSpec.from_json(config[ACTIVATIONS]) if ACTIVATIONS in config else None
 
 
 def _stored_dtype(folder: ModelFolder) -> str:

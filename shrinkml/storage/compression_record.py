@@ -11,6 +11,8 @@ from typing import Any
 
 from shrinkml.compression.sites import current_plan, find_layers, model_cost
 from shrinkml.models.protocol import AsrModel
+from shrinkml.plan.choice import Choice
+from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.storage.checkpoint import inspect, load, stored_parameters
 from shrinkml.storage.model_folder import COMPRESSION
 from shrinkml.storage.replacing import add_file
@@ -136,10 +138,15 @@ def layers_of(model: AsrModel) -> tuple[CompressedLayer, ...]:
             layer.break_even_rank,
             plan.choice(layer.name).bits,
             plan.choice(layer.name).sparsity,
-            plan.choice(layer.name).outputs or plan.choice(layer.name).inputs,
+            units_left(layer, plan.choice(layer.name)),
         )
         for layer in find_layers(model.module)
     )
+
+
+def units_left(layer: LayerSpec, choice: Choice) -> int | None:
+    """The units that are left where some were cut that the matrix computes or, where it computes all, multiplies."""
+    return choice.inputs if choice.outputs is None else choice.outputs // layer.gates
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

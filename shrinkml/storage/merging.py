@@ -55,3 +55,5 @@ def check_mergeable(name: str | Path) -> None:
             f"{folder.path} is of family {folder.family.stored_as!r}, which nothing but ShrinkML opens, dense or not; "
             f"merged are models of {', '.join(libraries())}"
         )
+    if not folder.stock and inspect(name).activations is not None:
+        raise ExportError(f"{folder.path} rounds its activations, which a dense copy would not; merge the one before")

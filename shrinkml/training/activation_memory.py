@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shrinkml.activations.observing import ranges_kept
 from shrinkml.models.protocol import AsrModel
 from shrinkml.training.dataset import Dataset
 
@@ -59,7 +60,7 @@ def utterances_at_a_time(
             return model.loss(model.teacher_forced([features] * n, [text] * n))
 
     training = model.module.training
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), ranges_kept(model.module):  # noise is no speech
         model.module.train()
         one, two = (activation_bytes(model.module, partial(loss_of, n)) for n in (1, 2))
     model.module.train(training)

@@ -1,6 +1,6 @@
 """A matrix as a product of two, most important direction first: decomposed once, sliced for every rank."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ class Decomposition:
         mean: [in], of each input, where that is left to the bias; zeros elsewhere.
         root: [in, in], lower triangular, the Cholesky factor of the scatter of inputs about `mean`, up to a common
             factor: an error E of the matrix costs the squared norm of E @ root. [0, 0] where no input is known.
+        order: [rows], those of units that may be cut one after the other, most important unit first, all rows of a unit
+            together; [0] where none are.
+        added: of each of them what it keeps away, as `singular_values` of a direction.
+        feeds: [n, 4], the columns that others may cut: the number of the layer whose units they are, in the order of
+            the model, and of `shrinkml.plan.wiring.Feed` all the rest.
     """
 
     up: Tensor
@@ -32,6 +37,9 @@ class Decomposition:
     means: Tensor
     mean: Tensor
     root: Tensor
+    order: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    added: Tensor = field(default_factory=lambda: torch.zeros(0))
+    feeds: Tensor = field(default_factory=lambda: torch.zeros(0, 4, dtype=torch.long))
 
     @property
     def max_rank(self) -> int:
@@ -41,7 +49,7 @@ class Decomposition:
     @property
     def spread(self) -> Tensor:
         """[in], how far each input is from `mean`, up to a common factor; ones where nothing is known of inputs."""
-        return self.root.norm(dim=1) if len(self.root) else torch.ones_like(self.down[0])
+        return self.root.norm(dim=1) if len(self.root) else torch.ones_like(self.mean)
 
     def at_rank(self, rank: int) -> tuple[Tensor, Tensor]:
         """The best `up` and `down` of that rank; they share no memory with the decomposition.
@@ -64,6 +72,10 @@ class Decomposition:
         (`shrinkml.compression.units`): then these are the inputs that are left at that rank.
         """
         return self.down[:rank].any(0).nonzero().flatten()
+
+    def rows_of(self, n: int) -> Tensor:
+        """The `n` rows that are left where units are cut that the matrix computes, ascending."""
+        return self.order[:n].sort().values if len(self.order) else self.inputs_of(n)
 
     def shift(self, rank: int) -> Tensor:
         """The vector [out] that the bias has to gain at that rank."""

@@ -74,7 +74,7 @@ class Dense:
             up, down = decomposition.at_rank(choice.inputs)
             return cls((up @ down)[:, kept].to(matrix), choice)
         if choice.outputs not in (None, form.shape[0]):
-            return cls(matrix[decomposition.inputs_of(choice.outputs).to(matrix.device)], choice)
+            return cls(matrix[decomposition.rows_of(choice.outputs).to(matrix.device)], choice)
         return cls(matrix.clone(), choice)
 
     @property

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from shrinkml.errors import RankError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
+from shrinkml.plan.layout import narrowed
 from shrinkml.weights.decomposition import Decomposition
 from shrinkml.weights.form import Form, cost_of
 
@@ -31,11 +32,13 @@ class IdentityBlock:
         rest: [out - rank, rank].
         down: [rank, in].
         pivots: uint8 [out / 8], a bit for each row, lowest first: 1 where it is one of `down`.
+        inputs: columns that are left where some were cut; None where all are.
     """
 
     rest: Tensor
     down: Tensor
     pivots: Tensor
+    inputs: int | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = ("_rest", "_down", "_pivots")
     file_suffixes: ClassVar[tuple[str, ...]] = suffixes
@@ -46,7 +49,7 @@ class IdentityBlock:
     @classmethod
     def holds(cls, choice: Choice) -> bool:
         """True for a rank with an identity block, and nothing else."""
-        return choice.identity and choice == Choice(rank=choice.rank, identity=True)
+        return choice.identity and choice == Choice(rank=choice.rank, identity=True, inputs=choice.inputs)
 
     @classmethod
     def zeros(cls, choice: Choice, shape: tuple[int, int]) -> Self:
@@ -59,13 +62,15 @@ class IdentityBlock:
         if not 1 <= rank <= min(n_out - 1, n_in):
             most = min(n_out - 1, n_in)
             raise RankError(f"rank {rank} of a matrix [{n_out}, {n_in}] with an identity block; allowed: 1 to {most}")
-        return cls(torch.zeros(n_out - rank, rank), torch.zeros(rank, n_in), _bitmap(torch.arange(n_out) < rank))
+        _, n_in = narrowed(choice, *shape)
+        pivots = _bitmap(torch.arange(n_out) < rank)
+        return cls(torch.zeros(n_out - rank, rank), torch.zeros(rank, n_in), pivots, choice.inputs)
 
     @classmethod
     def stored(cls, choice: Choice, parts: Sequence[Tensor]) -> Self:
         """The matrix with those parts."""
         rest, down, pivots = parts
-        return cls(rest, down, pivots)
+        return cls(rest, down, pivots, choice.inputs)
 
     @classmethod
     def opened(cls, choice: Choice, shape: tuple[int, int], tensors: Mapping[str, Tensor]) -> Self:
@@ -79,18 +84,19 @@ class IdentityBlock:
         Raises:
             RankError: a rank outside the decomposition's range, or one that leaves no row to the others.
         """
-        empty = cls.zeros(choice, form.shape)
+        n_out, n_in = form.shape
+        empty = cls.zeros(choice, (n_out, n_in if choice.inputs is None else max(n_in, choice.rank or 0)))
         up, down = decomposition.at_rank(len(empty.down))
         wide = up.detach().double()
         chosen = torch.zeros(len(up), dtype=torch.bool, device=up.device)
         chosen[_pivots(wide)] = True
         rest = wide[~chosen] @ torch.linalg.pinv(wide[chosen])
-        return cls(rest.to(up), (wide[chosen] @ down.double()).to(down), _bitmap(chosen))
+        return cls(rest.to(up), (wide[chosen] @ down.double()).to(down), _bitmap(chosen), choice.inputs)
 
     @property
     def choice(self) -> Choice:
-        """Its rank, with an identity block."""
-        return Choice(rank=self.down.shape[0], identity=True)
+        """Its rank, with an identity block, and the columns that are left."""
+        return Choice(rank=self.down.shape[0], identity=True, inputs=self.inputs)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,16 +11,24 @@ from torch.nn import functional as F
 from shrinkml.errors import RankError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.cost import Cost
+from shrinkml.plan.layout import narrowed
 from shrinkml.weights.decomposition import Decomposition
 from shrinkml.weights.form import Form, cost_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LowRank:
-    """The matrix `up` [out, rank] @ `down` [rank, in]; implements `Form`."""
+    """The matrix `up` [out, rank] @ `down` [rank, in]; implements `Form`.
+
+    Attributes:
+        up: [out, rank].
+        down: [rank, in].
+        inputs: columns that are left where some were cut; None where all are.
+    """
 
     up: Tensor
     down: Tensor
+    inputs: int | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = ("_up", "_down")
     file_suffixes: ClassVar[tuple[str, ...]] = suffixes
@@ -30,8 +38,8 @@ class LowRank:
 
     @classmethod
     def holds(cls, choice: Choice) -> bool:
-        """True for a rank and nothing else."""
-        return choice.rank is not None and choice == Choice(rank=choice.rank)
+        """True for a rank, of all columns or of those that are left, and nothing else."""
+        return choice.rank is not None and choice == Choice(rank=choice.rank, inputs=choice.inputs)
 
     @classmethod
     def zeros(cls, choice: Choice, shape: tuple[int, int]) -> Self:
@@ -43,13 +51,14 @@ class LowRank:
         rank, (n_out, n_in) = _rank(choice), shape
         if rank > min(shape):
             raise RankError(f"rank {rank} of a matrix [{n_out}, {n_in}]; allowed: 1 to {min(shape)}")
-        return cls(torch.zeros(n_out, rank), torch.zeros(rank, n_in))
+        _, n_in = narrowed(choice, *shape)
+        return cls(torch.zeros(n_out, rank), torch.zeros(rank, n_in), choice.inputs)
 
     @classmethod
     def stored(cls, choice: Choice, parts: Sequence[Tensor]) -> Self:
         """The matrix whose factors are `parts`."""
         up, down = parts
-        return cls(up, down)
+        return cls(up, down, choice.inputs)
 
     @classmethod
     def opened(cls, choice: Choice, shape: tuple[int, int], tensors: Mapping[str, Tensor]) -> Self:
@@ -63,12 +72,12 @@ class LowRank:
         Raises:
             RankError: a rank outside the decomposition's range.
         """
-        return cls(*decomposition.at_rank(_rank(choice)))
+        return cls(*decomposition.at_rank(_rank(choice)), choice.inputs)
 
     @property
     def choice(self) -> Choice:
-        """Its rank."""
-        return Choice(rank=self.down.shape[0])
+        """Its rank, and the columns that are left."""
+        return Choice(rank=self.down.shape[0], inputs=self.inputs)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -30,15 +30,16 @@ from tests.docs.documents import ROOT, blocks, shell_lines
 PORT = "8765"  # of the documents
 SERVED = {"submit", "status", "events", "cancel", "resume", "delete", "download", "serve"}
 CURL = [block for block in blocks("sh") if block.document == "curl.md"]  # tests/server/live/test_curl.py runs the page
+SEVERAL = [block for block in blocks("sh") if block.document == "operations.md"]  # see test_shared_database.py
 SERVICE = [block for block in blocks("sh") if "shrinkml submit" in block.text]
-LOCAL = [block for block in blocks("sh") if block not in SERVICE + CURL]
+LOCAL = [block for block in blocks("sh") if block not in SERVICE + CURL + SEVERAL]
 REMOTE_PYTHON = [block for block in blocks("python") if "Client(" in block.text]
 ON_DEVICE = [block for block in blocks("python") if "sys.argv" in block.text]
 # Tracing takes long; the tests of the traced CTC graphs run the script of these, too.
 TRACED = [block for block in ON_DEVICE if "sherpa_onnx" in block.text or "decoder" not in block.text]
 PYTHON = [block for block in blocks("python") if block not in REMOTE_PYTHON + ON_DEVICE]
 JOBS = blocks("yaml")
-RUN = [*CURL, *SERVICE, *LOCAL, *REMOTE_PYTHON, *ON_DEVICE, *PYTHON, *JOBS, *blocks("json"), *blocks("")]
+RUN = [*CURL, *SEVERAL, *SERVICE, *LOCAL, *REMOTE_PYTHON, *ON_DEVICE, *PYTHON, *JOBS, *blocks("json"), *blocks("")]
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +85,7 @@ def test_the_commands_run(block, monkeypatch, capsys):
 def test_the_commands_speak_to_a_real_service(block, service, monkeypatch, capsys):
     job, upload = None, "ID"
     for line in shell_lines(block.text):
-        if line.startswith("shrinkml serve"):
+        if line.startswith(("shrinkml serve", "shrinkml worker")):
             continue  # that is what `service` runs
         printed = run_line(re.sub(r"\bID\b", upload, line), monkeypatch, capsys, service, job)
         if line.startswith("shrinkml upload list"):

@@ -1,10 +1,12 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from envs import problem_json
 from envs.batch_projection import BatchProjection
 from envs.budget import Budget
 from envs.projection import fit_to_budget
@@ -14,6 +16,7 @@ from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import GroupTerm, mac_prices
+from tests.envs.wired import COST, wired_problem
 
 SHAPES = [(16, 16), (32, 8), (24, 40)]
 shapes = st.lists(st.tuples(st.integers(2, 64), st.integers(2, 64)), min_size=1, max_size=6)
@@ -156,3 +159,37 @@ def test_a_term_for_a_site_that_is_not_decided_is_refused(make_problem):
     prices = dataclasses.replace(problem.prices, terms=(GroupTerm({"elsewhere": ()}, 1),))
     with pytest.raises(PlanError, match="the prices have a term for 'elsewhere'; allowed: layer0, layer1, layer2"):
         Budget.of(dataclasses.replace(problem, prices=prices))
+
+
+class TestColumnsThatUnitsOfOthersFeed:
+    @pytest.mark.parametrize("resource", ["parameters", "bytes", "macs"])
+    def test_what_is_spent_is_the_price_of_the_plan_or_in_bytes_hardly_more(self, resource):
+        problem = wired_problem(resource)
+        budget, rng = Budget.of(problem), np.random.default_rng(0)
+        rows = np.column_stack([rng.integers(len(prices), size=60) for prices in budget.weights])
+        found = BatchProjection.of(budget, problem.retained_energies).spent(rows)
+        for row, spent in zip(rows.tolist(), found.tolist(), strict=True):
+            plan = budget.plan(row)
+            assert budget.entries(plan) == tuple(row)
+            assert spent == budget.spent(row)
+            beyond = budget.spent(row) + problem.prices.other - problem.prices.price(plan)
+            if resource == "parameters":
+                assert beyond == 0
+                assert problem.cost(plan) == COST.cost(plan)
+            else:
+                assert -5 <= beyond <= 0.3 * problem.prices.price(plan)
+
+    def test_fitting_keeps_to_the_budget_one_by_one_and_at_once(self):
+        problem = wired_problem(ratio=4.0)
+        budget, rng = Budget.of(problem), np.random.default_rng(1)
+        rows = np.column_stack([rng.integers(len(prices), size=20) for prices in budget.weights])
+        fitted = [fit_to_budget(row, budget, problem.retained_energies) for row in rows.tolist()]
+        at_once = BatchProjection.of(budget, problem.retained_energies).fit(rows, np.zeros(rows.shape, dtype=bool))
+        assert all(problem.admits(budget.plan(row)) for row in fitted)
+        assert at_once.tolist() == [list(row) for row in fitted]
+
+    def test_the_problem_survives_json(self):
+        problem = wired_problem("bytes")
+        back = problem_json.from_json(json.loads(json.dumps(problem_json.to_json(problem))))
+        assert back == problem
+        assert back.wiring == problem.wiring

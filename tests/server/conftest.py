@@ -30,29 +30,48 @@ from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.uploads.uploads import uploads_in
 from server.webhooks.sql_endpoints import SqlEndpoints
-from server.worker.job_queue import JobQueue
 from shrinkml.job import JobSpec, parse_job
 from shrinkml.speech.manifest import Utterance, write_manifest
+from tests.server.postgres_databases import fresh_database
 
 RATE_HZ = 16_000
 
 
 @pytest.fixture(scope="session")
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database in which nothing is, but all tables are: DBOS makes its own in dozens of steps."""
+    """A folder with a database in which nothing is, but all tables are."""
     home = tmp_path_factory.mktemp("home")
-    engine = connect(database_url(home))
-    JobQueue(engine).close()
-    engine.dispose()
+    connect(database_url(home)).dispose()
     return home
 
 
 @pytest.fixture
-def engine(tmp_path: Path, empty_home: Path) -> Iterator[sa.Engine]:
+def sqlite(tmp_path: Path, empty_home: Path) -> Iterator[sa.Engine]:
     shutil.copytree(empty_home, tmp_path, dirs_exist_ok=True)
     engine = connect(database_url(tmp_path))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def empty_postgres() -> Iterator[str]:
+    """The name of a database of Postgres in which nothing is, but all tables are."""
+    with fresh_database() as url:
+        connect(url).dispose()
+        yield str(sa.make_url(url).database)
+
+
+@pytest.fixture
+def postgres(empty_postgres: str) -> Iterator[sa.Engine]:
+    with fresh_database(empty_postgres) as url:
+        engine = connect(url)
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture
+def engine(sqlite: sa.Engine) -> sa.Engine:
+    return sqlite
 
 
 @pytest.fixture
@@ -110,10 +129,9 @@ def artefacts(tmp_path: Path) -> FolderArtefacts:
 
 
 @pytest.fixture
-def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, tmp_path: Path) -> Iterator[Services]:
-    queue = JobQueue(engine)
-    yield Services(
-        store=SqlJobStore(engine, queue.put),
+def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, tmp_path: Path) -> Services:
+    return Services(
+        store=SqlJobStore(engine),
         artefacts=artefacts,
         uploads=uploads_in(tmp_path, engine),
         tokens=SqlTokens(engine),
@@ -123,7 +141,6 @@ def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, t
         stopping=lambda: False,
         clear_stages=partial(clear_job, tmp_path),
     )
-    queue.close()
 
 
 @pytest.fixture(scope="session")

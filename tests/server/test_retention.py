@@ -27,12 +27,12 @@ def submit(store, artefacts, home, spec):
     def submit(state: JobState = JobState.SUCCEEDED, **fields: object) -> str:
         job, _ = store.submit(JobSpec.model_validate(spec.model_dump() | fields), max_queued=99)
         if state is not JobState.QUEUED:
-            store.start(job.id, 1)
+            job = store.claim("w")
         if state is JobState.CANCELLED:
             store.cancel(job.id)
         if state.ended:
             failure = Failure("plan", "search", "no plan", "less") if state is JobState.FAILED else None
-            store.finish(job.id, state, failure=failure)
+            store.finish(job, state, failure=failure)
         job_folder(home, job.id).mkdir(parents=True)
         (job_folder(home, job.id) / "report.json").write_bytes(b"x" * 10_000)
         artefacts.put(job.id, "final.tar", ArtefactKind.CHECKPOINT, lambda stream: stream.write(b"y" * 20_000))

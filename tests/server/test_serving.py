@@ -10,8 +10,9 @@ import sys
 import httpx
 import pytest
 
-from server.auth.home_tokens import tokens_of
+from server.auth.home_tokens import tokens_in
 from server.auth.tokens import new_token
+from server.home import database_url
 
 PROGRAM = """
 import sys
@@ -63,7 +64,7 @@ def test_an_address_that_others_reach_is_refused_before_anything_listens_or_star
 
 def test_with_a_token_others_are_served_who_have_one(tmp_path):
     token, secret = new_token("anna")
-    with tokens_of(tmp_path, make=True) as tokens:
+    with tokens_in(database_url(tmp_path), make=True) as tokens:
         tokens.add(token)
     with subprocess.Popen(command(tmp_path, host="0.0.0.0"), stdout=subprocess.PIPE, text=True) as process:
         jobs = process.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1") + "/v1/jobs"

@@ -4,7 +4,17 @@ import pytest
 from pydantic import ValidationError
 
 from server.limits import DEFAULT_LIMITS, Limits
-from server.settings import Setting, Settings, bracketed, check_protected, listed, read_settings, variable_of, words_of
+from server.settings import (
+    Setting,
+    Settings,
+    bracketed,
+    check_protected,
+    check_shared,
+    listed,
+    read_settings,
+    variable_of,
+    words_of,
+)
 from shrinkml.errors import ConfigError
 
 
@@ -62,6 +72,28 @@ def test_settings_are_read_as_they_are_given():
     found = read_settings(port=0, insecure=True, data_roots=[Path("a"), Path("b")], limits=["jobs_waiting=3"])
     roots = (Path("a"), Path("b"))
     assert found == Settings(port=0, insecure=True, data_roots=roots, limits=Limits(jobs_waiting=3))
+
+
+def test_all_lies_in_the_home_unless_it_is_shared():
+    alone, shared = Settings(home="h"), read_settings(home=Path("h"), database="postgres://a:secret@db/x", files="f")
+    assert (alone.database_url, alone.jobs_files) == (f"sqlite:///{Path('h').resolve()}/jobs.sqlite", Path("h"))
+    assert (shared.database_url, shared.jobs_files) == ("postgresql://a:secret@db/x", Path("f"))
+    assert "secret" not in f"{shared!r} {listed(shared)}"
+
+
+@pytest.mark.parametrize("url", ["mysql://a:secret@db/x", "sqlite:///secret", "secret.db", "postgresql://"])
+def test_a_database_that_is_none_of_postgres_is_refused_and_its_password_not_told(url):
+    with pytest.raises(
+        ConfigError, match="--database: a URL such as postgresql://USER:PASSWORD@HOST/NAME is"
+    ) as caught:
+        read_settings(database=url)
+    assert "secret@" not in str(caught.value)
+
+
+def test_servers_and_workers_that_work_apart_want_a_database_that_they_share():
+    check_shared(read_settings(database="postgresql://db/x"))
+    with pytest.raises(ConfigError, match=r"wants the database that it shares with others: name it with --database"):
+        check_shared(Settings(worker=False))
 
 
 def test_a_limit_that_cannot_be_is_refused():

@@ -136,6 +136,28 @@ def test_without_training_speech_nothing_is_fine_tuned():
     assert parse_job(job()).epochs_at(5.0) == 0
 
 
+def test_activations_are_rounded_to_bits_that_there_are():
+    spec = parse_job(job(activations=8, activation_scales="power_of_two", export=["onnx"]))
+    assert (spec.activations, spec.activation_scales) == (8, "power_of_two")
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert not {"activations", "activation_scales"} & parse_job(job()).model_dump().keys()
+    with pytest.raises(ConfigError, match=r"activations: Input should be 8, 6 or 4 \(got 5\)"):
+        parse_job(job(activations=5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"activation_scales": "multiplier"}, "no activations are rounded: add activations: 8"),
+        ({"activations": 8, "quantize": "int8", "export": ["onnx"]}, "allowed: one of them"),
+        ({"activations": 8, "export": ["onnx", "optimum"]}, "export: optimum would not keep; allowed: onnx"),
+    ],
+)
+def test_rounding_of_activations_that_nothing_would_come_of_is_refused(changes, problem):
+    with pytest.raises(ConfigError, match=problem):
+        parse_job(job(**changes))
+
+
 def test_what_is_not_exported_is_not_quantized():
     assert parse_job(job(export=["onnx"], quantize="int8")).quantize == "int8"
     with pytest.raises(ConfigError, match=r"quantize is int8, but exports for ONNX Runtime are what"):

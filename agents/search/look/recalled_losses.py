@@ -6,6 +6,7 @@ from typing import Protocol
 
 from agents.search.look.forced_scores import ForcedScores
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.wiring import Wiring
 
 TOKENS = "tokens per utterance"  # key beside those of plans
 
@@ -41,13 +42,13 @@ class RecalledLosses:
         scores: gives the scores of the model, once they are needed.
         memory: of this model, its factors and these utterances.
         on_measured: called with the number of losses that were told by now.
-        followers: layers -> the matrix whose choice follows: plans need not name it.
+        wiring: what follows elsewhere from the choices of plans, which need not name it.
     """
 
     scores: Callable[[], ForcedScores]
     memory: Memory = field(default_factory=Forgetful)
     on_measured: Callable[[int], None] = lambda n: None
-    followers: Mapping[str, str] = field(default_factory=dict)
+    wiring: Wiring = field(default_factory=Wiring)
     _made: ForcedScores | None = None
     _n_told: int = 0
 
@@ -63,7 +64,7 @@ class RecalledLosses:
 
     def loss(self, plan: CompressionPlan) -> float:
         """The divergence of the model from itself under `plan`, nats per token."""
-        plan = plan.followed(self.followers)
+        plan = self.wiring.completed(plan)
         known = self.memory.find([plan.digest])
         loss = known.get(plan.digest)
         if loss is None:

@@ -37,12 +37,14 @@ async def readiness(services: ServicesDep, response: Response) -> Readiness:
     checks = await anyio.to_thread.run_sync(_checked, services, limiter=own_thread)
     ready = all(check.ok for check in checks)
     response.status_code = 200 if ready else 503
+    return Readiness(ready=ready, checks=checks, worker=_own_worker(services))
+
+
+def _own_worker(services: Services) -> WorkerView | None:
     worker = services.worker
-    return Readiness(
-        ready=ready,
-        checks=checks,
-        worker=WorkerView(pid=worker.pid, silent_s=worker.silent_s, restarts=worker.restarts),
-    )
+    if worker is None:
+        return None
+    return WorkerView(pid=worker.pid, silent_s=worker.silent_s, restarts=worker.restarts)
 
 
 def _checked(services: Services) -> list[CheckView]:
@@ -68,6 +70,9 @@ def _artefacts(services: Services) -> None:
 
 def _worker(services: Services) -> str | None:
     worker = services.worker
+    if worker is None:
+        silence_s = services.store.silence_s()
+        return "no worker gives signs of life" if silence_s is None or silence_s > SILENT_S else None
     if worker.pid is None:
         return "the worker is being started again"
     silent_s = worker.silent_s

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_PER_PAGE = 200
+MOST_URGENT = 100
 # A report is a page with scripts of its own: it may neither load nor send anything, nor speak for this server.
 REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
@@ -45,11 +46,14 @@ async def submit(
         str | None,
         Header(min_length=1, max_length=255, description="The same key and job again give the job that is there."),
     ] = None,
+    priority: Annotated[
+        int, Query(ge=-MOST_URGENT, le=MOST_URGENT, description="Of the owner's jobs that wait the highest is next.")
+    ] = 0,
 ) -> JobView:
     """Queue a compression job and return at once."""
     if idempotency_key is None:  # a crowd that is refused shares what it is refused for
         await services.reads.get(("room", caller), partial(_check_room, services, caller))
-    job = await run_in_threadpool(_submitted, spec, services, caller, idempotency_key)
+    job = await run_in_threadpool(_submitted, spec, services, caller, idempotency_key, priority)
     view = JobView.of(job)
     response.headers["Location"] = view.links["self"]
     return view
@@ -60,17 +64,17 @@ def _check_room(services: Services, caller: Caller) -> None:
     services.store.check_room(most, owner=caller.owner, max_owned=caller.max_jobs)
 
 
-def _submitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key: str | None) -> Job:
+def _submitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key: str | None, priority: int) -> Job:
     """Return the caller's job that came before with the same key, or a new one."""
     if idempotency_key is not None:
         absolute = resolved(spec, services.rules.data_roots[0])
         if job := services.store.submitted(absolute, idempotency_key=idempotency_key, owner=caller.owner):
             return job
         _check_room(services, caller)
-    return _admitted(spec, services, caller, idempotency_key)
+    return _admitted(spec, services, caller, idempotency_key, priority)
 
 
-def _admitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key: str | None) -> Job:
+def _admitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key: str | None, priority: int) -> Job:
     """Return the job, admitted and queued: what costs little is asked first."""
     rules, store = services.rules, services.store
     services.check_space()
@@ -83,6 +87,7 @@ def _admitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key
         idempotency_key=idempotency_key,
         owner=caller.owner,
         max_owned=caller.max_jobs,
+        priority=priority,
     )
     goal = job.spec.goal.compression_ratio
     log.info("job %s submitted: %s, %g times smaller", job.id, job.spec.model, goal, extra={"job_id": job.id})

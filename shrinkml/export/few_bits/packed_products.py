@@ -76,7 +76,7 @@ def _multiply_(graph: onnx.GraphProto, readers: list[onnx.NodeProto], rows: Pack
     held = Graph(Storage(), f"{rows.layer}.{_digest(rows.wide)[:8]}.")
     numbers, scales = _numbers_and_scales(held, rows)
     if scales not in {name for node in graph.node for name in node.output}:  # turned around, it may stand there twice
-        _insert_(graph, 0, held)
+        insert_(graph, 0, held)
     for node in readers:
         place, out = list(graph.node).index(node), Graph(Storage(), f"{node.output[0]}.")
         if node.op_type == "Gather":
@@ -94,7 +94,7 @@ def _multiply_(graph: onnx.GraphProto, readers: list[onnx.NodeProto], rows: Pack
             )
             value = out.op("Add", value, node.input[2]) if len(node.input) > 2 else value
         graph.node.remove(node)
-        _insert_(graph, place, out, {value: node.output[0]})
+        insert_(graph, place, out, {value: node.output[0]})
 
 
 def _widen_(graph: onnx.GraphProto, tensor: onnx.TensorProto, rows: PackedRows, turned: bool) -> None:
@@ -103,7 +103,7 @@ def _widen_(graph: onnx.GraphProto, tensor: onnx.TensorProto, rows: PackedRows, 
     value = _widened(made, *_numbers_and_scales(made, rows), rows)
     value = made.op("Transpose", value, perm=[1, 0]) if turned else value
     graph.initializer.remove(tensor)
-    _insert_(graph, 0, made, {value: tensor.name})
+    insert_(graph, 0, made, {value: tensor.name})
 
 
 def _numbers_and_scales(graph: Graph, rows: PackedRows) -> tuple[str, str]:
@@ -149,7 +149,7 @@ def _widened(graph: Graph, numbers: str, scales: str, rows: PackedRows) -> str:
     return graph.op("Slice", row, graph.ints(0), graph.ints(rows.rows.length), graph.ints(-1))
 
 
-def _insert_(graph: onnx.GraphProto, place: int, made: Graph, names: dict[str, str] | None = None) -> None:
+def insert_(graph: onnx.GraphProto, place: int, made: Graph, names: dict[str, str] | None = None) -> None:
     """Add what was `made` to `graph` at that place among its nodes, its values renamed as in `names`."""
     body = made.body()
     graph.initializer.extend(body.initializer)

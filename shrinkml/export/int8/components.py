@@ -36,12 +36,13 @@ def wer_by_component(
     """
     texts, every = [one.text for one in utterances], frozenset(drawn.layers)
 
-    def wer_of(storage: Storage) -> float:
-        with drawn.in_runtime(storage) as recogniser:
-            heard = exported_transcripts.transcripts(recogniser, utterances, should_stop=should_stop)
+    with drawn.trials() as opened:
+
+        def wer_of(storage: Storage) -> float:
+            heard = exported_transcripts.transcripts(opened(storage), utterances, should_stop=should_stop)
             return word_errors(texts, heard, normaliser=normaliser).wer
 
-    found = {FLOAT: wer_of(Storage(half=True))}
-    for component, layers in drawn.components.items():
-        found[component] = wer_of(Storage(half=True, int8=True, kept=(every - {*layers}) | kept))
+        found = {FLOAT: wer_of(Storage(half=True))}
+        for component, layers in drawn.components.items():
+            found[component] = wer_of(Storage(half=True, int8=True, kept=(every - {*layers}) | kept))
     return found

@@ -5,6 +5,7 @@ is. Weights that multiply in int8 take 7 bits: x86 processors without VNNI add t
 would overflow, and an export does not know where it will run.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -29,7 +30,7 @@ def write_int8(model: onnx.ModelProto, path: Path, kept: frozenset[str]) -> None
         per_channel=True,
         reduce_range=True,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[*_products(model.graph, kept), *tied],
+        nodes_to_exclude=[*sorted(left_in_float(model.graph, kept)), *tied],
         extra_options={"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     if tied:
@@ -38,8 +39,15 @@ def write_int8(model: onnx.ModelProto, path: Path, kept: frozenset[str]) -> None
         onnx.save(quantized, path)
 
 
-def _products(graph: onnx.GraphProto, layers: frozenset[str]) -> list[str]:
-    """Names of the products with the matrices of `layers`, at every place where they are written."""
+def left_in_float(graph: onnx.GraphProto, layers: frozenset[str]) -> set[str]:
+    """Names of the products in `graph` with the matrices of `layers`, at every place where they are written."""
     names = {f"{layer}{part}" for layer in layers for part in LABELS}
-    again = {node.name for node in graph.node if node.name.partition(AGAIN)[0] in names}
-    return sorted(names | again)  # the names alone as well: of those in bodies of loops
+    return {name for name in _names(graph) if name in names or name.partition(AGAIN)[0] in names}
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names of all operators, those in bodies of loops too."""
+    for node in graph.node:
+        yield node.name
+        for attribute in node.attribute:
+            yield from _names(attribute.g)

@@ -55,18 +55,19 @@ def sensitive_layers(
         tokens = fed(transcript_head(model.teacher_forced(features, [utterance.text for utterance in speech])))
     n_tokens, every = sum(len(row) + 1 for row in tokens), frozenset(drawn.layers)
 
-    def scores(storage: Storage) -> np.ndarray:
-        if should_stop():
-            raise StoppedError("stopped while looking for layers that int8 would harm")
-        with drawn.in_runtime(storage) as recogniser:
-            return recogniser.scores(waveforms, tokens)
+    with drawn.trials() as opened:
 
-    reference = scores(Storage(half=True))
+        def scores(storage: Storage) -> np.ndarray:
+            if should_stop():
+                raise StoppedError("stopped while looking for layers that int8 would harm")
+            return opened(storage).scores(waveforms, tokens)
 
-    def loss(some: Sequence[str]) -> float:
-        return divergence(reference, scores(Storage(half=True, int8=True, kept=every - {*some}))) / n_tokens
+        reference = scores(Storage(half=True))
 
-    return frozenset(guilty(drawn.layers, loss, most))
+        def loss(some: Sequence[str]) -> float:
+            return divergence(reference, scores(Storage(half=True, int8=True, kept=every - {*some}))) / n_tokens
+
+        return frozenset(guilty(drawn.layers, loss, most))
 
 
 def guilty(layers: Sequence[str], loss: Callable[[Sequence[str]], float], most: float) -> list[str]:

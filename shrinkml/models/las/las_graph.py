@@ -16,7 +16,7 @@ from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layer_graph import embedding, linear, multiply
 from shrinkml.export.log_mel_graph import frame_counts, log_mel, normalised, pad_end
-from shrinkml.export.lstm_graph import lstm_cell, lstm_layer
+from shrinkml.export.lstm_graph import layer_width, lstm_cell, lstm_layer
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.models.las.las import Las
 from shrinkml.models.trainable.trainable_recipe import recipe
@@ -60,13 +60,13 @@ def encoder(model: Las, storage: Storage) -> Graph:
         if reduction > 1:
             steps, counts = _join(graph, steps, counts, width, reduction)
         steps = lstm_layer(graph, steps, counts, lstm, f"encoder.{index}")
-        width = 2 * config.hidden
+        width = layer_width(lstm)
     states = graph.op("Transpose", steps, perm=[1, 0, 2])
     graph.output(states, "states", ("batch", "steps", width))
     graph.output(linear(graph, states, model.key, "key"), "keys", ("batch", "steps", config.decoder))
     graph.output(counts, "steps", ("batch",), "int64")
     graph.output(graph.op("Add", counts, graph.ints(1)), LIMIT, ("batch",), "int64")
-    for name, units in zip(STATE, (config.decoder, config.decoder, width), strict=True):
+    for name, units in _state_sizes(model).items():
         zeros = graph.op("Concat", graph.size(lengths, 0), graph.ints(units), axis=0)
         graph.output(graph.op("ConstantOfShape", zeros), name, ("batch", units))
     return graph
@@ -75,14 +75,13 @@ def encoder(model: Las, storage: Storage) -> Graph:
 def decoder(model: Las, storage: Storage) -> Graph:
     """From a `token` [batch], the encoder's outputs and a state to `logits` [batch, vocabulary] and the next state."""
     config = model.config
-    width = 2 * config.hidden
+    sizes = _state_sizes(model)
     graph = Graph(storage)
     token = graph.input("token", ("batch",), "int64")
-    states = graph.input("states", ("batch", "steps", width))
+    states = graph.input("states", ("batch", "steps", sizes["context"]))
     keys = graph.input("keys", ("batch", "steps", config.decoder))
     counts = graph.input("steps", ("batch",), "int64")
-    hidden, cell = (graph.input(name, ("batch", config.decoder)) for name in STATE[:2])
-    context = graph.input("context", ("batch", width))
+    hidden, cell, context = (graph.input(name, ("batch", units)) for name, units in sizes.items())
     heard = graph.op("Concat", embedding(graph, token, model.embedding, "embedding"), context, axis=1)
     hidden, cell = lstm_cell(graph, heard, (hidden, cell), model.cell, "cell")
     query = multiply(graph, hidden, get_form(model.query, "weight"), "query.weight")
@@ -90,9 +89,15 @@ def decoder(model: Las, storage: Storage) -> Graph:
     read = linear(graph, graph.op("Concat", hidden, context, axis=1), model.readout, "readout")
     logits = linear(graph, graph.op("Tanh", read), model.output, "output")
     graph.output(logits, "logits", ("batch", len(model.tokenizer)))
-    for name, value, units in zip(STATE, (hidden, cell, context), (config.decoder, config.decoder, width), strict=True):
+    for (name, units), value in zip(sizes.items(), (hidden, cell, context), strict=True):
         graph.output(value, f"next_{name}", ("batch", units))
     return graph
+
+
+def _state_sizes(model: Las) -> dict[str, int]:
+    """The units of each part of the decoder's state that are left."""
+    units = get_form(model.cell, "weight_hh").shape[1]
+    return dict(zip(STATE, (units, units, layer_width(model.encoder[-1])), strict=True))
 
 
 def _attend(graph: Graph, query: str, keys: str, states: str, counts: str) -> str:

@@ -62,14 +62,15 @@ class LstmPrediction(nn.Module):
 
     def start(self, batch: int) -> State:
         """Zeros, as h and c."""
-        zeros = self.projection.bias.new_zeros(batch, self.lstm.hidden_size)
+        zeros = self.projection.bias.new_zeros(batch, self.lstm.units("l0"))
         return zeros, zeros
 
     def step(self, label: Tensor, state: State) -> tuple[Tensor, State]:
         """The output [batch, joint], h and c."""
         h, c = (part.unsqueeze(0) for part in state)
         outputs, (h, c) = self.lstm(self.embedding(label).unsqueeze(1), (h, c))
-        return self.projection(outputs.squeeze(1)), (h.squeeze(0), c.squeeze(0))
+        units = slice(self.lstm.units("l0"))  # whatever is cut stays zero
+        return self.projection(outputs.squeeze(1)), (h[0, :, units], c[0, :, units])
 
 
 class TiedReducedPrediction(nn.Module):

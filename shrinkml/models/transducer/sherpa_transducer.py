@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from shrinkml.errors import ExportError
 from shrinkml.export.graph import Graph, Storage, as_model, half_of
 from shrinkml.export.layer_graph import linear
-from shrinkml.export.log_mel_graph import before
-from shrinkml.export.lstm_graph import lstm_cell
+from shrinkml.export.log_mel_graph import before, pad_end
+from shrinkml.export.lstm_graph import layer_width, lstm_cell
 from shrinkml.export.stock import PARTS, Layout
 from shrinkml.models.transducer.prediction import TiedReducedPrediction
 from shrinkml.models.transducer.prediction_graph import behind
@@ -130,19 +130,27 @@ def _streaming(model: Transducer) -> Graph:
     for index, (reduction, lstm) in enumerate(zip(causal.reductions, causal.layers, strict=True)):
         joined = reduction * (causal.stack if index == 0 else 1)
         steps, frames = join(graph, steps, width, joined), frames // joined
-        state = _row(graph, h, index), _row(graph, c, index)
+        before = (_first(graph, _row(graph, part, index), layer_width(lstm)) for part in (h, c))
+        state = next(before), next(before)
         outputs = []
         for step in range(frames):
             name = f"causal.layers.{index}{f'.{step}' if step else ''}"  # an operator's name stands once
             state = lstm_cell(graph, _row(graph, steps, step), state, lstm, name, "_l0")
             outputs.append(graph.op("Unsqueeze", state[0], graph.ints(0)))
-        steps, width = graph.op("Concat", *outputs, axis=0), config.hidden
-        after.append([graph.op("Unsqueeze", part, graph.ints(0)) for part in state])
+        steps, width = graph.op("Concat", *outputs, axis=0), layer_width(lstm)
+        n_cut = graph.ints(config.hidden - width)
+        wide = (pad_end(graph, part, n_cut, axis=1, n_axes=2) for part in state)
+        after.append([graph.op("Unsqueeze", part, graph.ints(0)) for part in wide])
     encoded = linear(graph, graph.op("Transpose", steps, perm=[1, 0, 2]), model.encoded, "encoded")
     graph.output(encoded, "encoder_out", ("batch", 1, config.joint))
     for name, parts in zip(("next_h", "next_c"), zip(*after, strict=True), strict=True):
         graph.output(graph.op("Concat", *parts, axis=0), name, (n_layers, "batch", config.hidden))
     return graph
+
+
+def _first(graph: Graph, state: str, n: int) -> str:
+    """The first `n` units of `state` [batch, hidden]; behind those that are left of a layer there are zeros."""
+    return graph.op("Slice", state, graph.ints(0), graph.ints(n), graph.ints(1))
 
 
 def _decoder(model: Transducer) -> Graph:

@@ -17,7 +17,7 @@ from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
 from shrinkml.export.layer_graph import linear
 from shrinkml.export.log_mel_graph import before, frame_counts, log_mel, mirrored, pad_end
-from shrinkml.export.lstm_graph import lstm_layer
+from shrinkml.export.lstm_graph import layer_width, lstm_layer
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.models.tokenizer import BLANK, END
 from shrinkml.models.trainable.trainable_recipe import recipe
@@ -88,7 +88,7 @@ def encode(graph: Graph, model: Transducer, frames: str, counts: str) -> tuple[s
     for index, (reduction, lstm) in enumerate(zip(causal.reductions, causal.layers, strict=True)):
         joined = reduction * (causal.stack if index == 0 else 1)
         steps = join(graph, steps, width, joined)
-        width, left = model.config.hidden, left // joined
+        width, left = layer_width(lstm), left // joined
         steps = lstm_layer(graph, steps, graph.op("Mul", counts, graph.ints(left)), lstm, f"causal.layers.{index}")
     if model.look_ahead is not None:
         seen = lstm_layer(graph, steps, counts, model.look_ahead.lstm, "look_ahead.lstm")

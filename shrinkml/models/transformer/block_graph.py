@@ -4,11 +4,22 @@ import math
 
 from onnx import TensorProto
 
+from shrinkml.activations.places import rounds
 from shrinkml.export.graph import Graph
-from shrinkml.export.layer_graph import array, linear
-from shrinkml.models.transformer.feed_forward import FeedForward
-from shrinkml.models.transformer.memory_block import MemoryBlock
-from shrinkml.models.transformer.multi_head import MultiHead
+from shrinkml.export.integers.rounding_nodes import divisor, rounded, rounded_weight
+from shrinkml.export.layer_graph import array, layer_norm, linear
+from shrinkml.models.transformer.feed_forward import OUTPUT, FeedForward
+from shrinkml.models.transformer.memory_block import FILTERED, MemoryBlock
+from shrinkml.models.transformer.multi_head import (
+    DENOMINATOR,
+    KEY,
+    NUMERATOR,
+    QUERY,
+    SHARES,
+    VALUE,
+    MultiHead,
+)
+from shrinkml.models.transformer.norm import CENTRED, QUOTIENT, ROOT, Norm
 from shrinkml.models.transformer.sinusoids import rates
 
 KnownNames = tuple[str, str]  # keys and values [batch, heads, steps, hidden / heads]
@@ -18,7 +29,8 @@ def remember(graph: Graph, states: str, attention: MultiHead, name: str) -> Know
     """Keys and values of `states` [batch, steps, hidden]."""
     key = linear(graph, states, attention.key, f"{name}.key")
     value = linear(graph, states, attention.value, f"{name}.value")
-    return _split(graph, key, attention.heads), _split(graph, value, attention.heads)
+    keys, values = (_split(graph, known, attention.heads) for known in (key, value))
+    return rounded(graph, keys, attention, KEY), rounded(graph, values, attention, VALUE)
 
 
 def attend(
@@ -28,28 +40,59 @@ def attend(
     query = _split(graph, linear(graph, asking, attention.query, f"{name}.query"), attention.heads)
     keys, values = known
     scale = graph.constant(1 / math.sqrt(attention.query.out_features // attention.heads))
-    scores = graph.op("MatMul", graph.op("Mul", query, scale), graph.op("Transpose", keys, perm=[0, 1, 3, 2]))
+    turned = rounded(graph, graph.op("Transpose", keys, perm=[0, 1, 3, 2]), attention, KEY)
+    if rounds(attention):  # the scale comes behind the product of whole numbers
+        scores = graph.op("Mul", graph.op("MatMul", rounded(graph, query, attention, QUERY), turned), scale)
+    else:
+        scores = graph.op("MatMul", graph.op("Mul", query, scale), turned)
     if inside is not None:
         spread = graph.op("Unsqueeze", inside, graph.ints(1, 2))
         scores = graph.op("Where", spread, scores, graph.constant(-math.inf))
-    found = graph.op("MatMul", graph.op("Softmax", scores, axis=-1), values)
+    shares = _softmax(graph, scores, attention)
+    found = graph.op("MatMul", shares, rounded(graph, values, attention, VALUE))
     return linear(graph, joined(graph, found), attention.out, f"{name}.out")
+
+
+def _softmax(graph: Graph, scores: str, attention: MultiHead) -> str:
+    """The shares of all steps in what is found, rounded step by step where `attention` rounds."""
+    if not rounds(attention):
+        return graph.op("Softmax", scores, axis=-1)
+    most = graph.op("ReduceMax", scores, graph.ints(-1), keepdims=1)
+    numerators = rounded(graph, graph.op("Exp", graph.op("Sub", scores, most)), attention, NUMERATOR)
+    total = graph.op("ReduceSum", numerators, graph.ints(-1), keepdims=1)
+    shares = graph.op("Div", numerators, divisor(graph, total, attention, DENOMINATOR))
+    return rounded(graph, shares, attention, SHARES)
+
+
+def norm(graph: Graph, x: str, module: Norm) -> str:
+    """`x` [..., units] normalised, rounded step by step where `module` rounds."""
+    if not rounds(module):
+        return layer_norm(graph, x, module)
+    centred = rounded(graph, graph.op("Sub", x, _mean(graph, x)), module, CENTRED)
+    variance = _mean(graph, graph.op("Mul", centred, centred))
+    root = graph.op("Sqrt", graph.op("Add", variance, graph.constant(module.eps)))
+    quotient = rounded(graph, graph.op("Div", centred, divisor(graph, root, module, ROOT)), module, QUOTIENT)
+    scaled = graph.op("Mul", quotient, rounded_weight(graph, module, module.weight[None]))
+    return graph.op("Add", scaled, graph.weight(array(module.bias)))
+
+
+def _mean(graph: Graph, x: str) -> str:
+    return graph.op("ReduceMean", x, graph.ints(-1), keepdims=1)
 
 
 def feed_forward(graph: Graph, states: str, block: FeedForward, name: str) -> str:
     """[..., hidden] to [..., hidden]."""
     inner = graph.op("Relu", linear(graph, states, block.inner, f"{name}.inner"))
-    return linear(graph, inner, block.outer, f"{name}.outer")
+    return rounded(graph, linear(graph, inner, block.outer, f"{name}.outer"), block, OUTPUT)
 
 
 def memory_block(graph: Graph, values: str, inside: str, block: MemoryBlock) -> str:
     """[batch, steps, hidden] of `values` [batch, steps, hidden], of which those `inside` [batch, steps] count."""
-    values = only(graph, values, inside)
-    kernel, taps = graph.weight(array(block.filter.weight)), block.filter.kernel_size[0]
-    turned = graph.op("Transpose", values, perm=[0, 2, 1])
-    pads = [taps // 2, taps // 2]
+    kernel, taps = rounded_weight(graph, block, block.filter.weight), block.filter.kernel_size[0]
+    turned = graph.op("Transpose", only(graph, values, inside), perm=[0, 2, 1])
+    turned, pads = rounded(graph, turned, block, FILTERED), [taps // 2, taps // 2]
     filtered = graph.op("Conv", turned, kernel, group=block.filter.groups, kernel_shape=[taps], pads=pads)
-    return graph.op("Add", values, graph.op("Transpose", filtered, perm=[0, 2, 1]))
+    return graph.op("Transpose", graph.op("Add", turned, filtered), perm=[0, 2, 1])
 
 
 def with_positions(graph: Graph, states: str, hidden: int, first: str | None = None) -> str:

@@ -2,6 +2,10 @@
 
 from torch import Tensor, nn
 
+from shrinkml.activations.places import rounded_at
+
+OUTPUT = "output"
+
 
 class FeedForward(nn.Module):
     """Two linear layers with a ReLU between them, on each step alone.
@@ -12,6 +16,8 @@ class FeedForward(nn.Module):
         dropout: between the layers, in training.
     """
 
+    rounded_places = (OUTPUT,)
+
     def __init__(self, hidden: int, units: int, dropout: float) -> None:
         super().__init__()
         self.inner = nn.Linear(hidden, units)
@@ -20,5 +26,4 @@ class FeedForward(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """[..., hidden] to [..., hidden]."""
-        outputs: Tensor = self.outer(self.dropout(self.inner(states).relu()))
-        return outputs
+        return rounded_at(self, OUTPUT, self.outer(self.dropout(self.inner(states).relu())))

@@ -11,10 +11,12 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from shrinkml.activations.places import rounded_at
 from shrinkml.models.transformer.feed_forward import FeedForward
 from shrinkml.models.transformer.multi_head import KeysValues, MultiHead
+from shrinkml.models.transformer.norm import Norm
 from shrinkml.models.transformer.sinusoids import sinusoids
-from shrinkml.models.transformer.transformer_encoder import Heard
+from shrinkml.models.transformer.transformer_encoder import PLACED, Heard
 from shrinkml.models.transformer.transformer_shape import TransformerConfig
 
 Past = tuple[Tensor, ...]  # keys and values [batch, heads, tokens, size] of each layer in turn; () before any token
@@ -32,11 +34,11 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(config.hidden)
+        self.attention_norm = Norm(config.hidden)
         self.attention = MultiHead(config.hidden, config.heads)
-        self.cross_norm = nn.LayerNorm(config.hidden)
+        self.cross_norm = Norm(config.hidden)
         self.cross = MultiHead(config.hidden, config.heads)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden)
+        self.feed_forward_norm = Norm(config.hidden)
         self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -68,12 +70,14 @@ class TransformerDecoder(nn.Module):
         vocabulary: tokens.
     """
 
+    rounded_places = (PLACED,)
+
     def __init__(self, config: TransformerConfig, vocabulary: int) -> None:
         super().__init__()
         self.positions = config.decoder_positions
         self.embedding = nn.Embedding(vocabulary, config.hidden)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
-        self.norm = nn.LayerNorm(config.hidden)
+        self.norm = Norm(config.hidden)
         self.dropout = nn.Dropout(config.dropout)
 
     def attend(self, heard: Heard) -> Attended:
@@ -90,7 +94,7 @@ class TransformerDecoder(nn.Module):
         states = self.embedding(tokens)
         if self.positions:
             states = states + sinusoids(states, n_past)
-        states = self.dropout(states)
+        states = self.dropout(rounded_at(self, PLACED, states))
         mask = None if tokens.shape[1] == 1 else _earlier(n_past, tokens.shape[1], tokens.device)
         after: list[Tensor] = []
         for i, layer in enumerate(self.layers):

@@ -9,12 +9,16 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from shrinkml.activations.places import rounded_at
 from shrinkml.models.transformer.feed_forward import FeedForward
 from shrinkml.models.transformer.memory_block import MemoryBlock
 from shrinkml.models.transformer.multi_head import MultiHead, joined
+from shrinkml.models.transformer.norm import Norm
 from shrinkml.models.transformer.sinusoids import sinusoids
 from shrinkml.models.transformer.subsampling import Subsampling
 from shrinkml.models.transformer.transformer_shape import TransformerConfig
+
+PLACED = "placed"  # what is heard or fed, with its positions
 
 
 class Heard(NamedTuple):
@@ -33,10 +37,10 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(config.hidden)
+        self.attention_norm = Norm(config.hidden)
         self.attention = MultiHead(config.hidden, config.heads)
         self.memory = MemoryBlock(config.hidden, config.memory) if config.memory else None
-        self.feed_forward_norm = nn.LayerNorm(config.hidden)
+        self.feed_forward_norm = Norm(config.hidden)
         self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -61,13 +65,15 @@ class TransformerEncoder(nn.Module):
         places: name in `layers` of the layer at each place.
     """
 
+    rounded_places = (PLACED,)
+
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.positions = config.encoder_positions
         self.subsampling = Subsampling(config.n_mels, config.hidden, config.reductions)
         self.places = [str(first) for first in config.encoder_places]
         self.layers = nn.ModuleDict({first: EncoderLayer(config) for first in dict.fromkeys(self.places)})
-        self.norm = nn.LayerNorm(config.hidden)
+        self.norm = Norm(config.hidden)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, frames: Tensor, counts: Tensor) -> Heard:
@@ -75,7 +81,7 @@ class TransformerEncoder(nn.Module):
         states, inside = self.subsampling(frames, counts)
         if self.positions:
             states = states + sinusoids(states)
-        states = self.dropout(states)
+        states = self.dropout(rounded_at(self, PLACED, states))
         for place in self.places:
             states = self.layers[place](states, inside)
         return Heard(self.norm(states), inside)

@@ -13,7 +13,8 @@ import onnx
 from shrinkml.compression.sites import find_layers
 from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
-from shrinkml.export.layer_graph import convolution, embedding, layer_norm, linear
+from shrinkml.export.integers.rounding_nodes import rounded
+from shrinkml.export.layer_graph import convolution, embedding, linear
 from shrinkml.export.log_mel_graph import frame_counts, log_mel, normalised
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.models.trainable.trainable_recipe import recipe
@@ -24,6 +25,7 @@ from shrinkml.models.transformer.block_graph import (
     feed_forward,
     joined,
     memory_block,
+    norm,
     only,
     remember,
     with_positions,
@@ -32,7 +34,7 @@ from shrinkml.models.transformer.block_graph import (
 from shrinkml.models.transformer.subsampling import Subsampling
 from shrinkml.models.transformer.transformer import Transformer
 from shrinkml.models.transformer.transformer_decoder import DecoderLayer
-from shrinkml.models.transformer.transformer_encoder import EncoderLayer
+from shrinkml.models.transformer.transformer_encoder import PLACED, EncoderLayer
 
 SCORES = "output.weight"  # the layer that makes them
 UNUSED = "ctc.weight"
@@ -69,12 +71,13 @@ def encoder(model: Transformer, storage: Storage) -> Graph:
     states, counts = _subsampled(graph, frames, counts, network.subsampling)
     if network.positions:
         states = with_positions(graph, states, config.hidden)
+    states = rounded(graph, states, network, PLACED)
     inside = within(graph, counts, states)
     for place in network.places:
         layer = network.layers[place]
         assert isinstance(layer, EncoderLayer)
         states = _encoder_layer(graph, states, inside, layer, f"encoder.layers.{place}")
-    states = layer_norm(graph, states, network.norm)
+    states = norm(graph, states, network.norm)
     _give_out_cross(graph, model, states)
     graph.output(counts, "steps", ("batch",), "int64")
     graph.output(graph.op("Add", counts, graph.ints(1)), LIMIT, ("batch",), "int64")
@@ -95,6 +98,7 @@ def decoder(model: Transformer, storage: Storage) -> Graph:
     states = graph.op("Unsqueeze", embedding(graph, token, network.embedding, "decoder.embedding"), graph.ints(1))
     if network.positions:
         states = with_positions(graph, states, model.config.hidden, graph.size(past[0], 2))
+    states = rounded(graph, states, network, PLACED)
     inside = graph.op("Less", graph.count(graph.size(cross[0], 2)), graph.op("Unsqueeze", counts, graph.ints(1)))
     after: list[str] = []
     for i, layer in enumerate(network.layers):
@@ -102,7 +106,7 @@ def decoder(model: Transformer, storage: Storage) -> Graph:
         before, heard = _pair(past, i), _pair(cross, i)
         states, known = _decoder_layer(graph, states, before, heard, inside, layer, f"decoder.layers.{i}")
         after += known
-    said = graph.op("Squeeze", layer_norm(graph, states, network.norm), graph.ints(1))
+    said = graph.op("Squeeze", norm(graph, states, network.norm), graph.ints(1))
     graph.output(linear(graph, said, model.output, "output"), "logits", ("batch", len(model.tokenizer)))
     for name, value in zip(_names(model, PAST), after, strict=True):
         graph.output(value, f"next_{name}", _axes(model, "tokens_after"))
@@ -119,13 +123,13 @@ def _subsampled(graph: Graph, frames: str, counts: str, front: Subsampling) -> t
 
 
 def _encoder_layer(graph: Graph, states: str, inside: str, layer: EncoderLayer, name: str) -> str:
-    normed = layer_norm(graph, states, layer.attention_norm)
+    normed = norm(graph, states, layer.attention_norm)
     known = remember(graph, normed, layer.attention, f"{name}.attention")
     found = attend(graph, normed, known, layer.attention, f"{name}.attention", inside)
     if layer.memory is not None:
         found = graph.op("Add", found, memory_block(graph, joined(graph, known[1]), inside, layer.memory))
     states = graph.op("Add", states, found)
-    normed = layer_norm(graph, states, layer.feed_forward_norm)
+    normed = norm(graph, states, layer.feed_forward_norm)
     return graph.op("Add", states, feed_forward(graph, normed, layer.feed_forward, f"{name}.feed_forward"))
 
 
@@ -133,13 +137,13 @@ def _decoder_layer(
     graph: Graph, states: str, past: KnownNames, heard: KnownNames, inside: str, layer: DecoderLayer, name: str
 ) -> tuple[str, KnownNames]:
     """The states of one more token, and the keys and values of all tokens so far."""
-    normed = layer_norm(graph, states, layer.attention_norm)
+    normed = norm(graph, states, layer.attention_norm)
     now = remember(graph, normed, layer.attention, f"{name}.attention")
     keys, values = (graph.op("Concat", *both, axis=2) for both in zip(past, now, strict=True))
     states = graph.op("Add", states, attend(graph, normed, (keys, values), layer.attention, f"{name}.attention"))
-    normed = layer_norm(graph, states, layer.cross_norm)
+    normed = norm(graph, states, layer.cross_norm)
     states = graph.op("Add", states, attend(graph, normed, heard, layer.cross, f"{name}.cross", inside))
-    normed = layer_norm(graph, states, layer.feed_forward_norm)
+    normed = norm(graph, states, layer.feed_forward_norm)
     states = graph.op("Add", states, feed_forward(graph, normed, layer.feed_forward, f"{name}.feed_forward"))
     return states, (keys, values)
 

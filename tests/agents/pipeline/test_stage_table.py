@@ -14,7 +14,15 @@ def test_the_pipeline_reads_from_top_to_bottom():
         "finetune",
         "evaluate",
     ]
-    assert [stage.name for stage in after_steps(STAGES)] == ["windows", "verify", "test", "export", "speed", "report"]
+    assert [stage.name for stage in after_steps(STAGES)] == [
+        "windows",
+        "activations",
+        "verify",
+        "test",
+        "export",
+        "speed",
+        "report",
+    ]
 
 
 def test_no_two_stages_have_one_name():
@@ -32,6 +40,8 @@ def test_stages_are_there_where_the_job_has_need_of_them(tiny_job):
         return {stage.name for stage in STAGES if stage.present(tiny_job(**changes), 3.0)}
 
     everything = {stage.name for stage in STAGES}
+    everything.remove("activations")
+    assert present(activations=8) == {*present(), "activations"}
     assert present() == everything - {"prices", "trim", "export"}
     assert present(export=["onnx"]) == everything - {"prices", "trim"}
     assert present(finetune={"epochs": 0}) == everything - {"prices", "trim", "export", "finetune"}

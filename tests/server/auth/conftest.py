@@ -10,10 +10,11 @@ from server.auth.token_store import TokenStore
 
 STORES: dict[str, Callable[[pytest.FixtureRequest], TokenStore]] = {
     "memory": lambda _: MemoryTokens(),
-    "sqlite": lambda request: SqlTokens(request.getfixturevalue("engine")),
+    "sqlite": lambda request: SqlTokens(request.getfixturevalue("sqlite")),
+    "postgres": lambda request: SqlTokens(request.getfixturevalue("postgres")),
 }
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def tokens(request: pytest.FixtureRequest) -> TokenStore:
     return STORES[request.param](request)

@@ -31,7 +31,7 @@ def test_without_the_packages_of_a_command_line_it_says_what_to_install():
         ("transformers", ("transcribe", "reference/ctc", "a.wav"), "opening reference/ctc needs transformers, [hf]"),
         ("onnx", ("export", "reference/las", "--out", "small"), "the export needs onnx, [export]"),
         ("gymnasium", ("compress", "configs/demo.yaml"), "shrinkml compress needs gymnasium, [search]"),
-        ("dbos", ("serve",), "shrinkml serve needs dbos, [server]"),
+        ("alembic", ("serve",), "shrinkml serve needs alembic, [server]"),
         ("httpx", ("status",), "the client needs httpx, [server]"),
         ("espeakng_loader", ("prepare", "commands", "data"), "shrinkml prepare needs espeakng_loader, [search]"),
     ],

@@ -54,8 +54,8 @@ def test_status_lists_the_jobs(shrinkml, job_id):
 
 
 def test_status_shows_one_job_with_its_progress(shrinkml, job_id, store):
-    store.start(job_id, 1)
-    store.log(job_id, Event("stage_started", "s", "search-3x", "", progress=Progress(0.25, 3, 12, 75.0)))
+    progress = Progress(0.25, 3, 12, 75.0)
+    store.log(store.claim("w"), Event("stage_started", "s", "search-3x", "", progress=progress))
     shown = dict(line.split(maxsplit=1) for line in shrinkml("status", job_id).out.splitlines() if line.strip())
     assert shown["state"].strip() == "running"
     assert shown["stage"].strip() == "search-3x"
@@ -72,8 +72,8 @@ def test_status_names_the_owner_of_a_job_that_has_one(shrinkml, job_id, store, s
 
 
 def test_status_of_a_failed_job_says_what_to_do(shrinkml, job_id, store):
-    store.start(job_id, 1)
-    store.finish(job_id, JobState.FAILED, failure=Failure("plan", "search", "no plan fits", "Ask for less."))
+    failure = Failure("plan", "search", "no plan fits", "Ask for less.")
+    store.finish(store.claim("w"), JobState.FAILED, failure=failure)
     out = shrinkml("status", job_id).out
     assert "no plan fits" in out
     assert "Ask for less." in out
@@ -85,10 +85,20 @@ def test_an_unknown_job_is_an_error(shrinkml, job_id):
 
 
 def test_events_prints_what_has_happened(shrinkml, job_id, store):
-    store.start(job_id, 1)
+    store.claim("w")
     assert [line.split()[0] for line in shrinkml("events", job_id).out.splitlines()] == ["1", "2"]
     lines = shrinkml("events", job_id, "--after", 1, "--json").out.splitlines()
     assert [json.loads(line)["data"]["state"] for line in lines] == ["running"]
+
+
+def test_events_are_written_for_tensorboard_and_optuna_too(shrinkml, job_id, store, tmp_path):
+    facts = {"wer": 0.25, "parameters": 8, "heard": 1.0}
+    store.log(store.claim("w"), Event("evaluated", "tpe/0/1", "search-3x", "a plan", facts))
+    board, study = tmp_path / "board", tmp_path / "plans.log"
+    out = shrinkml("events", job_id, "--tensorboard", board, "--study", study).out
+    assert [line.split()[0] for line in out.splitlines()] == ["1", "2", "3"]
+    assert b"search-3x/evaluated/wer" in b"".join(path.read_bytes() for path in board.iterdir())
+    assert f"{job_id}/search-3x" in study.read_text()
 
 
 def test_following_the_events_ends_with_the_job(shrinkml, job_id, store):

@@ -7,10 +7,10 @@ import pytest
 import typer
 
 from server import serving
-from server.auth.home_tokens import tokens_of
+from server.auth.home_tokens import tokens_in
 from server.auth.tokens import new_token
 from server.cli.serve_command import present_settings, serve
-from server.home import job_folder, uploads_folder
+from server.home import database_url, job_folder, uploads_folder
 from server.limits import Limits
 from server.log_lines import LogFormat
 from server.settings import Settings, check_protected, variable_of
@@ -59,7 +59,7 @@ def test_who_opens_the_service_to_others_is_warned(shrinkml, served, tmp_path):
 
 
 def test_a_service_with_tokens_is_open_to_nobody_and_says_so(shrinkml, served, tmp_path):
-    with tokens_of(tmp_path, make=True) as tokens:
+    with tokens_in(database_url(tmp_path), make=True) as tokens:
         tokens.add(new_token("anna")[0])
     err = shrinkml("serve", "--home", tmp_path, "--host", "0.0.0.0", "--insecure").err
     assert "warning" not in err
@@ -93,6 +93,9 @@ def test_every_setting_is_an_option_that_its_variable_sets_too():
     ("name", "text", "value"),
     [
         ("home", "elsewhere", Path("elsewhere")),
+        ("database", "postgresql://a:b@db/x", "postgresql://a:b@db/x"),
+        ("files", "shared", Path("shared")),
+        ("worker", "0", False),
         ("host", "::1", "::1"),
         ("port", "0", 0),
         ("data_roots", "a:b", (Path("a"), Path("b"))),
@@ -197,6 +200,30 @@ def test_gc_removes_what_it_listed_where_it_is_told_to(shrinkml, old_home, store
 def test_gc_keeps_jobs_for_a_month_unless_it_is_told_otherwise(shrinkml, old_home):
     home, job_id = old_home
     assert job_id not in shrinkml("gc", "--home", home).out
+
+
+def test_a_server_or_worker_that_works_alone_is_refused(shrinkml, tmp_path):
+    for arguments in (("worker",), ("serve", "--no-worker", "--port", 0)):
+        code, _, err = shrinkml(*arguments, "--home", tmp_path)
+        assert (code, list(tmp_path.iterdir())) == (2, [])
+        assert "wants the database that it shares with others: name it with --database (SHRINKML_DATABASE)" in err
+
+
+def test_a_worker_takes_its_settings_and_says_that_it_works(shrinkml, monkeypatch, tmp_path):
+    seen = []
+
+    def keep_working(settings, *, on_ready):
+        seen.append(settings)
+        on_ready()
+
+    monkeypatch.setattr(serving, "keep_working", keep_working)
+    arguments = ("--home", tmp_path, "--database", "postgres://db/x", "--files", "shared", "--data-root", "a")
+    code, out, err = shrinkml("worker", *arguments, "--limit", "job_hours=2.5", "--allow-hub", "--log-format", "json")
+    assert (code, out, err) == (0, "", "A worker of ShrinkML runs jobs (files in shared); Ctrl-C stops it.\n")
+    (settings,) = seen
+    assert (settings.database_url, settings.jobs_files) == ("postgresql://db/x", Path("shared"))
+    assert (settings.home, settings.data_roots, settings.limits.job_hours) == (tmp_path, (Path("a"),), 2.5)
+    assert (settings.allow_hub, settings.log_format) == (True, LogFormat.JSON)
 
 
 def test_gc_makes_no_home_where_there_is_none(shrinkml, tmp_path):

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from server.auth.home_tokens import tokens_of
+from server.auth.home_tokens import tokens_in
 from server.auth.tokens import digest_of
+from server.home import database_url
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def home(tmp_path, monkeypatch, url):
 def test_create_prints_the_secret_and_nothing_else_and_keeps_its_hash(shrinkml, home):
     code, out, err = shrinkml("token", "create", "anna")
     assert (code, out.count("\n")) == (0, 1)
-    with tokens_of(home) as tokens:
+    with tokens_in(database_url(home)) as tokens:
         (kept,) = tokens.all()
     assert (kept.owner, kept.role, kept.max_jobs) == ("anna", "user", None)
     assert kept.digest == digest_of(out.strip())
@@ -47,7 +48,7 @@ def test_what_no_token_can_have_is_refused(shrinkml, home, wrong, message):
     code, out, err = shrinkml("token", "create", *wrong)
     assert (code, out) == (2, "")
     assert message in err
-    with tokens_of(home) as tokens:
+    with tokens_in(database_url(home)) as tokens:
         assert tokens.is_empty()
 
 

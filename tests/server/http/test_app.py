@@ -2,14 +2,17 @@
 
 import json
 import logging
+import socket
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from server.artefacts.artefact_store import ArtefactKind
 from server.http.app import HTTP_STATUS
 from server.jobs.failures import code_of
 from server.service_errors import HomeLostError
+from server.stores.sql_store import SqlJobStore
 from shrinkml.errors import ShrinkError
 
 
@@ -197,6 +200,16 @@ def test_an_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(http,
     (record,) = [record for record in caplog.records if record.name == "server.http.app"]
     assert record.getMessage() == "unforeseen error in GET '/v1/jobs'"
     assert "no such table: jobs" in caplog.text
+
+
+def test_a_database_that_is_away_is_worth_another_try(http, services, server):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    nobody = sa.create_engine(f"postgresql+psycopg://anna:secret@127.0.0.1:{port}/shrinkml")
+    server[1].state.services = replace(services, store=SqlJobStore(nobody))
+    response = http.get("/v1/jobs")
+    assert problem(response, 503, "database-away")["detail"] == "the database of the server does not answer; try again"
+    assert response.headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize(

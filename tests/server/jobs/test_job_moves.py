@@ -8,19 +8,27 @@ import pytest
 from server.jobs.job_moves import (
     after_event,
     cancelled,
+    claimed,
     left,
     new_job,
+    require_claim,
     require_ended,
     require_own_room,
     require_room,
     require_same,
     resumed,
-    started,
     state_event,
     unknown,
 )
 from server.jobs.job_state import Failure, Job, JobState, now
-from server.service_errors import KeyReusedError, OwnerLimitError, QueueFullError, TransitionError, UnknownJobError
+from server.service_errors import (
+    ClaimLostError,
+    KeyReusedError,
+    OwnerLimitError,
+    QueueFullError,
+    TransitionError,
+    UnknownJobError,
+)
 from shrinkml.events import Event, Progress
 
 
@@ -65,14 +73,30 @@ def test_only_a_failed_or_cancelled_job_is_resumed(spec, state):
 @pytest.mark.parametrize(
     ("before", "after"), [("queued", "running"), ("running", "running"), ("cancelling", "cancelling")]
 )
-def test_each_start_is_counted(spec, before, after):
-    job = started(job_in(JobState(before), spec), 1)
-    assert (job.state, job.starts) == (after, 1)
+def test_each_claim_is_counted(spec, before, after):
+    job = claimed(job_in(JobState(before), spec), "w")
+    assert (job.state, job.starts, job.worker, job.claim) == (after, 1, "w", 1)
+    again = claimed(job, "other")
+    assert (again.starts, again.worker, again.claim, again.history) == (2, "other", 2, job.history)
 
 
-def test_a_job_is_not_started_for_an_attempt_that_is_over(spec):
-    assert started(new_job(spec), 2) is None
-    assert started(job_in(JobState.CANCELLED, spec), 1) is None
+def test_a_job_that_has_ended_is_nobodys_and_not_taken_up(spec):
+    ended = claimed(new_job(spec), "w").moved_to(JobState.SUCCEEDED)
+    assert (ended.worker, ended.claim) == (None, 1)
+    with pytest.raises(TransitionError, match=r"has ended \(succeeded\): there is nothing to run"):
+        claimed(ended, "w")
+
+
+def test_a_claim_holds_until_the_job_is_left_taken_over_or_ended(spec):
+    claim = claimed(new_job(spec), "w")
+    require_claim(claim.moved_to(JobState.CANCELLING), claim)
+    for lost, why in (
+        (left(claim), "running, and nobody's"),
+        (claimed(claim, "w"), r"taken over \(claim 2\)"),
+        (claim.moved_to(JobState.FAILED), "failed, and nobody's"),
+    ):
+        with pytest.raises(ClaimLostError, match=rf"no longer this worker's \(claim 1\): it is {why}"):
+            require_claim(lost, claim)
 
 
 def test_an_event_of_a_stage_that_begins_shows_in_the_job_and_forgets_the_starts(spec):
@@ -132,6 +156,6 @@ def test_only_a_job_that_has_ended_is_deleted(spec):
 
 
 def test_a_worker_that_leaves_gives_its_start_back_and_never_more(spec):
-    job = started(new_job(spec), 1)
-    assert left(job) == replace(job, starts=0)
+    job = claimed(new_job(spec), "w")
+    assert left(job) == replace(job, starts=0, worker=None)
     assert left(left(job)).starts == 0

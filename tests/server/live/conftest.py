@@ -31,7 +31,11 @@ from server.limits import Limits
 from server.settings import Settings
 home, data, worker, limits, port = sys.argv[1:]
 settings = Settings(
-    home=home, port=int(port), data_roots=(Path(data),), limits=Limits.model_validate_json(limits)
+    home=home,
+    port=int(port),
+    data_roots=(Path(data),),
+    limits=Limits.model_validate_json(limits),
+    webhook_networks=("127.0.0.0/8",),
 )
 command = (sys.executable, worker, home, limits) if worker else None
 serve(settings, on_ready=lambda url: print(url, flush=True), worker=command)

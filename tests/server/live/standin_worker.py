@@ -16,6 +16,7 @@ from pathlib import Path
 from server.limits import Limits
 from server.worker import cancellation
 from server.worker.work import work
+from server.worker.worker_command import DATABASE_VARIABLE
 from shrinkml.errors import PlanError, StoppedError
 from shrinkml.events import Event, Progress
 from shrinkml.report import from_json
@@ -107,4 +108,11 @@ def go_wrong(name: str, folder: Path, should_stop) -> None:
 
 if __name__ == "__main__":
     cancellation.GRACE_S = 1.0  # what is promised of it is asked of the server's own
-    work(Path(sys.argv[1]), run_job, limits=Limits.model_validate_json(sys.argv[2]))
+    home, limits, *files = sys.argv[1:]
+    work(
+        Path(home),
+        run_job,
+        database=os.environ.get(DATABASE_VARIABLE) or None,
+        files=Path(*files) if files else None,
+        limits=Limits.model_validate_json(limits),
+    )

@@ -5,7 +5,6 @@ References:
 """
 
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,9 @@ from server.artefacts.memory_artefacts import MemoryArtefacts
 from server.auth.memory_tokens import MemoryTokens
 from server.home import clear_job, database_url
 from server.http.dependencies import Services, SubmissionRules
-from server.jobs.job_state import Failure, JobState
+from server.jobs.job_state import Failure, Job, JobState
 from server.limits import Limits
+from server.service_errors import ClaimLostError, UnknownJobError
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from server.uploads.uploads import uploads_in
@@ -61,10 +61,7 @@ class Life(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         home = Path(self.folder.name)
         self.engine = connect(database_url(home))
-        self.store, self.handed = (
-            SqlJobStore(self.engine, lambda db, job: self.handed.append((job.id, job.attempt))),
-            [],
-        )
+        self.store = SqlJobStore(self.engine)
         self.app.state.services = Services(
             store=self.store,
             artefacts=MemoryArtefacts(),
@@ -80,6 +77,8 @@ class Life(RuleBasedStateMachine):
         self.expected: dict[str, Expected] = {}
         self.keys: dict[str, str] = {}
         self.submitted: list[str] = []
+        self.claims: dict[str, Job] = {}  # those that hold
+        self.lost: list[Job] = []
 
     def teardown(self) -> None:
         self.http.close()
@@ -152,35 +151,56 @@ class Life(RuleBasedStateMachine):
             del self.expected[job_id]
             self.keys = {key: named for key, named in self.keys.items() if named != job_id}
 
-    @rule(job_id=jobs, late=st.booleans())
-    def take_up(self, job_id: str, late: bool):
-        job = self.expected.get(job_id)
-        if job is not None:
-            attempt = job.attempt - late
-            taken = self.store.start(job_id, attempt)
-            assert (taken is None) == (late or job.state in ENDED)
-            if taken is not None and job.state == "queued":
-                job.become("running")
+    @rule(worker=st.sampled_from(["w1", "w2"]))
+    def take_up(self, worker: str):
+        begun = {job_id for job_id, job in self.expected.items() if job.state in ("running", "cancelling")}
+        free = {job_id for job_id in begun if job_id not in self.claims or self.claims[job_id].worker == worker}
+        free = free or {job_id for job_id, job in self.expected.items() if job.state == "queued"}
+        claim = self.store.claim(worker)
+        if not free:
+            assert claim is None
+            return
+        assert claim.id in free
+        self.lose(claim.id)
+        self.claims[claim.id] = claim
+        if self.expected[claim.id].state == "queued":
+            self.expected[claim.id].become("running")
+
+    def lose(self, job_id: str) -> None:
+        """The worker that has the job, if one has it, has it no more."""
+        self.lost += [self.claims.pop(job_id)] if job_id in self.claims else []
 
     @rule(job_id=jobs)
     def leave(self, job_id: str):
-        if job_id in self.expected:
-            self.store.leave(job_id)
+        if job_id in self.claims:
+            self.store.leave(self.claims[job_id])
+            self.lose(job_id)
+
+    @rule(data=st.data(), end=st.booleans())
+    def come_back_late(self, data: st.DataObject, end: bool):
+        if self.lost:
+            claim = data.draw(st.sampled_from(self.lost))
+            late = Event("epoch", "late", "search", "late")
+            writes = (partial(self.store.log, claim, late), partial(self.store.finish, claim, JobState.SUCCEEDED))
+            with pytest.raises((ClaimLostError, UnknownJobError)):
+                writes[end]()
 
     @rule(job_id=jobs, again=st.booleans())
     def note(self, job_id: str, again: bool):
         job = self.expected.get(job_id)
-        if job is not None and job.state == "running":
+        if job_id in self.claims and job.state == "running":
             job.notes += not (again and job.notes)
-            self.store.log(job_id, Event("epoch", f"note {job.notes}", "search", "half a character: \ud800"))
+            event = Event("epoch", f"note {job.notes}", "search", "half a character: \ud800")
+            self.store.log(self.claims[job_id], event)
 
     @rule(job_id=jobs, end=st.sampled_from([JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED]))
     def finish(self, job_id: str, end: JobState):
         job = self.expected.get(job_id)
         allowed = {"running": ("succeeded", "failed"), "cancelling": ENDED}
-        if job is not None and end in allowed.get(job.state, ()):
+        if job_id in self.claims and end in allowed.get(job.state, ()):
             failure = Failure("plan", "search", "no plan \udfff", "less") if end is JobState.FAILED else None
-            self.store.finish(job_id, end, failure=failure)
+            self.store.finish(self.claims[job_id], end, failure=failure)
+            self.lose(job_id)
             job.become(str(end))
 
     @invariant()
@@ -202,11 +222,6 @@ class Life(RuleBasedStateMachine):
             assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
             assert [entry["data"]["state"] for entry in entries if entry["kind"] == "state"] == list(job.states)
             assert sum(entry["kind"] == "epoch" for entry in entries) == job.notes
-
-    @invariant()
-    def every_attempt_is_handed_to_the_workers_once(self):
-        assert set(Counter(self.handed).values()) <= {1}
-        assert {(job_id, job.attempt) for job_id, job in self.expected.items()} <= set(self.handed)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from prometheus_client import CollectorRegistry
 
 from server.jobs.job_state import JobState
 from server.metrics.job_metrics import JobMetrics
+from server.webhooks.endpoints import new_endpoint
+from server.webhooks.outbox import DeliveryState
 from shrinkml.events import Event, Progress
 
 
@@ -27,11 +29,18 @@ def test_nobody_waits_in_an_empty_queue(services):
 
 
 def test_what_jobs_did_is_added_up(services, spec):
-    job = services.store.start(services.store.submit(spec, max_queued=9)[0].id, 1)
+    services.store.submit(spec, max_queued=9)
     event = Event("stage_finished", "k", "search-2x", "done", {"seconds": 2.5}, Progress(0.5, evaluations_done=30))
-    services.store.log(job.id, event)
+    services.store.log(services.store.claim("w"), event)
     assert value_of(services, "shrinkml_stage_seconds", stage="search") == 2.5
     assert value_of(services, "shrinkml_evaluations") == 30
+
+
+def test_messages_to_webhooks_are_counted_by_state(services, spec):
+    services.webhooks.add(new_endpoint("https://example.org/", None), most=9)
+    services.store.submit(spec, max_queued=9)
+    counts = {state: value_of(services, "shrinkml_webhook_messages", state=state) for state in DeliveryState}
+    assert counts == {DeliveryState.WAITING: 1, DeliveryState.DELIVERED: 0, DeliveryState.GIVEN_UP: 0}
 
 
 def test_the_worker_is_alive_while_it_gives_signs_of_life(services):
@@ -43,3 +52,7 @@ def test_the_worker_is_alive_while_it_gives_signs_of_life(services):
     assert value_of(alive, "shrinkml_worker_restarts_total") == 3
     Worker.silent_s = None
     assert value_of(alive, "shrinkml_worker_alive") == 0
+
+
+def test_a_server_without_a_worker_tells_nothing_of_one(services):
+    assert value_of(replace(services, worker=None), "shrinkml_worker_alive") is None

@@ -8,11 +8,3 @@ def test_two_stores_share_nothing(spec):
     first.submit(spec, max_queued=1)
     assert len(first.page(limit=9)) == 1
     assert second.page(limit=9) == []
-
-
-def test_the_queue_hears_of_a_job_with_its_number(spec):
-    seen = []
-    store = MemoryJobStore(seen.append)
-    job = store.submit(spec, max_queued=1)[0]
-    assert seen == [job]
-    assert job.number == 1

@@ -11,9 +11,16 @@ import pytest
 import sqlalchemy as sa
 
 from server.jobs.job_state import Job, JobState
-from server.service_errors import OwnerLimitError, QueueFullError, TransitionError, UnknownJobError, UnreadableJobError
-from server.stores.schema import JOBS
-from server.stores.sql_store import Seen, SqlJobStore
+from server.service_errors import (
+    ClaimLostError,
+    OwnerLimitError,
+    QueueFullError,
+    TransitionError,
+    UnknownJobError,
+    UnreadableJobError,
+)
+from server.stores.schema import JOBS, WORKERS
+from server.stores.sql_store import FORGET_S, Seen, SqlJobStore
 from shrinkml.events import Event
 
 
@@ -68,19 +75,20 @@ def all_at_once(*calls: Callable[[], object]) -> list[object]:
 
 
 def test_of_writers_that_have_read_the_same_state_only_one_changes_it(engine, store, spec):
-    job = store.submit(spec, max_queued=9)[0]
-    store.start(job.id, 1)
+    store.submit(spec, max_queued=9)
+    job = store.claim("w")
     meeting = Meeting(engine, threading.Barrier(4))
-    found = all_at_once(*[lambda: meeting.finish(job.id, JobState.SUCCEEDED)] * 4)
+    found = all_at_once(*[lambda: meeting.finish(job, JobState.SUCCEEDED)] * 4)
     assert sum(isinstance(one, Job) for one in found) == 1
-    assert sum(isinstance(one, TransitionError) for one in found) == 3
+    assert sum(isinstance(one, ClaimLostError) for one in found) == 3
 
 
 def test_writers_that_have_read_the_same_log_append_one_after_the_other(engine, store, spec):
-    job = store.submit(spec, max_queued=9)[0]
+    store.submit(spec, max_queued=9)
+    job = store.claim("w")
     meeting = Meeting(engine, threading.Barrier(4))
-    assert all_at_once(*(lambda i=i: meeting.log(job.id, note(i)) for i in range(4))) == [None] * 4
-    assert [entry.sequence for entry in store.events(job.id)] == [1, 2, 3, 4, 5]
+    assert all_at_once(*(lambda i=i: meeting.log(job, note(i)) for i in range(4))) == [None] * 4
+    assert [entry.sequence for entry in store.events(job.id)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_submissions_that_have_seen_the_same_room_do_not_share_it(engine, store, spec):
@@ -104,30 +112,50 @@ def test_submissions_that_have_both_found_no_earlier_one_with_their_key_give_one
     assert len(store.page(limit=9)) == 1
 
 
-def test_no_transaction_asks_for_the_write_lock_before_it_writes(engine, store, spec):
-    said = []
-    sa.event.listen(engine, "before_cursor_execute", lambda _, __, statement, *___: said.append(statement))
-    job = store.submit(spec, max_queued=9)[0]
-    store.start(job.id, 1)
-    store.log(job.id, note(1))
-    store.finish(job.id, JobState.SUCCEEDED)
+def test_no_transaction_asks_for_the_write_lock_before_it_writes(sqlite, spec):
+    said, store = [], SqlJobStore(sqlite)
+    sa.event.listen(sqlite, "before_cursor_execute", lambda _, __, statement, *___: said.append(statement))
+    store.submit(spec, max_queued=9)
+    job = store.claim("w")
+    store.log(job, note(1))
+    store.finish(job, JobState.SUCCEEDED)
     assert "BEGIN" in said
     assert not [statement for statement in said if "IMMEDIATE" in statement]
 
 
-def test_the_job_is_handed_over_in_the_transaction_that_queues_it(engine, spec):
-    seen = []
+def test_workers_that_have_found_the_same_job_do_not_share_it(engine, store, spec):
+    first, second = (store.submit(spec, max_queued=9)[0].id for _ in range(2))
+    found = all_at_once(*(partial(server.claim, f"w{n}") for n, server in enumerate(servers(engine, 3))))
+    assert {claim.id for claim in found if claim is not None} == {first, second}
+    assert found.count(None) == 1
 
-    def enqueue(db: sa.Connection, job: Job) -> None:
-        inside = db.execute(sa.select(JOBS.c.state).where(JOBS.c.id == job.id)).scalar_one()
-        with engine.connect() as other:
-            seen.append((inside, other.execute(sa.select(JOBS.c.attempt).where(JOBS.c.id == job.id)).all()))
 
-    store = SqlJobStore(engine, enqueue)
-    job = store.submit(spec, max_queued=9)[0]
-    store.cancel(job.id)
-    store.resume(job.id, max_queued=9)
-    assert seen == [("queued", []), ("queued", [(1,)])]
+def test_a_write_that_was_decided_before_the_job_was_taken_over_is_not_made(engine, store, spec):
+    store.submit(spec, max_queued=9)
+    late = store.claim("w")
+
+    class Slow(SqlJobStore):
+        """A store whose job is taken over between what it reads and what it writes."""
+
+        def _see(self, job_id: str) -> Seen:
+            seen = super()._see(job_id)
+            if seen.job.claim == late.claim:
+                store.lease_s = -1.0
+                assert store.claim("other").claim == late.claim + 1
+            return seen
+
+    with pytest.raises(ClaimLostError, match="taken over"):
+        Slow(engine).finish(late, JobState.SUCCEEDED)
+    assert (store.get(late.id).state, store.get(late.id).worker) == (JobState.RUNNING, "other")
+
+
+def test_workers_that_were_silent_for_a_day_are_forgotten(engine, store):
+    store.beat("old")
+    with engine.begin() as db:
+        db.execute(sa.update(WORKERS).values(beat_at=WORKERS.c.beat_at - FORGET_S))
+    store.beat("new")
+    with engine.connect() as db:
+        assert db.execute(sa.select(WORKERS.c.id)).scalars().all() == ["new"]
 
 
 def test_a_second_store_on_the_same_database_sees_the_same_jobs(store, engine, spec):
@@ -138,7 +166,7 @@ def test_a_second_store_on_the_same_database_sees_the_same_jobs(store, engine, s
 PROGRAM = """
 import sys
 from server.jobs.job_state import JobState
-from server.service_errors import QueueFullError, TransitionError
+from server.service_errors import ClaimLostError, QueueFullError
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
 from shrinkml.events import Event
@@ -146,27 +174,35 @@ from shrinkml.job import JobSpec
 
 url, job_id, spec = sys.argv[1:]
 store, spec = SqlJobStore(connect(url)), JobSpec.model_validate_json(spec)
+job = store.get(job_id)
 print("ready", flush=True)
 sys.stdin.readline()
 for i in range(25):
-    store.log(job_id, Event("epoch", f"n{i}", "search", f"note {i}"))
+    store.log(job, Event("epoch", f"n{i}", "search", f"note {i}"))
 try:
     while True:
         store.submit(spec, max_queued=5)
 except QueueFullError:
     pass
 try:
-    store.finish(job_id, JobState.SUCCEEDED)
+    store.finish(job, JobState.SUCCEEDED)
     print("ended", flush=True)
-except TransitionError:
+except ClaimLostError:
     print("late", flush=True)
 """
 
 
 def test_processes_at_once_do_no_harm_to_each_other(store, engine, spec):
-    job = store.submit(spec, max_queued=9)[0]
-    store.start(job.id, 1)
-    command = [sys.executable, "-c", PROGRAM, str(engine.url), job.id, spec.model_dump_json()]
+    store.submit(spec, max_queued=9)
+    job = store.claim("w")
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        engine.url.render_as_string(hide_password=False),
+        job.id,
+        spec.model_dump_json(),
+    ]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
     assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
@@ -193,6 +229,8 @@ def test_a_job_that_cannot_be_read_does_not_spoil_the_list(store, engine, spec, 
         store.get(bad.id)
     assert str(caught.value).encode("utf-8")
     assert store.owner(bad.id) is None
+    assert [store.claim(f"w{n}") and store.claim(f"w{n}").id for n in range(2)] == [first.id, last.id]
+    assert store.claim("w3") is None
     store.delete(bad.id, lambda: None)
     with pytest.raises(UnknownJobError, match="no job"):
         store.get(bad.id)

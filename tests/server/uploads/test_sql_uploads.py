@@ -12,8 +12,9 @@ from server.uploads.upload_state import Contents, ManifestFacts, UploadKind, Upl
 from shrinkml.errors import ConfigError
 
 
-@pytest.fixture
-def rows(engine) -> SqlUploads:
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def rows(request) -> SqlUploads:
+    engine = request.getfixturevalue(request.param)
     SqlTokens(engine).add(new_token("anna")[0])
     return SqlUploads(engine)
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from server.auth.sql_tokens import SqlTokens
 from server.auth.tokens import new_token
 from server.jobs.job_state import JobState, now
+from server.stores import sql_store
 from server.stores.schema import DELIVERIES
-from server.stores.sql_store import SqlJobStore
-from server.webhooks.outbox import LEASE_S, RETRY_S, DeliveryState, SqlOutbox
+from server.webhooks.outbox import LEASE_S, RETRY_S, DeliveryState, SqlOutbox, note
 from shrinkml.events import Event
 
 SOON = 4e9  # by then all that waits for its first attempt is due
@@ -29,9 +29,9 @@ def messages(engine) -> list[dict]:
 def test_each_state_of_a_job_is_a_message_and_nothing_else_is(engine, store, spec, register):
     register("https://a.org/")
     job, _ = store.submit(spec, max_queued=9)
-    store.start(job.id, 1)
-    store.log(job.id, Event("epoch", "e", "search", "an epoch"))
-    store.finish(job.id, JobState.SUCCEEDED)
+    claim = store.claim("w")
+    store.log(claim, Event("epoch", "e", "search", "an epoch"))
+    store.finish(claim, JobState.SUCCEEDED)
     told = messages(engine)
     assert [one["type"] for one in told] == ["job.queued", "job.running", "job.succeeded"]
     last = store.events(job.id)[-1]
@@ -54,15 +54,17 @@ def test_an_endpoint_hears_of_its_owners_jobs_alone(engine, store, spec, registe
     assert sorted(rows) == sorted([(ids["anna"], jobs["anna"]), (ids[None], jobs[None])])
 
 
-def test_a_message_is_there_only_if_its_event_is(engine, spec, register):
+def test_a_message_is_there_only_if_its_event_is(engine, store, spec, register, monkeypatch):
     register("https://a.org/")
 
-    def refuse(db, job):
-        raise RuntimeError("no queue")
+    def note_and_fail(*arguments):
+        note(*arguments)
+        raise RuntimeError("the transaction ends here")
 
-    with pytest.raises(RuntimeError, match="no queue"):
-        SqlJobStore(engine, refuse).submit(spec, max_queued=9)
-    assert messages(engine) == []
+    monkeypatch.setattr(sql_store, "note", note_and_fail)
+    with pytest.raises(RuntimeError, match="ends here"):
+        store.submit(spec, max_queued=9)
+    assert (messages(engine), store.page(limit=9)) == ([], [])
 
 
 def test_a_message_is_taken_by_one_and_by_another_when_nothing_more_is_heard(outbox, engine, store, spec, register):

@@ -3,7 +3,7 @@ import threading
 import time
 
 from server.worker import heartbeat
-from server.worker.heartbeat import Pulse, beating
+from server.worker.heartbeat import Pulse, beating, beating_in_store
 
 
 def until(condition) -> None:
@@ -30,6 +30,20 @@ def test_a_beat_ends_the_silence_again_and_again(tmp_path, monkeypatch):
     assert not any(thread.name == "heartbeat" for thread in threading.enumerate())
     before = pulse.silent_s
     until(lambda: pulse.silent_s > before)
+
+
+def test_a_store_that_is_away_for_a_while_is_told_again(monkeypatch, caplog):
+    monkeypatch.setattr(heartbeat, "STORE_BEAT_S", 0.01)
+    beats = []
+
+    def beat() -> None:
+        beats.append(None)
+        if len(beats) == 1:
+            raise OSError("no answer")
+
+    with beating_in_store(beat):
+        until(lambda: len(beats) > 2)
+    assert caplog.messages == ["no sign of life could be given to the store: no answer"]
 
 
 def test_a_clock_that_was_set_is_no_silence(tmp_path):

@@ -31,8 +31,10 @@ def test_matrices_of_every_layer_and_direction_are_found_in_order_under_their_st
 def test_a_layer_record_tells_kind_shape_and_calls(recogniser):
     layers = {layer.name: layer for layer in find_layers(recogniser, {"query.weight": 12.5})}
     assert layers["query.weight"] == LayerSpec("query.weight", "linear", 10, 16, 12.5)
-    assert layers["cell.weight_ih"] == LayerSpec("cell.weight_ih", "lstm_input", 40, 10)
-    assert layers["encoder.weight_hh_l1"] == LayerSpec("encoder.weight_hh_l1", "lstm_recurrent", 32, 8)
+    assert layers["cell.weight_ih"] == LayerSpec("cell.weight_ih", "lstm_input", 40, 10, biases=40, gates=4)
+    assert layers["encoder.weight_hh_l1"] == LayerSpec(
+        "encoder.weight_hh_l1", "lstm_recurrent", 32, 8, biases=32, gates=4
+    )
     assert layers["embedding.weight"] == LayerSpec("embedding.weight", "embedding", 11, 10)
 
 

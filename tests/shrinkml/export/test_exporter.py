@@ -8,14 +8,15 @@ import torch
 import shrinkml
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.sites import find_layers
+from shrinkml.compression.sites import find_layers, model_cost
 from shrinkml.errors import AudioError, CheckpointError, ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.recogniser import OnnxRecogniser
 from shrinkml.models.heads import ATTENTION, IGNORE
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.storage.checkpoint import save
+from shrinkml.storage.checkpoint import save, stored_parameters
+from tests.cut_units import ReadyToCut
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,23 @@ def test_few_bits_and_zeros_are_written_out(tiny_model_dir, spoken, tmp_path):
         forced = small.teacher_forced([small.features(waveform) for waveform in waveforms], texts)[ATTENTION]
     logits = recogniser.logits(waveforms, [small.tokenizer.encode(text) for text in texts])
     assert np.abs(logits - forced.logits.numpy())[(forced.targets != IGNORE).numpy()].max() < 1e-3
+
+
+def test_a_model_with_fewer_recurrent_units_is_stored_opened_and_exported_as_it_is(tiny_model_dir, spoken, tmp_path):
+    model, (waveforms, texts) = shrinkml.load(tiny_model_dir), zip(*spoken, strict=True)
+    heard = [model.features(waveform) for waveform in waveforms]
+    ready = ReadyToCut(model, lambda: model.teacher_forced(heard[:32], texts[:32]))
+    assert {*ready.units} == {"encoder.0.weight_ih_l0", "encoder.0.weight_ih_l0_reverse", "cell.weight_ih"}
+    left = dict(zip(ready.units, (20, 24, 24), strict=True))
+    plan = ready.plan(left, {"readout.weight": Choice(rank=12), "cell.weight_ih": Choice(bits=8)})
+    small = factorize(model, plan, ready.decompositions)
+    save(small, tmp_path / "small")
+    export(tmp_path / "small", tmp_path / "onnx")
+    opened, recogniser = shrinkml.load(tmp_path / "small"), OnnxRecogniser(tmp_path / "onnx")
+    assert stored_parameters(tmp_path / "small") == model_cost(model, pairs=ready.pairs).cost(plan).parameters
+    transcripts = small.transcribe(heard)
+    assert opened.transcribe(heard) == transcripts == recogniser.transcribe(waveforms)
+    assert sum(map(bool, transcripts)) > 90
 
 
 def test_a_transcript_does_not_depend_on_its_batch(exported, spoken):

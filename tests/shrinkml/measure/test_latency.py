@@ -1,17 +1,22 @@
 """The look-up table of a model whose modules take as long as they have weights, and that of a real one."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 from envs.menus import build_menus, worthwhile
-from shrinkml.compression.sites import current_plan, find_layers
+from shrinkml.compression.sites import WiredPairs, current_plan, find_layers
 from shrinkml.compression.surgery import reshape
+from shrinkml.compression.unit_flow.recurrent_units import find_recurrent_units
 from shrinkml.errors import StoppedError
 from shrinkml.layers.lstm import FormLSTM
 from shrinkml.measure.latency import latency_prices
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.prices import PriceList
+from shrinkml.plan.wiring import wiring_of
 
 UTTERANCES = [torch.randn(30, 40), torch.randn(50, 40)]
 OTHER_S = 100.0  # that the model takes for an utterance beside its modules, on the clock of the tests
@@ -124,3 +129,42 @@ def test_timing_can_be_called_off():
     model = Recogniser()
     with pytest.raises(StoppedError, match="stopped while layers were timed"):
         latency_prices(model, UTTERANCES, audio_s=2.0, menus=menus_of(model), should_stop=lambda: True)
+
+
+class Narrowable(nn.Module):
+    """An LSTM whose outputs one linear layer multiplies, and behind it a block of two."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = FormLSTM.of(nn.LSTM(40, 24, batch_first=True, bidirectional=True))
+        self.fed = nn.Linear(48, 20)
+        self.up, self.down = nn.Linear(20, 64), nn.Linear(64, 20)
+        self.tick = lambda seconds: None
+
+    @property
+    def module(self):
+        return self
+
+    @torch.inference_mode()
+    def transcribe(self, features, *, beam=1):
+        self.tick(OTHER_S)
+        self.down(self.up(self.fed(self.encoder(torch.stack(list(features)))[0])).relu())
+        return [""] * len(features)
+
+
+def test_fewer_units_cost_what_modules_take_that_are_as_much_narrower(clock):
+    model = Narrowable()
+    model.tick = clock
+    pairs = find_recurrent_units(model, lambda: model.transcribe(UTTERANCES[:1]))
+    pairs = WiredPairs({**pairs, "up.weight": "down.weight"}, pairs.feeds)
+    left = dict.fromkeys(pairs, (6, 12, 18)) | {"up.weight": (8, 32)}
+    prices = latency_prices(model, UTTERANCES, 2.0, menus_of(model), units=left, pairs=pairs, rounds=1)
+    wiring = wiring_of(find_layers(model, pairs=pairs), CompressionPlan())
+    for n, n_inner in ((6, 8), (12, 32), (18, 32)):
+        units = {name: Choice(outputs=4 * n) for name in pairs} | {"up.weight": Choice(outputs=n_inner)}
+        for others in ({}, {"fed.weight": Choice(rank=4)}):
+            plan = wiring.completed(CompressionPlan({**units, **others}))
+            small = reshape(model, plan)
+            expected = OTHER_S + sum(n_weights(part) for part in (small.encoder, small.fed, small.up, small.down))
+            assert prices.price(plan) == pytest.approx(1e9 * expected, rel=1e-6)
+    assert PriceList.from_json(json.loads(json.dumps(prices.to_json()))) == prices

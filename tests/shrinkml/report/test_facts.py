@@ -89,6 +89,19 @@ def test_a_trimmed_vocabulary_has_a_line_with_what_that_alone_cost(report):
     assert line in facts(from_json(report))
 
 
+def test_rounded_activations_have_a_line_with_what_they_cost(report):
+    assert not any(fact.label == "Activations" for fact in facts(from_json(report)))
+    row = {"bits": 8, "scales": "float", "wer": 0.02, "observed_wer": 0.05, "tuned_wer": None, "trained": False}
+    report["activations"] = row
+    told = "on dev, ranges observed: 3.00 points more WER"
+    assert ("Activations", "float", "8 bits", told) in facts(from_json(report))
+    row |= {"tuned_wer": 0.021, "trained": True}
+    trained = f"{told}; trained: 0.10 points more WER"
+    assert ("Activations", "float", "8 bits", trained) in facts(from_json(report))
+    row["trained"] = False
+    assert ("Activations", "float", "8 bits", f"{trained} (not taken)") in facts(from_json(report))
+
+
 def test_a_window_has_a_line_with_the_silence_that_was_tried(report):
     assert not any(fact.label == "Window" for fact in facts(from_json(report)))
     tried = [{"tail_s": 1.0, "wer": 0.09}, {"tail_s": 3.0, "wer": 0.07}]

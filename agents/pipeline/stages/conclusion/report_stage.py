@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stages.conclusion.activations_stage import ACTIVATIONS
 from agents.pipeline.stages.conclusion.export_stage import EXPORT, Exported
 from agents.pipeline.stages.conclusion.final_test_stage import TEST
 from agents.pipeline.stages.conclusion.speed_stage import SPEED
@@ -40,6 +41,7 @@ def _run(context: StageContext) -> Reported:
         exported=context.find(EXPORT) or Exported(),
         trimmed=context.find(TRIM),
         windowed=context.find(WINDOWS),
+        rounded=context.find(ACTIVATIONS),
         untranscribed=context.record(VALIDATE).untranscribed,
         checkpoints=tools.folder.checkpoints,
         seconds=context.state.seconds,

@@ -71,8 +71,9 @@ def time_runtimes(
 ) -> list[RuntimeRow]:
     """Time the original and every checkpoint of `models` in every runtime, here and now, on the CPU.
 
-    Each checkpoint takes turns with the original, so that no more than two models are held in all their forms at once.
-    What the original cannot be exported to, being too large for a file, is left out.
+    The original is timed in float32 too. Each checkpoint takes turns with the original, so that no more than two models
+    are held in all their forms at once. What the original cannot be exported to, being too large for a file, is left
+    out.
 
     Args:
         materials: the original and the speech.
@@ -82,7 +83,7 @@ def time_runtimes(
         on_timed: called with each checkpoint that was timed, and how many of them by now.
     """
     utterances = _heard(materials)
-    original = _forms(materials, materials.original, exports, scratch / "original")
+    original = _forms(materials, materials.original, {"float32", *exports} if exports else (), scratch / "original")
     rows: list[RuntimeRow] = []
     for n_done, (name, model) in enumerate(models.items(), start=1):
         made = scratch / "compressed"
@@ -93,6 +94,9 @@ def time_runtimes(
             for called, these in (("original", original), (name, forms))
             if (runtime, precision) in original
         ]
+        if not rows:
+            alone = [form for form in original if form not in forms and form[1] == "float32"]
+            contenders += [Contender(runtime, "original", "float32", original[runtime, it]) for runtime, it in alone]
         found = compare_runtimes(contenders, utterances, rounds=TIMED_RUNS, should_stop=materials.should_stop)
         rows += [row for row in found if row.model == name or not rows]
         shutil.rmtree(made, ignore_errors=True)

@@ -9,6 +9,7 @@ from agents.pipeline.folder.run_folder import FINAL
 from agents.pipeline.materials import Materials
 from agents.pipeline.schedule import best_of
 from agents.pipeline.stage import Stage, StageContext, takes
+from agents.pipeline.stages.conclusion.activations_stage import ACTIVATIONS
 from agents.pipeline.windows.window_stage import MODEL, WINDOWS
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.errors import CheckpointError
@@ -57,8 +58,9 @@ def verify(materials: Materials, model: Path) -> Verified:
 
 def _run(context: StageContext) -> Verified:
     folder, best = context.tools.folder, best_of([outcome.step for outcome in context.outcomes])
-    shortened = context.folder_of(WINDOWS) / MODEL
-    folder.publish(shortened if shortened.is_dir() else folder.checkpoints / best.checkpoint, FINAL)
+    later = [context.state.find(stage) for stage in (ACTIVATIONS, WINDOWS)]
+    made = (found.folder / MODEL for found in later if found is not None)
+    folder.publish(next(filter(Path.is_dir, made), folder.checkpoints / best.checkpoint), FINAL)
     return verify(context.tools.materials, folder.checkpoints / FINAL)
 
 

@@ -10,13 +10,14 @@ from agents.pipeline.price_lists import COUNTED, parameters_of, price_list
 from agents.pipeline.progress.stage_work import Sizes
 from agents.pipeline.stage import Stage, StageContext, takes
 from agents.pipeline.vocabulary.vocabulary_sizes import sizes_to_try, texts_of
-from agents.search.make_problem import cheapest_plan, check_reachable, choices_of
+from agents.search.make_problem import cheapest_choices, cheapest_plan, check_reachable
 from agents.strategies.strategies import STRATEGIES, asked_policy
 from envs.levers import UNITS
 from envs.rewards import REWARDS
+from shrinkml.activations.full_quantization import check_quantizable
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
-from shrinkml.compression.sites import current_plan, model_cost
+from shrinkml.compression.sites import WiredPairs, current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
@@ -58,6 +59,7 @@ class Preflight:
         unknown_tokens: split -> share of its reference's tokens that the model does not know; of train and dev.
         untranscribed: splits without transcripts, for which the original's own stand.
         units: layers whose units may be cut, where the job asks for that -> the layers that multiply them.
+        whole: recurrent layers that keep all of their units, where the job asks to cut some -> the reason.
         exports: that the job asks for -> what they are, and what becomes of low-rank layers there.
     """
 
@@ -72,6 +74,7 @@ class Preflight:
     untranscribed: Sequence[str] = ()
     exports: Mapping[str, str] = field(default_factory=dict)  # older runs did not tell
     units: Mapping[str, str] = field(default_factory=dict)  # older runs cut none
+    whole: Mapping[str, str] = field(default_factory=dict)
 
 
 def validate(materials: Materials, spec: JobSpec) -> Preflight:
@@ -88,9 +91,9 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
             job asks.
         ExportError: the model cannot be exported as the job asks.
         MissingPackageError: what the job asks for needs an extra that is not installed.
-        PlanError: nothing can be factorized, or has units to cut where nothing else is asked for, a pattern of `layers`
-            matches no layer, not even the smallest ranks reach the goal, or the job is strict and some matrices cannot
-            be factorized.
+        PlanError: activations are to be rounded that cannot be, nothing can be factorized, or has units to cut where
+            nothing else is asked for, a pattern of `layers` matches no layer, not even the smallest ranks reach the
+            goal, or the job is strict and some matrices cannot be factorized.
     """
     _check_names(spec)
     normaliser = normaliser_called(spec.normaliser)
@@ -104,11 +107,13 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         EXPORTS[name].check(materials)
     base = _trimmed(materials, spec) if spec.trims else model
     left = materials.left_by(spec.layers)
+    if spec.activations is not None:
+        check_quantizable(base.module, left)
     pairs = materials.unit_pairs(base, spec.pulled_levers, left)
     if not pairs and (*spec.pulled_levers,) == (UNITS,):
         raise PlanError(
-            "the job cuts units alone, and no two linear layers of the model were found between which some could be "
-            "cut; allowed beside units, or instead: other levers"
+            "the job cuts units alone, and neither two linear layers nor a recurrent one of the model were found of "
+            "which some could be cut; allowed beside units, or instead: other levers"
         )
     cost, ranks = model_cost(base.module, pairs=pairs), current_plan(base.module)
     notes = list_parameters(base.module)
@@ -118,12 +123,12 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
     in_bytes = spec.goal.resource == "bytes"
     prices = price_list(materials, "bytes") if in_bytes else parameters_of(materials, base)
-    choices = choices_of(cost, ranks, prices, spec.pulled_levers, left=left)
+    choices, wiring = cheapest_choices(base.module, prices, spec.pulled_levers, pairs, left=left)
     if spec.goal.resource in COUNTED:  # other prices are a stage of their own
-        check_reachable(prices, choices, ratio=spec.goal.compression_ratio, n_left=len(left))
+        check_reachable(prices, choices, ratio=spec.goal.compression_ratio, n_left=len(left), wiring=wiring)
     return Preflight(
         parameters=price_list(materials, "parameters").original,
-        smallest_parameters=cost.parameters(cheapest_plan(choices)),
+        smallest_parameters=cost.parameters(cheapest_plan(choices, wiring)),
         factorized=[layer.name for layer in cost.layers if len(choices[layer.name]) > 1],
         left_alone={
             **{name: "no rank would make it smaller" for name, options in choices.items() if len(options) == 1},
@@ -134,6 +139,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         utterances={split: len(utterances) for split, utterances in splits.items()},
         untranscribed=[split for split, utterances in splits.items() if not utterances[0].text],
         units=dict(pairs),
+        whole=dict(pairs.why_not) if isinstance(pairs, WiredPairs) else {},
         exports={name: EXPORTS[name].words for name in spec.export},
         vocabulary=(
             VocabularyNote(vocabulary_size(model), vocabulary_size(base), cost.parameters(ranks))

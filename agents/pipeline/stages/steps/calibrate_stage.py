@@ -15,7 +15,7 @@ from agents.pipeline.stages.preparation.prices_stage import prices_of
 from agents.search.decompose_layers import decomposed, silent_layers
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import LookSettings, look
-from agents.search.make_problem import RANKS_ALONE, problem_of
+from agents.search.make_problem import RANKS_ALONE, problems_of
 from agents.search.model_evaluator import shrunk
 from agents.search.workspace import StoredDecompositions, write_factors, write_workspace
 from shrinkml.compression.sites import current_plan, model_cost
@@ -91,7 +91,7 @@ def make_workspace(
 
     began_s = time.monotonic()
     kept_whole = {*left, *silent}
-    problem = problem_of(
+    problem, narrower = problems_of(
         model.module,
         decompositions,
         prices=prices,
@@ -104,7 +104,7 @@ def make_workspace(
     )
     memory = partial(LossMemory.of, materials, start=start, factorizer=factorizer)
     settings = LookSettings(searched, memory, on_measured)
-    problem = look(problem, heard, cut, materials.calibration, left=kept_whole, settings=settings)
+    problem = look(problem, heard, cut, materials.calibration, left=kept_whole, narrower=narrower, settings=settings)
     looked_s = time.monotonic() - began_s
     write_workspace(
         folder,

@@ -260,11 +260,11 @@ def _run(context: StageContext) -> Finetuned:
         lost=context.record(FACTORIZE).dev.wer - context.record(BASELINE).dev.wer,
         settings=spec.finetune,
         teacher=base_of(context.tools, context.state),
-        listeners=_told_by(context.teller),
+        listeners=told_by(context.teller),
     )
 
 
-def _told_by(teller: Teller) -> Listeners:
+def told_by(teller: Teller) -> Listeners:
     """Listeners that announce what they hear."""
     part = [0, 1]  # of the stage's work, so many of so many utterances
 

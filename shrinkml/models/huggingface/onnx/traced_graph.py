@@ -21,6 +21,7 @@ from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.few_bits.packed_products import pack_
 from shrinkml.export.graph import FRONT, OPSET, THIN, Storage, as_model, half_of, int8_of
 from shrinkml.export.int8.tied_tables import tie_
+from shrinkml.export.integers.integer_products import multiply_in_integers_
 from shrinkml.export.layer_graph import array
 from shrinkml.export.recipe import Recipe
 from shrinkml.weights.forms import matrix_of
@@ -132,6 +133,7 @@ def scoring_layer(graph: onnx.GraphProto) -> str:
 
 def store_(graph: onnx.GraphProto, storage: Storage) -> None:
     """Narrows the weights of `graph` where `storage` allows it; the runtime widens them when it loads them."""
+    multiply_in_integers_(graph, storage)
     pack_(graph, storage)
     tie_(graph, THIN, turn=lambda table: storage.int8 and _layer(table) not in storage.kept)
     factors = _all_factors(graph)

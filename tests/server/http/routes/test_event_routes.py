@@ -18,10 +18,10 @@ SSE = {"Accept": "text/event-stream"}
 @pytest.fixture
 def job_id(store, spec) -> str:
     """A running job with events 1 (queued), 2 (running), 3 and 4."""
-    job, _ = store.submit(spec, max_queued=9)
-    store.start(job.id, 1)
+    store.submit(spec, max_queued=9)
+    job = store.claim("w")
     for i in range(2):
-        store.log(job.id, Event("epoch", f"n{i}", "search", f"note {i}", {"i": i}))
+        store.log(job, Event("epoch", f"n{i}", "search", f"note {i}", {"i": i}))
     return job.id
 
 
@@ -40,8 +40,8 @@ def test_a_page_after_the_last_event_is_empty(http, job_id):
 def test_a_stream_brings_what_is_there_then_what_happens_and_ends_with_the_job(http, store, job_id):
     def finish():
         time.sleep(0.4)
-        store.log(job_id, Event("epoch", "n2", "search", "note 2"))
-        store.finish(job_id, JobState.SUCCEEDED)
+        store.log(store.get(job_id), Event("epoch", "n2", "search", "note 2"))
+        store.finish(store.get(job_id), JobState.SUCCEEDED)
 
     thread = threading.Thread(target=finish)
     with http.stream("GET", f"/v1/jobs/{job_id}/events", headers=SSE) as response:
@@ -54,7 +54,7 @@ def test_a_stream_brings_what_is_there_then_what_happens_and_ends_with_the_job(h
 
 
 def test_a_broken_stream_goes_on_after_the_last_event_id(http, store, job_id):
-    store.finish(job_id, JobState.SUCCEEDED)
+    store.finish(store.get(job_id), JobState.SUCCEEDED)
     text = http.get(f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "3"}).text
     assert [line for line in text.splitlines() if line.startswith(("id:", "event:"))] == [
         "event: epoch",
@@ -65,7 +65,7 @@ def test_a_broken_stream_goes_on_after_the_last_event_id(http, store, job_id):
 
 
 def test_a_client_that_comes_back_after_the_end_is_told_to_stay_away(http, store, job_id):
-    store.finish(job_id, JobState.SUCCEEDED)
+    store.finish(store.get(job_id), JobState.SUCCEEDED)
     assert http.get(f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "5"}).status_code == 204
 
 
@@ -73,7 +73,7 @@ def test_a_silent_stream_beats_so_that_proxies_keep_it(http, store, job_id, monk
     monkeypatch.setattr(event_routes, "HEARTBEAT_S", 0.3)
     with http.stream("GET", f"/v1/jobs/{job_id}/events", headers={**SSE, "Last-Event-ID": "4"}) as response:
         assert next(response.iter_lines()).startswith(":")
-    store.finish(job_id, JobState.SUCCEEDED)
+    store.finish(store.get(job_id), JobState.SUCCEEDED)
 
 
 def test_a_stream_of_an_unknown_job_is_a_problem(http):
@@ -97,7 +97,7 @@ def test_there_are_so_many_streams_and_the_next_is_told_when_to_come_back(http, 
         assert (second.status_code, second.json()["type"]) == (503, "urn:shrinkml:problem:busy")
         assert second.headers["Retry-After"] == "1"
         assert http.get(path).status_code == 200, "pages are no streams"
-        store.finish(job_id, JobState.SUCCEEDED)
+        store.finish(store.get(job_id), JobState.SUCCEEDED)
         list(lines)
     assert http.get(path, headers=SSE).status_code == 200
 
@@ -105,8 +105,8 @@ def test_there_are_so_many_streams_and_the_next_is_told_when_to_come_back(http, 
 def test_everybody_who_follows_a_job_gets_its_whole_log(http, store, job_id):
     with ExitStack() as opened:
         streams = [opened.enter_context(http.stream("GET", f"/v1/jobs/{job_id}/events", headers=SSE)) for _ in range(9)]
-        store.log(job_id, Event("epoch", "n2", "search", "note 2"))
-        store.finish(job_id, JobState.SUCCEEDED)
+        store.log(store.get(job_id), Event("epoch", "n2", "search", "note 2"))
+        store.finish(store.get(job_id), JobState.SUCCEEDED)
         for stream in streams:
             assert [entry.sequence for entry in parse_events(stream.iter_lines())] == [1, 2, 3, 4, 5, 6]
 
@@ -133,7 +133,7 @@ def test_the_first_token_ends_the_streams_of_those_without_one(http, services, j
 
 
 def test_a_stream_ends_when_its_job_is_deleted(http, store, spec, services, server, job_id):
-    store.finish(job_id, JobState.SUCCEEDED)
+    store.finish(store.get(job_id), JobState.SUCCEEDED)
     deleted = replace(services, store=Deleting(store))
     server[1].state.services = deleted
     with http.stream("GET", f"/v1/jobs/{job_id}/events", headers=SSE) as stream:

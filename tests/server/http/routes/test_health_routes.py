@@ -45,6 +45,15 @@ def test_a_server_without_a_live_worker_is_alive_and_not_ready(http, services, s
     assert (http.get("/healthz").status_code, http.get("/healthz").json()) == (200, {"status": "ok"})
 
 
+def test_a_server_whose_jobs_run_elsewhere_is_ready_while_a_worker_gives_signs_of_life(http, services, server):
+    server[1].state.services = replace(services, worker=None)
+    response = http.get("/readyz")
+    assert (response.status_code, response.json()["worker"]) == (503, None)
+    assert checks(response) == {"database": None, "artefacts": None, "worker": "no worker gives signs of life"}
+    services.store.beat("elsewhere")
+    assert http.get("/readyz").status_code == 200
+
+
 def test_a_database_that_does_not_answer_is_told_and_its_error_is_in_the_log(http, services, server, caplog):
     class Broken(MemoryJobStore):
         def page(self, **_: object):

@@ -144,8 +144,10 @@ def test_jobs_are_listed_in_pages_that_lead_to_each_other(http, store, spec):
 
 def test_a_running_job_shows_stage_and_progress(http, store, request_body):
     job_id = submit(http, request_body)["id"]
-    store.start(job_id, 1)
-    store.log(job_id, Event("stage_started", "search", "search", "Searching.", progress=Progress(0.5, 3, 6, 12.0)))
+    store.claim("w")
+    store.log(
+        store.get(job_id), Event("stage_started", "search", "search", "Searching.", progress=Progress(0.5, 3, 6, 12.0))
+    )
     job = http.get(f"/v1/jobs/{job_id}").json()
     assert job["stage"]["name"] == "search"
     assert job["progress"] == {"fraction": 0.5, "evaluations_done": 3, "evaluations_total": 6, "seconds_left": 12.0}
@@ -153,8 +155,10 @@ def test_a_running_job_shows_stage_and_progress(http, store, request_body):
 
 def test_a_failed_job_carries_a_problem_document(http, store, request_body):
     job_id = submit(http, request_body)["id"]
-    store.start(job_id, 1)
-    store.finish(job_id, JobState.FAILED, failure=Failure("plan", "search-1", "no plan fits", "ask for less"))
+    store.claim("w")
+    store.finish(
+        store.get(job_id), JobState.FAILED, failure=Failure("plan", "search-1", "no plan fits", "ask for less")
+    )
     failure = http.get(f"/v1/jobs/{job_id}").json()["failure"]
     assert failure == {
         "type": "urn:shrinkml:problem:plan",
@@ -172,22 +176,32 @@ def test_cancelling_and_resuming(http, store, request_body):
     assert (response.status_code, response.json()["state"]) == (202, "cancelled")
     response = http.post(f"/v1/jobs/{job_id}/resume")
     assert (response.status_code, response.json()["state"], response.json()["attempt"]) == (202, "queued", 2)
-    store.start(job_id, 2)
+    store.claim("w")
     assert http.post(f"/v1/jobs/{job_id}/cancel").json()["state"] == "cancelling"
 
 
 def test_a_move_that_the_state_forbids_is_a_conflict(http, store, request_body):
     job_id = submit(http, request_body)["id"]
-    store.start(job_id, 1)
+    store.claim("w")
     response = http.post(f"/v1/jobs/{job_id}/resume")
     assert (response.status_code, response.json()["type"]) == (409, "urn:shrinkml:problem:transition")
 
 
+def test_of_ones_jobs_the_most_urgent_is_next(http, store, request_body):
+    ids = [
+        http.post("/v1/jobs", params={"priority": priority}, json=request_body).json()["id"] for priority in (-1, 100)
+    ]
+    assert [store.claim(f"w{n}").id for n in range(2)] == ids[::-1]
+    refused = http.post("/v1/jobs", params={"priority": 101}, json=request_body)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "priority")
+
+
 def test_candidates_are_the_pareto_set_of_what_was_judged(http, store, request_body):
     job_id = submit(http, request_body)["id"]
+    store.claim("w")
     for i, (wer, parameters) in enumerate([(0.1, 30), (0.2, 20), (0.3, 25), (0.2, 40)]):
         facts = {"wer": wer, "parameters": parameters, "strategy": "greedy"}
-        store.log(job_id, Event("evaluated", f"e{i}", "search-1", "", facts))
+        store.log(store.get(job_id), Event("evaluated", f"e{i}", "search-1", "", facts))
     found = http.get(f"/v1/jobs/{job_id}/candidates").json()
     assert [(c["parameters"], c["wer"]) for c in found["items"]] == [(20, 0.2), (30, 0.1)]
     assert found["items"][0]["data"] == {"strategy": "greedy"}

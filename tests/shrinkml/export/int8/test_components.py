@@ -24,8 +24,9 @@ def utterances(tiny_data):
 def test_each_component_is_measured_alone_and_in_float(drawn, utterances):
     found = wer_by_component(drawn, frozenset(), utterances)
     assert list(found) == [FLOAT, ENCODER, DECODER, OUTPUT]
-    with drawn.in_runtime(Storage(half=True)) as recogniser:
-        expected = word_errors([one.text for one in utterances], transcripts(recogniser, utterances)).wer
+    with drawn.trials() as opened:
+        heard = transcripts(opened(Storage(half=True)), utterances)
+    expected = word_errors([one.text for one in utterances], heard).wer
     assert found[FLOAT] == expected
 
 

@@ -6,16 +6,15 @@ import pytest
 import torch
 
 from shrinkml.compression.factorize import factorize
-from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.sites import find_layers
 from shrinkml.errors import ExportError
 from shrinkml.export.stock import check_layout, export
 from shrinkml.models.tokenizer import Tokenizer
 from shrinkml.models.transducer.sherpa_transducer import DECODER, ENCODER, JOINER, STREAMING, TOKENS
 from shrinkml.models.transducer.transducer import Transducer, TransducerConfig
 from shrinkml.models.transducer.transducer_stream import TransducerStream
-from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.choice import Choice
 from shrinkml.storage.checkpoint import load, save
+from tests.cut_units import ReadyToCut
 from tests.shrinkml.models.transducer.whistled import RATE_HZ, TEXTS, whistle, whistler
 
 sherpa_onnx = pytest.importorskip("sherpa_onnx")
@@ -25,9 +24,14 @@ TAIL_S = 0.5  # of silence, so that the last step is whole; sherpa-onnx waits fo
 
 
 def low_rank(model):
-    """Factorized, but so that it is as sure of its words as before: both programs round on their own."""
-    ranks = {layer.name: max(1, layer.max_rank - 1) for layer in find_layers(model)}
-    return factorize(model, CompressionPlan.of_ranks(ranks), decompose(model, "svd", {}))
+    """Factorized, and narrower, but so that it is as sure of its words as before: both programs round on their own."""
+    heard = [model.features(whistle(text, seed=0)) for text in TEXTS]
+    ready = ReadyToCut(model, lambda: model.teacher_forced(heard, TEXTS), "svd")
+    left = {name: n - 1 for name, n in ready.units.items()}
+    recurrent = {*ready.pairs, *ready.pairs.values()}
+    ranks = {it.name: Choice(rank=max(1, it.max_rank - 1)) for it in ready.layers if it.name not in recurrent}
+    assert {*left} == {"look_ahead.lstm.weight_ih_l0", "look_ahead.lstm.weight_ih_l0_reverse"}
+    return factorize(model, ready.plan(left, ranks), ready.decompositions)
 
 
 @pytest.fixture(scope="module", params=["float32", "low rank, float16", "int8"])

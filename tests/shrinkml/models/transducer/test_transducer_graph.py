@@ -17,6 +17,7 @@ from shrinkml.models.tokenizer import BLANK, END
 from shrinkml.models.transducer.transducer_graph import PLACE, draw, graphs, layers
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
+from tests.cut_units import ReadyToCut
 from tests.shrinkml.models.transducer.whistled import TEXTS, whistle, whistler
 
 
@@ -25,13 +26,22 @@ def low_rank(model):
     return factorize(model, CompressionPlan.of_ranks(ranks), decompose(model, "svd", {}))
 
 
-@pytest.fixture(scope="module", params=["lstm", "tied", "low rank", "one pass"])
+def narrow(model):
+    """Without a quarter of the units of each layer whose outputs are multiplied alone."""
+    heard = [model.features(whistle(text, seed=0)) for text in TEXTS]
+    ready = ReadyToCut(model, lambda: model.teacher_forced(heard, TEXTS))
+    assert {"causal", "prediction"} == {name.partition(".")[0] for name in ready.units}
+    plan = ready.plan({name: n - n // 4 for name, n in ready.units.items()})
+    return factorize(model, plan, ready.decompositions)
+
+
+@pytest.fixture(scope="module", params=["lstm", "tied", "low rank", "one narrow pass"])
 def model(request):
     return {
         "lstm": whistler,
         "tied": lambda: whistler(prediction="tied"),
         "low rank": lambda: low_rank(whistler(prediction="tied")),
-        "one pass": lambda: whistler(prediction="tied").first_pass(),
+        "one narrow pass": lambda: narrow(whistler().first_pass()),
     }[request.param]()
 
 

@@ -1,14 +1,20 @@
 """The graphs of Transformers against torch, on models that learnt to say something."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
+import shrinkml
+from shrinkml.activations.activation_spec import ActivationSpec
+from shrinkml.activations.full_quantization import fully_quantized
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
+from shrinkml.errors import ExportError
 from shrinkml.export.exporter import export
 from shrinkml.export.graph import Storage
+from shrinkml.export.integers.integer_products import float_products
 from shrinkml.export.parity import fed
 from shrinkml.export.recipe import DECODER, ENCODER, LIMIT
 from shrinkml.export.recogniser import OnnxRecogniser
@@ -18,7 +24,7 @@ from shrinkml.models.transformer.transformer_graph import UNUSED, draw, graphs, 
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.storage.checkpoint import save
 from tests.shrinkml.models.transducer.whistled import TEXTS, whistle
-from tests.shrinkml.models.transformer.taught_whistles import KINDS, taught
+from tests.shrinkml.models.transformer.taught_whistles import KINDS, heard, taught
 
 
 def low_rank(model):
@@ -88,3 +94,42 @@ def test_the_encoder_gives_out_all_that_the_decoder_takes(model):
 def test_its_products_are_named_by_their_layers(model, name):
     names = {node.name for node in graphs(model, Storage())[ENCODER].graph.node}
     assert name in names or {f"{name}.up", f"{name}.down"} <= names
+
+
+@pytest.fixture(scope="module")
+def rounding(tmp_path_factory):
+    """A fully quantized model, its checkpoint and its export."""
+    model, speech = taught("memory"), heard(taught("memory"))
+    small = fully_quantized(
+        model, ActivationSpec(), decompose(model, "svd", {}), lambda it: it.teacher_forced(speech, TEXTS)
+    )
+    folder = tmp_path_factory.mktemp("rounding")
+    save(small, folder / "model", dtype="float16")
+    export(folder / "model", folder / "onnx")
+    return folder
+
+
+def test_of_a_fully_quantized_model_no_float_product_is_left_behind_the_spectrum(rounding):
+    """The log-mel spectrum takes two: a Fourier transform and the mel filters."""
+    for part, n_left in ((ENCODER, 2), (DECODER, 0)):
+        model = onnx.load(rounding / "onnx" / f"{part}.onnx")
+        onnx.checker.check_model(model, full_check=True)
+        assert len(float_products(model.graph)) == n_left
+        assert len([node for node in model.graph.node if node.op_type == "MatMul"]) > 5
+
+
+@torch.no_grad()
+def test_a_fully_quantized_model_says_in_onnx_runtime_what_it_says_in_torch(rounding):
+    model, exported = shrinkml.load(rounding / "model"), OnnxRecogniser(rounding / "onnx")
+    waveforms = [whistle(text, seed=0) for text in TEXTS]
+    features = [model.features(waveform) for waveform in waveforms]
+    head = transcript_head(model.teacher_forced(features, TEXTS))
+    pairs = [*zip(exported.rows(waveforms, fed(head)), head.rows(), strict=True)]
+    apart = np.mean([np.abs(found - expected.numpy()).mean() for found, expected in pairs])
+    assert exported.transcribe(waveforms) == model.transcribe(features) == list(TEXTS)
+    assert apart < 0.05, "sums in another order are sometimes rounded the other way"
+
+
+def test_what_is_in_integers_is_not_exported_as_int8_again(rounding, tmp_path):
+    with pytest.raises(ExportError, match="its products are in integers already"):
+        export(rounding / "model", tmp_path / "int8", int8=True)

@@ -30,6 +30,11 @@ def test_a_dense_copy_for_transformers_is_refused_before_any_work_where_the_mode
         validate(materials, tiny_job(export=["transformers"]))
 
 
+def test_activations_that_cannot_be_rounded_are_refused(materials, tiny_job):
+    with pytest.raises(PlanError, match="activations of recurrent layers are not rounded"):
+        validate(materials, tiny_job(activations=8))
+
+
 def test_an_unknown_export_is_refused_before_data_and_model_are_read(spec):
     with pytest.raises(
         UnknownNameError, match=r"no export named 'onx'; known: onnx, optimum, sherpa-onnx, transformers"
@@ -58,20 +63,32 @@ def test_a_strict_job_names_the_matrices_that_cannot_be_factorized(materials, sp
 def test_layers_whose_units_may_be_cut_are_told_with_their_followers(materials, tiny_job):
     goal = {"compression_ratio": 1.04, "max_wer_increase": 1.0}
     found = validate(materials, tiny_job(goal=goal, steps=[1.04], levers=["units"]))
-    assert found.units == {"readout.weight": "output.weight"}
-    assert {*found.factorized} == {"readout.weight", "output.weight"}
+    recurrent = {"encoder.0.weight_%s_l0", "encoder.0.weight_%s_l0_reverse", "cell.weight_%s"}
+    assert found.units == {it % "ih": it % "hh" for it in recurrent}
+    assert {*found.factorized} == {*found.units, *found.units.values()}
+    assert not found.whole
     assert not validate(materials, tiny_job()).units
 
 
 def test_a_job_that_cuts_units_alone_is_refused_where_there_are_none(materials, tiny_job):
-    spec = tiny_job(levers=["units"], layers={"except": ["output.weight"]})
-    with pytest.raises(PlanError, match="the job cuts units alone, and no two linear layers of the model were found"):
+    spec = tiny_job(levers=["units"], layers={"except": ["output.weight", "*_hh*"]})
+    with pytest.raises(PlanError, match="the job cuts units alone, and neither two linear layers nor a recurrent one"):
         validate(materials, spec)
+
+
+def test_a_layer_that_is_left_keeps_the_units_that_it_multiplies(materials, tiny_job):
+    goal = {"compression_ratio": 1.04, "max_wer_increase": 1.0}
+    spec = tiny_job(goal=goal, steps=[1.04], levers=["units"], layers={"except": ["key.weight"]})
+    found = validate(materials, spec)
+    assert {*found.units} == {"cell.weight_ih"}
+    assert found.whole == {
+        f"encoder.0.weight_ih_l0{end}": "key.weight is asked to be left as it is" for end in ("", "_reverse")
+    }
 
 
 def test_units_alone_do_not_reach_what_all_layers_would(materials, tiny_job):
     with pytest.raises(PlanError, match=r"the goal of 3x is out of reach: with the smallest choice in every layer"):
-        validate(materials, tiny_job(levers=["units"]))
+        validate(materials, tiny_job(levers=["units"], layers={"only": ["readout.*", "output.*"]}))
 
 
 @pytest.mark.parametrize("with_train", [True, False])

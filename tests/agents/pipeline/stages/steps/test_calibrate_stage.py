@@ -6,6 +6,7 @@ import torch
 from agents.pipeline.materials import Materials
 from agents.pipeline.stages.steps.calibrate_stage import make_workspace
 from agents.search.workspace import StoredDecompositions, read_problem
+from agents.strategies.baselines.least_expected import least_expected
 from envs.budget import Budget
 from envs.rank_options import rank_menus
 from shrinkml.compression.factorize import factorize
@@ -60,3 +61,24 @@ def test_no_time_goes_to_layers_that_stay_as_they_are(materials, half, tmp_path)
         checkpoint.load(half), Budget.of(problem).plan(Budget.of(problem).cheapest), StoredDecompositions(tmp_path)
     )
     assert all(current_plan(small).choice(name) == now.choice(name) for name in left)
+
+
+@pytest.mark.parametrize("levers", [("units",), ("rank", "units")], ids="-".join)
+def test_units_of_recurrent_layers_are_searched_and_cut_again_in_a_later_step(materials, tmp_path, levers):
+    options = {"factorizer": "pca", "cache": tmp_path / "evaluations.sqlite", "levers": levers}
+    start, ratio, recurrent = materials.original, 1.5, {"encoder.0.weight_ih_l0", "cell.weight_ih"}
+    for step in ("first", "second"):
+        folder = tmp_path / step
+        folder.mkdir()
+        make_workspace(materials, folder, start=start, ratio=ratio, **options)
+        problem, known = read_problem(folder), StoredDecompositions(folder)
+        followers = {it.name for it in problem.decisions if it.follower}
+        assert recurrent <= followers or "rank" in levers
+        budget = Budget.of(problem)
+        plan = budget.plan(least_expected(budget, problem.expected_losses))
+        assert problem.admits(plan)
+        small = factorize(checkpoint.load(start), plan, known)
+        assert current_plan(small) == plan
+        materials.save(small, tmp_path / f"small-{step}")
+        start, ratio = tmp_path / f"small-{step}", 2.5
+        assert problem.cost(plan).parameters == checkpoint.stored_parameters(start)

@@ -1,0 +1,1 @@
+"""Sinks: the events of a job, written as well for programs that draw what they tell."""

@@ -1,0 +1,1 @@
+"""The migrations, a file each; each names the one before."""
