@@ -49,6 +49,11 @@ def artefacts_folder(files: Path) -> Path:
     return files / "artefacts"
 
 
+def uploads_folder(home: Path) -> Path:
+    """Return the folder of all models and data sets that were uploaded."""
+    return home / "uploads"
+
+
 def facts(home: Path) -> Path:
     """Return the file of what jobs found out about models and speech, for later jobs."""
     return home / "facts.sqlite"

@@ -35,8 +35,19 @@ class Limits(BaseModel):
     )
     silence_s: float = Field(60.0, gt=0, description="Seconds without a sign of life until a worker is replaced.")
     free_gb: float = Field(1.0, ge=0, description="GB (10^9 bytes) that must be free where the home lies.")
+    upload_gb: float = Field(20.0, gt=0, description="GB of an uploaded archive, and of the files in it.")
+    upload_files: int = Field(100_000, ge=1, description="Files and folders in an uploaded archive.")
+    upload_ratio: float = Field(
+        20.0, ge=1, description="Bytes of the files in an uploaded archive, for each byte of it."
+    )
+    uploads: int = Field(1000, ge=1, description="Uploads of one owner.")
     job_gb: float = Field(50.0, gt=0, description="GB of files that a job may take in the home.")
     job_hours: float = Field(168.0, gt=0, description="Hours that a job may run, from its last start or resumption.")
+
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes of an uploaded archive, and of the files in it."""
+        return int(self.upload_gb * GB)
 
 
 DEFAULT_LIMITS = Limits()

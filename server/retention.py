@@ -26,14 +26,16 @@ class Leftover:
     """Files that may go.
 
     Attributes:
-        job_id: of the job that left them, known to the store or not.
+        id: of the job or the upload that left them, known to the service or not.
         why: they may go.
         bytes: that they take on the disk.
+        kind: job or upload.
     """
 
-    job_id: str
+    id: str
     why: str
     bytes: int
+    kind: str = "job"
 
 
 def leftovers(store: JobStore, files: Path, *, older_than: timedelta) -> list[Leftover]:
@@ -42,7 +44,7 @@ def leftovers(store: JobStore, files: Path, *, older_than: timedelta) -> list[Le
     That are files of jobs that ended before `older_than`, and of no job.
     """
     folders = _folders(files)  # before the jobs: who is submitted later makes its folder later
-    jobs = list(_every_job(store))
+    jobs = list(every_job(store))
     needed = _named_by_others(jobs, files)
     old = [job for job in jobs if job.state.ended and now() - _ended_at(job) >= older_than and job.id not in needed]
     reasons = {job.id: f"{job.state} since {_ended_at(job):%Y-%m-%d %H:%M} UTC" for job in old}
@@ -67,7 +69,8 @@ def remove(store: JobStore, files: Path, job_id: str) -> bool:
     return True
 
 
-def _every_job(store: JobStore) -> Iterator[Job]:
+def every_job(store: JobStore) -> Iterator[Job]:
+    """Yield the jobs of `store` that this version can read, the newest first."""
     before = None
     while jobs := store.page(limit=PAGE, before=before):
         yield from jobs

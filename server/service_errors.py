@@ -15,12 +15,16 @@ class UnknownJobError(ShrinkError, LookupError):
     """A job id that the store does not hold."""
 
 
+class UnknownUploadError(ShrinkError, LookupError):
+    """An upload id that the store does not hold."""
+
+
 class UnreadableJobError(ShrinkError, ValueError):
     """A job in the store that this version cannot read."""
 
 
 class TransitionError(ShrinkError, RuntimeError):
-    """A job asked to do what its state does not allow."""
+    """A job or an upload asked to do what its state does not allow."""
 
 
 class ClaimLostError(ShrinkError, RuntimeError):
@@ -33,6 +37,22 @@ class QueueFullError(ShrinkError, RuntimeError):
 
 class OwnerLimitError(ShrinkError, RuntimeError):
     """More jobs of one owner that wait or run than the token allows."""
+
+
+class UploadSizeError(ShrinkError, ValueError):
+    """An archive that is larger than the server takes one, or than its owner has room for."""
+
+
+class UploadPartError(ShrinkError, ValueError):
+    """A part of an archive that does not say rightly where it belongs, or arrived as another one."""
+
+
+class ArchiveError(ShrinkError, ValueError):
+    """An archive that is not what was announced, or cannot be unpacked safely."""
+
+
+class RequestTimeoutError(ShrinkError, TimeoutError):
+    """A body of which nothing more came in time."""
 
 
 class UnknownWebhookError(ShrinkError, LookupError):

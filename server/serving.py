@@ -30,11 +30,14 @@ from server.http.app import create_app
 from server.http.connections import bounded
 from server.http.dependencies import Services, SubmissionRules
 from server.http.turnstile import Turnstile
+from server.limits import GB
 from server.punctual_server import PunctualServer
 from server.service_log import logging_to
 from server.settings import Settings, bracketed, check_protected, check_shared
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
+from server.uploads.errands import Errands
+from server.uploads.uploads import uploads_in
 from server.webhooks.outbox import SqlOutbox
 from server.webhooks.sender import Sender
 from server.webhooks.sql_endpoints import SqlEndpoints
@@ -85,12 +88,21 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None], worker: Sequen
         engine = connect(settings.database_url)
         if settings.database is None:
             lock.watch(database(settings.home))
+        uploads = uploads_in(
+            files,
+            engine,
+            limits,
+            require_space=lambda n_bytes: require_space(files, limits.free_gb + n_bytes / GB),
+            soon=Errands("checks of uploads"),
+        )
+        uploads.recover()
         targets = Targets(settings.webhook_networks)
         sender = Sender(SqlOutbox(engine), targets)
         supervisor = supervisor_of(settings, worker) if settings.worker else None
         services = Services(
             store=SqlJobStore(engine),
             artefacts=artefacts,
+            uploads=uploads,
             tokens=SqlTokens(engine),
             webhooks=SqlEndpoints(engine),
             rules=SubmissionRules(settings.data_roots, limits, settings.allow_hub),

@@ -11,7 +11,7 @@ Submit a job, follow it, download what it made::
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,6 +34,7 @@ with needs("the client"):
         raise_for_problem,
         refusal_for_now,
     )
+    from shrinkml.upload import OnProgress, send
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 TOKEN_VARIABLE = "SHRINKML_TOKEN"  # of the environment, which others on the machine do not see as they see arguments
@@ -108,8 +109,52 @@ class Client:
         return _items(_send(self._http, "GET", f"/v1/jobs?limit={limit}"))
 
     def models(self) -> list[dict[str, Any]]:
-        """The models that come with the server."""
+        """The models that a job may name: those that come with the server, and uploaded ones that are ready."""
         return _items(_send(self._http, "GET", "/v1/models"))
+
+    def upload_model(self, path: Path | str, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """The upload of a model, once it is ready: its `model` holds the `name` that a job gives it.
+
+        Args:
+            path: folder of a checkpoint or transformers model, or a .zip or .tar of one. What an earlier call sent of
+                the same model is not sent again.
+            on_progress: called with the bytes that have come, and of how many.
+
+        Raises:
+            CheckpointError: the folder holds no model.
+            ServiceError: the server refuses it or cannot be reached; the same call goes on from there.
+        """
+        from shrinkml.storage.archives import packed_model  # it needs the audio libraries, the rest does not
+
+        with packed_model(Path(path)) as archive:
+            return send(self._http, "/v1/models", archive, on_progress=on_progress)
+
+    def upload_dataset(self, paths: Sequence[Path | str], *, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """The upload of manifests with their audio, once it is ready: each of its `manifests` holds its `reference`.
+
+        Args:
+            paths: manifests, or one .zip or .tar of some with their audio.
+            on_progress: see `upload_model`.
+
+        Raises:
+            ManifestError: a manifest has problems.
+            ServiceError: see `upload_model`.
+        """
+        from shrinkml.storage.archives import packed_dataset
+
+        with packed_dataset([Path(path) for path in paths]) as archive:
+            return send(self._http, "/v1/datasets", archive, on_progress=on_progress)
+
+    def uploads(self) -> list[dict[str, Any]]:
+        """Models and data sets that were sent, in every state, the newest of each first."""
+        return [
+            upload for kind in ("models", "datasets") for upload in _send(self._http, "GET", f"/v1/{kind}")["uploads"]
+        ]
+
+    def delete_upload(self, upload_id: str) -> None:
+        """Have the server delete a model or data set that was sent, and that no job needs any more."""
+        kinds = {upload["id"]: upload["links"]["self"] for upload in self.uploads()}
+        _request(self._http, "DELETE", kinds.get(upload_id, f"/v1/models/{upload_id}"))
 
 
 class JobHandle:

@@ -25,7 +25,7 @@ from shrinkml.errors import ConfigError
 from shrinkml.plan.gains import GAINS, LEVER_WORDS, UNASKED
 from shrinkml.plan.prices import Resource
 from shrinkml.speech.normalisers import DEFAULT as DEFAULT_NORMALISER
-from shrinkml.storage.bundle import BUNDLED, HUB, bundled_names
+from shrinkml.storage.bundle import BUNDLED, HUB, UPLOAD, bundled_names
 from shrinkml.yaml_file import read_yaml
 
 MOST_NUMBER = 2**53
@@ -74,7 +74,10 @@ class Part(BaseModel):
 
 
 class DataSpec(Part):
-    """The transcribed speech, as manifests (JSON lines of audio_filepath, duration, text)."""
+    """The transcribed speech, as manifests (JSON lines of audio_filepath, duration, text).
+
+    Each is a path; on a server also upload:ID/NAME, the manifest NAME of the uploaded data set ID.
+    """
 
     train: FilePath | None = Field(None, description="Manifest to fine-tune on; without it nothing is fine-tuned.")
     dev: FilePath = Field(description="Manifest that the search and the gates of steps measure on.")
@@ -224,7 +227,8 @@ class JobSpec(Part):
     name: str = Field("job", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run folder.")
     model: FilePath = Field(
         description=f"{', '.join(bundled_names())} (bundled), the folder of a checkpoint or transformers model, or, if "
-        "the operator allows it, hf: and the id of a model on the Hugging Face hub (hf:openai/whisper-tiny)."
+        "the operator allows it, hf: and the id of a model on the Hugging Face hub (hf:openai/whisper-tiny). On a "
+        "server also upload: and the id of an uploaded model (upload:1f2e3d4c5b6a7988)."
     )
     data: DataSpec
     goal: Goal
@@ -442,18 +446,19 @@ def read_job(path: Path) -> JobSpec:
 
 
 def resolved(job: JobSpec, base: Path) -> JobSpec:
-    """`job` with its relative paths taken from the folder `base`; names of bundled and hub models stay as they are."""
+    """`job` with its relative paths taken from the folder `base`; models of the package or the hub and uploads stay."""
 
-    def absolute(value: str | None) -> str | None:
-        if value is None:
-            return None
+    def absolute(value: str | None, *names: str) -> str | None:
+        if value is None or value.startswith(names):
+            return value
         try:
             return os.path.realpath(base / value)
         except OSError:  # a link that may not be read
             return os.path.abspath(base / value)
 
-    data = job.data.model_copy(update={split: absolute(getattr(job.data, split)) for split in ("train", "dev", "test")})
+    splits = {split: absolute(getattr(job.data, split), UPLOAD) for split in ("train", "dev", "test")}
     search = job.search.model_copy(update={"policy": absolute(job.search.policy)})
-    model = job.model if job.model.startswith((BUNDLED, HUB)) else absolute(job.model)
+    model = absolute(job.model, BUNDLED, HUB, UPLOAD)
     texts = absolute(job.vocabulary_texts)
+    data = job.data.model_copy(update=splits)
     return job.model_copy(update={"data": data, "model": model, "search": search, "vocabulary_texts": texts})

@@ -1,20 +1,19 @@
 """A checkpoint as one tar file that is the same whenever it is made, and found by its name or its checkpoint's."""
 
-import tarfile
 from pathlib import Path
 from typing import BinaryIO
 
 from server.artefacts.artefact_store import Artefact, ArtefactKind, ArtefactStore
 from server.service_errors import MissingArtefactError
+from shrinkml.storage.plain_tar import write_plain_tar
 
 SUFFIX = ".tar"
 
 
 def write_tar(checkpoint: Path, stream: BinaryIO) -> None:
     """Write the folder `checkpoint` to `stream`; the same files give the same bytes, whoever packs them and when."""
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(checkpoint.rglob("*")):
-            tar.add(path, f"{checkpoint.name}/{path.relative_to(checkpoint)}", recursive=False, filter=_anonymous)
+    files = sorted(checkpoint.rglob("*"))
+    write_plain_tar([(f"{checkpoint.name}/{path.relative_to(checkpoint)}", path) for path in files], stream)
 
 
 def tar_name(checkpoint: str) -> str:
@@ -39,11 +38,3 @@ def find_checkpoint(store: ArtefactStore, job_id: str, name: str) -> Artefact:
             return artefact
     known = ", ".join(artefact.name for artefact in there) or "none yet: they are packed when the job ends"
     raise MissingArtefactError(f"the job has no checkpoint {name!r}; it has {known}")
-
-
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Return the member without what differs between two runs: times, owners, the umask."""
-    member.mtime = member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mode = 0o755 if member.isdir() else 0o644
-    return member

@@ -24,11 +24,13 @@ class Caller:
         owner: of the jobs that it submits; None where nobody needs a token.
         role: how far it reaches.
         max_jobs: jobs of one owner that may wait or run at once when it adds one; None for any number.
+        max_bytes: that all its uploads may take; None for any number.
     """
 
     owner: str | None
     role: Role
     max_jobs: int | None = None
+    max_bytes: int | None = None
 
     @property
     def sees_only(self) -> str | None:
@@ -47,7 +49,7 @@ def caller_of(tokens: TokenStore, digest: str | None) -> Caller:
     """
     token = None if digest is None else tokens.find(digest)
     if token is not None and digest is not None and token.opens(digest):
-        return Caller(token.owner, token.role, token.max_jobs)
+        return Caller(token.owner, token.role, token.max_jobs, token.max_bytes)
     if tokens.is_empty():
         return ANYBODY
     raise UnauthenticatedError(NO_TOKEN if digest is None else WRONG_TOKEN)

@@ -68,4 +68,5 @@ def _token_of(row: sa.Row[Any]) -> Token:
         created_at=datetime.fromisoformat(row.created_at),
         max_jobs=row.max_jobs,
         revoked_at=row.revoked_at and datetime.fromisoformat(row.revoked_at),
+        max_bytes=row.max_bytes,
     )

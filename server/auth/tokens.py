@@ -42,6 +42,7 @@ class Token:
         created_at: when it was made.
         max_jobs: jobs of the owner that may wait or run at once when one is added with it; None for any number.
         revoked_at: since when it opens nothing; None while it is good.
+        max_bytes: that all uploads of the owner may take when one is begun with it; None for any number.
     """
 
     id: str
@@ -51,13 +52,16 @@ class Token:
     created_at: datetime
     max_jobs: int | None = None
     revoked_at: datetime | None = None
+    max_bytes: int | None = None
 
     def opens(self, digest: str) -> bool:
         """Return True where `digest` is of this token's secret, compared in constant time, and it is not revoked."""
         return hmac.compare_digest(self.digest, digest) and self.revoked_at is None
 
 
-def new_token(owner: str, *, role: Role = Role.USER, max_jobs: int | None = None) -> tuple[Token, str]:
+def new_token(
+    owner: str, *, role: Role = Role.USER, max_jobs: int | None = None, max_bytes: int | None = None
+) -> tuple[Token, str]:
     """Return a token and its secret, which is kept nowhere.
 
     Raises:
@@ -69,7 +73,8 @@ def new_token(owner: str, *, role: Role = Role.USER, max_jobs: int | None = None
             "the first a letter or a digit"
         )
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    return Token(secrets.token_hex(4), owner, role, digest_of(secret), now(), max_jobs), secret
+    token = Token(secrets.token_hex(4), owner, role, digest_of(secret), now(), max_jobs, max_bytes=max_bytes)
+    return token, secret
 
 
 def digest_of(secret: str) -> str:

@@ -19,6 +19,7 @@ from server.cli import (
 )
 from server.cli.options import JobCommand
 from server.cli.output import note
+from server.uploads import upload_command
 from shrinkml.errors import ServiceError, ShrinkError, StageError
 from shrinkml.extras import needs
 
@@ -56,7 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "delete": remote_commands.delete,
     "download": remote_commands.download,
 }
-GROUPS: dict[str, typer.Typer] = {"token": token_command.app}
+GROUPS: dict[str, typer.Typer] = {"token": token_command.app, "upload": upload_command.app}
 TAKING_JOBS = ("compress", "submit")
 for name, command in COMMANDS.items():
     app.command(name, cls=JobCommand if name in TAKING_JOBS else None)(command)

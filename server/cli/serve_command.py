@@ -110,13 +110,16 @@ def gc(
     home: Home = DEFAULT.home,
     database: Database = None,
     files: Files = None,
-    older_than: Annotated[float, typer.Option(min=0, help="Days since a job has ended, from which on it may go.")] = 30,
+    older_than: Annotated[
+        float, typer.Option(min=0, help="Days since a job has ended, or an upload was used, from which on it may go.")
+    ] = 30,
     remove: Annotated[bool, typer.Option("--remove", help="Remove what is listed; without it nothing is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what may go in the service's home, and why: jobs that ended long ago, and files that belong to none.
+    """List what may go in the service's home, and why: jobs that ended long ago, unused uploads, and stray files.
 
-    A job that may still run keeps what it names, such as a model among another job's files. The service may be running.
+    A job that may still run keeps what it names: an upload, or a model among another job's files. The service may be
+    running.
 
     Example: shrinkml gc --older-than 90 --remove
     """
@@ -124,22 +127,28 @@ def gc(
     from server.home import database as file_of
     from server.stores.schema import connect
     from server.stores.sql_store import SqlJobStore
+    from server.uploads.unused_uploads import remove_upload, unused_uploads
+    from server.uploads.uploads import uploads_in
 
     if database is None and not file_of(home).is_file():  # to connect would make one
         raise ConfigError(f"{home} is no home of a service: it holds no {file_of(home).name}; name another with --home")
     settings = read_settings(home=home, database=database, files=files)
     engine = connect(settings.database_url)
-    store, folder = SqlJobStore(engine), settings.jobs_files
-    found = retention.leftovers(store, folder, older_than=timedelta(days=older_than))
-    gone = {one.job_id for one in found if remove and retention.remove(store, folder, one.job_id)}
+    store, folder, age = SqlJobStore(engine), settings.jobs_files, timedelta(days=older_than)
+    uploads = uploads_in(folder, engine)
+    jobs = retention.leftovers(store, folder, older_than=age)
+    gone = {one.id for one in jobs if remove and retention.remove(store, folder, one.id)}
+    unused = unused_uploads(uploads, store, older_than=age)  # which no job that was just removed needs any more
+    gone |= {one.id for one in unused if remove and remove_upload(uploads, store, one)}
     engine.dispose()
+    found = [*jobs, *unused]
     if as_json:
-        print_json([{**asdict(one), "removed": one.job_id in gone} for one in found])
+        print_json([{**asdict(one), "removed": one.id in gone} for one in found])
         return
     rows = [
-        (one.job_id, one.why, f"{one.bytes / 1e6:.1f} MB", "removed" if one.job_id in gone else "") for one in found
+        (one.kind, one.id, one.why, f"{one.bytes / 1e6:.1f} MB", "removed" if one.id in gone else "") for one in found
     ]
-    print_table(("job", "why", "size", ""), rows)
+    print_table(("of", "id", "why", "size", ""), rows)
     if found and not remove:
         note("Nothing is removed yet; with --remove it is.")
 

@@ -8,6 +8,7 @@ import typer
 from server.auth.tokens import Role, Token, new_token
 from server.cli.options import Database, Home
 from server.cli.output import Json, note, print_json, print_table
+from server.limits import GB
 from server.settings import Settings, read_settings
 
 DEFAULT_HOME = Settings().home
@@ -24,6 +25,9 @@ def create(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Jobs of the owner that may wait or run at once [default: any number].")
     ] = None,
+    upload_gb: Annotated[
+        float | None, typer.Option(min=0, help="GB that uploads of the owner may take [default: any number].")
+    ] = None,
     home: Home = DEFAULT_HOME,
     database: Database = None,
     as_json: Json = False,
@@ -36,7 +40,8 @@ def create(
     """
     from server.auth.home_tokens import tokens_in
 
-    token, secret = new_token(owner, role=role, max_jobs=jobs)
+    max_bytes = None if upload_gb is None else int(upload_gb * GB)
+    token, secret = new_token(owner, role=role, max_jobs=jobs, max_bytes=max_bytes)
     with tokens_in(_url(home, database), make=True) as tokens:
         tokens.add(token)
     print_json({**_shown(token), "token": secret}) if as_json else print(secret)
@@ -56,7 +61,7 @@ def list_tokens(home: Home = DEFAULT_HOME, database: Database = None, as_json: J
     if as_json:
         print_json(shown)
     else:
-        columns = ("token", "owner", "role", "jobs", "made (UTC)", "revoked (UTC)")
+        columns = ("token", "owner", "role", "jobs", "upload bytes", "made (UTC)", "revoked (UTC)")
         print_table(columns, [[str(value or "") for value in token.values()] for token in shown])
 
 
@@ -90,6 +95,7 @@ def _shown(token: Token) -> dict[str, Any]:
         "owner": token.owner,
         "role": token.role,
         "max_jobs": token.max_jobs,
+        "max_bytes": token.max_bytes,
         "created_at": f"{token.created_at:%Y-%m-%dT%H:%M:%S}Z",
         "revoked_at": token.revoked_at and f"{token.revoked_at:%Y-%m-%dT%H:%M:%S}Z",
     }

@@ -22,7 +22,7 @@ from server.http.examples import add_examples
 from server.http.farewell import Farewell
 from server.http.problems import FieldProblem, Problem, documented, problem_response
 from server.http.request_ids import HEADER, RequestIds
-from server.http.routes import checkpoint_routes, event_routes, health_routes, job_routes, service_routes
+from server.http.routes import checkpoint_routes, event_routes, health_routes, job_routes, service_routes, upload_routes
 from server.jobs.failures import code_of
 from server.jobs.job_names import describe_names
 from server.limits import DEFAULT_LIMITS, Limits
@@ -43,12 +43,16 @@ from server.service_errors import (
     QueueFullError,
     RangeError,
     RateLimitError,
+    RequestTimeoutError,
     StoreBusyError,
     TransitionError,
     UnauthenticatedError,
     UnknownJobError,
+    UnknownUploadError,
     UnknownWebhookError,
     UnreadableJobError,
+    UploadPartError,
+    UploadSizeError,
 )
 from server.webhooks import webhook_routes
 from shrinkml.errors import CheckpointError, ConfigError, ManifestError, PlanError, ShrinkError, UnknownNameError
@@ -64,18 +68,22 @@ HTTP_STATUS: Mapping[type[ShrinkError], int] = {
     ForbiddenPathError: 403,
     ForbiddenTargetError: 403,
     UnknownJobError: 404,
+    UnknownUploadError: 404,
     UnknownWebhookError: 404,
     MissingArtefactError: 404,
+    RequestTimeoutError: 408,
     KeyReusedError: 409,
     TransitionError: 409,
     UnreadableJobError: 409,
     PreconditionError: 412,
+    UploadSizeError: 413,
     RangeError: 416,
     CheckpointError: 422,
     ConfigError: 422,
     ManifestError: 422,
     PlanError: 422,
     UnknownNameError: 422,
+    UploadPartError: 422,
     OwnerLimitError: 429,
     RateLimitError: 429,
     BusyError: 503,
@@ -127,7 +135,7 @@ def create_app(
     app.state.metrics.register(JobMetrics(lambda: app.state.services))
     app.add_middleware(RequestMetrics, registry=app.state.metrics)
     app.add_middleware(RequestIds)
-    guarded = (job_routes, event_routes, checkpoint_routes, webhook_routes, metrics_routes)
+    guarded = (job_routes, event_routes, checkpoint_routes, upload_routes, webhook_routes, metrics_routes)
     for router in (*(module.router for module in guarded), service_routes.facts):
         _include(app, router, dependencies=[Depends(authorized)], responses=documented(401, 429))
     for router in (service_routes.router, health_routes.router, dashboard_routes.router):

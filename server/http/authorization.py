@@ -1,6 +1,6 @@
-"""The rule of who may ask for what: everything below /v1 wants a good token, a job its owner's or an admin's.
+"""The rule of who may ask for what: all below /v1 wants a good token, a job or an upload its owner's or an admin's.
 
-A job of somebody else is answered as one that there is not.
+One of somebody else is answered as one that there is not.
 """
 
 from functools import partial
@@ -13,6 +13,7 @@ from server.auth.caller import Caller, caller_of
 from server.auth.tokens import digest_of
 from server.http.dependencies import Services, ServicesDep
 from server.jobs.job_moves import unknown
+from server.uploads.upload_state import unknown_upload
 
 BEARER = HTTPBearer(
     auto_error=False,  # it would answer with no problem document, and where no token is needed too
@@ -29,34 +30,39 @@ DigestDep = Annotated[str | None, Depends(digest_given)]
 
 
 async def authorized(request: Request, services: ServicesDep, digest: DigestDep) -> Caller:
-    """Return who asks, where they may ask for the job that the path names.
+    """Return who asks, where they may ask for the job or the upload that the path names.
 
     Raises:
         UnauthenticatedError: without a good token, where one is needed.
         UnknownJobError: there is no such job, or it is somebody else's.
+        UnknownUploadError: the same of an upload.
         RateLimitError: too many requests came with the token.
     """
-    caller = await admitted(services, digest, request.path_params.get("job_id"))
+    caller = await admitted(services, digest, request.path_params.get("job_id"), request.path_params.get("upload_id"))
     if digest is not None and caller.owner is not None:
         await services.rates.count(digest)
     return caller
 
 
-async def admitted(services: Services, digest: str | None, job_id: str | None) -> Caller:
-    """Return who asks with the token whose secret has the hash `digest`, where they may ask for the job now.
+async def admitted(services: Services, digest: str | None, job_id: str | None, upload_id: str | None = None) -> Caller:
+    """Return who asks with the token whose secret has the hash `digest`, where they may ask for job and upload now.
 
     Raises:
         UnauthenticatedError: without a good token, where one is needed.
         UnknownJobError: there is no such job, or it is somebody else's.
+        UnknownUploadError: the same of an upload.
     """
-    return await services.reads.get(("caller", digest, job_id), partial(_admitted, services, digest, job_id))
+    named = (job_id, upload_id)
+    return await services.reads.get(("caller", digest, *named), partial(_admitted, services, digest, *named))
 
 
-def _admitted(services: Services, digest: str | None, job_id: str | None) -> Caller:
+def _admitted(services: Services, digest: str | None, job_id: str | None, upload_id: str | None) -> Caller:
     caller = caller_of(services.tokens, digest)
     own = caller.sees_only
     if job_id is not None and own is not None and services.store.owner(job_id) != own:
         raise unknown(job_id)
+    if upload_id is not None and own is not None and services.uploads.get(upload_id).owner != own:
+        raise unknown_upload(upload_id)
     return caller
 
 

@@ -1,6 +1,7 @@
 """Request bodies of known, moderate size only, which arrive in time and hold no endless lists."""
 
 import json
+import re
 from typing import Any
 
 import anyio
@@ -11,12 +12,16 @@ from server.http.problems import problem_response
 from server.limits import Limits
 
 DIGITS = 18  # of a length that is read at all
+STREAMED = re.compile(
+    r"/v1/(models|datasets)/[^/]+/content"
+)  # parts of archives, which the application takes in itself
 
 
 class BodyLimit:
     """Refuses bodies that are too large, or do not say how large they are, before reading any of it.
 
     The application gets a body whole: a client that is slow, or goes away, never holds anything but its connection.
+    Only parts of archives are too large for that.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
@@ -26,13 +31,15 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers with a problem, or lets the application answer."""
         length = Headers(scope=scope).get("content-length", "0")
+        is_part = scope["method"] == "PUT" and STREAMED.fullmatch(scope["path"]) is not None
+        most = self._limits.upload_bytes if is_part else self._limits.body_bytes
         if "transfer-encoding" in Headers(scope=scope):
             detail = "send the whole body at once, with a Content-Length header"
             await problem_response(411, "length-required", detail, instance=scope["path"])(scope, receive, send)
-        elif len(length) > DIGITS or int(length) > self._limits.body_bytes:
-            detail = f"a body takes at most {self._limits.body_bytes} bytes; a job names its data by path"
+        elif len(length) > DIGITS or int(length) > most:
+            detail = f"a body takes at most {most} bytes here; models and data are uploaded to a path of their own"
             await problem_response(413, "body-too-large", detail, instance=scope["path"])(scope, receive, send)
-        elif int(length) == 0:
+        elif int(length) == 0 or is_part:
             await self._app(scope, receive, send)
         else:
             await self._answer(scope, receive, send)

@@ -15,6 +15,7 @@ from server.http.turnstile import Turnstile
 from server.limits import DEFAULT_LIMITS, Limits
 from server.log_context import JOB_ID
 from server.stores.job_store import JobStore
+from server.uploads.uploads import Uploads
 from server.webhooks.sql_endpoints import SqlEndpoints
 from server.webhooks.targets import Targets
 
@@ -60,6 +61,7 @@ class Services:
     Attributes:
         store: the jobs.
         artefacts: the files that they leave.
+        uploads: models and data sets that were sent here.
         tokens: of those who may ask; while there never was one, everybody may.
         webhooks: the addresses that are told of jobs.
         rules: for new jobs.
@@ -77,6 +79,7 @@ class Services:
 
     store: JobStore
     artefacts: ArtefactStore
+    uploads: Uploads
     tokens: TokenStore
     webhooks: SqlEndpoints
     rules: SubmissionRules

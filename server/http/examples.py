@@ -14,6 +14,7 @@ from server.http.views import (
     Checkpoints,
     CheckpointView,
     CheckView,
+    Datasets,
     EventPage,
     EventView,
     Health,
@@ -22,12 +23,15 @@ from server.http.views import (
     Models,
     ModelView,
     Readiness,
+    UploadRequest,
+    UploadView,
     Version,
     WorkerView,
 )
 from server.jobs.candidates import pareto_set
 from server.jobs.job_state import Job, JobState, Stage, Transition
 from server.jobs.model_facts import bundled_models
+from server.uploads.upload_state import Contents, ManifestFacts, Upload, UploadKind, UploadState
 from server.webhooks.outbox import DeliveryState
 from server.webhooks.webhook_views import DeliveryPage, DeliveryView, NewWebhook, WebhookRequest, Webhooks, WebhookView
 from shrinkml.events import Event, LoggedEvent, Progress
@@ -63,7 +67,10 @@ def examples() -> dict[str, Any]:
         EventPage(items=[EventView.of(entry) for entry in log], next_after=log[-1].sequence, state=job.state),
         Candidates.of(pareto_set(log[1:])),
         Checkpoints(items=[CheckpointView.of(JOB_ID, checkpoint)]),
-        Models(items=[ModelView.of(facts) for facts in bundled_models()]),
+        UploadRequest(name="speech.tar", bytes=1_331_200, sha256="6b86b273ff34fce1" * 4),
+        UploadView.of(_sent(UploadKind.MODEL), received=655_360),
+        Datasets(uploads=[UploadView.of(_ready(), received=1_331_200)]),
+        Models(items=[ModelView.of(facts) for facts in bundled_models()], uploads=[]),
         Version(shrinkml=shrinkml.__version__, api="v1"),
         Health(),
         _unready(),
@@ -92,6 +99,16 @@ def _job() -> Job:
         stage=Stage("search-2.24", _after(95)),
         progress=_progress(),
     )
+
+
+def _sent(kind: UploadKind) -> Upload:
+    sha256 = "6b86b273ff34fce1" * 4
+    return Upload("1f2e3d4c5b6a7988", kind, "speech.tar", 1_331_200, sha256, UploadState.RECEIVING, BEGAN)
+
+
+def _ready() -> Upload:
+    contents = Contents(1_328_600, ".", manifests=(ManifestFacts("dev.jsonl", 40, 83.2),))
+    return _sent(UploadKind.DATASET).moved_to(UploadState.READY, contents=contents)
 
 
 def _log() -> list[LoggedEvent]:

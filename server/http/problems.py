@@ -13,6 +13,7 @@ MEDIA_TYPE = "application/problem+json"
 
 # The kinds of problems for people; other codes are good enough in words.
 TITLES = {
+    "archive": "Archive that cannot be used",
     "audio": "Audio that cannot be used",
     "calibration": "Calibration failed",
     "checkpoint": "Not a model",
@@ -29,6 +30,8 @@ TITLES = {
     "stage": "A stage failed",
     "stopped": "Stopped",
     "transition": "Not possible in this state",
+    "upload-part": "Part that does not fit",
+    "upload-size": "Archive too large",
     "unauthenticated": "Token needed",
 }
 

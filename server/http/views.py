@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from server.artefacts.artefact_store import Artefact
 from server.artefacts.checkpoint_tar import checkpoint_of
@@ -11,6 +11,8 @@ from server.http.problems import title_of, type_uri
 from server.jobs.candidates import Candidate, ParetoSet
 from server.jobs.job_state import Failure, Job, JobState
 from server.jobs.model_facts import ModelFacts
+from server.stores.schema import MOST_INTEGER
+from server.uploads.upload_state import ManifestFacts, Upload, UploadKind, UploadState
 from shrinkml.events import LoggedEvent, Progress
 from shrinkml.job import JobSpec
 
@@ -197,10 +199,80 @@ class ModelView(BaseModel):
         return cls.model_validate(facts, from_attributes=True)
 
 
-class Models(BaseModel):
-    """The models that come with the server."""
+class UploadRequest(BaseModel):
+    """An archive that is to be sent."""
 
-    items: list[ModelView]
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=128, description="For people, as of its file.")
+    bytes: int = Field(ge=1, le=MOST_INTEGER, description="Of the archive: a zip, or a tar that is not compressed.")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the archive, in hex digits.")
+
+
+class ManifestView(BaseModel):
+    """A manifest of a data set."""
+
+    name: str = Field(description="Of its file.")
+    reference: str = Field(description="The name that a job gives it, as its data.train, data.dev or data.test.")
+    utterances: int
+    seconds: float = Field(description="Of audio.")
+
+    @classmethod
+    def of(cls, upload: Upload, facts: ManifestFacts) -> "ManifestView":
+        """Return the view of `facts`."""
+        reference = f"{upload.reference}/{facts.name}"
+        return cls(name=facts.name, reference=reference, utterances=facts.utterances, seconds=facts.seconds)
+
+
+class UploadView(BaseModel):
+    """An archive that is sent, checked, and then ready for jobs or refused."""
+
+    id: str
+    kind: UploadKind
+    owner: str | None = Field(description="The user who sends it; null where nobody needed a token then.")
+    name: str
+    bytes: int = Field(description="Of the archive.")
+    sha256: str = Field(description="Of the archive.")
+    state: UploadState
+    received: int = Field(description="Bytes of the archive that have come: the next part begins here.")
+    problem: str | None = Field(description="Why it was refused, or could not be kept.")
+    created_at: datetime
+    model: ModelView | None = Field(description="Once a model is ready: its facts, and the name that a job gives it.")
+    manifests: list[ManifestView] = Field(description="Once a data set is ready.")
+    links: dict[str, str] = Field(description="Where it is, and where its content is sent to.")
+
+    @classmethod
+    def of(cls, upload: Upload, received: int) -> "UploadView":
+        """Return the view of `upload`, of which `received` bytes have come."""
+        contents, base = upload.contents, f"{upload.kind.path}/{upload.id}"
+        return cls(
+            id=upload.id,
+            kind=upload.kind,
+            owner=upload.owner,
+            name=upload.name,
+            bytes=upload.bytes,
+            sha256=upload.sha256,
+            state=upload.state,
+            received=received,
+            problem=upload.problem,
+            created_at=upload.created_at,
+            model=contents and contents.model and ModelView.of(contents.model),
+            manifests=[ManifestView.of(upload, facts) for facts in (contents.manifests if contents else ())],
+            links={"self": base, "content": f"{base}/content"},
+        )
+
+
+class Datasets(BaseModel):
+    """Uploaded data sets."""
+
+    uploads: list[UploadView] = Field(description="The newest first.")
+
+
+class Models(BaseModel):
+    """Models that a job may name."""
+
+    items: list[ModelView] = Field(description="Those that come with the server, then uploaded ones that are ready.")
+    uploads: list[UploadView] = Field(description="Uploaded ones in every state, the newest first.")
 
 
 class Health(BaseModel):

@@ -16,6 +16,7 @@ from server.jobs.job_names import check_names
 from server.jobs.model_facts import check_model
 from server.limits import DEFAULT_LIMITS, Limits
 from server.service_errors import ForbiddenPathError
+from server.uploads.references import Locate, no_uploads
 from shrinkml.errors import CheckpointError, ManifestError
 from shrinkml.job import JobSpec, resolved
 from shrinkml.speech.manifest import check_splits, lines_of
@@ -27,18 +28,24 @@ KEPT_CHECKS = 256  # sets of manifests that are remembered as sound
 
 
 def admit(
-    spec: JobSpec, data_roots: Sequence[Path], *, limits: Limits = DEFAULT_LIMITS, allow_hub: bool = False
+    spec: JobSpec,
+    data_roots: Sequence[Path],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_hub: bool = False,
+    locate: Locate = no_uploads,
 ) -> JobSpec:
-    """Return the job with absolute paths, once what can be checked at once has been.
+    """Return the job with absolute paths, once what can be checked at once has been; uploads keep their names.
 
     Args:
         spec: relative paths in it start at the first of `data_roots`.
         data_roots: folders that jobs may read.
         limits: on models and manifests.
         allow_hub: whether models of the hub may be fetched; they are, and are checked, by the worker.
+        locate: gives the paths of the uploads that a job names, and further folders that it may read for them.
 
     Raises:
-        UnknownNameError: a strategy, reward or factorizer that no table holds.
+        UnknownNameError: a strategy, reward or factorizer that no table holds, or an upload that there is not.
         ConfigError: a model of the hub where that is not allowed, or a policy or texts that are none.
         ForbiddenPathError: a path outside `data_roots`, in the job, in the model's folder or in a manifest.
         CheckpointError: the model is none.
@@ -46,7 +53,10 @@ def admit(
     """
     check_names(spec, told=limits.problems_told)
     roots = [root.resolve() for root in data_roots]
+    admitted = resolved(spec, roots[0])
+    spec, folders = locate(spec)
     job = resolved(spec, roots[0])
+    roots += folders
     check_allowed(job.model, allow_hub=allow_hub)
     _check_named(spec, roots, limits)
     if not job.model.startswith(HUB):
@@ -56,7 +66,7 @@ def admit(
         read_texts(Path(job.vocabulary_texts), most_bytes=limits.texts_bytes)
     manifests = tuple((split, path, _identity(path)) for split, path in _manifests(job))
     _check_manifests(manifests, tuple(roots), limits.manifest_bytes, limits.lines_checked)
-    return job
+    return admitted
 
 
 def check_paths(job: JobSpec, data_roots: Sequence[Path], *, limits: Limits = DEFAULT_LIMITS) -> None:

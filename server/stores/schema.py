@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 MOST_INTEGER = 2**63 - 1  # that a column holds
 BUSY_TIMEOUT_MS = 30_000  # how long a writer waits for another one; SQLite's own default fails after 5 s
-HEAD = "webhooks"  # the last migration: see server/stores/migrations/versions
+HEAD = "uploads"  # the last migration: see server/stores/migrations/versions
 MIGRATING = 0x5368_4D4C  # the lock of Postgres under which one process at a time migrates
 NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up integer keys alone, and all have 64 bits
 
@@ -59,6 +59,26 @@ TOKENS = sa.Table(
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("max_jobs", sa.Integer),
     sa.Column("revoked_at", sa.String(40)),
+    sa.Column("max_bytes", sa.BigInteger),
+)
+
+UPLOADS = sa.Table(
+    "uploads",
+    METADATA,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(16), unique=True, nullable=False),
+    sa.Column("key", sa.String(160), unique=True, nullable=False),  # owner, kind and checksum
+    sa.Column("owner", sa.String(64)),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("max_bytes", sa.BigInteger),
+    sa.Column("taken", sa.BigInteger, nullable=False),  # bytes that count against what the owner may take
+    sa.Column("problem", sa.Text),
+    sa.Column("contents", sa.JSON),
 )
 
 ENDPOINTS = sa.Table(

@@ -58,7 +58,7 @@ class Workplace:
         run_stage: makes a stage durable.
         record: calls what it is given, which records how a job ended, unless the worker is about to leave.
         end_process: called when a cancelled job does not end in time, once it is recorded as cancelled.
-        check: raises where a job must not be run.
+        prepare: gives a job as it is to be run; raises where it must not be.
         watch_limits: gives what raises once a job exceeds a limit.
     """
 
@@ -69,7 +69,7 @@ class Workplace:
     run_stage: RunStage
     record: Record
     end_process: Callable[[], None]
-    check: Callable[[JobSpec], None] = lambda spec: None
+    prepare: Callable[[JobSpec], JobSpec] = lambda spec: spec
     watch_limits: Callable[[Job], CheckLimits] = lambda job: lambda: None
 
 
@@ -140,7 +140,7 @@ def _report_of(place: Workplace, attempt: Attempt, watch: Watch) -> Report:
     """Return the report of the job, run now; whatever it raises, what it made is published."""
     job = attempt.job
     folder = place.folder_of(job.id)
-    place.check(job.spec)
+    spec = place.prepare(job.spec)
 
     def publish() -> None:
         attempt.require_held()  # nothing is published of a job that another worker has taken over
@@ -165,7 +165,7 @@ def _report_of(place: Workplace, attempt: Attempt, watch: Watch) -> Report:
         limits = place.watch_limits(job)
         with cancellation_of(attempt, watch, check_limits=limits, overdue=give_up):
             return place.run_job(
-                job.spec, folder, on_event=on_event, should_stop=watch.should_stop, run_stage=place.run_stage
+                spec, folder, on_event=on_event, should_stop=watch.should_stop, run_stage=place.run_stage
             )
     finally:
         publish()

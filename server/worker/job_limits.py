@@ -31,8 +31,8 @@ def watch_limits(files: Path, limits: Limits, job: Job) -> CheckLimits:
 
 
 def bytes_of(folder: Path) -> int:
-    """Return the bytes that the files in `folder` take on the disk."""
-    total = 0
+    """Return the bytes that `folder`, or the files in it, take on the disk."""
+    total = 0 if folder.is_dir() or not folder.exists() else folder.stat().st_blocks * 512
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):  # removed meanwhile

@@ -40,6 +40,8 @@ from server.service_errors import HomeLostError
 from server.service_log import log_to_stderr
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
+from server.uploads.references import located
+from server.uploads.uploads import Uploads, uploads_in
 from server.worker.departure import Departure
 from server.worker.heartbeat import beating, beating_in_store
 from server.worker.job_execution import RunJob, StageResult, Workplace, execute
@@ -82,7 +84,8 @@ def work(
     files = files or home
     with sole_user(home, "worker", wait_s=LOCK_WAIT_S) as lock, beating(pulse(home), each_time=_caretaker(lock)):
         departure, worker = Departure(), worker_id(home)
-        store = SqlJobStore(connect(database_url(home, database)))
+        engine = connect(database_url(home, database))
+        store = SqlJobStore(engine)
         if database is None:
             lock.watch(database_file(home))
         place = Workplace(
@@ -93,7 +96,7 @@ def work(
             run_stage=partial(_run_stage, departure),
             record=departure.record,
             end_process=_end_process,
-            check=partial(_check, files, data_roots, limits),
+            prepare=partial(_prepare, files, data_roots, limits, uploads_in(files, engine, limits)),
             watch_limits=partial(watch_limits, files, limits),
         )
         at_work: list[Job] = []
@@ -134,10 +137,12 @@ def _caretaker(lock: Lock) -> Callable[[], None]:
     return look
 
 
-def _check(files: Path, data_roots: Sequence[Path], limits: Limits, spec: JobSpec) -> None:
-    """Check what must hold before a job is run: space on the disk, and paths that it may read."""
+def _prepare(files: Path, data_roots: Sequence[Path], limits: Limits, uploads: Uploads, spec: JobSpec) -> JobSpec:
+    """Return the job with paths for its uploads, once it has space on the disk and names no path that it may not."""
     require_space(files, limits.free_gb)
-    check_paths(spec, data_roots, limits=limits)
+    job, folders = located(spec, uploads)
+    check_paths(job, [*data_roots, *folders], limits=limits)
+    return job
 
 
 def _start(place: Workplace, worker: str, at_work: list[Job]) -> None:

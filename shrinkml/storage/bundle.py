@@ -7,6 +7,7 @@ from shrinkml.errors import CheckpointError
 
 BUNDLED = "reference/"  # prefix of the models that ship with the package
 HUB = "hf:"  # prefix of ids of the hub; see `shrinkml.storage.hub`
+UPLOAD = "upload:"  # prefix of models and manifests that were uploaded to a server: upload:ID, upload:ID/train.jsonl
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -20,6 +21,8 @@ def model_folder(name: str) -> Path:
         raise CheckpointError(
             f"{name} lies on the Hugging Face hub, from which only jobs fetch models. {by_hand(name)}"
         )
+    if name.startswith(UPLOAD):
+        raise CheckpointError(f"{name} lies on the server that it was uploaded to: submit the job there")
     if name.startswith(BUNDLED):
         found = name.rstrip("/") in bundled_names()
         folder = _PACKAGE / name

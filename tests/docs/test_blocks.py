@@ -1,7 +1,8 @@
 """Every fenced block of README and docs is run: commands and Python as they stand, in a small project folder.
 
 `make` is asked for its plan only (`make -n`): what its targets do takes minutes, and has tests and a demo of its own.
-The port of the service is the system's choice here, JOB is the job submitted last, ID the first token that is listed.
+The port of the service is the system's choice here, JOB is the job submitted last, ID the first token or upload that is
+listed.
 """
 
 import json
@@ -82,11 +83,13 @@ def test_the_commands_run(block, monkeypatch, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("block", SERVICE, ids=str)
 def test_the_commands_speak_to_a_real_service(block, service, monkeypatch, capsys):
-    job = None
+    job, upload = None, "ID"
     for line in shell_lines(block.text):
         if line.startswith(("shrinkml serve", "shrinkml worker")):
             continue  # that is what `service` runs
-        printed = run_line(line, monkeypatch, capsys, service, job)
+        printed = run_line(re.sub(r"\bID\b", upload, line), monkeypatch, capsys, service, job)
+        if line.startswith("shrinkml upload list"):
+            upload = printed.splitlines()[1].split()[0]
         if line.startswith("shrinkml submit"):
             job = printed.split()[0]
     if job is not None:

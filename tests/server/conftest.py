@@ -28,6 +28,7 @@ from server.http.dependencies import Services, SubmissionRules
 from server.limits import DEFAULT_LIMITS, Limits
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
+from server.uploads.uploads import uploads_in
 from server.webhooks.sql_endpoints import SqlEndpoints
 from shrinkml.job import JobSpec, parse_job
 from shrinkml.speech.manifest import Utterance, write_manifest
@@ -132,6 +133,7 @@ def services(engine: sa.Engine, artefacts: FolderArtefacts, data_folder: Path, t
     return Services(
         store=SqlJobStore(engine),
         artefacts=artefacts,
+        uploads=uploads_in(tmp_path, engine),
         tokens=SqlTokens(engine),
         webhooks=SqlEndpoints(engine),
         rules=SubmissionRules((data_folder,), Limits(jobs_waiting=2)),

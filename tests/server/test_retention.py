@@ -42,7 +42,7 @@ def submit(store, artefacts, home, spec):
 
 
 def ids(store, home, older_than: timedelta = NO_TIME) -> set[str]:
-    return {one.job_id for one in leftovers(store, home, older_than=older_than)}
+    return {one.id for one in leftovers(store, home, older_than=older_than)}
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
@@ -50,7 +50,7 @@ def test_a_job_that_ended_long_ago_may_go_with_all_its_files(store, home, submit
     job_id = submit(state)
     assert ids(store, home, A_DAY) == set()
     (one,) = leftovers(store, home, older_than=NO_TIME)
-    assert one.job_id == job_id
+    assert one.id == job_id
     assert one.why.startswith(f"{state} since 20")
     assert 30_000 <= one.bytes < 100_000
     assert remove(store, home, job_id)
@@ -98,7 +98,7 @@ def test_files_of_no_job_may_go_at_once(store, home, submit):
     known = submit()
     for folder in (job_folder(home, "lost-1"), artefacts_folder(home) / "lost-2", jobs_folder(home) / "..not ours"):
         folder.mkdir(parents=True)
-    found = {one.job_id: one.why for one in leftovers(store, home, older_than=A_DAY)}
+    found = {one.id: one.why for one in leftovers(store, home, older_than=A_DAY)}
     assert found == dict.fromkeys(("lost-1", "lost-2"), "belongs to no job")
     assert all(remove(store, home, job_id) for job_id in found)
     assert ids(store, home, A_DAY) == set()

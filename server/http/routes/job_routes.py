@@ -18,6 +18,7 @@ from server.jobs.candidates import pareto_set
 from server.jobs.job_state import Job, JobState
 from server.service_errors import MissingArtefactError
 from server.stores.schema import MOST_INTEGER
+from server.uploads.references import located
 from shrinkml.job import JobSpec, resolved
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ def _admitted(spec: JobSpec, services: Services, caller: Caller, idempotency_key
     rules, store = services.rules, services.store
     services.check_space()
     with services.admissions.passed("have their jobs checked"):
-        admitted = admit(spec, rules.data_roots, limits=rules.limits, allow_hub=rules.allow_hub)
+        locate = partial(located, uploads=services.uploads, owner=caller.sees_only)
+        admitted = admit(spec, rules.data_roots, limits=rules.limits, allow_hub=rules.allow_hub, locate=locate)
     job, _ = store.submit(
         admitted,
         max_queued=rules.limits.jobs_waiting,

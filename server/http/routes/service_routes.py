@@ -1,23 +1,16 @@
-"""The service itself: its models, its version, its description for people."""
+"""The service itself: its version, its description for people."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 import shrinkml
 from server.http.described import described
-from server.http.views import Models, ModelView, Version
-from server.jobs.model_facts import bundled_models
+from server.http.views import Version
 
 router = APIRouter(tags=["service"])  # open to all: it tells nothing of jobs
 facts = APIRouter(prefix="/v1", tags=["service"])
 
 STATIC = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"  # of a page without scripts
-
-
-@facts.get("/models")
-def models() -> Models:
-    """The models that come with the server; a job may also name the folder of any checkpoint."""
-    return Models(items=[ModelView.of(facts) for facts in bundled_models()])
 
 
 @facts.get("/version")

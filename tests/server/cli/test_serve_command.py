@@ -10,7 +10,7 @@ from server import serving
 from server.auth.home_tokens import tokens_in
 from server.auth.tokens import new_token
 from server.cli.serve_command import present_settings, serve
-from server.home import database_url, job_folder
+from server.home import database_url, job_folder, uploads_folder
 from server.limits import Limits
 from server.log_lines import LogFormat
 from server.settings import Settings, check_protected, variable_of
@@ -165,19 +165,24 @@ def test_the_image_serves_others_only_where_its_operator_insists(shrinkml, serve
 
 @pytest.fixture
 def old_home(tmp_path, engine, store, spec):
-    """A home with a job that has ended, and files of a job that there is not."""
+    """A home with a job that has ended, and files of a job and of an upload that there are not."""
     job, _ = store.submit(spec, max_queued=1)
     store.cancel(job.id)
     job_folder(tmp_path, "lost-1").mkdir(parents=True)
+    (uploads_folder(tmp_path) / "received").mkdir(parents=True)
+    (uploads_folder(tmp_path) / "received" / "x").touch()
     return tmp_path, job.id
 
 
 def test_gc_explains_what_it_would_remove_and_removes_nothing(shrinkml, old_home):
     home, job_id = old_home
     code, out, err = shrinkml("gc", "--home", home, "--older-than", 0)
-    lost, ended = sorted(out.splitlines()[1:])
-    assert (code, lost.split()) == (0, ["lost-1", "belongs", "to", "no", "job", "0.0", "MB"])
-    assert ended.startswith(f"{job_id}  cancelled since 20")
+    told = {name: [of, *why] for of, name, *why in (line.split() for line in out.splitlines()[1:])}
+    assert code == 0
+    assert told["lost-1"] == ["job", "belongs", "to", "no", "job", "0.0", "MB"]
+    assert told["received/x"] == ["upload", "belongs", "to", "no", "upload", "0.0", "MB"]
+    assert told[job_id][:3] == ["job", "cancelled", "since"]
+    assert len(told) == 3
     assert err == "Nothing is removed yet; with --remove it is.\n"
     assert job_folder(home, "lost-1").is_dir()
 
@@ -186,7 +191,7 @@ def test_gc_removes_what_it_listed_where_it_is_told_to(shrinkml, old_home, store
     home, job_id = old_home
     arguments = ("gc", "--home", home, "--older-than", 0, "--json")
     listed = json.loads(shrinkml(*arguments).out)
-    assert {one["job_id"]: one["removed"] for one in listed} == {job_id: False, "lost-1": False}
+    assert {one["id"]: one["removed"] for one in listed} == {job_id: False, "lost-1": False, "received/x": False}
     assert {one["removed"] for one in json.loads(shrinkml(*arguments, "--remove").out)} == {True}
     assert store.page(limit=9) == []
     assert json.loads(shrinkml(*arguments).out) == []

@@ -7,10 +7,12 @@ import httpx
 import pytest
 
 from server.artefacts.artefact_store import ArtefactKind
+from server.auth.caller import Caller
 from server.auth.request_rates import RequestRates
 from server.auth.tokens import Role, new_token
 from server.http.app import create_app
 from server.jobs.job_state import Job
+from server.uploads.upload_state import UploadKind
 from server.webhooks.endpoints import new_endpoint
 
 DOCUMENT = create_app(services=None).openapi()
@@ -23,10 +25,14 @@ OPERATIONS = [
 OPEN = ("/healthz", "/readyz")  # which tell nothing of jobs
 GUARDED = [operation for operation in OPERATIONS if operation[1] not in OPEN]
 OF_A_JOB = [operation for operation in GUARDED if "{job_id}" in operation[1]]
+OF_AN_UPLOAD = [operation for operation in GUARDED if "{upload_id}" in operation[1]]
 OF_A_WEBHOOK = [operation for operation in GUARDED if "{webhook_id}" in operation[1]]
+OF_ALL = [operation for operation in GUARDED if operation not in OF_A_JOB + OF_AN_UPLOAD + OF_A_WEBHOOK]
 URL = "https://example.org/hook"
 STRANGERS = ("nobody", "wrong", "revoked")
 FILES = {"report.json": ArtefactKind.REPORT, "policy.json": ArtefactKind.POLICY, "final.tar": ArtefactKind.CHECKPOINT}
+ARCHIVE = {"name": "x.tar", "bytes": 2, "sha256": "0" * 64}
+CONTENT = b"{}"  # as long as that is
 UNAUTHENTICATED = "urn:shrinkml:problem:unauthenticated"
 
 
@@ -56,6 +62,17 @@ def job(services, spec) -> Job:
     return job
 
 
+@pytest.fixture
+def uploads(services) -> dict[str, str]:
+    """Where uploads of anna's lie -> their ids: nothing has been sent of them, so everything can be asked."""
+    return {kind.path: begun(services, kind, "anna") for kind in UploadKind}
+
+
+def begun(services, kind: UploadKind, owner: str | None) -> str:
+    caller = Caller(owner, Role.USER)
+    return services.uploads.begin(kind, "x.tar", len(CONTENT), "1" * 64, caller)[0].id
+
+
 def made(services, spec, owner: str | None) -> Job:
     return services.store.cancel(services.store.submit(spec, max_queued=9, owner=owner)[0].id)
 
@@ -69,32 +86,44 @@ class Asking:
         secrets: of the callers.
         bodies: path -> what is posted there.
         webhook_id: of a webhook of anna's.
+        uploads: where uploads lie -> the id of one of anna's.
     """
 
     http: httpx.Client
     secrets: dict[str, str | None]
     bodies: dict[str, dict[str, object]]
     webhook_id: str
+    uploads: dict[str, str]
 
     def __call__(
-        self, who: str, method: str, path: str, job_id: str = "tiny-00000000", webhook_id: str | None = None
+        self,
+        who: str,
+        method: str,
+        path: str,
+        job_id: str = "tiny-00000000",
+        webhook_id: str | None = None,
+        upload_id: str | None = None,
     ) -> httpx.Response:
         secret = self.secrets[who]
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        body = self.bodies.get(path) if method == "POST" else None
-        path = path.format(job_id=job_id, name="final.tar", webhook_id=webhook_id or self.webhook_id)
-        return self.http.request(method, path, headers=headers, json=body)
+        sent = {"json": self.bodies.get(path)} if method == "POST" else {"content": CONTENT} if method == "PUT" else {}
+        ids = {"webhook_id": webhook_id or self.webhook_id}
+        ids["upload_id"] = upload_id or self.uploads.get(path.partition("/{")[0], "")
+        place = path.format(job_id=job_id, name="final.tar", **ids)
+        return self.http.request(method, place, headers=headers, **sent)
 
 
 @pytest.fixture
-def ask(http, services, secrets, request_body) -> Asking:
+def ask(http, services, secrets, request_body, uploads) -> Asking:
     webhook = new_endpoint(URL, "anna")
     services.webhooks.add(webhook, most=9)
-    return Asking(http, secrets, {"/v1/jobs": request_body, "/v1/webhooks": {"url": URL}}, webhook.id)
+    bodies = {"/v1/jobs": request_body, "/v1/webhooks": {"url": URL}, **dict.fromkeys(uploads, ARCHIVE)}
+    return Asking(http, secrets, bodies, webhook.id, uploads)
 
 
 def test_the_table_has_rows_of_every_kind():
     assert len(OF_A_JOB) > 12
+    assert len(OF_AN_UPLOAD) == 8
     assert {path for _, path in GUARDED} >= {"/v1/jobs", "/v1/models", "/v1/version"}
     assert all(path.startswith("/v1/") or path == "/metrics" for _, path in GUARDED)
 
@@ -109,6 +138,8 @@ def test_without_a_good_token_nothing_is_answered(ask, job, services, method, pa
             assert response.json()["type"] == UNAUTHENTICATED
             assert "`shrinkml token create`" in response.json()["detail"]
     assert services.store.page(limit=9) == [job]
+    assert len(services.uploads.rows.all()) == 2
+    assert services.uploads.folder.names()["received"] == set()
     assert [webhook.id for webhook in services.webhooks.all()] == [ask.webhook_id]
 
 
@@ -131,6 +162,23 @@ def test_a_job_of_somebody_else_is_answered_as_one_that_there_is_not(ask, job, s
         assert lasting(response) == lasting(unknown)
     assert services.store.page(limit=9) == before
     assert len(services.artefacts.entries(job.id)) == len(FILES)
+
+
+@pytest.mark.parametrize(("method", "path"), OF_AN_UPLOAD)
+def test_an_upload_of_somebody_else_is_answered_as_one_that_there_is_not(ask, services, method, path):
+    kind = next(kind for kind in UploadKind if path.startswith(f"{kind.path}/"))
+    nobodys = begun(services, kind, None)
+    before = services.uploads.rows.all()
+    strange = "0" * 16
+    unknown = ask("other user", method, path, upload_id=strange)
+    assert unknown.status_code == 404
+    for known in (ask.uploads[kind.path], nobodys):
+        response = ask("other user", method, path, upload_id=known)
+        assert response.status_code == 404
+        assert response.text.replace(known, strange) == unknown.text
+        assert lasting(response) == lasting(unknown)
+    assert services.uploads.rows.all() == before
+    assert services.uploads.folder.names()["received"] == set(), "nothing is taken in"
 
 
 def lasting(response: httpx.Response) -> dict[str, str]:
@@ -166,8 +214,8 @@ def test_webhooks_are_listed_to_their_owner_and_to_admins_and_never_with_their_s
     assert not [webhook for webhook in services.webhooks.all() if webhook.secret in told]
 
 
-@pytest.mark.parametrize(("method", "path"), [one for one in GUARDED if one not in OF_A_JOB + OF_A_WEBHOOK])
-def test_what_is_of_no_job_is_answered_to_every_user(ask, job, method, path):
+@pytest.mark.parametrize(("method", "path"), OF_ALL)
+def test_what_is_of_nobody_is_answered_to_every_user(ask, job, method, path):
     assert ask("other user", method, path).is_success
 
 
@@ -193,6 +241,18 @@ def test_lists_show_ones_own_jobs_and_an_admin_all(ask, services, spec):
     assert listed("owner") == [ids["anna"]]
     assert listed("other user") == [ids["bert"]]
     assert listed("admin") == [ids[None], ids["bert"], ids["anna"]]
+
+
+@pytest.mark.parametrize("kind", UploadKind)
+def test_lists_show_ones_own_uploads_and_an_admin_all(ask, services, kind):
+    ids = {"anna": ask.uploads[kind.path], "bert": begun(services, kind, "bert")}
+
+    def listed(who: str) -> list[str]:
+        return [it["id"] for it in ask(who, "GET", kind.path).json()["uploads"]]
+
+    assert listed("owner") == [ids["anna"]]
+    assert listed("other user") == [ids["bert"]]
+    assert listed("admin") == [ids["bert"], ids["anna"]]
 
 
 def test_pages_of_ones_own_jobs_lead_over_those_of_others(ask, services, spec):

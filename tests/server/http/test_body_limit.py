@@ -16,8 +16,8 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": (await receive())["body"]})
 
 
-def answer(headers: dict[str, str], *pieces: bytes) -> tuple[int, bytes]:
-    """Status and body of the answer to a POST with `headers`, whose body comes in `pieces`, and then nothing more."""
+def answer(headers: dict[str, str], *pieces: bytes, method: str = "POST", path: str = "/v1/jobs") -> tuple[int, bytes]:
+    """Status and body of the answer to a request with `headers`, whose body comes in `pieces`, then nothing more."""
     sent, coming = [], list(pieces)
 
     async def receive():
@@ -30,7 +30,7 @@ def answer(headers: dict[str, str], *pieces: bytes) -> tuple[int, bytes]:
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/jobs"}
+    scope = {"type": "http", "method": method, "path": path}
     scope["headers"] = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     asyncio.run(BodyLimit(application, limits=LIMITS)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
@@ -50,7 +50,17 @@ def test_a_request_without_a_body_reaches_the_application():
 def test_a_body_above_the_limit_is_refused_unread(length):
     status, body = answer({"Content-Length": length}, b"unread")
     assert status == 413
-    assert json.loads(body)["detail"] == "a body takes at most 1024 bytes; a job names its data by path"
+    assert json.loads(body)["detail"] == (
+        "a body takes at most 1024 bytes here; models and data are uploaded to a path of their own"
+    )
+
+
+def test_a_part_of_an_archive_has_a_limit_of_its_own_and_reaches_the_application_as_it_comes():
+    part = {"method": "PUT", "path": "/v1/models/1f2e/content"}
+    assert answer({"Content-Length": "2000"}, b"a", b"b", **part) == (200, b"a"), "the first piece of it"
+    assert answer({"Content-Length": str(LIMITS.upload_bytes + 1)}, b"unread", **part)[0] == 413
+    for other in ({"method": "POST"}, {"path": "/v1/models/1f2e"}, {"path": "/v1/models/a/b/content"}):
+        assert answer({"Content-Length": "2000"}, b"unread", **part | other)[0] == 413
 
 
 def test_a_body_that_does_not_say_how_long_it_is_is_refused_unread():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.http.examples import REQUEST
+from shrinkml.storage.archives import packed_model
 from tests.docs.documents import BLOCK, ROOT
 from tests.server.live.conftest import PATIENCE_S
 
@@ -39,9 +40,10 @@ def run(tmp_path: Path):
     """Runs a block as a shell would, where curl takes what the server refuses for an error; what it prints."""
     (tmp_path / ".curlrc").write_text(f"fail-with-body\nsilent\nshow-error\nmax-time = {PATIENCE_S:g}\n")
 
-    def run(block: str, url: str, job_id: str, webhook_id: str) -> str:
-        text = block.replace(ADDRESS, url.removeprefix("http://")).replace("JOB", job_id)
-        text = text.replace("WEBHOOK", webhook_id)
+    def run(block: str, url: str, **ids: str) -> str:
+        text = block.replace(ADDRESS, url.removeprefix("http://"))
+        for name, value in ids.items():
+            text = text.replace(name, value)
         environment = {"CURL_HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"}
         done = subprocess.run(["bash", "-ec", text], capture_output=True, text=True, cwd=tmp_path, env=environment)
         assert done.returncode == 0, f"{text}: {done.stdout[-1000:]} {done.stderr}"
@@ -59,27 +61,37 @@ def documents(printed: str) -> list:
     return found
 
 
-def test_each_recipe_does_what_it_says(live, tmp_path, data, run):
+def test_each_recipe_does_what_it_says(live, tmp_path, data, data_folder, run):
     live.wait_until_well()
     # Keeps the worker busy: the job of the page waits, until it has been cancelled and resumed.
     other = live.client.submit({**REQUEST, "name": "endless"})
     live.wait_for_event(other, "search-2/started")
-    printed, job_id, webhook_id = {}, "", ""
+    with packed_model(data_folder / "model") as archive:
+        shutil.copy(archive, tmp_path / "model.tar")
+    printed, ids = {}, {}
     for title, blocks in RECIPES:
         printed[title] = []
         for block in blocks:
-            printed[title].append(run(block, live.url, job_id, webhook_id))
+            printed[title].append(run(block, live.url, **ids))
+            if title == "Send a model":
+                ids["UPLOAD"] = json.loads(printed[title][0])["id"]
+                live.wait_for(lambda: not [it for it in live.client.uploads() if it["state"] == "checking"])
             if "/v1/webhooks -H" in block:
-                webhook_id = json.loads(printed[title][-1])["id"]
+                ids["WEBHOOK"] = json.loads(printed[title][-1])["id"]
         if title == "Submit a job":
-            job_id = json.loads(printed[title][0])["id"]
+            ids["JOB"] = json.loads(printed[title][0])["id"]
         if title == "Cancel a job, and go on with it":
             live.end(other.id)
 
     assert json.loads(*printed["Is it ready?"])["ready"]
+    begun, (part, whole), (ready, datasets) = [documents(it) for it in printed["Send a model"]]
+    assert [it["received"] for it in (*begun, part, whole)] == [0, 1000, whole["bytes"]]
+    assert (ready["state"], ready["model"]["name"]) == ("ready", f"upload:{ids['UPLOAD']}")
+    assert set(datasets) == {"uploads"}
+    assert ids["UPLOAD"] not in [upload["id"] for upload in live.client.uploads()]
     job, waiting = documents(*printed["Look at a job, or at all that wait"])
     assert job["state"] == "queued"
-    assert [item["id"] for item in waiting["items"]] == [job_id]
+    assert [item["id"] for item in waiting["items"]] == [ids["JOB"]]
     assert [job["state"] for job in documents(*printed["Cancel a job, and go on with it"])] == ["cancelled", "queued"]
     whole, rest, page = printed["Follow a job to its end"]
     assert "event: evaluated" in whole
@@ -96,5 +108,5 @@ def test_each_recipe_does_what_it_says(live, tmp_path, data, run):
     assert (tmp_path / "final" / "config.json").read_text() == '{"stage": "search-3"}'
     assert subprocess.run(["tar", "-df", "final.tar"], cwd=tmp_path).returncode == 0, "what went on is whole"
     assert "x-request-id: nightly-7" in printed["Find a request in the log"][0].lower()
-    assert f"job {job_id} is deleted" in (live.home / "server.log").read_text()
+    assert f"job {ids['JOB']} is deleted" in (live.home / "server.log").read_text()
     assert documents(*printed["Ask for the rest"])[2]["openapi"].startswith("3.")

@@ -24,6 +24,7 @@ from server.limits import Limits
 from server.service_errors import ClaimLostError, UnknownJobError
 from server.stores.schema import connect
 from server.stores.sql_store import SqlJobStore
+from server.uploads.uploads import uploads_in
 from server.webhooks.sql_endpoints import SqlEndpoints
 from shrinkml.events import Event
 from tests.server.conftest import AbsentWorker
@@ -64,6 +65,7 @@ class Life(RuleBasedStateMachine):
         self.app.state.services = Services(
             store=self.store,
             artefacts=MemoryArtefacts(),
+            uploads=uploads_in(home, self.engine),
             tokens=MemoryTokens(),
             webhooks=SqlEndpoints(self.engine),
             rules=SubmissionRules((self.data,), Limits(jobs_waiting=MOST_WAITING)),

@@ -1,7 +1,6 @@
 """Every operation of the OpenAPI document, asked by schemathesis with what fits its description and what does not."""
 
-from collections.abc import Iterator
-
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -34,20 +33,23 @@ def document(live: LiveServer):
 
 
 @pytest.fixture(scope="module")
-def known(live: LiveServer) -> Iterator[str]:
-    """The id of a job that has succeeded: otherwise nearly all that is asked for is unknown."""
+def known(live: LiveServer) -> dict[str, str]:
+    """Ids of a job that has succeeded, and of uploads that have begun: else nearly all that is asked for is unknown."""
     body = {"model": "model", "data": {"dev": "dev.jsonl", "test": "test.jsonl"}, "goal": {"compression_ratio": 3.0}}
     live.wait_until_well()
     job = live.client.submit(body)
     job.wait()
-    return job.id
+    archive = {"name": "x.tar", "bytes": 100, "sha256": "0" * 64}
+    uploads = {kind: httpx.post(f"{live.url}/v1/{kind}", json=archive).json()["id"] for kind in ("models", "datasets")}
+    return {"job_id": job.id, **uploads}
 
 
-def ask(case, known: str) -> None:
-    """Have the server answer `case`, and the same about a job that there is."""
+def ask(case, known: dict[str, str]) -> None:
+    """Have the server answer `case`, and the same about a job or an upload that there is."""
     answer(case)
-    if case.method != "DELETE" and "job_id" in (case.path_parameters or {}):
-        case.path_parameters["job_id"] = known
+    named = (case.path_parameters or {}).keys() & {"job_id", "upload_id"}
+    for name in named if case.method != "DELETE" else ():
+        case.path_parameters[name] = known[name if name == "job_id" else case.path.split("/")[2]]
         answer(case)
 
 

@@ -42,7 +42,7 @@ def artefacts(tmp_path):
 def attempt(store, job, artefacts, tmp_path, ended):
     """Takes the job up for a worker and makes an attempt at it with a given pipeline."""
 
-    def make(run_job):
+    def make(run_job, **more):
         place = Workplace(
             store=store,
             artefacts=artefacts,
@@ -51,6 +51,7 @@ def attempt(store, job, artefacts, tmp_path, ended):
             run_stage=lambda name, stage: stage(),
             record=lambda write: write(),
             end_process=ended.set,
+            **more,
         )
         execute(place, store.claim("w"))
         return store.get(job.id)
@@ -226,3 +227,14 @@ def test_a_stopped_job_tells_which_checkpoint_holds_the_best(attempt, store, job
     (told,) = (entry.event for entry in store.events(job.id, kind="stopped"))
     assert (told.stage, told.data) == ("search-2x", {"checkpoint": "best-so-far"})
     assert "'best-so-far'" in told.message
+
+
+def test_a_job_is_run_as_it_was_prepared(attempt, spec):
+    ran = []
+
+    def note(spec, folder, **options):
+        ran.append(spec.model)
+        return succeed(spec, folder, **options)
+
+    attempt(note, prepare=lambda spec: spec.model_copy(update={"model": "/prepared"}))
+    assert ran == ["/prepared"]

@@ -5,6 +5,17 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from server.limits import Limits
+from server.service_errors import ForbiddenPathError
+from server.uploads.upload_state import UploadKind
+from server.uploads.uploads import uploads_in
+from server.worker.work import _prepare
+from shrinkml.errors import UnknownNameError
+from shrinkml.job import parse_job, resolved
+from tests.server.uploads.conftest import send, tar_of
+
 PROGRAM = """
 import logging, sys
 from pathlib import Path
@@ -37,3 +48,21 @@ def test_the_log_of_a_worker_is_of_objects_where_its_operator_wants_them(tmp_pat
     assert run.stdout == ""
     assert any(message.endswith("is ready") for message in messages)
     assert messages[-1].endswith("ends: its server has stopped or died")
+
+
+def test_a_job_is_run_with_paths_for_its_uploads_and_others_under_the_operators_roots_alone(
+    tmp_path, engine, data_folder, request_body
+):
+    uploads = uploads_in(tmp_path, engine)
+    files = {path.name: path.read_bytes() for path in (data_folder / "model").iterdir()}
+    upload = send(uploads, UploadKind.MODEL, tar_of(files))
+    spec = resolved(parse_job({**request_body, "model": upload.reference}), data_folder)
+    limits = Limits(free_gb=0)
+    run = _prepare(tmp_path, [data_folder], limits, uploads, spec)
+    assert run.model == str(uploads.place_of(upload).resolve())
+    assert run.data == spec.data
+    with pytest.raises(ForbiddenPathError, match=r"data\.train: .* lies outside"):
+        _prepare(tmp_path, [data_folder / "model"], limits, uploads, spec)
+    uploads.delete(upload)
+    with pytest.raises(UnknownNameError, match="no model was uploaded as"):
+        _prepare(tmp_path, [data_folder], limits, uploads, spec)

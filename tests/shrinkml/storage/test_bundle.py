@@ -23,3 +23,8 @@ def test_a_name_that_is_no_model_is_refused_with_those_there_are(name):
 def test_a_name_that_is_too_long_for_the_disk_is_refused():
     with pytest.raises(CheckpointError, match="no model"):
         model_folder(300 * "a")
+
+
+def test_an_uploaded_model_is_told_to_lie_on_its_server():
+    with pytest.raises(CheckpointError, match="upload:1f2e lies on the server that it was uploaded to: submit the job"):
+        model_folder("upload:1f2e")
