@@ -1,4 +1,4 @@
-"""What stands where the modules of a dropped branch were: it holds no weights and computes nothing."""
+"""Placeholders of the modules of a dropped branch, which hold no weights and compute nothing."""
 
 from typing import Any
 
