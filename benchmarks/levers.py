@@ -11,6 +11,8 @@ own is made larger: new sentences, and the voices of test.
                         done today
     joint               rank, identity blocks, bits and zeros, searched together
     joint without zeros the same but for zeros
+    rank and dropping   ranks, and modules that are left out
+    joint and dropping  the joint search, which may leave modules out too
 
 A size that a recipe cannot reach is a row, too. Rows are written as soon as they are there: run it again to add what is
 missing. levers.html draws the medians.
@@ -44,7 +46,7 @@ from shrinkml.job import JobSpec, read_job
 from shrinkml.measure.evaluation import word_error_rate
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.gains import GAINS
+from shrinkml.plan.gains import DROP, UNASKED
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.prices import PriceList
 from shrinkml.plan.site_prices import SitePrices
@@ -95,8 +97,10 @@ RECIPES = {
     "rank": Recipe(("rank",)),
     "bits": Recipe(("bits",)),
     "rank, then 8 bits": Recipe(("rank",), as_rounded, rounded),
-    "joint": Recipe(GAINS["bytes"]),
-    "joint without zeros": Recipe(tuple(name for name in GAINS["bytes"] if name != "sparsity")),
+    "joint": Recipe(UNASKED["bytes"]),
+    "joint without zeros": Recipe(tuple(name for name in UNASKED["bytes"] if name != "sparsity")),
+    "rank and dropping": Recipe(("rank", DROP)),
+    "joint and dropping": Recipe((*UNASKED["bytes"], DROP)),
 }
 
 
@@ -114,7 +118,8 @@ class Bench:
         self._folder = out / Path(spec.model).name
         self._folder.mkdir(parents=True, exist_ok=True)
         self._searched = searched
-        self._cost = model_cost(self._materials.model.module, bits=self._materials.stored_bits)
+        model, bits = self._materials.model, self._materials.stored_bits
+        self._cost = model_cost(model.module, bits=bits, branches=self._materials.branches(model, (DROP,)))
 
     def row(self, ratio: float, recipe: str, evaluations: int, seed: int) -> Row:
         """The row, made now unless it is there."""
@@ -155,7 +160,7 @@ class Bench:
         if not folder.exists():
             partial = folder.with_name(folder.name + ".partial")
             partial.mkdir(parents=True, exist_ok=True)
-            in_bytes = price_list(self._materials, "bytes")
+            in_bytes = price_list(self._materials, "bytes", levers=RECIPES[name].levers)
             in_float32 = replace(in_bytes, original=FLOAT32_BYTES * self._cost.dense_parameters)
             make_workspace(
                 self._materials,

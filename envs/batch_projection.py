@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from envs.batch_modules import BatchModules, Bools, Floats, Ints
 from envs.budget import Budget, EntryTerm
 from envs.decision import PerOption
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 UNAFFORDABLE = 2**60  # weights; more than any budget
 FREE = float(np.finfo(np.float64).max)  # rate between entries of one price: finite, to tell it from no move
@@ -29,6 +25,7 @@ class BatchProjection:
         lower_entries: [n_layers, from] where that leads.
         limit: weights that the layers may have together.
         terms: of groups.
+        modules: that may be dropped; None where there are none.
     """
 
     prices: Ints
@@ -38,6 +35,7 @@ class BatchProjection:
     lower_entries: Ints
     limit: int
     terms: "tuple[BatchTerm, ...]" = ()
+    modules: BatchModules | None = None
 
     @classmethod
     def of(cls, budget: Budget, energies: PerOption) -> "BatchProjection":
@@ -51,7 +49,9 @@ class BatchProjection:
         downward = np.where(np.tri(longest, k=-1, dtype=bool), rates, np.inf)
         next_prices = np.diff(prices, axis=1, append=UNAFFORDABLE)
         terms = tuple(BatchTerm.of(term, prices.shape) for term in budget.terms)
-        return cls(prices, next_prices, rates, downward.min(axis=2), downward.argmin(axis=2), budget.limit, terms)
+        lower_rates, lower_entries = downward.min(axis=2), downward.argmin(axis=2)
+        modules = BatchModules.of(budget, prices, kept) if budget.children else None
+        return cls(prices, next_prices, rates, lower_rates, lower_entries, budget.limit, terms, modules)
 
     def fit(self, entries: Ints, pinned: Bools) -> Ints:
         """[n, n_layers] what `fit_to_budget` makes of each row.
@@ -66,11 +66,16 @@ class BatchProjection:
                 active = np.arange(len(fitted))
                 while len(active):
                     active = active[step_(fitted, left, active, movable)]
+        if self.modules is not None:
+            fitted = np.where(self.modules.gone(fitted), self.modules.lasts, fitted)
         return fitted
 
     def spent(self, entries: Ints) -> Ints:
         """[n] weights of the layers at each row of `entries`."""
-        spent: Ints = self.prices[np.arange(len(self.prices)), entries].sum(axis=1)
+        prices = self.prices[np.arange(len(self.prices)), entries]
+        if self.modules is not None:
+            prices = np.where(self.modules.gone(entries), 0, prices)
+        spent: Ints = prices.sum(axis=1)
         return spent + self._of_terms(entries)
 
     def _lower_(self, entries: Ints, left: Ints, rows: Ints, movable: Bools) -> Bools:
@@ -78,7 +83,10 @@ class BatchProjection:
         moved: Bools = left[rows] < 0
         rows = rows[moved]
         now, layers = entries[rows], np.arange(len(self.prices))
-        rates = np.where(movable[rows], self.lower_rates[layers, now], np.inf)
+        rates = self.lower_rates[layers, now]
+        if self.modules is not None:
+            rates = self.modules.down(now, rates)
+        rates = np.where(movable[rows], rates, np.inf)
         layer = rates.argmin(axis=1)
         can = np.isfinite(rates[np.arange(len(rows)), layer])
         layer = layer[can]
@@ -90,14 +98,18 @@ class BatchProjection:
         """Takes the step up of most gain that fits in each of `rows`; which of them moved."""
         now, layers = entries[rows], np.arange(len(self.prices))
         # Few layers can be raised at all: prices ascend, so without terms those whose next entry fits.
-        row, layer = np.nonzero(
-            movable[rows] & ((self.next_prices[layers, now] <= left[rows, None]) | bool(self.terms))
-        )
+        can = movable[rows] & ((self.next_prices[layers, now] <= left[rows, None]) | bool(self.terms))
+        if self.modules is not None:
+            can &= ~self.modules.gone(now)
+        row, layer = np.nonzero(can)
         start = now[row, layer]
         extra = self.prices[layer] - self.prices[layer, start][:, None] + self._change_of_terms(now[row], layer)
+        rates = self.rates[layer, start]
+        if self.modules is not None:
+            extra, rates = self.modules.up(now[row], layer, extra, rates)
         fits = extra <= left[rows[row], None]
         above = np.arange(self.prices.shape[1]) > start[:, None]
-        rates = np.where(fits & above, self.rates[layer, start], -np.inf)
+        rates = np.where(fits & above, rates, -np.inf)
         highest = np.full(now.shape, -np.inf)
         highest[row, layer] = rates.max(axis=1)
         entry = np.zeros_like(now)
@@ -110,6 +122,8 @@ class BatchProjection:
 
     def _move_(self, entries: Ints, left: Ints, rows: Ints, layer: Ints, entry: Ints) -> None:
         """Gives one `layer` of each of `rows` its new `entry`, and keeps count of what is `left` of the budget."""
+        if self.modules is not None:
+            left[rows] -= self.modules.change(entries[rows], layer, entry)
         left[rows] -= self.prices[layer, entry] - self.prices[layer, entries[rows, layer]]
         before = self._of_terms(entries[rows])
         entries[rows, layer] = entry

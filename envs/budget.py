@@ -52,6 +52,9 @@ class Budget:
         limit: of the sum of the decisions' prices, terms included.
         terms: what groups of decisions cost together, beside the sum.
         wiring: what follows elsewhere from the choices of decisions.
+        children: index of a decision about a module -> those of what lies in it: where it is dropped, they cost nothing
+            and stay as they are.
+        parents: the same the other way round: index of a decision -> that of the one about the module it lies in.
     """
 
     names: tuple[str, ...]
@@ -60,6 +63,8 @@ class Budget:
     limit: int
     terms: tuple[EntryTerm, ...] = ()
     wiring: Wiring = field(default_factory=Wiring)
+    children: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    parents: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: CompressionProblem) -> "Budget":
@@ -73,7 +78,10 @@ class Budget:
         choices = tuple(decision.choices for decision in decisions)
         weights = tuple(tuple(option.price for option in decision.options) for decision in decisions)
         terms = (*(_in_entries(term, names, choices) for term in listed.terms), *_cut_columns(problem))
-        budget = cls(names, choices, weights, problem.limit - listed.other, terms, problem.wiring)
+        parents = {i: names.index(it.parent) for i, it in enumerate(decisions) if it.parent is not None}
+        children = {parent: tuple(i for i in parents if parents[i] == parent) for parent in parents.values()}
+        limit = problem.limit - listed.other
+        budget = cls(names, choices, weights, limit, terms, problem.wiring, children, parents)
         least = listed.other + budget.spent(budget.cheapest)
         if least > problem.limit:
             words = WORDS[listed.resource]
@@ -91,12 +99,36 @@ class Budget:
 
     def spent(self, entries: Sequence[int]) -> int:
         """The price of the decisions at `entries`."""
-        alone = sum(prices[entry] for prices, entry in zip(self.weights, entries, strict=True))
+        alone = sum(self.weights[i][entry] for i, entry in enumerate(entries) if not self.is_gone(i, entries))
         return alone + sum(term.at(entries) for term in self.terms)
+
+    def drops(self, decision: int, entry: int) -> bool:
+        """True where a decision about a module drops it with that entry, and all in it."""
+        return decision in self.children and self.choices[decision][entry].dropped
+
+    def is_gone(self, decision: int, entries: Sequence[int]) -> bool:
+        """True where what a decision is about lies in a module that `entries` drop."""
+        parent = self.parents.get(decision)
+        return parent is not None and self.drops(parent, entries[parent])
+
+    def written(self, entries: Sequence[int]) -> Entries:
+        """`entries`, those about what is gone replaced by their last: the one way to write a plan."""
+        if not self.parents:
+            return tuple(entries)
+        return tuple(len(self.weights[i]) - 1 if self.is_gone(i, entries) else entry for i, entry in enumerate(entries))
+
+    def extra_alone(self, entries: Sequence[int], decision: int, entry: int) -> int:
+        """The price added when one decision of `entries` takes another entry, without terms."""
+        if self.is_gone(decision, entries):
+            return 0
+        now = entries[decision]
+        change = self.weights[decision][entry] - self.weights[decision][now]
+        dropped = self.drops(decision, entry) - self.drops(decision, now)
+        return change - dropped * sum(self.weights[child][entries[child]] for child in self.children.get(decision, ()))
 
     def extra(self, entries: Sequence[int], decision: int, entry: int) -> int:
         """The price added when one decision of `entries` takes another entry."""
-        change = self.weights[decision][entry] - self.weights[decision][entries[decision]]
+        change = self.extra_alone(entries, decision, entry)
         if not self.terms:
             return change
         moved = [*entries[:decision], entry, *entries[decision + 1 :]]
@@ -117,7 +149,7 @@ class Budget:
 
     def plan(self, entries: Sequence[int]) -> CompressionPlan:
         """The plan that `entries` stand for."""
-        chosen = zip(self.names, self.choices, entries, strict=True)
+        chosen = zip(self.names, self.choices, self.written(entries), strict=True)
         return self.wiring.completed(CompressionPlan({name: choices[entry] for name, choices, entry in chosen}))
 
     def entries(self, plan: CompressionPlan) -> Entries:

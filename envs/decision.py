@@ -50,6 +50,8 @@ class Decision:
         follower: the matrix whose choice follows from this one's, and is no decision of its own: who multiplies the
             units that may be cut here. Costs, prices and losses of the options are those of both.
         record: of the matrix, where its units or columns are a recurrent layer's; None elsewhere.
+        parent: the decision about the module that the place lies in, which may drop it: then this one costs nothing,
+            loses nothing beside, and does nothing. It counts as its last option, which leaves the place as it is.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Decision:
     left_out: tuple[Option, ...] = ()
     follower: str | None = None
     record: LayerSpec | None = None
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         if not self.options:

@@ -91,11 +91,14 @@ class Observer:
         return features
 
     def _budget_features(self, entries: Sequence[int], pinned: Collection[int]) -> npt.NDArray[np.float64]:
-        limit = self.budget.limit
-        settled = sum(self.budget.weights[layer][entries[layer]] for layer in pinned)
-        cheapest = [prices[0] for prices in self.budget.weights]
-        unsettled = sum(price for layer, price in enumerate(cheapest) if layer not in pinned)
-        choice_at_start = limit - sum(cheapest)
+        budget, limit = self.budget, self.budget.limit
+        least = [entry if layer in pinned else 0 for layer, entry in enumerate(entries)]
+        there = [layer for layer in range(len(least)) if not budget.is_gone(layer, least)]
+        settled = sum(budget.weights[layer][entries[layer]] for layer in there if layer in pinned)
+        unsettled = sum(budget.weights[layer][0] for layer in there if layer not in pinned)
+        at_first = budget.cheapest
+        first = (prices[0] for i, prices in enumerate(budget.weights) if not budget.is_gone(i, at_first))
+        choice_at_start = limit - sum(first)
         choice = (limit - settled - unsettled) / choice_at_start if choice_at_start else 0.0
         return np.array([(limit - settled) / limit, choice])
 

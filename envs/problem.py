@@ -1,5 +1,7 @@
 """The problem that every strategy solves: one option for each decision, under a budget."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -66,6 +68,7 @@ class CompressionProblem:
     def __post_init__(self) -> None:
         if not self.decisions:
             raise PlanError("the problem has no decision; allowed: one at least")
+        _check_parents(self.decisions)
         silent = [d.name for d in self.decisions if any(option.expected_loss is None for option in d.options)]
         if 0 < len(silent) < len(self.decisions):
             raise PlanError(
@@ -113,11 +116,15 @@ class CompressionProblem:
     def losses_or_lost_energies(self) -> PerOption:
         """The expected loss of each option; where none is known, the share of its energy that it loses.
 
-        Lost energies are no measure between decisions.
+        Lost energies are no measure between decisions. A module that is dropped loses that of all that lies in it.
         """
         if self.tells_losses:
             return self.expected_losses
-        return tuple(tuple(1.0 - kept for kept in row) for row in self.retained_energies)
+        inside = Counter(decision.parent for decision in self.decisions)
+        return tuple(
+            tuple(1.0 - it.retained_energy + it.choice.dropped * inside[decision.name] for it in decision.options)
+            for decision in self.decisions
+        )
 
     def cost(self, plan: CompressionPlan) -> Cost:
         """The cost of the whole model under `plan`.
@@ -125,14 +132,21 @@ class CompressionProblem:
         Raises:
             PlanError: a choice that is no option.
         """
-        return sum((decision.cost(plan.choice(decision.name)) for decision in self.decisions), self.other)
+        there = (decision for decision in self.decisions if not self._is_gone(decision, plan))
+        return sum((decision.cost(plan.choice(decision.name)) for decision in there), self.other)
 
     def expected_loss(self, plan: CompressionPlan) -> float:
         """The expected losses of the choices of `plan` added up, in nats per token; 0 where none is known.
 
         Options that were left out count too; a choice that is no option, as much as the worst of its decision.
         """
-        return sum(_expected_loss(it.whole, it.own(plan.choice(it.name))) for it in self.decisions)
+        there = (decision for decision in self.decisions if not self._is_gone(decision, plan))
+        return sum(_expected_loss(it.whole, it.own(plan.choice(it.name))) for it in there)
+
+    @staticmethod
+    def _is_gone(decision: Decision, plan: CompressionPlan) -> bool:
+        """True where `plan` drops the module that the decision's place lies in."""
+        return decision.parent is not None and plan.choice(decision.parent).dropped
 
     def per_utterance(self, expected_loss: float) -> float:
         """A loss in nats per token as one in nats per utterance, the magnitude that thresholds were tuned for."""
@@ -141,6 +155,21 @@ class CompressionProblem:
     def admits(self, plan: CompressionPlan) -> bool:
         """True where `plan` is within the budget."""
         return self.prices.price(plan) <= self.limit
+
+
+def _check_parents(decisions: Sequence[Decision]) -> None:
+    """Refuse decisions whose parents do not just drop or keep a module."""
+    modules = {it.name for it in decisions if it.parent is None and _drops_or_keeps(it)}
+    for decision in decisions:
+        if decision.parent is not None and decision.parent not in modules:
+            raise PlanError(
+                f"layer {decision.name!r} lies in {decision.parent!r}; allowed: a decision that drops a module or "
+                "keeps it, and lies in no other"
+            )
+
+
+def _drops_or_keeps(decision: Decision) -> bool:
+    return [choice.dropped for choice in decision.choices] in ([True, False], [False])
 
 
 def _told_loss(option: Option) -> float:

@@ -60,6 +60,7 @@ def _decision_to_json(decision: Decision) -> Json:
         "left_out": list(map(_option_to_json, decision.left_out)),
         "follower": decision.follower,
         **({} if decision.record is None else {"record": asdict(decision.record)}),
+        "parent": decision.parent,
     }
 
 
@@ -67,10 +68,10 @@ def _decision_from_json(value: Mapping[str, Any]) -> Decision:
     rows, columns = value["shape"]
     options = tuple(map(_option_from_json, value["options"]))
     left_out = tuple(map(_option_from_json, value["left_out"]))
-    follower = value.get("follower")  # older problems had none
+    follower, parent = value.get("follower"), value.get("parent")  # older problems had none
     record = LayerSpec(**value["record"]) if "record" in value else None
     known = value["name"], value["kind"], (rows, columns), options, value["energy"]
-    return Decision(*known, left_out, follower, record)
+    return Decision(*known, left_out, follower, record, parent)
 
 
 def _of_ranks(value: Mapping[str, Any]) -> CompressionProblem:

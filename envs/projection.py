@@ -1,6 +1,7 @@
 """The projection of any entries to a plan that meets the budget and uses it, at the least loss of energy.
 
-Whether a plan fits is asked of its whole price; rates go by the prices of options, and leave terms for groups out.
+Whether a plan fits is asked of its whole price; rates go by the prices of options, and leave terms for groups out. A
+module that is dropped takes along what lies in it, with the energy that is kept there (or the losses).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -25,22 +26,26 @@ def fit_to_budget(
         energies: what each option keeps, as a fraction; or minus what it loses (`as_energies`).
         pinned: indices of the decisions that move only when no other can.
     """
-    fitted = list(lowered_to_budget(entries, budget, energies, pinned=pinned))
+    fitted = _lowered(entries, budget, energies, pinned)
     for movable in _in_turn(len(fitted), pinned):
         while up := _most_gain(fitted, budget, energies, movable):
             fitted[up[0]] = up[1]
-    return tuple(fitted)
+    return budget.written(fitted)
 
 
 def lowered_to_budget(
     entries: Sequence[int], budget: Budget, energies: PerOption, *, pinned: Collection[int] = ()
 ) -> Entries:
     """The first half of `fit_to_budget`: entries within the budget, of which some might be raised again."""
+    return budget.written(_lowered(entries, budget, energies, pinned))
+
+
+def _lowered(entries: Sequence[int], budget: Budget, energies: PerOption, pinned: Collection[int]) -> list[int]:
     lowered = list(entries)
     for movable in _in_turn(len(lowered), pinned):
         while budget.spent(lowered) > budget.limit and (down := _least_loss(lowered, budget, energies, movable)):
             lowered[down[0]] = down[1]
-    return tuple(lowered)
+    return lowered
 
 
 def as_energies(losses: PerOption) -> PerOption:
@@ -55,25 +60,34 @@ def _in_turn(n_decisions: int, pinned: Collection[int]) -> tuple[list[int], list
 
 
 def _least_loss(entries: Sequence[int], budget: Budget, energies: PerOption, movable: Iterable[int]) -> Move | None:
-    moves = [(decision, entry) for decision in movable for entry in range(entries[decision])]
+    there = (decision for decision in movable if not budget.is_gone(decision, entries))
+    moves = [(decision, entry) for decision in there for entry in range(entries[decision])]
     return min(moves, key=lambda move: _rate(move, entries, budget, energies), default=None)
 
 
 def _most_gain(entries: Sequence[int], budget: Budget, energies: PerOption, movable: Iterable[int]) -> Move | None:
     left = budget.limit - budget.spent(entries)
+    there = (decision for decision in movable if not budget.is_gone(decision, entries))
     moves = [
         (decision, entry)
-        for decision in movable
+        for decision in there
         for entry in range(entries[decision] + 1, len(budget.weights[decision]))
         if budget.extra(entries, decision, entry) <= left
+        and (decision not in budget.children or _energy((decision, entry), entries, budget, energies) > 0.0)
     ]
     return max(moves, key=lambda move: _rate(move, entries, budget, energies), default=None)
 
 
 def _rate(move: Move, entries: Sequence[int], budget: Budget, energies: PerOption) -> float:
     """Energy per price between a decision's entry and another one (the same sign convention both ways)."""
+    weights, energy = budget.extra_alone(entries, *move), _energy(move, entries, budget, energies)
+    return energy / weights if weights else float("inf")
+
+
+def _energy(move: Move, entries: Sequence[int], budget: Budget, energies: PerOption) -> float:
+    """Energy between a decision's entry and another one; of a module that is dropped, with what lies in it."""
     decision, entry = move
     now = entries[decision]
-    weights = budget.weights[decision][entry] - budget.weights[decision][now]
-    energy = energies[decision][entry] - energies[decision][now]
-    return energy / weights if weights else float("inf")
+    change = energies[decision][entry] - energies[decision][now]
+    dropped = budget.drops(decision, entry) - budget.drops(decision, now)
+    return change - dropped * sum(energies[child][entries[child]] for child in budget.children.get(decision, ()))

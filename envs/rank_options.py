@@ -16,12 +16,15 @@ from envs.levers import Choices, price_with_follower
 from envs.menus import Menu
 from envs.problem import CompressionProblem
 from shrinkml.errors import PlanError
+from shrinkml.plan.branch_spec import BranchSpec
 from shrinkml.plan.choice import Choice
-from shrinkml.plan.cost import Cost
+from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList
+from shrinkml.plan.site_prices import LEAST
 
+MODULE = "module"  # kind of a decision whether one is dropped
 ROUNDING = 3.3  # noise of weights of b bits is this times 4^-b of their energy
 
 
@@ -74,6 +77,8 @@ def site_problem(
 ) -> CompressionProblem:
     """The problem of one choice per layer; followers are decided with their layers.
 
+    Before the first layer of each branch that may be dropped, the decision comes whether it is.
+
     Args:
         cost: the layers in forward order, and everything else.
         choices: layer name -> the choices that there are for it, ascending in price; last as it is.
@@ -88,18 +93,22 @@ def site_problem(
     """
     records = {layer.name: layer for layer in cost.layers}
     followers = {layer.follower for layer in cost.layers}
-    decisions = tuple(
-        site_decision(
-            layer,
-            choices.get(layer.name, ()),
-            prices,
-            spectra.get(layer.name, ()),
-            follower=None if layer.follower is None else records[layer.follower],
-        )
-        for layer in cost.layers
-        if layer.name not in followers
-    )
-    return CompressionProblem(decisions, cost.other, prices, compression_ratio, baseline_wer)
+    modules = {branch.name: module_decision(branch, choices.get(branch.name, ()), prices) for branch in cost.branches}
+    decisions: list[Decision] = []
+    for layer in cost.layers:
+        parent = cost.parents.get(layer.name)
+        if parent in modules:
+            decisions.append(modules.pop(parent))
+        if layer.name not in followers:
+            decision = site_decision(
+                layer,
+                choices.get(layer.name, ()),
+                prices,
+                spectra.get(layer.name, ()),
+                follower=None if layer.follower is None else records[layer.follower],
+            )
+            decisions.append(replace(decision, parent=parent))
+    return CompressionProblem((*decisions, *modules.values()), cost.other, prices, compression_ratio, baseline_wer)
 
 
 def rank_menus(problem: CompressionProblem) -> dict[str, Menu]:
@@ -176,6 +185,19 @@ def site_decision(
     return Decision(
         layer.name, layer.kind, shape, options, energy, follower=layer.follower, record=layer if wired else None
     )
+
+
+def module_decision(branch: BranchSpec, choices: Sequence[Choice], prices: PriceList) -> Decision:
+    """The decision about a branch: whether it is dropped. Its own cost is that of what is in it beside its layers.
+
+    Raises:
+        PlanError: no choices.
+    """
+    options = tuple(
+        Option(it, NOTHING, LEAST, 0.0) if it.dropped else Option(it, branch.own, prices.sites[branch.name].at(it), 1.0)
+        for it in choices
+    )
+    return Decision(branch.name, MODULE, (1, max(1, branch.own.parameters)), options)
 
 
 def _kept_in_factors(choice: Choice) -> float:

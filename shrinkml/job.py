@@ -255,9 +255,9 @@ class JobSpec(Part):
         None,
         min_length=1,
         exclude_if=lambda levers: levers is None,
-        description="What may become of a matrix: "
+        description="What may become of a matrix or a module: "
         + ", ".join(f"{name} ({words})" for name, words in LEVER_WORDS.items())
-        + ". If absent, ranks; where bytes count, all but units.",
+        + ". If absent, ranks; where bytes count, all but units and drop.",
     )
     language: Name | None = Field(
         None,

@@ -14,7 +14,7 @@ from agents.pipeline.stages.steps.choose_stage import choose
 from agents.pipeline.stages.steps.evaluate_stage import FACTORIZED, FINE_TUNED, keeps_tuned
 from agents.pipeline.stages.steps.finetune_stage import Listeners, finetune_
 from agents.pipeline.stages.steps.search_stage import search_tasks
-from agents.search.decompose_layers import decomposed, silent_layers, unit_pairs
+from agents.search.decompose_layers import decomposed, residual_branches, silent_layers, unit_pairs
 from agents.search.interruptible import Interruptible
 from agents.search.look.look import look
 from agents.search.make_problem import RANKS_ALONE, cheapest_choices, check_reachable, problems_of
@@ -28,7 +28,15 @@ from envs.levers import UNITS
 from shrinkml.additions import copied
 from shrinkml.compression.chosen_layers import asked_to_leave
 from shrinkml.compression.factorize import factorize
-from shrinkml.compression.sites import NO_PAIRS, Pairs, current_plan, model_cost, present_cost
+from shrinkml.compression.sites import (
+    NO_BRANCHES,
+    NO_PAIRS,
+    Branches,
+    Pairs,
+    current_plan,
+    model_cost,
+    present_cost,
+)
 from shrinkml.errors import ConfigError, StoppedError
 from shrinkml.events import ShouldStop
 from shrinkml.job import FinetuneSpec, LayersSpec, SearchSpec
@@ -36,7 +44,7 @@ from shrinkml.layers.attention import split_attention
 from shrinkml.measure.evaluation import Evaluation, evaluate, word_error_rate
 from shrinkml.models.own_model import Loss, OwnModel, Scores, Transcribe
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.gains import GAINS
+from shrinkml.plan.gains import DROP, GAINS
 from shrinkml.plan.prices import PriceList, parameter_prices
 from shrinkml.training.dataset import Dataset
 from shrinkml.training.distillation import soft_targets
@@ -133,7 +141,8 @@ def compress(
     left = _left_by(layers, own.module)
     heard, calibration = Interruptible(own, should_stop), learnt or judged
     pairs = unit_pairs(heard, calibration, left=left) if UNITS in levers else NO_PAIRS
-    prices = _prices(own.module, compression_ratio, levers, left, pairs)
+    branches = residual_branches(heard, calibration, left=left) if DROP in levers else NO_BRANCHES
+    prices = _prices(own.module, compression_ratio, levers, left, pairs, branches)
     decompositions = dict(decomposed(heard, calibration, factorizer, left=left, pairs=pairs))
     kept_whole = {*left, *silent_layers(own.module, decompositions, left=left)}
 
@@ -150,6 +159,7 @@ def compress(
         levers=levers,
         left=kept_whole,
         pairs=pairs,
+        branches=branches,
     )
     shared = partial(cut, made={})  # a look's plans differ in little
     problem = look(problem, heard, shared, calibration, left=kept_whole, narrower=narrower)
@@ -197,11 +207,16 @@ def _left_by(layers: LayersSpec | None, module: nn.Module) -> Collection[str]:
 
 
 def _prices(
-    module: nn.Module, compression_ratio: float, levers: Collection[str], left: Collection[str], pairs: Pairs
+    module: nn.Module,
+    compression_ratio: float,
+    levers: Collection[str],
+    left: Collection[str],
+    pairs: Pairs,
+    branches: Branches,
 ) -> PriceList:
     """The sizes of plans of `module`, some of which reach the ratio."""
-    prices = parameter_prices(model_cost(module, pairs=pairs), current_plan(module))
-    choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left)
+    prices = parameter_prices(model_cost(module, pairs=pairs, branches=branches), current_plan(module))
+    choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left, branches=branches)
     check_reachable(prices, choices, ratio=compression_ratio, n_left=len(left), wiring=wiring)
     return prices
 

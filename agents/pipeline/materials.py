@@ -12,16 +12,17 @@ import torch
 
 from agents.pipeline.folder.lasting_cache import LastingCache
 from agents.pipeline.teaching import N_COMPARED, Teaching, choose_teaching, lessons, original_transcripts
-from agents.search.decompose_layers import layer_use, unit_pairs
+from agents.search.decompose_layers import layer_use, residual_branches, unit_pairs
 from agents.search.interruptible import Interruptible
 from envs.levers import UNITS
 from shrinkml.compression.calibration import calls_per_s
 from shrinkml.compression.chosen_layers import asked_to_leave
-from shrinkml.compression.sites import NO_PAIRS, Pairs, current_plan, model_cost
+from shrinkml.compression.sites import NO_BRANCHES, NO_PAIRS, Branches, Pairs, current_plan, model_cost
 from shrinkml.devices import find_device
 from shrinkml.events import ShouldStop
 from shrinkml.job import DataSpec, DeviceName, DtypeName, LayersSpec
 from shrinkml.models.protocol import AsrModel
+from shrinkml.plan.gains import DROP
 from shrinkml.speech.manifest import Utterance, read_manifest
 from shrinkml.speech.normalisers import DEFAULT
 from shrinkml.speech.proxy import choose_proxy
@@ -113,11 +114,23 @@ class Materials:
             levers: that plans may pull; where units are none of them, there are no pairs.
             left: names of layers that stay as they are.
         """
-        if UNITS not in levers:
-            return NO_PAIRS
+        return unit_pairs(*self._first_heard(model), left=left) if UNITS in levers else NO_PAIRS
+
+    def branches(self, model: AsrModel, levers: Collection[str], left: Collection[str] = ()) -> Branches:
+        """The branches of `model` that may be dropped, seen on an utterance of dev.
+
+        Args:
+            model: the original, or what became of it.
+            levers: that plans may pull; where dropping is none of them, there are no branches.
+            left: names of layers that stay as they are.
+        """
+        return residual_branches(*self._first_heard(model), left=left) if DROP in levers else NO_BRANCHES
+
+    def _first_heard(self, model: AsrModel) -> tuple[AsrModel, Dataset]:
+        """`model`, which can be stopped, and an utterance of dev."""
         heard = Interruptible(model, self.should_stop)
         first = read_manifest(Path(self._data.dev), needs_text=False)[:1]
-        return unit_pairs(heard, load_dataset(heard, first), left=left)
+        return heard, load_dataset(heard, first)
 
     def left_by(self, layers: LayersSpec | None) -> dict[str, str]:
         """The layers that stay as they are because of `layers`: name -> the reason.

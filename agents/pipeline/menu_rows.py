@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from agents.search.search_result import SearchResult
 from envs.decision import Decision, Option
 from envs.problem import CompressionProblem
+from envs.rank_options import MODULE
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.report.search_rows import MenuEntry, MenuRow
@@ -35,7 +36,8 @@ def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone:
             identity=option.choice.identity,
             sparsity=option.choice.sparsity,
             units=decision.units(option.choice),
-            weights_kept=option.cost.bytes / as_it_is.cost.bytes,
+            dropped=option.choice.dropped if decision.kind == MODULE else None,
+            weights_kept=_kept(option, as_it_is),
             expected_loss=option.expected_loss,
             wer_alone=problem.baseline_wer if option is as_it_is else alone.get((decision.name, option.choice)),
             chosen=option.choice == chosen,
@@ -43,6 +45,13 @@ def _row(decision: Decision, problem: CompressionProblem, chosen: Choice, alone:
         for option in decision.options
     )
     return MenuRow(decision.name, entries, cut=tuple(_ranks(decision.left_out)))
+
+
+def _kept(option: Option, as_it_is: Option) -> float:
+    """The share of bytes that an option keeps; of a module, all or nothing."""
+    if option.choice.dropped:
+        return 0.0
+    return option.cost.bytes / as_it_is.cost.bytes if as_it_is.cost.bytes else 1.0
 
 
 def _ranks(left_out: Iterable[Option]) -> Iterator[int]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from agents.pipeline.materials import Materials
 from agents.search.interruptible import Interruptible
@@ -12,6 +13,7 @@ from envs.menus import Menu, build_menus, unit_menu
 from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.measure.latency import latency_prices
 from shrinkml.models.protocol import AsrModel
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import PriceList, Resource, byte_prices, mac_prices, parameter_prices
 from shrinkml.storage import checkpoint
 
@@ -51,9 +53,12 @@ def price_list(
     return PRICE_LISTS[resource](materials, left, levers)
 
 
-def parameters_of(materials: Materials, start: AsrModel) -> PriceList:
+def parameters_of(
+    materials: Materials, start: AsrModel, left: Collection[str] = (), levers: Collection[str] = RANKS_ALONE
+) -> PriceList:
     """Prices of plans of `start` in parameters; ratios count from the original."""
-    prices = parameter_prices(model_cost(start.module), current_plan(start.module))
+    branches = materials.branches(start, levers, left)
+    prices = parameter_prices(model_cost(start.module, branches=branches), current_plan(start.module))
     return replace(prices, original=price_list(materials, "parameters").original)
 
 
@@ -87,15 +92,15 @@ def write_prices(
     """
     prices, everything = price_list(materials, resource, left, levers), menus_of(materials, left)
     module = materials.model.module
-    pairs = materials.unit_pairs(materials.model, levers, left)
-    choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left)
+    pairs, branches = (find(materials.model, levers, left) for find in (materials.unit_pairs, materials.branches))
+    choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left, branches=branches)
     check_reachable(prices, choices, ratio=ratio, n_left=len(left), wiring=wiring)
     (folder / PRICES).write_text(json.dumps(prices.to_json()))
     return Priced(
         resource=resource,
         original=prices.original,
         cheapest=prices.price(cheapest_plan(choices, wiring)),
-        left_alone=[name for name, options in choices.items() if len(options) == 1 < len(everything[name])],
+        left_alone=[name for name, options in choices.items() if len(options) == 1 < len(everything.get(name, ()))],
     )
 
 
@@ -104,24 +109,33 @@ def read_prices(folder: Path) -> PriceList:
     return PriceList.from_json(json.loads((folder / PRICES).read_text()))
 
 
-def _parameters(materials: Materials, *_: Collection[str]) -> PriceList:
-    return parameter_prices(model_cost(materials.model.module), current_plan(materials.model.module))
+def _parameters(materials: Materials, *asked: Collection[str]) -> PriceList:
+    return parameter_prices(_cost(materials, *asked), current_plan(materials.model.module))
 
 
-def _bytes(materials: Materials, *_: Collection[str]) -> PriceList:
-    return byte_prices(model_cost(materials.model.module, bits=materials.stored_bits), materials.original_bytes)
+def _bytes(materials: Materials, *asked: Collection[str]) -> PriceList:
+    return byte_prices(_cost(materials, *asked, bits=materials.stored_bits), materials.original_bytes)
 
 
-def _macs(materials: Materials, *_: Collection[str]) -> PriceList:
-    return mac_prices(model_cost(materials.model.module, materials.calls_per_s), current_plan(materials.model.module))
+def _macs(materials: Materials, *asked: Collection[str]) -> PriceList:
+    return mac_prices(_cost(materials, *asked, calls_per_s=materials.calls_per_s), current_plan(materials.model.module))
+
+
+def _cost(materials: Materials, left: Collection[str], levers: Collection[str], **known: Any) -> ModelCost:
+    """The cost of the original under any plan, with the branches that plans may drop."""
+    branches = materials.branches(materials.model, levers, left)
+    return model_cost(materials.model.module, branches=branches, **known)
 
 
 def _latency(materials: Materials, left: Collection[str], levers: Collection[str]) -> PriceList:
-    """Timed on the CPU, on the first utterances of those that the final speed is measured on."""
+    """Timed on the CPU, on the first utterances of those that the final speed is measured on.
+
+    A branch that is dropped saves the time of its layers; what it takes beside them is not told apart from all else.
+    """
     timed = materials.proxy.subset(range(min(N_TIMED, len(materials.proxy))))
     pairs = materials.unit_pairs(materials.model, levers, left)
     present = current_plan(materials.model.module)
-    return latency_prices(
+    prices = latency_prices(
         Interruptible(checkpoint.load(materials.original), materials.should_stop),
         timed.features,
         timed.audio_s,
@@ -134,6 +148,7 @@ def _latency(materials: Materials, left: Collection[str], levers: Collection[str
         pairs=pairs,
         should_stop=materials.should_stop,
     )
+    return prices.with_branches(_cost(materials, left, levers).branches, lambda _: 0)
 
 
 PRICE_LISTS: dict[Resource, Callable[[Materials, Collection[str], Collection[str]], PriceList]] = {

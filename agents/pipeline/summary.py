@@ -18,6 +18,7 @@ from agents.pipeline.step import StepOutcome
 from agents.pipeline.vocabulary.trim_stage import Trimmed
 from agents.pipeline.windows.window_stage import Windowed
 from agents.search.search_result import SearchResult
+from shrinkml.compression.dropping.drop import dropped_in, without_dropped
 from shrinkml.compression.sites import model_cost
 from shrinkml.job import JobSpec
 from shrinkml.measure.evaluation import Evaluation
@@ -110,6 +111,7 @@ def summarise(
         plain_int8=exported.plain_int8,
         vocabulary=_vocabulary_row(trimmed),
         levers=lever_rows(checkpoints / FINAL),
+        dropped=tuple(dropped_in(checkpoint.inspect(checkpoints / FINAL).plan)),
         window=_window_row(windowed),
         activations=_activations_row(spec, rounded),
         untranscribed=tuple(untranscribed),
@@ -200,21 +202,28 @@ def _layer_rows(model: Path) -> tuple[LayerRow, ...]:
 
 
 def lever_rows(model: Path) -> tuple[LeverRow, ...]:
-    """The bytes that the ranks of a checkpoint leave, then each other lever; nothing where ranks are all."""
+    """The bytes that dropped modules leave of a checkpoint, then its ranks, then each other lever.
+
+    Nothing where ranks are all.
+    """
     found = checkpoint.inspect(model)
     pulled = [lever for lever in BESIDE_RANKS if any(_is_pulled(lever, choice) for _, choice in found.plan)]
-    if not pulled:
+    dropped = dropped_in(found.plan)
+    if not pulled and not dropped:
         return ()
     cost = model_cost(checkpoint.load(model).module, bits=8 * checkpoint.DTYPES[found.dtype].itemsize)
+    held = without_dropped(found.plan)
 
     def bytes_with(levers: Sequence[str]) -> int:
         others = (field for lever in BESIDE_RANKS if lever not in levers for field in BESIDE_RANKS[lever])
         left: dict[str, Any] = {field: getattr(DENSE, field) for field in others}
-        plan = CompressionPlan({name: replace(choice, **left) for name, choice in found.plan})
+        plan = CompressionPlan({**{name: replace(choice, **left) for name, choice in held}, **dropped})
         return cost.cost(plan).bytes
 
     rows = (LeverRow(name, bytes_with(pulled[: n + 1])) for n, name in enumerate(pulled))
-    return LeverRow("rank", bytes_with(())), *rows
+    first = [LeverRow("drop", cost.cost(CompressionPlan(dropped)).bytes)] if dropped else []
+    ranks = [LeverRow("rank", bytes_with(()))] if pulled or held.ranks else []
+    return *first, *ranks, *rows
 
 
 def _is_pulled(lever: str, choice: Choice) -> bool:

@@ -11,15 +11,26 @@ from torch import nn
 
 from agents.search.model_evaluator import BATCH_SIZE
 from shrinkml.compression.calibration import LayerUse, calibrate, measure_use
+from shrinkml.compression.dropping.residual_branches import find_residual_branches
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.factorizers import decompose_each
 from shrinkml.compression.large_tensors import large_tensors_apart
-from shrinkml.compression.sites import NO_PAIRS, Pairs, WiredPairs, find_layers, model_cost, sharing
+from shrinkml.compression.sites import (
+    NO_PAIRS,
+    Branches,
+    Pairs,
+    WiredPairs,
+    find_layers,
+    layers_within,
+    model_cost,
+    sharing,
+)
 from shrinkml.compression.unit_flow.recurrent_decomposition import numbered, unit_orders, with_units
 from shrinkml.compression.unit_flow.recurrent_units import find_recurrent_units
 from shrinkml.compression.unit_pairs import find_unit_pairs
 from shrinkml.compression.units import decompose_units
 from shrinkml.models.protocol import AsrModel
+from shrinkml.plan.choice import Choice
 from shrinkml.tables import look_up
 from shrinkml.training.dataset import Dataset
 from shrinkml.weights.decomposition import Decomposition
@@ -100,6 +111,24 @@ def unit_pairs(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) 
     apart = {*left, *pairs.feeds}  # a matrix whose columns others may cut is decided about alone
     blocks = {first: second for first, second in found.items() if not {first, second} & apart}
     return WiredPairs({**blocks, **pairs}, pairs.feeds, pairs.why_not)
+
+
+def residual_branches(model: AsrModel, speech: Dataset, *, left: Collection[str] = ()) -> Branches:
+    """The branches of `model` that may be dropped, seen on the longest utterance of `speech`.
+
+    Args:
+        model: dense or in part compressed.
+        speech: one utterance is enough.
+        left: names of layers that stay as they are: branches with such are left out, and those that share one with
+            another part of the model.
+    """
+    found = find_residual_branches(model.module, lambda: _feed(model, speech.subset(next(speech.batches(1))), 1))
+
+    def may_go(path: str, dropped: Choice) -> bool:
+        inside, elsewhere = layers_within(model.module, path, dropped)
+        return bool(inside) and not elsewhere and inside.isdisjoint(left)
+
+    return {path: dropped for path, dropped in found.items() if may_go(path, dropped)}
 
 
 def silent_layers(module: nn.Module, found: Collection[str], *, left: Collection[str]) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ from envs.levers import UNITS, Choices, cheaper_choices
 from envs.menus import build_menus, worthwhile
 from envs.problem import CompressionProblem
 from envs.rank_options import as_choices, site_problem, with_expected_losses
-from shrinkml.compression.sites import NO_PAIRS, Pairs, WiredPairs, current_plan, model_cost
+from shrinkml.compression.dropping.drop import without_dropped
+from shrinkml.compression.sites import NO_BRANCHES, NO_PAIRS, Branches, Pairs, WiredPairs, current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
+from shrinkml.plan.gains import DROP
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import WORDS, PriceList
@@ -41,6 +43,7 @@ def problem_of(
     left: Collection[str] = (),
     bits: int | None = None,
     pairs: Pairs = NO_PAIRS,
+    branches: Branches = NO_BRANCHES,
 ) -> CompressionProblem:
     """The problem of finding a plan of `module`.
 
@@ -54,8 +57,9 @@ def problem_of(
         left: names of layers that stay as they are.
         bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
         pairs: of layers that are not left, whose units may be cut -> their followers.
+        branches: that may be dropped; without layers that are left.
     """
-    cost = model_cost(module, bits=bits, pairs=pairs)
+    cost = model_cost(module, bits=bits, pairs=pairs, branches=branches)
     return site_problem(
         cost,
         choices=choices_of(cost, current_plan(module), prices, levers, left=left),
@@ -117,6 +121,8 @@ def choices_of(
 ) -> Choices:
     """Layer -> the choices that `levers` make and that save something, ascending in price; the present one last.
 
+    So, too, of each branch that may be dropped, or is.
+
     Args:
         cost: of a model.
         present: the plan that it is under.
@@ -127,9 +133,13 @@ def choices_of(
     Raises:
         PlanError: `present` holds a choice that a search for ranks would undo.
     """
-    if {*levers} == {*RANKS_ALONE} and not any(choice.cuts_units for _, choice in present):
-        return as_choices(worthwhile(build_menus(cost.layers, current_ranks=present, left=left), prices))
-    return cheaper_choices(cost.layers, present, levers, prices, left=left)
+    modules = {branch.name: (branch.dropped, present.choice(branch.name)) for branch in cost.branches}
+    of_modules = {name: tuple(dict.fromkeys(choices)) for name, choices in modules.items()}
+    present, levers = without_dropped(present), {*levers} - {DROP}
+    if levers == {*RANKS_ALONE} and not any(choice.cuts_units for _, choice in present):
+        menus = worthwhile(build_menus(cost.layers, current_ranks=present, left=left), prices)
+        return {**as_choices(menus), **of_modules}
+    return {**cheaper_choices(cost.layers, present, levers, prices, left=left), **of_modules}
 
 
 def cheapest_choices(
@@ -140,6 +150,7 @@ def cheapest_choices(
     *,
     left: Collection[str] = (),
     bits: int | None = None,
+    branches: Branches = NO_BRANCHES,
 ) -> tuple[Choices, Wiring]:
     """The choices of which the cheapest plan is made, and what follows elsewhere from them.
 
@@ -148,7 +159,7 @@ def cheapest_choices(
     """
     present, found = current_plan(module), []
     for posed in (pairs.factorized, pairs) if isinstance(pairs, WiredPairs) and {*levers} != {UNITS} else (pairs,):
-        cost = model_cost(module, bits=bits, pairs=posed)
+        cost = model_cost(module, bits=bits, pairs=posed, branches=branches)
         found.append((choices_of(cost, present, prices, levers, left=left), wiring_of(cost.layers, present)))
     return min(found, key=lambda each: prices.price(cheapest_plan(*each)))
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from shrinkml.compression.dropping.drop import drop, without_dropped
 from shrinkml.compression.sites import Site, find_sites, sites_by_layer
 from shrinkml.compression.surgery import check_names, with_forms
 from shrinkml.compression.unit_flow.fed_columns import Columns, mean_shift
@@ -26,8 +27,8 @@ def factorize(
 ) -> nn.Module:
     """A copy of `model` with each layer that `plan` names in the form of its choice, and its bias shifted or cut.
 
-    Layers that the plan does not name, or names with the choice that they have and that nobody decomposed, stay as they
-    are, dense or compressed.
+    Modules that the plan drops are left out, whatever it says of the layers in them. Layers that it does not name, or
+    names with the choice that they have and that nobody decomposed, stay as they are, dense or compressed.
 
     Args:
         model: dense or in part compressed.
@@ -42,11 +43,13 @@ def factorize(
             choice that no form holds, or cuts units of a layer and not of its follower.
         RankError: a rank outside its layer's range.
     """
+    layers = [*sites_by_layer(model)]  # by whose numbers decompositions call them
+    model, plan = drop(model, plan), without_dropped(plan)
     sites = sites_by_layer(model)
     check_names(plan, sites, "model")
     plan = CompressionPlan({name: it for name, it in plan if name in decompositions or it != sites[name].form.choice})
     check_names(plan, decompositions, "decompositions")
-    feeds = {layer: _feeds(decompositions[layer], [*sites]) for layer, _ in plan}
+    feeds = {layer: _feeds(decompositions[layer], layers) for layer, _ in plan}
     _check_units(CompressionPlan({name: choice for name, choice in plan if not feeds[name]}), sites)
     with torch.no_grad():
         fed = {

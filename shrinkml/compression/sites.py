@@ -1,15 +1,18 @@
 """The sites of a model: where it holds matrices that can be compressed, what they cost, and their present choices."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from torch import nn
 
+from shrinkml.compression.dropping.drop import absent_in, cost_of
 from shrinkml.layers.adapters import ADAPTERS, why_kept
+from shrinkml.plan.branch_spec import BranchSpec
+from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
-from shrinkml.plan.cost import Cost
+from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.layer_spec import Feed, LayerKind, LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.weights.form import Form, floats_of
@@ -17,6 +20,8 @@ from shrinkml.weights.forms import get_form, get_parameters, holding
 
 Pairs = Mapping[str, str]  # a layer whose units may be cut -> its follower: the layer that multiplies them
 NO_PAIRS: Pairs = MappingProxyType({})
+Branches = Mapping[str, Choice]  # path of a module that may be dropped -> the choice that leaves it out
+NO_BRANCHES: Branches = MappingProxyType({})
 
 
 class WiredPairs(dict[str, str]):
@@ -169,8 +174,24 @@ def find_layers(
 
 
 def current_plan(model: nn.Module) -> CompressionPlan:
-    """The choices under which `model` holds its matrices now."""
-    return CompressionPlan({name: site.form.choice for name, site in sites_by_layer(model).items()})
+    """The choices under which `model` holds its matrices now, and the modules that are dropped."""
+    held = {name: site.form.choice for name, site in sites_by_layer(model).items()}
+    return CompressionPlan({**held, **{path: absent.choice for path, absent in absent_in(model).items()}})
+
+
+def layers_within(model: nn.Module, path: str, dropped: Choice) -> tuple[set[str], set[str]]:
+    """The layers of which some place lies in a branch of `model`, and those of them that lie elsewhere, too.
+
+    Args:
+        model: has the branch.
+        path: of the branch.
+        dropped: the choice that leaves it out.
+    """
+    roots = (path, *dropped.removes)
+    places: dict[bool, set[str]] = {True: set(), False: set()}
+    for site in find_sites(model):
+        places[any(site.path == root or site.path.startswith(f"{root}.") for root in roots)].add(site.layer)
+    return places[True], places[True] & places[False]
 
 
 def model_cost(
@@ -179,6 +200,7 @@ def model_cost(
     *,
     bits: int | None = None,
     pairs: Pairs = NO_PAIRS,
+    branches: Branches = NO_BRANCHES,
 ) -> ModelCost:
     """The cost of `model` under any plan: its layers, and the cost of the parameters that are in none.
 
@@ -187,24 +209,40 @@ def model_cost(
         calls_per_s: layer name -> products per second of audio, where measured.
         bits: of each weight in checkpoints, where no choice rounds it; as in memory, if absent.
         pairs: see `find_layers`.
+        branches: that may be dropped; none of their layers lies elsewhere, too.
 
     Raises:
         PlanError: nothing can be compressed.
     """
-    others, present = _cost_of_others(model), current_plan(model)
-    if bits is not None:
-        others = replace(others, bytes=others.parameters * bits // 8)
-    layers = find_layers(model, calls_per_s, bits=bits, pairs=pairs)
-    return ModelCost(layers, sum((layer.cut_biases(present.choice(layer.name)) for layer in layers), others))
+    layers, present = find_layers(model, calls_per_s, bits=bits, pairs=pairs), current_plan(model)
+
+    def beside(layers: Iterable[LayerSpec], modules: Iterable[nn.Module]) -> Cost:
+        """The cost of what is in `modules` beside `layers`, cut biases included."""
+        return sum((layer.cut_biases(present.choice(layer.name)) for layer in layers), _others(model, modules, bits))
+
+    def spec(path: str, dropped: Choice) -> BranchSpec:
+        names, _ = layers_within(model, path, dropped)
+        inside = [layer for layer in layers if layer.name in names]
+        own = beside(inside, map(model.get_submodule, (path, *dropped.removes)))
+        return BranchSpec(path, dropped, tuple(layer.name for layer in inside), own)
+
+    there = [spec(*branch) for branch in branches.items()]
+    gone = [BranchSpec(path, one.choice, (), _stored(one.was, bits)) for path, one in absent_in(model).items()]
+    other = beside(layers, [model]) - sum((branch.own for branch in there), NOTHING)
+    return ModelCost(layers, other, (*there, *gone))
 
 
 def present_cost(model: nn.Module) -> Cost:
     """The cost of `model` as it is, tied matrices once."""
-    return sum((site.form.cost() for site in sites_by_layer(model).values()), _cost_of_others(model))
+    return sum((site.form.cost() for site in sites_by_layer(model).values()), _others(model, [model]))
 
 
-def _cost_of_others(model: nn.Module) -> Cost:
-    """The cost of the parameters that are in no layer."""
+def _others(model: nn.Module, modules: Iterable[nn.Module], bits: int | None = None) -> Cost:
+    """The cost of the parameters of `modules` that are in no layer of `model`."""
     in_layers = {id(part) for site in find_sites(model) for part in site.parameters}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in in_layers]
-    return Cost(sum(parameter.numel() for parameter in others), sum(parameter.nbytes for parameter in others))
+    return _stored(cost_of(modules, but=in_layers), bits)
+
+
+def _stored(cost: Cost, bits: int | None) -> Cost:
+    """`cost` of weights of so many bits; of those that they have, where None."""
+    return cost if bits is None else replace(cost, bytes=cost.parameters * bits // 8)

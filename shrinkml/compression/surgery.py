@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from shrinkml.activations.places import take_quantizers_
 from shrinkml.additions import copied, take_over_
+from shrinkml.compression.dropping.drop import drop, without_dropped
 from shrinkml.compression.sites import Site, sites_by_layer, sites_by_module
 from shrinkml.errors import PlanError, RankError
 from shrinkml.layers.adapters import ADAPTERS
@@ -30,10 +31,13 @@ Parameters = tuple[nn.Parameter, ...]
 def reshape(model: nn.Module, plan: CompressionPlan) -> nn.Module:
     """A copy of `model` with zeros in place of each layer that `plan` names: the shapes that a checkpoint fills.
 
+    Modules that the plan drops are left out.
+
     Raises:
         PlanError: the plan names a layer that the model lacks, or a choice that no form holds.
         RankError: a rank outside its layer's range.
     """
+    model, plan = drop(model, plan), without_dropped(plan)
     sites = sites_by_layer(model)
     check_names(plan, sites, "model")
     return with_forms(model, {layer: _zeros(sites[layer], choice) for layer, choice in plan})

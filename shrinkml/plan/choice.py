@@ -6,6 +6,7 @@ from typing import Any
 
 from shrinkml.errors import PlanError, RankError
 
+OF_MODULES = frozenset({"removes", "returns"})  # fields that tell how a module is left out
 MOST_BITS = 16  # what full checkpoints may store; a choice of more bits would save nothing
 
 
@@ -21,6 +22,9 @@ class Choice:
         identity: one of the two factors holds an identity block, which takes no weights.
         outputs: rows that are left of it, where units are cut that it computes; None where all are.
         inputs: columns that are left of it, where units are cut that it multiplies; None where all are.
+        removes: dotted paths of other modules that are left out with the module that is dropped: what they give goes
+            there alone.
+        returns: values that a call of the dropped module gives, the first of which counts; None for one as it is.
     """
 
     rank: int | None = None
@@ -30,6 +34,8 @@ class Choice:
     identity: bool = False
     outputs: int | None = None
     inputs: int | None = None
+    removes: tuple[str, ...] = ()
+    returns: int | None = None
 
     def __post_init__(self) -> None:
         if self.rank is not None and (not _is_whole(self.rank) or self.rank < 1):
@@ -49,10 +55,17 @@ class Choice:
                 raise PlanError(f"{name} {units!r}; allowed: an integer of 1 or more")
         if self.outputs is not None and (self.rank, self.sparsity) != (None, 0.0):
             raise PlanError("cut units, and a rank or a sparsity; allowed beside cut units: bits")
-        if self.dropped and any(getattr(self, name) != left for name, left in _DEFAULTS.items() if name != "dropped"):
+        changed = {name for name, left in _DEFAULTS.items() if getattr(self, name) != left}
+        if self.dropped and changed - {"dropped", *OF_MODULES}:
             raise PlanError(
                 "dropped, and a rank, bits, a sparsity or units; allowed: nothing else for what is left out"
             )
+        if not self.dropped and changed & OF_MODULES:
+            raise PlanError(f"{', '.join(sorted(changed & OF_MODULES))} of what is not dropped; allowed: dropped")
+        if not isinstance(self.removes, tuple) or not all(isinstance(path, str) and path for path in self.removes):
+            raise PlanError(f"removes {self.removes!r}; allowed: paths of modules")
+        if self.returns is not None and (not _is_whole(self.returns) or self.returns < 1):
+            raise PlanError(f"returns {self.returns!r}; allowed: an integer of 1 or more")
 
     @property
     def cuts_units(self) -> bool:
@@ -94,7 +107,8 @@ class Choice:
             return cls(rank=_rank(value))
         if unknown := value.keys() - _DEFAULTS.keys():
             raise PlanError(f"a choice has no {', '.join(sorted(unknown))}; known: {', '.join(_DEFAULTS)}")
-        return cls(**value)
+        removes = value.get("removes", ())
+        return cls(**{**value, "removes": tuple(removes) if isinstance(removes, list) else removes})
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Choice)}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shrinkml.errors import PlanError
+from shrinkml.plan.branch_spec import BranchSpec
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
 from shrinkml.plan.layer_spec import LayerSpec
@@ -15,10 +16,12 @@ class ModelCost:
     Attributes:
         layers: its factorizable matrices.
         other: everything else (biases, norms, what is left alone), the same under every plan.
+        branches: that a plan may drop, or that are dropped already.
     """
 
     layers: tuple[LayerSpec, ...]
     other: Cost
+    branches: tuple[BranchSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -36,10 +39,19 @@ class ModelCost:
             PlanError: the plan names a layer that the model does not have.
             RankError: a rank outside its layer's range.
         """
-        unknown = set(plan.choices) - {layer.name for layer in self.layers}
+        known = {*(layer.name for layer in self.layers), *(branch.name for branch in self.branches)}
+        unknown = set(plan.choices) - known
         if unknown:
             raise PlanError(f"the plan names layers that the model lacks: {', '.join(sorted(unknown))}")
-        return sum((layer.cost_at(plan.choice(layer.name)) for layer in self.layers), self.other)
+        whole = [branch for branch in self.branches if not plan.choice(branch.name).dropped]
+        gone = {layer for branch in self.branches if branch not in whole for layer in branch.layers}
+        kept = (layer.cost_at(plan.choice(layer.name)) for layer in self.layers if layer.name not in gone)
+        return sum((*kept, *(branch.own for branch in whole)), self.other)
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """Layer -> the branch that it lies in, of those that lie in one."""
+        return {layer: branch.name for branch in self.branches for layer in branch.layers}
 
     def parameters(self, plan: CompressionPlan) -> int:
         """Parameters of the whole model under `plan`; refuses what `cost` refuses."""

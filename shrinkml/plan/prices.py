@@ -6,15 +6,16 @@ everything else, which no plan changes. For time that sum is an estimate, as in 
 bits, and scales and indices count.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Self
 
+from shrinkml.plan.branch_spec import BranchSpec
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import NOTHING, Cost
 from shrinkml.plan.model_cost import ModelCost
-from shrinkml.plan.site_prices import CountedPrices, Prices, prices_from_json
+from shrinkml.plan.site_prices import LEAST, CountedPrices, Prices, SitePrices, prices_from_json
 
 Resource = Literal["parameters", "bytes", "macs", "latency"]
 
@@ -72,6 +73,7 @@ class PriceList:
         other: everything else.
         original: the model that ratios count from.
         terms: for groups of sites.
+        parents: site -> the module that it lies in, a site of its own: where that is dropped, it costs nothing.
     """
 
     resource: Resource
@@ -79,6 +81,7 @@ class PriceList:
     other: int
     original: int
     terms: tuple[GroupTerm, ...] = ()
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def price(self, plan: CompressionPlan) -> int:
         """The price of the whole model under `plan`.
@@ -86,7 +89,9 @@ class PriceList:
         Raises:
             PlanError: a choice whose price is not known.
         """
-        alone = sum(prices.at(plan.choice(name)) for name, prices in self.sites.items())
+        gone = {name for name, choice in plan if choice.dropped}
+        there = ((name, prices) for name, prices in self.sites.items() if self.parents.get(name) not in gone)
+        alone = sum(prices.at(plan.choice(name)) for name, prices in there)
         return self.other + alone + sum(term.at(plan) for term in self.terms)
 
     def ratio(self, plan: CompressionPlan) -> float:
@@ -105,6 +110,7 @@ class PriceList:
             "other": self.other,
             "original": self.original,
             "terms": [term.to_json() for term in self.terms],
+            "parents": dict(self.parents),
         }
 
     @classmethod
@@ -117,13 +123,27 @@ class PriceList:
             value["other"],
             value["original"],
             tuple(map(GroupTerm.from_json, value.get("terms", ()))),
+            value.get("parents", {}),
         )
+
+    def with_branches(self, branches: Iterable[BranchSpec], own: Callable[[BranchSpec], float]) -> Self:
+        """The list with modules that may be dropped, of which `other` counts nothing.
+
+        Args:
+            branches: of the model.
+            own: the price of all that is in one beside its layers.
+        """
+        modules = {it.name: SitePrices((), (), max(LEAST, round(own(it))), {it.dropped: LEAST}) for it in branches}
+        parents = {layer: branch.name for branch in branches for layer in branch.layers}
+        return replace(self, sites={**self.sites, **modules}, parents={**self.parents, **parents})
 
 
 def parameter_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:
     """Prices by the weights of every layer; ratios count from the model under `original`, dense if there is none."""
     sites = {layer.name: CountedPrices(layer, "parameters") for layer in cost.layers}
-    return PriceList("parameters", sites, _others(cost).parameters, cost.parameters(original or CompressionPlan()))
+    whole = cost.parameters(original or CompressionPlan())
+    prices = PriceList("parameters", sites, _others(cost).parameters, whole)
+    return prices.with_branches(cost.branches, lambda branch: _own(cost, branch).parameters)
 
 
 def byte_prices(cost: ModelCost, original: int) -> PriceList:
@@ -134,12 +154,18 @@ def byte_prices(cost: ModelCost, original: int) -> PriceList:
         original: bytes that ratios count from.
     """
     sites = {layer.name: CountedPrices(layer, "bytes") for layer in cost.layers}
-    return PriceList("bytes", sites, _others(cost).bytes, original)
+    prices = PriceList("bytes", sites, _others(cost).bytes, original)
+    return prices.with_branches(cost.branches, lambda branch: _own(cost, branch).bytes)
 
 
 def _others(cost: ModelCost) -> Cost:
     """The cost of what is in no price of a site."""
-    return cost.other - sum((layer.own_biases for layer in cost.layers), NOTHING)
+    return cost.other - sum((it.own_biases for it in cost.layers if it.name not in cost.parents), NOTHING)
+
+
+def _own(cost: ModelCost, branch: BranchSpec) -> Cost:
+    """The cost of what is in `branch` and in no price of its layers."""
+    return branch.own - sum((it.own_biases for it in cost.layers if it.name in branch.layers), NOTHING)
 
 
 def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> PriceList:
@@ -149,5 +175,5 @@ def mac_prices(cost: ModelCost, original: CompressionPlan | None = None) -> Pric
     embedding, which is looked up, costs as good as nothing while it is dense, and factorizing it saves nothing.
     """
     sites = {layer.name: CountedPrices(layer, "macs") for layer in cost.layers}
-    prices = PriceList("macs", sites, other=0, original=0)
-    return PriceList("macs", sites, other=0, original=prices.price(original or CompressionPlan()))
+    prices = PriceList("macs", sites, other=0, original=0).with_branches(cost.branches, lambda _: 0)
+    return replace(prices, original=prices.price(original or CompressionPlan()))

@@ -36,6 +36,7 @@ def facts(report: Report) -> list[Fact]:
         *_activation_facts(report),
         Fact("On disk", megabytes(before.bytes), megabytes(after.bytes), on_disk),
         *_lever_facts(report),
+        *_dropped_facts(report),
         *_mac_facts(report),
         *(_speed_fact(row) for row in report.speedup.settings),
         *(fact for row in report.exports for fact in _export_facts(row, before)),
@@ -108,6 +109,13 @@ def _lever_facts(report: Report) -> list[Fact]:
         Fact(f"  by {row.lever}", megabytes(left), megabytes(row.bytes), _smaller_by(row.lever, left / row.bytes))
         for left, row in zip(before, report.levers, strict=False)
     ]
+
+
+def _dropped_facts(report: Report) -> list[Fact]:
+    """The modules that were left out, where some were."""
+    if not report.dropped:
+        return []
+    return [Fact("Modules left out", "", str(len(report.dropped)), ", ".join(report.dropped))]
 
 
 def _smaller_by(lever: str, ratio: float) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from shrinkml.report.record import Report
+from shrinkml.report.search_rows import MenuEntry
 from shrinkml.report.wording import percent
 
 
@@ -28,15 +29,19 @@ def cells_of(report: Report) -> Iterator[Cell]:
             wer = None if entry is last or start is None else entry.wer_alone
             yield Cell(
                 layer=row.name,
-                rank=choice_in_words(
-                    entry.rank, entry.bits, identity=entry.identity, sparsity=entry.sparsity, units=entry.units
-                ),
+                rank=_words_of(entry),
                 weights_kept=entry.weights_kept,
                 expected_loss=entry.expected_loss,
                 wer=wer,
                 added=None if wer is None or start is None else wer - start,
                 chosen=entry.chosen,
             )
+
+
+def _words_of(entry: MenuEntry) -> str:
+    if entry.dropped is not None:
+        return "dropped" if entry.dropped else "kept"
+    return choice_in_words(entry.rank, entry.bits, identity=entry.identity, sparsity=entry.sparsity, units=entry.units)
 
 
 def choice_in_words(

@@ -193,7 +193,7 @@ class LeverRow:
     """The part of one lever in the size of the result.
 
     Attributes:
-        lever: "rank" (with or without identity blocks), then "units", "bits" and "sparsity".
+        lever: "drop", "rank" (with or without identity blocks), then "units", "bits" and "sparsity".
         bytes: of the result's weights with this lever and those before it alone.
     """
 
@@ -308,6 +308,7 @@ class Report:
         plain_int8: the original in int8, where the job asks for int8.
         vocabulary: where it was trimmed before the first step.
         levers: in turn, where more than one was pulled.
+        dropped: modules that were left out of the result.
         window: where the result hears one of fixed length.
         activations: where they are rounded.
         untranscribed: splits without transcripts: errors on them are words that differ from the original's own.
@@ -338,6 +339,7 @@ class Report:
     plain_int8: PlainInt8Row | None = None
     vocabulary: VocabularyRow | None = None
     levers: tuple[LeverRow, ...] = ()
+    dropped: tuple[str, ...] = ()
     window: WindowRow | None = None
     activations: ActivationsRow | None = None
     untranscribed: tuple[str, ...] = ()

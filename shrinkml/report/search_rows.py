@@ -107,6 +107,7 @@ class MenuEntry:
         identity: True where one of its factors holds an identity block.
         sparsity: share of its weights that are zero and not stored.
         units: that are left, where some are cut here and of the matrix that multiplies them; None is all.
+        dropped: True where the module is left out; None for what may not be.
         weights_kept: bytes, of those that the layer had before the step; where none is rounded, weights likewise.
         expected_loss: of this choice alone, in nats per token; None is not known, as in older reports.
         wer_alone: with this layer alone compressed, on the proxy set; None where no strategy measured it.
@@ -118,6 +119,7 @@ class MenuEntry:
     identity: bool = False
     sparsity: float = 0.0
     units: int | None = None
+    dropped: bool | None = None
     weights_kept: float
     expected_loss: float | None = None
     wer_alone: float | None

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from shrinkml.compression.dropping.drop import absent_in
 from shrinkml.compression.sites import current_plan, find_layers, model_cost
 from shrinkml.models.protocol import AsrModel
 from shrinkml.plan.choice import Choice
@@ -58,6 +59,7 @@ class CompressionRecord:
         parameters: that its file holds.
         dense_parameters: of the same model without factors.
         layers: its matrices, in forward order.
+        dropped: modules that were left out.
         source: digest of the model that it was made from.
         data: split -> sha256 of its manifest.
         normaliser: id and version of the text normaliser that all WERs were counted with.
@@ -70,6 +72,7 @@ class CompressionRecord:
     parameters: int
     dense_parameters: int
     layers: tuple[CompressedLayer, ...]
+    dropped: tuple[str, ...]
     source: str
     data: Mapping[str, str]
     normaliser: str
@@ -85,6 +88,7 @@ class CompressionRecord:
             "parameters": self.parameters,
             "dense_parameters": self.dense_parameters,
             "layers": [layer.to_json() for layer in self.layers],
+            "dropped": list(self.dropped),
             "provenance": {
                 "source": self.source,
                 "data": dict(self.data),
@@ -117,6 +121,7 @@ def write_record(
         parameters=stored_parameters(folder),
         dense_parameters=model_cost(model.module).dense_parameters,
         layers=layers_of(model),
+        dropped=tuple(absent_in(model.module)),
         source=source,
         data=data,
         normaliser=normaliser,

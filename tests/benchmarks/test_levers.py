@@ -3,7 +3,7 @@ import pytest
 from shrinkml.plan.choice import Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.cost import Cost
-from shrinkml.plan.gains import GAINS
+from shrinkml.plan.gains import DROP, UNASKED
 from shrinkml.plan.layer_spec import LayerSpec
 from shrinkml.plan.model_cost import ModelCost
 from shrinkml.plan.prices import byte_prices
@@ -23,8 +23,10 @@ def test_every_matrix_is_rounded(bench):
     assert dict(plan) == {"a": Choice(rank=8, bits=8), "b": Choice(bits=8)}
 
 
-def test_the_joint_recipe_pulls_whatever_saves_bytes(bench):
-    assert set(bench.RECIPES["joint"].levers) == set(GAINS["bytes"])
+def test_the_joint_recipe_pulls_what_a_job_pulls_unasked_and_others_drop_modules_too(bench):
+    joint = set(bench.RECIPES["joint"].levers)
+    assert joint == set(UNASKED["bytes"])
+    assert set(bench.RECIPES["joint and dropping"].levers) == {*joint, DROP}
 
 
 def row(recipe, seed, **figures):

@@ -11,7 +11,7 @@ rank itself it would be blind to where a spectrum ends.
 Units that are cut are measured like ranks: their decomposition tells what fewer of them leave out.
 
 Levers are measured one by one, and their losses added up: a lower rank, and others at the present rank
-(`agents.search.look.lever_losses`).
+(`agents.search.look.lever_losses`). Each module that may be dropped is measured so, too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,17 +46,22 @@ class LayerLosses:
         tokens_per_utterance: of the speech that they were measured on.
         others: layer -> what the levers beside ranks lose.
         times: layer -> what all of its losses are to be multiplied with, where that is not 1.
+        dropped: module -> nats per token if it alone is dropped; of those that are already, nothing.
     """
 
     curves: Mapping[str, tuple[float, ...]]
     tokens_per_utterance: float
     others: Mapping[str, Sequence[LeverLosses]] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
+    dropped: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, layer: str, choice: Choice) -> float:
         """The nats per token that are lost if `layer` alone is under `choice`."""
+        times = self.times.get(layer, 1.0)
+        if choice.dropped:
+            return self.dropped.get(layer, 0.0) * times
         by_rank = loss_at(self.curves[layer], choice.directions)
-        return (by_rank + sum(lever.at(choice) for lever in self.others.get(layer, ()))) * self.times.get(layer, 1.0)
+        return (by_rank + sum(lever.at(choice) for lever in self.others.get(layer, ()))) * times
 
 
 def few_of(speech: Dataset, n: int) -> Dataset:
@@ -106,13 +111,23 @@ def layer_losses(measured: RecalledLosses, choices: Choices, left_out: LeftOut, 
         layer: all_lever_losses(measured, layer, options, [*by_rank(options).values()])
         for layer, options in choices.items()
     }
-    return LayerLosses(curves, tokens_per_utterance, others)
+    dropped = {
+        module: measured.loss(CompressionPlan({module: options[0]}))
+        for module, options in choices.items()
+        if _may_be_dropped(options)
+    }
+    return LayerLosses(curves, tokens_per_utterance, others, dropped=dropped)
 
 
 def n_measured(choices: Sequence[Choice], n_ranks: int) -> int:
     """The losses of a layer of those `choices` that `layer_losses` measures."""
     lower = by_rank(choices)
-    return len(measured_ranks(tuple(lower), n_ranks)) + n_measured_of_levers(choices, [*lower.values()])
+    n_levers = n_measured_of_levers(choices, [*lower.values()])
+    return len(measured_ranks(tuple(lower), n_ranks)) + n_levers + _may_be_dropped(choices)
+
+
+def _may_be_dropped(choices: Sequence[Choice]) -> bool:
+    return len(choices) > 1 and choices[0].dropped
 
 
 def _by_energy(known: Mapping[int, float], left_out: Mapping[int, float]) -> dict[int, float]:

@@ -11,13 +11,16 @@ def uniform_plan(problem: CompressionProblem) -> CompressionPlan:
     """The plan whose layers all keep the same fraction of their heaviest entry, as closely as menus and budget allow.
 
     The fraction is raised as long as every layer can follow; what is left then goes, lowest fraction first, to the
-    layers whose next entry still fits.
+    layers whose next entry still fits. Modules are kept before anything is raised, if the budget allows that at all.
 
     Raises:
         PlanError: no plan of the menus meets the budget.
     """
     budget = Budget.of(problem)
-    fractions = tuple(tuple(price / prices[-1] for price in prices[1:]) for prices in budget.weights)
+    fractions = tuple(
+        tuple(0.0 if i in budget.children else price / prices[-1] for price in prices[1:])
+        for i, prices in enumerate(budget.weights)
+    )
     return budget.plan(raised_in_turn(budget, fractions))
 
 

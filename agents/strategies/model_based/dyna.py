@@ -22,7 +22,7 @@ from agents.strategies.model_based.model_search import Mutation, search_in_model
 from agents.strategies.model_based.move_features import MOVES, MoveFeatures
 from agents.strategies.model_based.surrogate import RandomMutation
 from agents.strategies.model_based.surrogate_model import Floats
-from envs.batch_projection import Bools, Ints
+from envs.batch_modules import Bools, Ints
 from envs.decision import PerOption
 
 if TYPE_CHECKING:

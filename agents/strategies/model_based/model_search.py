@@ -20,7 +20,8 @@ from agents.strategies.baselines.least_expected import least_expected
 from agents.strategies.measured_losses import measure_word_losses
 from agents.strategies.model_based.surrogate_model import Features, Floats, SurrogateModel
 from agents.strategies.starts import judge_starts
-from envs.batch_projection import BatchProjection, Bools, Ints
+from envs.batch_modules import Bools, Ints
+from envs.batch_projection import BatchProjection
 from envs.budget import Entries
 from envs.decision import PerOption
 from envs.projection import as_energies

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.strategies.baselines.evolution import MAX_STEP
-from envs.batch_projection import Bools, Ints
+from envs.batch_modules import Bools, Ints
 from envs.budget import Budget
 from envs.decision import Decision, PerOption
 from envs.observation import KINDS, LOG2_LARGEST_SIDE, one_hot

@@ -13,7 +13,7 @@ from agents.strategies.baselines.evolution import mutated_share
 from agents.strategies.model_based.kept_policy import HIDDEN_UNITS, SHAPES, as_policy
 from agents.strategies.model_based.move_features import MOVES, N_FEATURES
 from agents.strategies.model_based.surrogate_model import Floats
-from envs.batch_projection import Bools, Ints
+from envs.batch_modules import Bools, Ints
 from envs.observation import KINDS
 
 LEARNING_RATE = 1e-2  # Adam's; 3e-3 was as good on toys of a recogniser

@@ -14,7 +14,7 @@ from agents.search.search import Search
 from agents.strategies.baselines.evolution import MAX_STEP, mutated_share
 from agents.strategies.model_based.model_search import search_in_model
 from agents.strategies.model_based.surrogate_model import Floats
-from envs.batch_projection import Bools, Ints
+from envs.batch_modules import Bools, Ints
 
 
 def surrogate(search: Search) -> None:

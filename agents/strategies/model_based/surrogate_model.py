@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from envs.batch_projection import Ints
+from envs.batch_modules import Ints
 from envs.budget import Budget
 from envs.decision import PerOption
 from envs.word_loss import LEAST_WORD_LOSS

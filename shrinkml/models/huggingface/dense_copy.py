@@ -6,13 +6,17 @@ from typing import cast
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
+from shrinkml.compression.dropping.drop import absent_in
 from shrinkml.compression.surgery import merge
 from shrinkml.models.family import Copied
 from shrinkml.models.huggingface.opening import HuggingFaceAsr, write_files
 from shrinkml.models.huggingface.quiet import quietly
 from shrinkml.models.huggingface.vocabulary.kept_tokens import IDS, KEPT
 from shrinkml.storage.model_folder import CONFIG
+
+NETWORK = "network."  # how the names of the modules of models of transformers begin
 
 TEMPLATE = """\
 ---
@@ -67,11 +71,16 @@ def write_merged(model: HuggingFaceAsr, path: Path, half: bool = False) -> None:
         half: store the weights in half precision. config.json still says float32: transformers computes in what it
             says, and a feature extractor's output is float32.
     """
-    network = cast(HuggingFaceAsr, merge(model)).network
+    merged = cast(HuggingFaceAsr, merge(model))
+    network = merged.network
     with torch.device("meta"):
-        plain = type(network)(network.config).state_dict()
+        plain = type(network)(network.config)
+    shapes = {name: tensor.shape for name, tensor in plain.state_dict().items()}
     for name, parameter in network.named_parameters():
-        parameter.data = parameter.data.view(plain[name].shape)  # as it was before it was rewritten
+        parameter.data = parameter.data.view(shapes[name])  # as it was before it was rewritten
+    for place, absent in absent_in(merged).items():
+        for dropped in (place, *absent.choice.removes):
+            _put_back_(network, plain, dropped.removeprefix(NETWORK))
     write_files(model, path)
     with quietly():
         network.save_pretrained(path)
@@ -80,6 +89,14 @@ def write_merged(model: HuggingFaceAsr, path: Path, half: bool = False) -> None:
             tensors = {name: t.half() if t.is_floating_point() else t for name, t in load_file(weights).items()}
             save_file(tensors, weights, {"format": "pt"})
         shutil.copymode(path / CONFIG, weights)  # safetensors lets nobody but the owner read it
+
+
+def _put_back_(network: nn.Module, plain: nn.Module, path: str) -> None:
+    """Has `network` hold at `path` what `plain` has there, with zeros for weights, which add nothing."""
+    zeros = plain.get_submodule(path).to_empty(device="cpu")
+    for tensor in (*zeros.parameters(), *zeros.buffers()):
+        tensor.data.zero_()
+    network.set_submodule(path, zeros)
 
 
 def card(model: HuggingFaceAsr, source: Copied) -> str:

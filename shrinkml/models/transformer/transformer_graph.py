@@ -10,6 +10,7 @@ from functools import partial
 
 import onnx
 
+from shrinkml.compression.dropping.absent import Absent
 from shrinkml.compression.sites import find_layers
 from shrinkml.export.drawn import Drawn, components
 from shrinkml.export.graph import Graph, Storage
@@ -128,9 +129,7 @@ def _encoder_layer(graph: Graph, states: str, inside: str, layer: EncoderLayer, 
     found = attend(graph, normed, known, layer.attention, f"{name}.attention", inside)
     if layer.memory is not None:
         found = graph.op("Add", found, memory_block(graph, joined(graph, known[1]), inside, layer.memory))
-    states = graph.op("Add", states, found)
-    normed = norm(graph, states, layer.feed_forward_norm)
-    return graph.op("Add", states, feed_forward(graph, normed, layer.feed_forward, f"{name}.feed_forward"))
+    return _fed_forward(graph, graph.op("Add", states, found), layer, name)
 
 
 def _decoder_layer(
@@ -143,9 +142,15 @@ def _decoder_layer(
     states = graph.op("Add", states, attend(graph, normed, (keys, values), layer.attention, f"{name}.attention"))
     normed = norm(graph, states, layer.cross_norm)
     states = graph.op("Add", states, attend(graph, normed, heard, layer.cross, f"{name}.cross", inside))
+    return _fed_forward(graph, states, layer, name), (keys, values)
+
+
+def _fed_forward(graph: Graph, states: str, layer: EncoderLayer | DecoderLayer, name: str) -> str:
+    """`states` and what the feed-forward block makes of them, unless that was dropped."""
+    if isinstance(layer.feed_forward, Absent):
+        return states
     normed = norm(graph, states, layer.feed_forward_norm)
-    states = graph.op("Add", states, feed_forward(graph, normed, layer.feed_forward, f"{name}.feed_forward"))
-    return states, (keys, values)
+    return graph.op("Add", states, feed_forward(graph, normed, layer.feed_forward, f"{name}.feed_forward"))
 
 
 def _give_out_cross(graph: Graph, model: Transformer, states: str) -> None:

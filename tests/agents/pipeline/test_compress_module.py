@@ -124,6 +124,18 @@ def test_torchs_attention_is_factorized_projection_by_projection():
     assert transcribe(reopened, features) == transcribe(found.module, features)
 
 
+def test_attention_that_is_added_is_left_out_if_asked():
+    torch.manual_seed(0)
+    found = compress(
+        Attending(), loss=loss, transcribe=transcribe, compression_ratio=1.5, levers=("drop",),
+        dev=speech(2, 8), test=speech(3, 8), search=QUICK,
+    )  # fmt: skip
+    assert [(name, choice.dropped) for name, choice in found.plan] == [("attention", True)]
+    assert found.after.parameters == sum(it.numel() for it in found.module.parameters())
+    assert found.before.parameters > 1.5 * found.after.parameters
+    assert found.module(torch.randn(2, 12, 8)).shape == (2, len(WORDS))
+
+
 def run(module, **changes):
     options = {"compression_ratio": 2.5, "search": QUICK, "finetune": EPOCHS, "factorizer": "svd"}
     data = {"train": speech(1, 64), "dev": speech(2, 32), "test": speech(3, 32)}

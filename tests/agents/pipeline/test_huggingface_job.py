@@ -142,3 +142,33 @@ def test_a_job_compresses_a_folder_of_transformers(kind, stock_dir, tiny_data, t
     exported, in_int8 = report["exports"]
     assert exported["largest_difference"] < 1e-3
     assert exported["same_transcripts"] == exported["n_utterances"] == in_int8["n_utterances"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_job_drops_modules_of_a_whisper(stock_dir, tiny_data, tmp_path):
+    job = {
+        "model": str(stock_dir("whisper")),
+        "data": {split: str(path) for split, path in tiny_data.items()} | {"proxy_utterances": 6},
+        "goal": {"compression_ratio": 1.4, "max_wer_increase": 1.0},
+        "steps": [1.1, 1.4],
+        "levers": ["drop"],
+        "search": {"strategy": "random", "evaluations": 3, "seeds": 1, "baselines": ["divergence"]},
+        "finetune": {"epochs": 1, "batch_size": 12},
+        "executor": "local",
+        "export": ["onnx", "transformers"],
+    }
+    report = to_json(run_job(parse_job(job), tmp_path))
+    found = json.loads((tmp_path / "stages" / "validate" / "result.json").read_text())
+    assert len(found["droppable"]) == 5
+    assert "network.model.encoder.conv1.weight" in found["undroppable"]
+    final = tmp_path / "checkpoints" / "final"
+    dropped = [name for name, choice in inspect(final).plan if choice.dropped]
+    assert report["dropped"] == dropped != []
+    assert [row["lever"] for row in report["levers"]] == ["drop"]
+    assert abs(report["levers"][0]["bytes"] - inspect(final).stored_bytes) < 0.01 * inspect(final).stored_bytes + 4096
+    assert stored_parameters(final) <= report["baseline"]["parameters"] / 1.4
+    assert stored_parameters(tmp_path / "checkpoints" / "final-dense") == report["baseline"]["parameters"]
+    (exported,) = report["exports"]
+    assert exported["same_transcripts"] == exported["n_utterances"]
+    assert exported["largest_difference"] < 1e-3

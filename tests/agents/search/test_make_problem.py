@@ -15,13 +15,16 @@ from envs.levers import BITS, SPARSITIES
 from envs.rank_options import rank_menus
 from envs.toys import recogniser, separable
 from shrinkml.compression.calibration import calibrate
+from shrinkml.compression.dropping.residual_branches import find_residual_branches
+from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
-from shrinkml.compression.sites import model_cost
+from shrinkml.compression.sites import current_plan, model_cost
 from shrinkml.compression.units import decompose_units
 from shrinkml.plan.choice import DENSE, Choice
 from shrinkml.plan.compression_plan import CompressionPlan
 from shrinkml.plan.gains import GAINS
 from shrinkml.plan.prices import byte_prices, parameter_prices
+from shrinkml.plan.site_prices import LEAST
 from tests.agents.toy_search import search, telling
 
 
@@ -89,6 +92,75 @@ def test_menus_of_one_entry_are_searched_too(strategy):
         strategy, dataclasses.replace(toy, problem=problem, word_losses=((0.0,),) * 6), evaluations=5
     ).trials
     assert not trial.plan.ranks
+
+
+class Residual(torch.nn.Module):
+    """Two layers that are added to what they take, and one behind them."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.up, self.down = torch.nn.LayerNorm(48), torch.nn.Linear(48, 64), torch.nn.Linear(64, 48)
+        self.out = torch.nn.Linear(48, 8)
+
+    def forward(self, x):
+        return self.out(x + self.down(self.up(self.norm(x)).relu()))
+
+
+class TestOfModulesThatMayBeDropped:
+    DROPPED = Choice(dropped=True, removes=("norm", "up"))
+
+    @pytest.fixture
+    def module(self):
+        torch.manual_seed(0)
+        return Residual().eval()
+
+    def problem(self, module, levers, ratio=1.5):
+        branches = find_residual_branches(module, lambda: module(torch.randn(2, 5, 48)))
+        prices = parameter_prices(model_cost(module, branches=branches), current_plan(module))
+        return problem_of(
+            module,
+            decompose(module),
+            prices=prices,
+            ratio=ratio,
+            baseline_wer=0.0,
+            levers=levers,
+            branches=branches,
+        )
+
+    def test_one_is_a_decision_before_those_of_its_layers_which_cost_nothing_without_it(self, module):
+        posed = self.problem(module, ("rank", "drop"))
+        assert [it.name for it in posed.decisions] == ["down", "up.weight", "down.weight", "out.weight"]
+        assert [it.parent for it in posed.decisions] == [None, "down", "down", None]
+        assert posed.decisions[0].choices == (self.DROPPED, DENSE)
+        for plan in (CompressionPlan({"down": self.DROPPED}), CompressionPlan({"up.weight": Choice(rank=8)})):
+            small = factorize(module, plan, decompose(module))
+            assert posed.cost(plan).parameters == sum(it.numel() for it in small.parameters())
+            assert 0 <= posed.prices.price(plan) - posed.cost(plan).parameters <= LEAST
+        assert posed.retained_energies[0] == (0.0, 1.0)
+
+    def test_dropping_alone_leaves_matrices_as_they_are(self, module):
+        posed = self.problem(module, ("drop",))
+        assert [len(it.options) for it in posed.decisions] == [2, 1, 1, 1]
+        assert dict(Budget.of(posed).plan([0] * 4)) == {"down": self.DROPPED}
+
+    def test_what_is_dropped_stays_so_in_the_next_search(self, module):
+        plan = CompressionPlan({"down": self.DROPPED, "out.weight": Choice(rank=4)})
+        small = factorize(module, plan, decompose(module))
+        prices = self.problem(module, ("rank", "drop")).prices
+        levers = "rank", "drop"
+        posed = problem_of(small, decompose(small), prices=prices, ratio=1.01, baseline_wer=0.0, levers=levers)
+        gone, out = sorted(posed.decisions, key=lambda it: it.name)
+        assert gone.choices == (self.DROPPED,)
+        at = {gone.name: 0, out.name: len(out.options) - 1}
+        plan = Budget.of(posed).plan([at[it.name] for it in posed.decisions])
+        assert plan == current_plan(small)
+        assert prices.price(plan) == sum(it.numel() for it in small.parameters()) + LEAST
+
+    def test_what_dropping_loses_is_told_to_the_problem(self, module):
+        curves = dict.fromkeys(("up.weight", "down.weight", "out.weight", "down"), (1.0,) * 2)
+        losses = LayerLosses(curves, 1.0, dropped={"down": 0.25}, times={"down": 2.0})
+        assert losses.at("down", self.DROPPED) == 0.5
+        assert losses.at("down", DENSE) == 0.0
 
 
 class TestOfSeveralLevers:

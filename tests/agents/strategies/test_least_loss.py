@@ -5,7 +5,7 @@ import pytest
 
 from agents.strategies.least_loss import MAX_CELLS, least_loss
 from envs.budget import Budget
-from envs.toys import mixed, recogniser, separable
+from envs.toys import dropping, mixed, recogniser, separable
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -35,6 +35,16 @@ def test_prices_rounded_up_stay_within_the_budget_and_cost_little():
 
     assert coarse.spent(entries) <= coarse.limit
     assert total(entries) <= 1.02 * total(least_loss(exact, toy.word_losses))
+
+
+def test_modules_are_dropped_where_that_loses_less_than_what_else_their_price_buys():
+    toy = dropping()
+    for ratio in (2.5, 4.0, 5.0, 8.0):
+        at_ratio = dataclasses.replace(toy, problem=dataclasses.replace(toy.problem, compression_ratio=ratio))
+        budget = Budget.of(at_ratio.problem)
+        assert at_ratio.evaluate(budget.plan(least_loss(budget, toy.word_losses))) == pytest.approx(
+            at_ratio.evaluate(at_ratio.best_plan())
+        )
 
 
 def test_of_decisions_of_several_ways_it_finds_the_best_plan_too():

@@ -11,7 +11,7 @@ from agents.strategies.baselines.uniform import uniform_plan
 from agents.strategies.model_based.kept_policy import SHAPES, write_policy
 from agents.strategies.strategies import STRATEGIES, asked_policy
 from envs.rewards import REWARDS
-from envs.toys import TOYS, coupled, mixed, recogniser, separable
+from envs.toys import TOYS, coupled, dropping, mixed, recogniser, separable
 from shrinkml.errors import ConfigError, PlanError, StoppedError, UnknownNameError
 from shrinkml.job import SearchSpec
 from shrinkml.plan.compression_plan import CompressionPlan
@@ -74,6 +74,27 @@ def test_decisions_about_ranks_bits_and_modules_are_searched_by_the_same_code(na
     assert result.best.wer == lowest
     assert result.best.plan == toy.best_plan()
     assert toy.problem.admits(result.best.plan)
+
+
+@pytest.mark.parametrize("name", ["evolution", "surrogate", "ppo", "dyna"])
+def test_a_module_that_does_next_to_nothing_is_found_and_dropped(name):
+    toy = dropping()
+    lowest, best = toy.evaluate(toy.best_plan()), toy.best_plan()
+    assert [site for site, choice in best if choice.dropped] == ["block1"]
+    goal = Goal(toy, lowest)
+    result = search(name, toy, on_trial=goal.on_trial, should_stop=goal.should_stop)
+    assert result.best.plan == best
+
+
+@of_any_search
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_lies_in_dropped_modules_keeps_every_result_within_the_budget(name):
+    toy = dropping()
+    for trial in search(name, toy, evaluations=12).trials:
+        gone = [site for site, choice in trial.plan if choice.dropped]
+        assert not any(trial.plan.choice(f"{site}.layer{i}").rank for site in gone for i in range(2))
+        within = toy.problem.cost(trial.plan).parameters <= toy.problem.limit
+        assert toy.problem.admits(trial.plan) == within
 
 
 @of_any_search

@@ -1,5 +1,7 @@
 """The choice at one matrix: what it may be, and its JSON."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,11 +47,21 @@ def test_a_rank_is_a_positive_integer(rank):
         ({"sparsity": -0.1}, "at least 0 and below 1"),
         ({"sparsity": "half"}, "at least 0 and below 1"),
         ({"rang": 4}, "known: rank, bits, sparsity"),
+        ({"removes": ["norm"]}, "removes of what is not dropped; allowed: dropped"),
+        ({"dropped": True, "removes": "norm"}, "removes 'norm'; allowed: paths of modules"),
+        ({"dropped": True, "removes": [3]}, "allowed: paths of modules"),
+        ({"dropped": True, "returns": 0}, "returns 0; allowed: an integer of 1 or more"),
     ],
 )
 def test_what_no_choice_can_be_is_refused_with_what_is_allowed(value, allowed):
     with pytest.raises(PlanError, match=allowed):
         Choice.from_json(value)
+
+
+def test_a_module_that_is_dropped_is_written_with_all_that_goes_with_it():
+    choice = Choice(dropped=True, removes=("norm", "first"), returns=2)
+    written = {"dropped": True, "removes": ["norm", "first"], "returns": 2}
+    assert Choice.from_json(json.loads(json.dumps(choice.to_json()))) == choice == Choice.from_json(written)
 
 
 class TestOfCutUnits:

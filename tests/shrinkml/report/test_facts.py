@@ -28,6 +28,13 @@ def test_each_lever_tells_the_bytes_that_it_left_of_those_before(report):
     ]
 
 
+def test_modules_that_were_left_out_are_named(report):
+    assert "Modules left out" not in [fact.label for fact in facts(from_json(report))]
+    report["dropped"] = ["encoder.0.attention", "encoder.1.attention"]
+    named = "encoder.0.attention, encoder.1.attention"
+    assert ("Modules left out", "", "2", named) in facts(from_json(report))
+
+
 def test_the_wer_with_case_and_punctuation_is_a_fact_where_references_have_them(report):
     label = "WER with case and punctuation"
     assert label not in [fact.label for fact in facts(from_json(report))]

@@ -3,7 +3,7 @@
 import re
 
 from shrinkml.report import write_report
-from shrinkml.report.menu_cells import alone_in_words, choice_in_words
+from shrinkml.report.menu_cells import alone_in_words, cells_of, choice_in_words
 from shrinkml.report.report_json import from_json
 
 
@@ -35,6 +35,13 @@ def test_a_choice_in_words_tells_every_lever():
     assert choice_in_words(24, 4, identity=True) == "24 with identity, 4 bits"
     assert choice_in_words(None, 8, sparsity=0.7) == "dense, 70 % zeros, 8 bits"
     assert choice_in_words(None, 8, units=96) == "dense, 96 units, 8 bits"
+
+
+def test_a_module_is_kept_or_dropped(report):
+    first, *_, last = report["menus"][0]["entries"]
+    first["dropped"], last["dropped"] = True, False
+    cells = [cell for cell in cells_of(from_json(report)) if cell.layer == report["menus"][0]["name"]]
+    assert (cells[0].rank, cells[-1].rank) == ("dropped", "kept")
 
 
 def test_the_page_lists_every_menu_with_the_chosen_rank_and_the_wer_alone(report, tmp_path):

@@ -29,10 +29,10 @@ PRICES = Stage("prices", Priced, _run, takes(30.0), present=_are_measured)
 
 def prices_of(tools: Tools, state: RunState) -> PriceList:
     """The prices of the job's plans: what is counted is known, the rest was measured."""
-    measured = state.find(PRICES)
+    measured, materials, spec = state.find(PRICES), tools.materials, tools.spec
     if measured is None:
-        base = base_of(tools, state)
-        if base != tools.materials.original:
-            return parameters_of(tools.materials, tools.materials.opened(base))
-        return price_list(tools.materials, tools.spec.goal.resource)
+        base, left, levers = base_of(tools, state), materials.left_by(spec.layers), spec.pulled_levers
+        if base != materials.original:
+            return parameters_of(materials, materials.opened(base), left, levers)
+        return price_list(materials, spec.goal.resource, left, levers)
     return read_prices(measured.folder)

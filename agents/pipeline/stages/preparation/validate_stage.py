@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from agents.pipeline.exports.export_table import EXPORTS
@@ -17,12 +18,14 @@ from envs.rewards import REWARDS
 from shrinkml.activations.full_quantization import check_quantizable
 from shrinkml.compression.factorizer_table import FACTORIZERS
 from shrinkml.compression.inventory import ParameterNote, list_parameters
-from shrinkml.compression.sites import WiredPairs, current_plan, model_cost
+from shrinkml.compression.sites import Branches, Pairs, WiredPairs, current_plan, model_cost
 from shrinkml.errors import PlanError
 from shrinkml.job import JobSpec
 from shrinkml.models.families import FAMILIES
 from shrinkml.models.protocol import AsrModel
 from shrinkml.models.trimmed import rank_vocabulary, trim_vocabulary, vocabulary_size
+from shrinkml.plan.gains import DROP
+from shrinkml.plan.model_cost import ModelCost
 from shrinkml.speech.manifest import check_fit, check_splits, check_words
 from shrinkml.speech.normalisers import normaliser_called
 from shrinkml.speech.unknown_tokens import check_known, unknown_share
@@ -61,6 +64,8 @@ class Preflight:
         units: layers whose units may be cut, where the job asks for that -> the layers that multiply them.
         whole: recurrent layers that keep all of their units, where the job asks to cut some -> the reason.
         exports: that the job asks for -> what they are, and what becomes of low-rank layers there.
+        droppable: modules that may be left out, where the job asks for that -> the layers in them.
+        undroppable: the other layers -> why they are not left out.
     """
 
     parameters: int
@@ -75,6 +80,8 @@ class Preflight:
     exports: Mapping[str, str] = field(default_factory=dict)  # older runs did not tell
     units: Mapping[str, str] = field(default_factory=dict)  # older runs cut none
     whole: Mapping[str, str] = field(default_factory=dict)
+    droppable: Mapping[str, Sequence[str]] = field(default_factory=dict)  # older runs dropped none
+    undroppable: Mapping[str, str] = field(default_factory=dict)
 
 
 def validate(materials: Materials, spec: JobSpec) -> Preflight:
@@ -91,9 +98,9 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
             job asks.
         ExportError: the model cannot be exported as the job asks.
         MissingPackageError: what the job asks for needs an extra that is not installed.
-        PlanError: activations are to be rounded that cannot be, nothing can be factorized, or has units to cut where
-            nothing else is asked for, a pattern of `layers` matches no layer, not even the smallest ranks reach the
-            goal, or the job is strict and some matrices cannot be factorized.
+        PlanError: activations are to be rounded that cannot be, nothing can be factorized, or has units to cut or can
+            be dropped where nothing else is asked for, a pattern of `layers` matches no layer, not even the smallest
+            ranks reach the goal, or the job is strict and some matrices cannot be factorized.
     """
     _check_names(spec)
     normaliser = normaliser_called(spec.normaliser)
@@ -109,21 +116,18 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     left = materials.left_by(spec.layers)
     if spec.activations is not None:
         check_quantizable(base.module, left)
-    pairs = materials.unit_pairs(base, spec.pulled_levers, left)
-    if not pairs and (*spec.pulled_levers,) == (UNITS,):
-        raise PlanError(
-            "the job cuts units alone, and neither two linear layers nor a recurrent one of the model were found of "
-            "which some could be cut; allowed beside units, or instead: other levers"
-        )
-    cost, ranks = model_cost(base.module, pairs=pairs), current_plan(base.module)
+    pairs, branches = (find(base, spec.pulled_levers, left) for find in (materials.unit_pairs, materials.branches))
+    _refuse_idle(spec.pulled_levers, pairs, branches)
+    cost, ranks = model_cost(base.module, pairs=pairs, branches=branches), current_plan(base.module)
     notes = list_parameters(base.module)
     if spec.strict:
         _refuse_unknown(notes)
     if spec.finetune.mixed_precision is True:
         FAMILIES[model.family].check_mixed_precision("finetune.mixed_precision")
     in_bytes = spec.goal.resource == "bytes"
-    prices = price_list(materials, "bytes") if in_bytes else parameters_of(materials, base)
-    choices, wiring = cheapest_choices(base.module, prices, spec.pulled_levers, pairs, left=left)
+    find_prices = partial(price_list, materials, "bytes") if in_bytes else partial(parameters_of, materials, base)
+    prices = find_prices(left=left, levers=spec.pulled_levers)
+    choices, wiring = cheapest_choices(base.module, prices, spec.pulled_levers, pairs, left=left, branches=branches)
     if spec.goal.resource in COUNTED:  # other prices are a stage of their own
         check_reachable(prices, choices, ratio=spec.goal.compression_ratio, n_left=len(left), wiring=wiring)
     return Preflight(
@@ -131,7 +135,7 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         smallest_parameters=cost.parameters(cheapest_plan(choices, wiring)),
         factorized=[layer.name for layer in cost.layers if len(choices[layer.name]) > 1],
         left_alone={
-            **{name: "no rank would make it smaller" for name, options in choices.items() if len(options) == 1},
+            **{it.name: "no rank would make it smaller" for it in cost.layers if len(choices[it.name]) == 1},
             **left,
             **{note.name: note.why for note in notes if note.verdict == "left"},
         },
@@ -140,6 +144,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
         untranscribed=[split for split, utterances in splits.items() if not utterances[0].text],
         units=dict(pairs),
         whole=dict(pairs.why_not) if isinstance(pairs, WiredPairs) else {},
+        droppable={branch.name: branch.layers for branch in cost.branches},
+        undroppable=_outside(cost) if DROP in spec.pulled_levers else {},
         exports={name: EXPORTS[name].words for name in spec.export},
         vocabulary=(
             VocabularyNote(vocabulary_size(model), vocabulary_size(base), cost.parameters(ranks))
@@ -173,6 +179,30 @@ def _check_names(spec: JobSpec) -> None:
     for name in spec.export:
         look_up(EXPORTS, name, kind="export")
     asked_policy(spec.search)
+
+
+def _refuse_idle(levers: Sequence[str], pairs: Pairs, branches: Branches) -> None:
+    """Refuse a lever that the model gives nothing to pull, where it is the only one.
+
+    Raises:
+        PlanError: it is.
+    """
+    if not pairs and (*levers,) == (UNITS,):
+        raise PlanError(
+            "the job cuts units alone, and neither two linear layers nor a recurrent one of the model were found of "
+            "which some could be cut; allowed beside units, or instead: other levers"
+        )
+    if not branches and (*levers,) == (DROP,):
+        raise PlanError(
+            "the job drops modules alone, and the model has none whose output is added to what it was computed from; "
+            "allowed beside drop, or instead: other levers"
+        )
+
+
+def _outside(cost: ModelCost) -> dict[str, str]:
+    """The layers in no branch that may be dropped -> why not."""
+    why = "it lies in no residual branch of its own: without it, nothing would go on to what comes behind"
+    return {layer.name: why for layer in cost.layers if layer.name not in cost.parents}
 
 
 def _refuse_unknown(notes: Sequence[ParameterNote]) -> None:

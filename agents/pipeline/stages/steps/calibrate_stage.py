@@ -75,14 +75,16 @@ def make_workspace(
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
-    pairs = materials.unit_pairs(model, levers, left)
+    pairs, branches = (find(model, levers, left) for find in (materials.unit_pairs, materials.branches))
     found = decomposed(heard, materials.calibration, factorizer, folder, left=left, pairs=pairs)
     write_factors(folder, found, pairs)
     decompositions = StoredDecompositions(folder)
     silent = silent_layers(model.module, decompositions, left=left)
     wer = word_error_rate(heard, materials.proxy, normaliser=materials.normaliser)
     original = materials.model.module
-    prices = prices or parameter_prices(model_cost(original), current_plan(original))
+    if prices is None:
+        cost = model_cost(original, branches=materials.branches(materials.model, levers, left))
+        prices = parameter_prices(cost, current_plan(original))
 
     made: dict[str, Form] = {}  # a look's plans differ in a layer or two
 
@@ -101,6 +103,7 @@ def make_workspace(
         left=kept_whole,
         bits=materials.stored_bits,
         pairs=pairs,
+        branches=branches,
     )
     memory = partial(LossMemory.of, materials, start=start, factorizer=factorizer)
     settings = LookSettings(searched, memory, on_measured)

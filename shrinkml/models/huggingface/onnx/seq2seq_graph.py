@@ -16,6 +16,7 @@ import torch
 from onnx import TensorProto, compose
 from torch import Tensor, nn
 
+from shrinkml.compression.dropping.drop import absent_in
 from shrinkml.errors import ExportError
 from shrinkml.export.drawn import Drawn
 from shrinkml.export.graph import FRONT, Graph, Storage
@@ -52,6 +53,7 @@ def graphs(model: HuggingFaceSeq2Seq) -> tuple[dict[str, onnx.GraphProto], Recip
         raise ExportError(f"a {kind} network cannot be exported to ONNX; allowed: {', '.join(KNOWN)}, and CTC models")
     model = copy.deepcopy(model).cpu()
     model.network.set_attn_implementation("eager")  # the only one that torch's exporter leaves free in time
+    fill_caches_(model)
     second = model.features(np.zeros(model.sample_rate_hz, np.float32))
     values = model.speech.batch([second, second], torch.device("cpu")).values
     with torch.no_grad():
@@ -188,6 +190,14 @@ class _Step(nn.Module):
         ).last_hidden_state
         logits = self.network.get_output_embeddings()(states[:, 0])
         return (logits, *tensors_of(cache.self_attention_cache))
+
+
+def fill_caches_(model: HuggingFaceSeq2Seq) -> None:
+    """Has attention that was dropped put zeros into caches, so that all layers have a state of one shape."""
+    config = model.network.config
+    heads = getattr(config, "decoder_attention_heads", None) or config.num_attention_heads
+    for absent in absent_in(model).values():
+        absent.heads = heads, config.hidden_size // heads
 
 
 def cached(past: Sequence[Tensor], cross: Sequence[Tensor]) -> Any:

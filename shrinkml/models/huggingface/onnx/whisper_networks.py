@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from shrinkml.errors import ExportError
 from shrinkml.models.huggingface.onnx.generation import suppressed
-from shrinkml.models.huggingface.onnx.seq2seq_graph import cached, tensors_of
+from shrinkml.models.huggingface.onnx.seq2seq_graph import cached, fill_caches_, tensors_of
 from shrinkml.models.huggingface.onnx.traced_graph import names, trace
 from shrinkml.models.huggingface.seq2seq_model import HuggingFaceSeq2Seq
 
@@ -98,6 +98,7 @@ def trace_networks(model: HuggingFaceSeq2Seq) -> dict[str, onnx.GraphProto]:
     """
     model = copy.deepcopy(model).cpu()
     model.network.set_attn_implementation("eager")  # the only one that torch's exporter leaves free in time
+    fill_caches_(model)
     example = model.features(np.zeros(model.sample_rate_hz, np.float32))
     values = model.speech.batch([example, example], torch.device("cpu")).values
     with torch.no_grad():

@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 import shrinkml
+from shrinkml.compression.dropping.drop import drop
+from shrinkml.compression.dropping.residual_branches import find_residual_branches
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
@@ -28,6 +30,20 @@ def test_its_tensors_are_called_and_shaped_as_the_originals(small, stock_dir, tm
     write_merged(small, tmp_path)
     original, copy = (load_file(folder / "model.safetensors") for folder in (stock_dir("parakeet_ctc"), tmp_path))
     assert {name: tensor.shape for name, tensor in copy.items()} == {n: t.shape for n, t in original.items()}
+
+
+def test_what_was_dropped_comes_back_with_weights_that_add_nothing(stock_dir, waveforms, tmp_path):
+    model = shrinkml.load(stock_dir("parakeet_ctc"))
+    features = [model.features(waveforms[0])]
+    every = find_residual_branches(model, lambda: model.teacher_forced(features, ["A"]))
+    small = drop(model, CompressionPlan(dict(list(every.items())[::3])))
+    write_merged(small, tmp_path)
+    copy = shrinkml.load(tmp_path)
+    assert [name for name, _ in copy.named_parameters()] == [name for name, _ in model.named_parameters()]
+    with torch.no_grad():
+        scores = [one.teacher_forced(features, ["A"])["ctc"].rows()[0] for one in (copy, small, model)]
+    torch.testing.assert_close(scores[0], scores[1])
+    assert not torch.allclose(scores[1], scores[2])
 
 
 @pytest.mark.parametrize(("half", "dtype"), [(False, torch.float32), (True, torch.float16)])

@@ -8,6 +8,8 @@ import torch
 import shrinkml
 from shrinkml.activations.activation_spec import ActivationSpec
 from shrinkml.activations.full_quantization import fully_quantized
+from shrinkml.compression.dropping.drop import drop
+from shrinkml.compression.dropping.residual_branches import find_residual_branches
 from shrinkml.compression.factorize import factorize
 from shrinkml.compression.factorizers import decompose
 from shrinkml.compression.sites import find_layers
@@ -62,6 +64,21 @@ def test_transcripts_are_torchs(model, exported, waveforms):
 def test_scores_are_torchs_token_by_token(model, exported, waveforms):
     head = transcript_head(model.teacher_forced([model.features(waveform) for waveform in waveforms], [*TEXTS, "on"]))
     for found, expected in zip(exported.rows(waveforms, fed(head)), head.rows(), strict=True):
+        np.testing.assert_allclose(found, expected.numpy(), atol=2e-3)
+
+
+@torch.no_grad()
+def test_graphs_hold_nothing_of_feed_forward_blocks_that_were_dropped(waveforms, tmp_path):
+    model = taught("memory")
+    features = [model.features(waveform) for waveform in waveforms[:2]]
+    branches = find_residual_branches(model, lambda: model.teacher_forced(features[:1], [TEXTS[0]]))
+    assert {name.rpartition(".")[2] for name in branches} == {"feed_forward"}, "keys are made outside of attention"
+    small = drop(model, CompressionPlan(dict(list(branches.items())[::2])))
+    save(small, tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "onnx")
+    head = transcript_head(small.teacher_forced(features, [TEXTS[0], TEXTS[1]]))
+    rows = OnnxRecogniser(tmp_path / "onnx").rows(waveforms[:2], fed(head))
+    for found, expected in zip(rows, head.rows(), strict=True):
         np.testing.assert_allclose(found, expected.numpy(), atol=2e-3)
 
 

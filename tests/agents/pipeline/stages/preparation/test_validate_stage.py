@@ -70,6 +70,15 @@ def test_layers_whose_units_may_be_cut_are_told_with_their_followers(materials, 
     assert not validate(materials, tiny_job()).units
 
 
+def test_a_job_that_drops_alone_is_refused_where_nothing_passes_by_any_module(materials, tiny_job):
+    with pytest.raises(PlanError, match="the job drops modules alone, and the model has none whose output is added"):
+        validate(materials, tiny_job(levers=["drop"]))
+    found = validate(materials, tiny_job(levers=["rank", "drop"]))
+    assert not found.droppable
+    assert "nothing would go on" in found.undroppable["cell.weight_hh"]
+    assert not validate(materials, tiny_job()).undroppable
+
+
 def test_a_job_that_cuts_units_alone_is_refused_where_there_are_none(materials, tiny_job):
     spec = tiny_job(levers=["units"], layers={"except": ["output.weight", "*_hh*"]})
     with pytest.raises(PlanError, match="the job cuts units alone, and neither two linear layers nor a recurrent one"):
