@@ -75,7 +75,7 @@ def make_workspace(
     """
     model = materials.opened(start)
     heard = Interruptible(model, materials.should_stop)
-    pairs, branches = (find(model, levers, left) for find in (materials.unit_pairs, materials.branches))
+    pairs, branches = materials.unit_pairs(model, levers, left), materials.branches(model, levers, left)
     found = decomposed(heard, materials.calibration, factorizer, folder, left=left, pairs=pairs)
     write_factors(folder, found, pairs)
     decompositions = StoredDecompositions(folder)
