@@ -82,6 +82,10 @@ def problems_of(
 
     Where units are the only lever, that is the one problem. The arguments are those of `problem_of`.
     """
+    if isinstance(pairs, WiredPairs):
+        unordered = {feed.layer for feeds in pairs.feeds.values() for feed in feeds}
+        unordered = {it for it in unordered if it not in decompositions or not len(decompositions[it].order)}
+        pairs = pairs.without({*known.get("left", ()), *unordered})  # what hears nothing is left, and keeps its columns
     make = partial(problem_of, module, decompositions, **known)
     if not isinstance(pairs, WiredPairs) or not pairs.feeds or {*levers} == {UNITS}:
         return make(levers=levers, pairs=pairs), None

@@ -35,7 +35,7 @@ class WiredPairs(dict[str, str]):
         self.why_not = why_not or {}
 
     def without(self, left: Collection[str]) -> "WiredPairs":
-        """The pairs that change no layer that is `left`; all of them are of recurrent layers."""
+        """The pairs that change no layer that is `left`, neither of their own nor one that multiplies their units."""
         kept_whole = {feed.layer: name for name in left for feed in self.feeds.get(name, ())}
         kept_whole |= {first: name for first, second in self.items() for name in (first, second) if name in left}
         pairs = {first: second for first, second in self.items() if first not in kept_whole}

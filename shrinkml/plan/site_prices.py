@@ -121,10 +121,16 @@ class SitePrices:
         if choice in self.others:
             return self.others[choice]
         if self.fed is not None and choice.inputs != self.fed.present:
-            return max(LEAST, self.at(self.fed.whole(choice)) - self.fed.saved(choice))
-        if self.fed is not None:
-            choice = replace(choice, inputs=None)
-        if choice != Choice(rank=choice.rank):
+            return max(LEAST, self._with_all_columns(self.fed.whole(choice)) - self.fed.saved(choice))
+        return self._with_all_columns(choice)
+
+    def _with_all_columns(self, choice: Choice) -> int:
+        """The price of `choice`, where fewer columns are not known to save anything."""
+        alone = replace(choice, inputs=None)
+        for known in (choice, alone):
+            if known in self.others:
+                return self.others[known]
+        if alone != Choice(rank=choice.rank):
             others = [other.to_json() for other in self.others]
             raise PlanError(f"no price for the choice {choice.to_json()}; allowed: a rank, dense, or one of {others}")
         return self.dense if choice.rank is None else self._at_rank(choice.rank)

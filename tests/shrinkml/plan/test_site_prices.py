@@ -1,11 +1,13 @@
 import json
+from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
 from shrinkml.errors import PlanError, RankError
 from shrinkml.plan.choice import DENSE, DROPPED, Choice
 from shrinkml.plan.layer_spec import LayerSpec
-from shrinkml.plan.site_prices import LEAST, CountedPrices, SitePrices, prices_from_json
+from shrinkml.plan.site_prices import LEAST, CountedPrices, FedColumns, SitePrices, prices_from_json
 
 LAYER = LayerSpec("a", "linear", 60, 40, 12.5)
 BYTES, PARAMETERS = CountedPrices(LAYER, "bytes"), CountedPrices(LAYER, "parameters")
@@ -44,3 +46,28 @@ def test_a_rank_that_the_matrix_cannot_have_has_no_bytes():
 @pytest.mark.parametrize("prices", [MEASURED, MIXED, BYTES], ids=["ranks", "others", "bytes"])
 def test_prices_survive_json(prices):
     assert prices_from_json(json.loads(json.dumps(prices.to_json()))) == prices
+
+
+class TestColumnsThatOthersCut:
+    LAYER = LayerSpec("ih", "lstm_input", 40, 20, gates=4)
+    OTHERS: ClassVar = {Choice(outputs=20): 300}
+
+    def test_save_what_each_of_their_weights_takes(self):
+        prices = SitePrices((5,), (200,), 500, self.OTHERS, FedColumns(self.LAYER, 0.5))
+        assert prices.at(Choice(inputs=16)) == 500 - 0.5 * 4 * 40
+        assert prices.at(Choice(rank=5, inputs=16)) == 200 - 0.5 * 4 * 5
+        assert prices.at(Choice(outputs=20, inputs=16)) == 300 - 0.5 * 4 * 20
+        assert prices.at(Choice(outputs=20, inputs=1)) == 300 - int(0.5 * 19 * 20)
+        assert prices_from_json(json.loads(json.dumps(prices.to_json()))) == prices
+
+    def test_that_are_cut_already_save_nothing_more(self):
+        prices = SitePrices((5,), (200,), 500, self.OTHERS, FedColumns(self.LAYER, 0.5, present=16))
+        assert prices.at(Choice(inputs=16)) == 500
+        assert prices.at(Choice(rank=5, inputs=14)) == 200 - 0.5 * 2 * 5
+
+    def test_save_nothing_where_that_is_not_known(self):
+        prices = SitePrices((5,), (200,), 500, self.OTHERS)
+        choices = Choice(), Choice(rank=5), Choice(outputs=20)
+        assert [prices.at(replace(it, inputs=16)) for it in choices] == [500, 200, 300]
+        with pytest.raises(PlanError, match=r"no price for the choice .*'inputs': 16"):
+            prices.at(Choice(bits=4, inputs=16))
