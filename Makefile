@@ -143,7 +143,7 @@ data/commands/train.jsonl: | $(READY)
 digits: runs/models/digits/config.json  ## Train on real people's digits (once), then compress.
 	$(SHRINKML) compress configs/digits.yaml --out runs/digits
 
-whisper: data/librispeech-30s/train.jsonl  ## Compress OpenAI's Whisper tiny.en on real read speech (an hour or two).
+whisper: data/librispeech-30s/train.jsonl  ## Compress OpenAI's Whisper tiny.en on real read speech (an hour and a half to two).
 	$(SHRINKML) compress configs/whisper-tiny-en.yaml --model $(WHISPER) --allow-hub --out runs/whisper-tiny-en
 
 data/librispeech-30s/train.jsonl: | $(READY)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from operator import attrgetter
 from pathlib import Path
 from statistics import median
@@ -66,17 +67,17 @@ def compare_runtimes(
 ) -> list[RuntimeRow]:
     """A row per contender and thread count, each from a process of its own.
 
-    The processes of one thread count are started one after another, and then take turns: in each round every one
-    transcribes all utterances, from waveform to text, at every batch size. A first round is not counted, unless it
-    leaves no time for another. Seconds of one thread are the processor's, which other programs disturb little; those of
-    several are the clock's.
+    Those of one runtime, precision and thread count are started one after another, and then take turns, so that no more
+    models are held at once: in each round every one transcribes all utterances, from waveform to text, at every batch
+    size. A first round is not counted, unless it leaves no time for another. Seconds of one thread are the processor's,
+    which other programs disturb little; those of several are the clock's.
 
     Args:
         contenders: what to time; those of a runtime and precision are compared with the first of them.
         utterances: what they hear.
         threads: the thread counts; `thread_counts()` if absent.
         rounds: that are counted.
-        most_s: no further round begins where it would last beyond so many seconds, for each thread count.
+        most_s: no further round of those that take turns begins where it would last beyond so many seconds.
         should_stop: asked often.
 
     Raises:
@@ -86,18 +87,26 @@ def compare_runtimes(
     """
     audio, audio_s = [u.audio for u in utterances], sum(u.duration_s for u in utterances)
     rows: list[RuntimeRow] = []
-    for count in threads or thread_counts():
+    for count, group in product(threads or thread_counts(), _compared(contenders)):
         try:
-            processes, turns = _timed(contenders, audio, count, rounds, most_s, should_stop)
+            processes, turns = _timed(group, audio, count, rounds, most_s, should_stop)
         except LostProcessError as error:
             log.warning("%s; all of them are timed again", error)
-            processes, turns = _timed(contenders, audio, count, rounds, most_s, should_stop)
-        firsts: dict[tuple[str, str], Rtfs] = {}
-        for one, process, passes in zip(contenders, processes, zip(*turns, strict=True), strict=True):
-            rtfs = _rtfs(passes, audio_s, processor_time=count == 1)
-            first = firsts.setdefault((one.runtime, one.precision), rtfs)
-            rows.append(_row(one, process, passes, count, rtfs, first))
+            processes, turns = _timed(group, audio, count, rounds, most_s, should_stop)
+        rtfs = [_rtfs(passes, audio_s, processor_time=count == 1) for passes in zip(*turns, strict=True)]
+        rows += [
+            _row(one, process, passes, count, of_one, rtfs[0])
+            for one, process, passes, of_one in zip(group, processes, zip(*turns, strict=True), rtfs, strict=True)
+        ]
     return rows
+
+
+def _compared(contenders: Sequence[Contender]) -> list[list[Contender]]:
+    """Those of each runtime and precision."""
+    groups: dict[tuple[str, str], list[Contender]] = {}
+    for one in contenders:
+        groups.setdefault((one.runtime, one.precision), []).append(one)
+    return list(groups.values())
 
 
 def _timed(

@@ -66,6 +66,23 @@ def test_an_export_is_run_without_torch_and_takes_less_to_start_and_to_keep(tiny
     assert onnxs.import_s < torchs.import_s
 
 
+def test_no_more_models_are_held_than_take_turns(wide, narrow, utterances):
+    before, held = set(descendants(os.getpid())), []
+
+    def should_stop():
+        held.append(len(set(descendants(os.getpid())) - before))
+        return False
+
+    contenders = [
+        Contender(ONNXRUNTIME, name, precision, folder)
+        for precision in ("float32", "int8")
+        for name, folder in (("original", wide), ("compressed", narrow))
+    ]
+    rows = compare_runtimes(contenders, utterances, threads=(1,), most_s=0.0, should_stop=should_stop)
+    assert [(row.model, row.precision) for row in rows] == [(one.model, one.precision) for one in contenders]
+    assert max(held) == 2
+
+
 def test_a_stop_ends_the_timing_and_its_processes(narrow, utterances):
     before, told = set(descendants(os.getpid())), []
 
