@@ -172,7 +172,10 @@ def test_whatever_can_be_got_can_be_asked_for_its_head(http, store, artefacts, s
     paths = [path for path, methods in http.get("/openapi.json").json()["paths"].items() if "get" in methods]
     assert len(paths) > 10
     webhook_id = http.post("/v1/webhooks", json={"url": "https://example.org/"}).json()["id"]
-    for path in (path.format(job_id=job.id, name="final.tar", webhook_id=webhook_id) for path in paths):
+    archive = {"name": "mine", "bytes": 9, "sha256": "0" * 64}
+    upload_id = http.post("/v1/models", json=archive).json()["id"]
+    ids = {"job_id": job.id, "name": "final.tar", "webhook_id": webhook_id, "upload_id": upload_id}
+    for path in (path.format(**ids) for path in paths):
         got, head = http.get(path), http.head(path)
         assert (head.status_code, head.content) == (got.status_code, b""), path
         assert head.headers["Content-Type"] == got.headers["Content-Type"]

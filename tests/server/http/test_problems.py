@@ -5,6 +5,7 @@ import pytest
 from server.http.app import HTTP_STATUS
 from server.http.problems import TITLES, FieldProblem, documented, problem_response, title_of, type_uri
 from server.jobs.failures import code_of
+from server.service_errors import ArchiveError
 from shrinkml import errors
 
 
@@ -37,6 +38,7 @@ def test_a_code_without_a_title_of_its_own_is_told_in_its_words(code, title):
 
 def test_every_title_belongs_to_an_error_that_is_raised():
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type)} | set(HTTP_STATUS)
+    kinds |= {ArchiveError}  # which an upload that is refused tells of
     assert set(TITLES) - {code_of(kind) for kind in kinds} == {"internal"}
 
 
