@@ -37,7 +37,7 @@ demo: $(READY)  ## Make the bundled recogniser five times smaller through the re
 serve: $(READY)  ## Start the HTTP service and its worker on this machine.
 	$(SHRINKML) serve
 
-test: $(DEV_READY)  ## Run the tests (about 9 minutes on two cores, no network).
+test: $(DEV_READY)  ## Run the tests (about 15 minutes on two cores, no network).
 	$(BIN)/pytest -m "not slow and not postgres" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(DEV_READY)  ## Run the proofs that take minutes.
