@@ -92,10 +92,8 @@ def write_prices(
     """
     prices, everything = price_list(materials, resource, left, levers), menus_of(materials, left)
     module = materials.model.module
-    pairs, branches = (
-        materials.unit_pairs(materials.model, levers, left),
-        materials.branches(materials.model, levers, left),
-    )
+    pairs = materials.unit_pairs(materials.model, levers, left)
+    branches = materials.branches(materials.model, levers, left)
     choices, wiring = cheapest_choices(module, prices, levers, pairs, left=left, branches=branches)
     check_reachable(prices, choices, ratio=ratio, n_left=len(left), wiring=wiring)
     (folder / PRICES).write_text(json.dumps(prices.to_json()))

@@ -12,9 +12,7 @@ from server.http.problems import problem_response
 from server.limits import Limits
 
 DIGITS = 18  # of a length that is read at all
-STREAMED = re.compile(
-    r"/v1/(models|datasets)/[^/]+/content"
-)  # parts of archives, which the application takes in itself
+STREAMED = re.compile(r"/v1/(models|datasets)/[^/]+/content")  # parts of archives: the application takes them in itself
 
 
 class BodyLimit:

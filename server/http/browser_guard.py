@@ -8,7 +8,6 @@ References:
     Fetch).
 """
 
-import ipaddress
 import re
 from collections.abc import Collection, Mapping
 
@@ -16,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.addresses import is_address
 from server.http.problems import problem_response
 
 IPV6 = re.compile(r"\[([^\]]*)\](?::[0-9]*)?")  # with a port or without
@@ -75,9 +75,9 @@ class BrowserGuard:
     def _is_ours(self, host: str) -> bool:
         """Return True for a name that no other site can have: an address in figures, localhost, or one allowed."""
         if match := IPV6.fullmatch(host):
-            return _is_address(match[1])
+            return is_address(match[1])
         name = host.lower().partition(":")[0].rstrip(".")
-        return _is_address(name) or name == "localhost" or name.endswith(".localhost") or name in self._hosts
+        return is_address(name) or name == "localhost" or name.endswith(".localhost") or name in self._hosts
 
 
 def _is_of_another_site(headers: Mapping[str, str], method: str) -> bool:
@@ -88,12 +88,3 @@ def _is_of_another_site(headers: Mapping[str, str], method: str) -> bool:
         return False
     follows_link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     return not (follows_link and method in ("GET", "HEAD"))
-
-
-def _is_address(text: str) -> bool:
-    """Return True for an address in figures."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

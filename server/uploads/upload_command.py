@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
 
+from agents.pipeline.progress.parts import in_parts
 from server.cli.output import INTERRUPTED, Json, note, print_json, print_table
 from server.cli.remote_commands import Url
 from shrinkml.client import DEFAULT_URL, Client
@@ -96,16 +97,18 @@ def _bar(name: str) -> Iterator[OnProgress]:
     """Show on standard error how much has come, as a bar or in lines; Ctrl-C tells how to go on."""
     console = Console(stderr=True)
     columns = (TextColumn(name), BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn())
-    told = -1
+
+    def tell(part: int, received: int, total: int) -> None:
+        note(f"{name}: {received / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+    in_lines = in_parts(STEPS, tell)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
 
         def on_progress(received: int, total: int) -> None:
-            nonlocal told
             bar.update(task, completed=received, total=total)
-            if not console.is_terminal and STEPS * received // total > told:
-                told = STEPS * received // total
-                note(f"{name}: {received / 1e6:.1f} of {total / 1e6:.1f} MB")
+            if not console.is_terminal:
+                in_lines(received, total)
 
         try:
             yield on_progress

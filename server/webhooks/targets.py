@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import anyio
 import httpcore
 
+from server.addresses import is_address
 from server.service_errors import ForbiddenTargetError
 
 Network = IPv4Network | IPv6Network
@@ -40,7 +41,7 @@ class Targets:
         """
         if host == "localhost" or host.endswith(".localhost"):
             self.require(host, ["127.0.0.1"])
-        elif _is_address(host):
+        elif is_address(host):
             self.require(host, [host])
 
     def require(self, host: str, addresses: Iterable[str]) -> None:
@@ -110,12 +111,3 @@ def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | None:
     if address in NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour
-
-
-def _is_address(text: str) -> bool:
-    """Return True for an address in figures."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

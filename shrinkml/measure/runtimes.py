@@ -93,10 +93,11 @@ def compare_runtimes(
         except LostProcessError as error:
             log.warning("%s; all of them are timed again", error)
             processes, turns = _timed(group, audio, count, rounds, most_s, should_stop)
-        rtfs = [_rtfs(passes, audio_s, processor_time=count == 1) for passes in zip(*turns, strict=True)]
+        of_each = [*zip(*turns, strict=True)]
+        rtfs = [_rtfs(passes, audio_s, processor_time=count == 1) for passes in of_each]
         rows += [
-            _row(one, process, passes, count, of_one, rtfs[0])
-            for one, process, passes, of_one in zip(group, processes, zip(*turns, strict=True), rtfs, strict=True)
+            _row(one, process, passes, count, own, rtfs[0])
+            for one, process, passes, own in zip(group, processes, of_each, rtfs, strict=True)
         ]
     return rows
 

@@ -27,7 +27,6 @@ def speedup(
     *,
     runs: int = 5,
     threads: int = 1,
-    most_s: float = MOST_S,
 ) -> Speedup:
     """Time `compressed` beside `dense`: how many times as fast it transcribes, one utterance and sixteen at a time.
 
@@ -38,11 +37,10 @@ def speedup(
         durations_s: seconds of audio of each utterance.
         runs: timed passes of each model per setting, at least 1.
         threads: of the headline figures; everything is also measured with all of the machine's.
-        most_s: see `speed_at`.
     """
     thread_counts = sorted({threads, os.cpu_count() or 1}, key=lambda count: count != threads)
     settings = tuple(
-        speed_at(dense, compressed, features, durations_s, batch_size=size, threads=count, runs=runs, most_s=most_s)
+        speed_at(dense, compressed, features, durations_s, batch_size=size, threads=count, runs=runs)
         for count in thread_counts
         for size in BATCH_SIZES
     )

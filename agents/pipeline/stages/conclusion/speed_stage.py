@@ -155,9 +155,8 @@ def _run(context: StageContext) -> Timed:
 
 
 def _work(spec: JobSpec, ratio: float, sizes: Sizes) -> Work:
-    return Work(
-        transcribed=8 * N_TIMED, seconds=40.0
-    )  # of large models one pass each; those of small ones take no time
+    """A pass of each setting by both models: of small ones more are made, which take no time."""
+    return Work(transcribed=8 * N_TIMED, seconds=40.0)
 
 
 SPEED = Stage("speed", Timed, _run, _work)

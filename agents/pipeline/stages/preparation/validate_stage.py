@@ -116,10 +116,8 @@ def validate(materials: Materials, spec: JobSpec) -> Preflight:
     left = materials.left_by(spec.layers)
     if spec.activations is not None:
         check_quantizable(base.module, left)
-    pairs, branches = (
-        materials.unit_pairs(base, spec.pulled_levers, left),
-        materials.branches(base, spec.pulled_levers, left),
-    )
+    pairs = materials.unit_pairs(base, spec.pulled_levers, left)
+    branches = materials.branches(base, spec.pulled_levers, left)
     _refuse_idle(spec.pulled_levers, pairs, branches)
     cost, ranks = model_cost(base.module, pairs=pairs, branches=branches), current_plan(base.module)
     notes = list_parameters(base.module)
